@@ -1,0 +1,165 @@
+//! The Functions host for one app with a custom handler: queue and timer triggers, one process.
+//!
+//! Invariant: triggers run only while the handler accepts connections, so a handler that is being restarted
+//! costs a message at most the one try that was under way.
+
+mod app;
+mod endpoints_file;
+mod handler_process;
+mod invocation;
+mod queue_trigger;
+mod schedule;
+mod timer_trigger;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+pub(crate) use app::AppError;
+use app::{App, Trigger};
+use handler_process::HandlerProcess;
+use invocation::Invoker;
+
+use crate::{config, storage::StorageAccount};
+
+/// How long a stop waits for invocations under way before the handler is terminated.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Counts of one function, for the status page.
+#[derive(Debug, Default)]
+pub(crate) struct FunctionCounts {
+    invocations: AtomicU64,
+    failures: AtomicU64,
+    poisoned: AtomicU64,
+}
+
+/// One function's line on the status page.
+#[derive(Debug, Serialize)]
+pub(crate) struct FunctionStatus {
+    name: String,
+    invocations: u64,
+    failures: u64,
+    poisoned: u64,
+}
+
+/// The handler's line on the status page.
+#[derive(Debug, Serialize)]
+pub(crate) struct HandlerStatus {
+    pid: Option<u32>,
+    restarts: u64,
+}
+
+/// A running host.
+pub(crate) struct FunctionsHost {
+    functions: Vec<(String, Arc<FunctionCounts>)>,
+    process: Arc<HandlerProcess>,
+    stop_triggers: watch::Sender<bool>,
+    stop_process: watch::Sender<bool>,
+}
+
+/// The host's tasks, kept apart from what the status page shares.
+pub(crate) struct HostTasks {
+    triggers: JoinSet<()>,
+    process: JoinSet<()>,
+}
+
+impl FunctionsHost {
+    /// Reads the app, starts the handler and the triggers.
+    pub(crate) async fn start(
+        settings: &config::Functions,
+        state_dir: &std::path::Path,
+        endpoints_file: Option<PathBuf>,
+        http: reqwest::Client,
+        account: Arc<StorageAccount>,
+    ) -> Result<(Self, HostTasks), AppError> {
+        let app = App::read(&settings.app_dir, &settings.app_settings)?;
+        let process = Arc::new(HandlerProcess::new(&app, settings, state_dir, endpoints_file).await?);
+        let (stop_triggers, _) = watch::channel(false);
+        let (stop_process, _) = watch::channel(false);
+        let mut tasks = HostTasks {
+            triggers: JoinSet::new(),
+            process: JoinSet::new(),
+        };
+        tasks
+            .process
+            .spawn(Arc::clone(&process).supervise(stop_process.subscribe()));
+
+        let mut functions = Vec::new();
+        for function in app.functions {
+            let counts = Arc::new(FunctionCounts::default());
+            functions.push((function.name.clone(), Arc::clone(&counts)));
+            let invoker = Invoker::new(http.clone(), process.port(), function.name.clone(), counts);
+            let (accepting, stop) = (process.accepting(), stop_triggers.subscribe());
+            match function.trigger {
+                Trigger::Queue { binding, queue } => {
+                    let trigger = queue_trigger::QueueTrigger::new(
+                        invoker,
+                        Arc::clone(&account),
+                        binding,
+                        queue,
+                        app.queues,
+                    );
+                    tasks.triggers.spawn(trigger.run(accepting, stop));
+                }
+                Trigger::Timer { binding, schedule } => {
+                    tasks
+                        .triggers
+                        .spawn(timer_trigger::run(invoker, binding, schedule, accepting, stop));
+                }
+            }
+        }
+        Ok((
+            Self {
+                functions,
+                process,
+                stop_triggers,
+                stop_process,
+            },
+            tasks,
+        ))
+    }
+
+    /// Whether the handler accepts connections.
+    pub(crate) fn ready(&self) -> bool {
+        *self.process.accepting().borrow()
+    }
+
+    pub(crate) fn function_status(&self) -> Vec<FunctionStatus> {
+        let status = |(name, counts): &(String, Arc<FunctionCounts>)| FunctionStatus {
+            name: name.clone(),
+            invocations: counts.invocations.load(Relaxed),
+            failures: counts.failures.load(Relaxed),
+            poisoned: counts.poisoned.load(Relaxed),
+        };
+        self.functions.iter().map(status).collect()
+    }
+
+    pub(crate) fn handler_status(&self) -> HandlerStatus {
+        HandlerStatus {
+            pid: self.process.pid(),
+            restarts: self.process.restarts(),
+        }
+    }
+
+    /// Lets invocations under way end, then terminates the handler.
+    pub(crate) async fn stop(&self, mut tasks: HostTasks) {
+        self.stop_triggers.send_replace(true);
+        let drained = timeout(DRAIN, async {
+            while tasks.triggers.join_next().await.is_some() {}
+        })
+        .await;
+        if drained.is_err() {
+            tracing::warn!("invocations under way were cut off; their messages show again");
+        }
+        self.stop_process.send_replace(true);
+        while tasks.process.join_next().await.is_some() {}
+    }
+}
