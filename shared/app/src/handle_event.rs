@@ -1,0 +1,199 @@
+//! An event reaches the cloud that keeps the saga: one conditional transaction decides it.
+
+use saga_core::origin::Origin;
+use saga_core::{Cloud, Outcome};
+use saga_wire::incoming::{Incoming, check};
+use saga_wire::{cloud_event, event_bridge};
+
+use crate::ports::{Alert, Alerts, Committed, PortError, Quarantine, Quarantined, SagaStore, Time, back_off};
+use crate::{Deployment, Handled, MAX_CONFLICTS};
+
+/// The ports that handling an event needs.
+pub struct Ports<'a, S, Q, A, T> {
+    /// The sagas.
+    pub store: &'a S,
+    /// Where what cannot be understood is kept.
+    pub quarantine: &'a Q,
+    /// The monitoring channel.
+    pub alerts: &'a A,
+    /// Time and chance.
+    pub time: &'a T,
+}
+
+/// Handles one message of the events queue.
+///
+/// # Errors
+/// [`PortError`]: the message stays on its queue and comes again.
+pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, Q, A, T>,
+    body: &str,
+) -> Result<Handled, PortError> {
+    let handled = match read(deployment, body) {
+        Ok(incoming) => decide(deployment, ports, &incoming).await?,
+        Err(reason) => Handled::Quarantined(reason),
+    };
+    if let Handled::Quarantined(reason) = &handled {
+        quarantine(
+            ports.quarantine,
+            ports.alerts,
+            ports.time,
+            "saga-events",
+            reason,
+            body,
+        )
+        .await?;
+    }
+    Ok(handled)
+}
+
+/// Keeps a message that cannot be understood, and tells the monitoring channel.
+pub(crate) async fn quarantine(
+    quarantine: &impl Quarantine,
+    alerts: &impl Alerts,
+    time: &impl Time,
+    entrance: &'static str,
+    reason: &str,
+    body: &str,
+) -> Result<(), PortError> {
+    tracing::warn!(entrance, reason, outcome = "quarantined", "event");
+    quarantine
+        .keep(Quarantined {
+            entrance,
+            reason,
+            body,
+            at: time.now(),
+        })
+        .await?;
+    let alert = Alert {
+        subject: format!("saga-bridge: an event was quarantined at {entrance}"),
+        text: format!(
+            "{reason}\n\nThe event is kept whole in the quarantine queue and no saga was changed by it. \
+             If it belongs to a saga of yours, mend its publisher and send it again."
+        ),
+    };
+    // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
+    if let Err(error) = alerts.raise(alert).await {
+        tracing::error!(
+            entrance,
+            error = &error as &dyn std::error::Error,
+            "alert not sent"
+        );
+    }
+    Ok(())
+}
+
+fn read(deployment: &Deployment, body: &str) -> Result<Incoming, String> {
+    let text = event_bridge::event_in(body).map_err(|error| error.to_string())?;
+    let incoming = cloud_event::parse(text).map_err(|error| error.to_string())?;
+    if let Incoming::Ours(event) = &incoming {
+        check(event, &deployment.catalogue).map_err(|error| error.to_string())?;
+        if event.target != Cloud::ORIGIN {
+            return Err(format!(
+                "the event is for {}, and this is {}",
+                event.target,
+                Cloud::ORIGIN
+            ));
+        }
+    }
+    Ok(incoming)
+}
+
+async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, Q, A, T>,
+    incoming: &Incoming,
+) -> Result<Handled, PortError> {
+    for attempt in 1..=MAX_CONFLICTS {
+        let Some(saga) = ports.store.load(incoming.saga()).await? else {
+            return Ok(Handled::Quarantined(format!(
+                "there is no saga {}",
+                incoming.saga()
+            )));
+        };
+        let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
+            return Ok(Handled::Quarantined(format!(
+                "definition {} is not known here",
+                saga.value.definition
+            )));
+        };
+        let now = ports.time.now();
+        let (event, outsider) = match incoming {
+            Incoming::Ours(event) if event.definition != saga.value.definition => {
+                let (said, is) = (&event.definition, &saga.value.definition);
+                return Ok(Handled::Quarantined(format!(
+                    "the event says {said}, the saga is {is}"
+                )));
+            }
+            Incoming::Ours(event) => (event.clone(), None),
+            Incoming::Outside(outside) => match outside.addressed(&saga.value, definition, Cloud::Azure, now)
+            {
+                Ok(event) => (event, Some(outside.source.as_str())),
+                Err(error) => return Ok(Handled::Quarantined(error.to_string())),
+            },
+        };
+        let origin = Origin {
+            saga: &saga.value,
+            definition,
+            participants: &deployment.participants,
+            patience: deployment.patience,
+            now,
+        };
+        let keys = match origin.reads(&event, outsider) {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Handled::Quarantined(error.to_string())),
+        };
+        let read = if keys.is_empty() {
+            Default::default()
+        } else {
+            ports.store.entities(&keys).await?
+        };
+        let decision = match origin.receive(&event, outsider, &read.entities) {
+            Ok(decision) => decision,
+            Err(error) => return Ok(Handled::Quarantined(error.to_string())),
+        };
+        let row = decision.emit.as_ref().map(|event| deployment.row(event));
+        if ports
+            .store
+            .commit(&decision, &saga.version, &read, row.as_ref())
+            .await?
+            == Committed::Conflict
+        {
+            back_off(ports.time, attempt).await;
+            continue;
+        }
+        tracing::info!(
+            saga_id = %event.saga,
+            step = event.step_number,
+            verb = event.address.verb(),
+            event_id = %event.id,
+            outcome = decision.outcome.as_str(),
+            status = decision.saga.status(definition).as_str(),
+            trace_id = event.trace.trace_id(),
+            "event"
+        );
+        if let Some(text) = &decision.alert {
+            alert(ports.alerts, &event, text, decision.outcome).await;
+        }
+        return Ok(Handled::Decided(decision.outcome));
+    }
+    Err(PortError::Contended {
+        what: "the saga",
+        attempts: MAX_CONFLICTS,
+    })
+}
+
+async fn alert(alerts: &impl Alerts, event: &saga_core::Event, text: &str, outcome: Outcome) {
+    let alert = Alert {
+        subject: format!("saga-bridge: saga {} needs a look", event.saga),
+        text: format!(
+            "{text}\n\nevent {} ({}), outcome {}",
+            event.id,
+            event.kind,
+            outcome.as_str()
+        ),
+    };
+    if let Err(error) = alerts.raise(alert).await {
+        tracing::error!(saga_id = %event.saga, error = &error as &dyn std::error::Error, "alert not sent");
+    }
+}

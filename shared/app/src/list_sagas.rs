@@ -1,0 +1,105 @@
+//! Finds sagas: one by its id, or the newest of a status.
+
+use saga_core::{Saga, SagaId, Status, Timestamp};
+use saga_wire::http::{Listed, Page};
+
+use crate::Deployment;
+use crate::ports::{PortError, SagaStore};
+
+/// At most so many sagas in one page.
+pub const MAX_PAGE: usize = 100;
+/// How many sagas one request looks at before it gives a cursor instead of searching on.
+const MAX_LOOKED_AT: usize = 1_000;
+
+/// What a caller looks for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Only sagas of this status.
+    pub status: Option<Status>,
+    /// Only sagas started at or after this.
+    pub since: Option<Timestamp>,
+    /// At most so many (1 to [`MAX_PAGE`]).
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<(Timestamp, SagaId)>,
+}
+
+/// One saga as callers see it, as JSON; `None` when there is none.
+///
+/// # Errors
+/// [`PortError`] when the store fails.
+pub async fn find_saga(
+    deployment: &Deployment,
+    store: &impl SagaStore,
+    id: SagaId,
+) -> Result<Option<String>, PortError> {
+    let Some(saga) = store.load(id).await? else {
+        return Ok(None);
+    };
+    let definition = definition(deployment, &saga.value)?;
+    Ok(Some(saga_wire::http::saga(&saga.value, definition)))
+}
+
+/// The sagas that the query finds, newest first.
+///
+/// # Errors
+/// [`PortError`] when the store fails.
+pub async fn list_sagas(
+    deployment: &Deployment,
+    store: &impl SagaStore,
+    query: Query,
+) -> Result<Page, PortError> {
+    let limit = query.limit.clamp(1, MAX_PAGE);
+    let (mut sagas, mut cursor, mut looked_at) = (Vec::new(), query.cursor, 0);
+    loop {
+        let found = store.list(query.since, cursor, limit).await?;
+        let exhausted = found.len() < limit;
+        looked_at += found.len();
+        for saga in found {
+            if sagas.len() == limit {
+                return Ok(Page {
+                    sagas,
+                    next: cursor.map(write_cursor),
+                });
+            }
+            cursor = Some((saga.created, saga.id));
+            let definition = definition(deployment, &saga)?;
+            if query
+                .status
+                .is_none_or(|status| saga.status(definition) == status)
+            {
+                sagas.push(Listed::of(&saga, definition));
+            }
+        }
+        if exhausted {
+            return Ok(Page { sagas, next: None });
+        }
+        if sagas.len() == limit || looked_at >= MAX_LOOKED_AT {
+            return Ok(Page {
+                sagas,
+                next: cursor.map(write_cursor),
+            });
+        }
+    }
+}
+
+fn definition<'a>(deployment: &'a Deployment, saga: &Saga) -> Result<&'a saga_core::Definition, PortError> {
+    deployment
+        .catalogue
+        .get(&saga.definition)
+        .ok_or_else(|| PortError::Corrupt {
+            what: "the saga store",
+            why: format!("{} is not known here", saga.definition),
+        })
+}
+
+fn write_cursor((created, id): (Timestamp, SagaId)) -> String {
+    format!("{}_{id}", created.millis())
+}
+
+/// Reads a cursor that a page gave.
+#[must_use]
+pub fn parse_cursor(text: &str) -> Option<(Timestamp, SagaId)> {
+    let (millis, id) = text.split_once('_')?;
+    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
+}

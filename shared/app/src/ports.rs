@@ -1,0 +1,281 @@
+//! What the use cases need from the outside. Each port says what an adapter MUST do; the store contract in the
+//! workspace's tests holds every adapter to it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
+
+use saga_core::document::Fields;
+use saga_core::origin::OriginDecision;
+use saga_core::outbox::OutboxRow;
+use saga_core::participant::{Entities, EntityKey, EntityWrite};
+use saga_core::participate::StepRecord;
+use saga_core::{Saga, SagaId, StepIndex, Timestamp};
+
+/// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// It asks us to slow down. Nothing was done.
+    #[error("{what} is throttled; nothing was lost, try again later")]
+    Throttled {
+        /// Which outside service, and what was asked of it.
+        what: &'static str,
+    },
+    /// It failed, or did not answer in time; what was asked may or may not have been done.
+    #[error("{what} failed or did not answer; nothing is lost, it will be tried again")]
+    Unavailable {
+        /// Which outside service, and what was asked of it.
+        what: &'static str,
+        /// The adapter's own error.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It holds something that this version cannot read. It is left as it is.
+    #[error("{what} holds a record that this version cannot read ({why}); it is left as it is")]
+    Corrupt {
+        /// Which outside service.
+        what: &'static str,
+        /// What is wrong with the record.
+        why: String,
+    },
+    /// Other decisions were committed first, again and again. Nothing was done.
+    #[error("{what} changed under every one of {attempts} attempts; nothing was done, try again")]
+    Contended {
+        /// What changed.
+        what: &'static str,
+        /// How often it was tried.
+        attempts: u32,
+    },
+}
+
+impl PortError {
+    /// An [`PortError::Unavailable`].
+    pub fn unavailable(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+/// A record's version, opaque to everybody but the adapter that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
+
+/// A record and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The record.
+    pub value: T,
+    /// Its version.
+    pub version: Version,
+}
+
+/// Entities as they were read, with their versions. What is in neither does not exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The entities.
+    pub entities: Entities,
+    /// The version of each.
+    pub versions: BTreeMap<EntityKey, Version>,
+}
+
+impl Snapshot {
+    /// Adds an entity that was read.
+    pub fn insert(&mut self, key: EntityKey, fields: Fields, version: Version) {
+        self.entities.insert(key.clone(), fields);
+        self.versions.insert(key, version);
+    }
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// All of it is committed.
+    Yes,
+    /// None of it is: something that it was decided from has changed. Read again and decide again.
+    Conflict,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// All of it is committed.
+    Yes,
+    /// None of it is: the saga exists, and this is it.
+    Exists(Box<Saga>),
+}
+
+/// The store of the cloud that keeps the sagas.
+///
+/// An adapter MUST commit all of a decision (saga, entities, outbox row) in one atomic transaction or nothing of
+/// it; MUST make reads see every commit that was answered before; MUST answer a failed condition with
+/// `Conflict` or `Exists` and never with an error; and MUST NOT report success for what is not committed.
+pub trait SagaStore: Send + Sync {
+    /// Stores a new saga. MUST store nothing when the saga exists, and give the one that does.
+    fn insert(
+        &self,
+        decision: &OriginDecision,
+        row: Option<&OutboxRow>,
+    ) -> impl Future<Output = Result<Inserted, PortError>> + Send;
+
+    /// The saga, if there is one.
+    fn load(&self, id: SagaId) -> impl Future<Output = Result<Option<Versioned<Saga>>, PortError>> + Send;
+
+    /// Those of the entities that exist.
+    fn entities(&self, keys: &[EntityKey]) -> impl Future<Output = Result<Snapshot, PortError>> + Send;
+
+    /// Commits a decision if the saga still has `version` and the written entities are as in `read`.
+    /// `decision.settle` sets fields of entities that MUST exist.
+    fn commit(
+        &self,
+        decision: &OriginDecision,
+        version: &Version,
+        read: &Snapshot,
+        row: Option<&OutboxRow>,
+    ) -> impl Future<Output = Result<Committed, PortError>> + Send;
+
+    /// Up to `limit` sagas started before `before` and not before `since`, newest first (by start, then id).
+    fn list(
+        &self,
+        since: Option<Timestamp>,
+        before: Option<(Timestamp, SagaId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Saga>, PortError>> + Send;
+
+    /// Up to `limit` ids of sagas of this bucket that are due at `now`, longest due first.
+    fn due(
+        &self,
+        bucket: u16,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SagaId>, PortError>> + Send;
+}
+
+/// A partition: what is in one can be committed in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Partition(pub u16);
+
+/// What is to be committed at a step of a cloud that does not keep the saga.
+#[derive(Debug, Clone)]
+pub struct StepCommit<'a> {
+    /// Where.
+    pub partition: &'a Partition,
+    /// The saga.
+    pub saga: SagaId,
+    /// The step.
+    pub index: StepIndex,
+    /// The step's record as it is to be; `None` when it stays.
+    pub record: Option<&'a StepRecord>,
+    /// The version of the record that was read; `None` when there was none.
+    pub version: Option<&'a Version>,
+    /// Entities to write.
+    pub writes: &'a [EntityWrite],
+    /// The entities that were read.
+    pub read: &'a Snapshot,
+    /// The event that leaves.
+    pub row: Option<&'a OutboxRow>,
+}
+
+/// The store of a cloud that owns steps and does not keep the saga. The rules of [`SagaStore`] hold.
+pub trait StepStore: Send + Sync {
+    /// The step's record, if it has acted.
+    fn load(
+        &self,
+        partition: &Partition,
+        saga: SagaId,
+        index: StepIndex,
+    ) -> impl Future<Output = Result<Option<Versioned<StepRecord>>, PortError>> + Send;
+
+    /// Those of the entities that exist.
+    fn entities(
+        &self,
+        partition: &Partition,
+        keys: &[EntityKey],
+    ) -> impl Future<Output = Result<Snapshot, PortError>> + Send;
+
+    /// Commits record, entities and outbox row.
+    fn commit(&self, commit: StepCommit<'_>) -> impl Future<Output = Result<Committed, PortError>> + Send;
+}
+
+/// The events that are committed and not yet published.
+///
+/// An adapter MUST give only rows that are committed, oldest first, and MUST NOT hide a row before it is deleted.
+pub trait Outbox: Send + Sync {
+    /// Up to `limit` pending rows of a shard (or partition), committed before `before`, oldest first.
+    fn pending(
+        &self,
+        shard: u16,
+        before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+
+    /// Deletes published rows. Deleting what is gone is no error.
+    fn delete(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// What became of one published event.
+pub type Published = Result<(), String>;
+
+/// Sends events on their way.
+///
+/// An adapter MUST answer for each row, in order; `Ok` only when the service took that event.
+pub trait Publisher: Send + Sync {
+    /// The most rows that one call takes.
+    const BATCH: usize;
+
+    /// Publishes.
+    fn publish(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<Vec<Published>, PortError>> + Send;
+}
+
+/// A message that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined<'a> {
+    /// Where it came in.
+    pub entrance: &'static str,
+    /// Why it is here.
+    pub reason: &'a str,
+    /// The message, whole.
+    pub body: &'a str,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// Where messages are kept that cannot be understood. An adapter MUST keep the body whole.
+pub trait Quarantine: Send + Sync {
+    /// Keeps a message.
+    fn keep(&self, message: Quarantined<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Something that an operator must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// What happened, in a few words.
+    pub subject: String,
+    /// What it means and what to do.
+    pub text: String,
+}
+
+/// The monitoring channel.
+pub trait Alerts: Send + Sync {
+    /// Tells it.
+    fn raise(&self, alert: Alert) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Time and chance.
+pub trait Time: Send + Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// Waits.
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + Send;
+
+    /// Some number below `bound`, evenly.
+    fn below(&self, bound: u64) -> u64;
+}
+
+/// Waits before attempt `attempt` (from 1): full jitter over 10 ms, doubling to 1 s.
+pub async fn back_off(time: &impl Time, attempt: u32) {
+    let ceiling = 10_u64.saturating_mul(1 << attempt.min(7)).min(1_000);
+    time.sleep(1 + time.below(ceiling)).await;
+}

@@ -1,0 +1,147 @@
+//! Starts a saga: one transaction with the saga, the first step's entities and the opening event.
+
+use saga_core::document::{Document, Fields};
+use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
+use saga_core::origin::{Misaddressed, Start, start};
+use saga_core::participant::FieldError;
+use saga_core::{Definition, Saga};
+use saga_wire::MAX_EVENT_BYTES;
+
+use crate::Deployment;
+use crate::ports::{Inserted, PortError, SagaStore, Time};
+
+/// What a caller asks for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The definition's name.
+    pub definition: &'a str,
+    /// The caller's name for this attempt.
+    pub key: &'a IdempotencyKey,
+    /// What the steps need.
+    pub input: Fields,
+    /// The caller's trace context, if it sent one.
+    pub trace: Option<TraceParent>,
+}
+
+/// A saga that exists now.
+#[derive(Debug)]
+pub struct Started<'a> {
+    /// The saga.
+    pub saga: Saga,
+    /// Its definition.
+    pub definition: &'a Definition,
+    /// Whether this request started it; otherwise one before did, with the same key and input.
+    pub new: bool,
+}
+
+/// Why no saga was started. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is no definition of this name.
+    #[error("there is no saga definition `{0}`")]
+    UnknownDefinition(String),
+    /// The input is not what the steps need.
+    #[error("the input has {} invalid field(s)", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The key has started a saga with another input.
+    #[error("the Idempotency-Key has already started saga {0} with another body")]
+    KeyReused(SagaId),
+    /// The first step refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The saga's events could grow past what every carrier on the way takes.
+    #[error("an event of this saga could have {0} bytes; at most {MAX_EVENT_BYTES} reach the other cloud")]
+    TooLarge(usize),
+    /// The definition names what this deployment does not have.
+    #[error(transparent)]
+    Misaddressed(#[from] Misaddressed),
+    /// The store failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What each step's output and reason may add to an event, in bytes.
+const GROWTH_PER_STEP: usize = 512;
+
+/// Starts the saga that `request` describes, or finds the one that it started before.
+///
+/// # Errors
+/// [`NotStarted`].
+pub async fn start_saga<'a>(
+    deployment: &'a Deployment,
+    store: &impl SagaStore,
+    time: &impl Time,
+    request: Request<'_>,
+) -> Result<Started<'a>, NotStarted> {
+    let unknown = || NotStarted::UnknownDefinition(request.definition.to_owned());
+    let definition = deployment
+        .catalogue
+        .latest(request.definition)
+        .ok_or_else(unknown)?;
+    let problems = check(deployment, definition, &request.input);
+    if !problems.is_empty() {
+        return Err(NotStarted::Invalid(problems));
+    }
+
+    let id = SagaId::derive(&definition.reference().name, request.key);
+    let trace = request.trace.unwrap_or_else(|| TraceParent::for_saga(id));
+    let begin = Start {
+        saga: id,
+        input: request.input,
+        trace,
+        now: time.now(),
+    };
+    let decision = start(definition, &deployment.participants, deployment.patience, begin)?
+        .map_err(NotStarted::Refused)?;
+    let row = decision.emit.as_ref().map(|event| deployment.row(event));
+    let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
+    if largest > MAX_EVENT_BYTES {
+        return Err(NotStarted::TooLarge(largest));
+    }
+
+    let (saga, new) = match store.insert(&decision, row.as_ref()).await? {
+        Inserted::Yes => (decision.saga, true),
+        Inserted::Exists(saga) if saga.input == decision.saga.input => (*saga, false),
+        Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
+    };
+    // A saga that exists keeps the version that it started with, which may not be the latest.
+    let definition = deployment
+        .catalogue
+        .get(&saga.definition)
+        .ok_or_else(|| PortError::Corrupt {
+            what: "the saga store",
+            why: format!("{} is not known here", saga.definition),
+        })?;
+    let outcome = if new { "applied" } else { "repeated" };
+    let trace_id = saga.trace.trace_id();
+    tracing::info!(saga_id = %saga.id, definition = request.definition, outcome, trace_id, "start");
+    Ok(Started {
+        saga,
+        definition,
+        new,
+    })
+}
+
+/// What is wrong with the input, as all participants of the definition see it.
+fn check(deployment: &Deployment, definition: &Definition, input: &Fields) -> Vec<FieldError> {
+    let participants: Vec<_> = definition
+        .steps()
+        .iter()
+        .filter_map(|step| deployment.participants.get(step.participant.as_str()))
+        .collect();
+    let known = |name: &str| {
+        participants
+            .iter()
+            .any(|participant| participant.accepts().contains(&name))
+    };
+    let mut problems: Vec<FieldError> = participants.iter().flat_map(|p| p.check(input)).collect();
+    problems.extend(
+        input
+            .iter()
+            .filter(|(name, value)| !known(name) && **value != Document::Null)
+            .map(|(name, _)| FieldError::new(name, "is not a field of this saga")),
+    );
+    let mut seen = std::collections::BTreeSet::new();
+    problems.retain(|problem| seen.insert(problem.field.clone()));
+    problems
+}

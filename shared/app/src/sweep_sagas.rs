@@ -1,0 +1,87 @@
+//! Looks after sagas that are due: what the core's plan for each says is committed, and the outbox sends it.
+
+use saga_core::SagaId;
+use saga_core::origin::Origin;
+
+use crate::Deployment;
+use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time};
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Sagas whose opening event, or whose cancel, was sent.
+    pub sent: usize,
+    /// Sagas that moved while they were looked at; whoever moved them looks after them.
+    pub moved: usize,
+}
+
+/// One pass over all buckets, `per_bucket` sagas of each at most: bounded work, fair across buckets; what is
+/// left is still due at the next pass.
+///
+/// # Errors
+/// [`PortError`] when the store fails; what was done is done, and the rest is still due.
+pub async fn sweep_sagas(
+    deployment: &Deployment,
+    store: &impl SagaStore,
+    time: &impl Time,
+    per_bucket: usize,
+) -> Result<Report, PortError> {
+    let mut report = Report::default();
+    for bucket in 0..deployment.shards {
+        for id in store.due(bucket, time.now(), per_bucket).await? {
+            match sweep_one(deployment, store, time, id).await? {
+                Some(Committed::Yes) => report.sent += 1,
+                Some(Committed::Conflict) => report.moved += 1,
+                None => {}
+            }
+        }
+    }
+    tracing::info!(sent = report.sent, moved = report.moved, "sagas swept");
+    Ok(report)
+}
+
+async fn sweep_one(
+    deployment: &Deployment,
+    store: &impl SagaStore,
+    time: &impl Time,
+    id: SagaId,
+) -> Result<Option<Committed>, PortError> {
+    let Some(saga) = store.load(id).await? else {
+        return Ok(None);
+    };
+    let corrupt = |why: String| PortError::Corrupt {
+        what: "the saga store",
+        why,
+    };
+    let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
+        // A deployment that lost a definition must not stop the sweep of all other sagas.
+        tracing::error!(saga_id = %id, definition = %saga.value.definition, "definition is not known here");
+        return Ok(None);
+    };
+    let origin = Origin {
+        saga: &saga.value,
+        definition,
+        participants: &deployment.participants,
+        patience: deployment.patience,
+        now: time.now(),
+    };
+    let Some(decision) = origin.sweep().map_err(|error| corrupt(error.to_string()))? else {
+        return Ok(None);
+    };
+    let row = decision.emit.as_ref().map(|event| deployment.row(event));
+    let committed = store
+        .commit(&decision, &saga.version, &Snapshot::default(), row.as_ref())
+        .await?;
+    if let (Committed::Yes, Some(event)) = (&committed, &decision.emit) {
+        tracing::info!(
+            saga_id = %id,
+            step = event.step_number,
+            event_id = %event.id,
+            nudges = decision.saga.nudges,
+            outcome = "sent again",
+            trace_id = event.trace.trace_id(),
+            "saga"
+        );
+    }
+    Ok(Some(committed))
+}

@@ -1,0 +1,328 @@
+//! Definitions are data: a name, a version, a deadline and the steps in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use crate::event::Address;
+use crate::ids::StepIndex;
+
+/// A cloud that owns steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cloud {
+    /// Amazon Web Services.
+    Aws,
+    /// Microsoft Azure.
+    Azure,
+}
+
+impl Cloud {
+    /// The cloud that keeps the saga item: the origin of every saga.
+    pub const ORIGIN: Cloud = Cloud::Aws;
+
+    /// The word used in events and definition files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cloud::Aws => "aws",
+            Cloud::Azure => "azure",
+        }
+    }
+}
+
+impl fmt::Display for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Cloud {
+    type Err = InvalidDefinition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDefinition> {
+        match text {
+            "aws" => Ok(Cloud::Aws),
+            "azure" => Ok(Cloud::Azure),
+            other => Err(InvalidDefinition(format!(
+                "unknown cloud `{other}`: use `aws` or `azure`"
+            ))),
+        }
+    }
+}
+
+/// What is wrong with a definition, and which part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidDefinition(pub String);
+
+/// A definition by name and version. A running saga keeps the version it started with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionRef {
+    /// Its name.
+    pub name: String,
+    /// Its version, from 1.
+    pub version: u32,
+}
+
+impl fmt::Display for DefinitionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} version {}", self.name, self.version)
+    }
+}
+
+/// One step: who owns it, who does the work, and the domain's names for its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepDefinition {
+    /// The step's name, unique in its definition.
+    pub name: String,
+    /// The cloud that owns it.
+    pub cloud: Cloud,
+    /// The participant that does the work.
+    pub participant: String,
+    /// The type of the event that says this step is done (`advance` to the next step, or `complete`).
+    pub done: String,
+    /// The type of the event that asks this step to be undone.
+    pub compensate: String,
+    /// The type of the event that asks this step to stand in the way.
+    pub cancel: String,
+}
+
+/// A saga's definition, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    reference: DefinitionRef,
+    deadline_millis: i64,
+    steps: Vec<StepDefinition>,
+}
+
+/// The type of the event by which a first step of the other cloud says that it is undone.
+const CANCELLED: &str = "SagaCancelled";
+
+impl Definition {
+    /// At most so many steps: a forward and a backward chain stay within the hop bound of an event.
+    pub const MAX_STEPS: usize = 16;
+
+    /// Checks a definition.
+    ///
+    /// # Errors
+    /// [`InvalidDefinition`] names the first rule that it breaks.
+    pub fn new(
+        reference: DefinitionRef,
+        deadline_millis: i64,
+        steps: Vec<StepDefinition>,
+    ) -> Result<Self, InvalidDefinition> {
+        let fail = |why: String| {
+            Err(InvalidDefinition(format!(
+                "definition `{}`: {why}",
+                reference.name
+            )))
+        };
+        let plain = |name: &str| {
+            (1..=64).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        if !plain(&reference.name) {
+            return fail("the name needs 1 to 64 letters, digits, `-` or `_`".into());
+        }
+        if reference.version == 0 {
+            return fail("versions start at 1".into());
+        }
+        if deadline_millis <= 0 {
+            return fail("the deadline must be longer than nothing".into());
+        }
+        if !(2..=Self::MAX_STEPS).contains(&steps.len()) {
+            return fail(format!(
+                "a saga has 2 to {} steps, this one has {}",
+                Self::MAX_STEPS,
+                steps.len()
+            ));
+        }
+        let (mut names, mut types) = (BTreeSet::new(), BTreeSet::from([CANCELLED]));
+        for step in &steps {
+            if !plain(&step.name) || !names.insert(&step.name) {
+                return fail(format!("step name `{}` is not plain or stands twice", step.name));
+            }
+            if !plain(&step.participant) {
+                return fail(format!("step `{}` has no plain participant name", step.name));
+            }
+            for kind in [&step.done, &step.compensate, &step.cancel] {
+                if !plain(kind) || !types.insert(kind) {
+                    return fail(format!(
+                        "event type `{kind}` of step `{}` is not plain or stands twice",
+                        step.name
+                    ));
+                }
+            }
+        }
+        Ok(Self {
+            reference,
+            deadline_millis,
+            steps,
+        })
+    }
+
+    /// Its name and version.
+    #[must_use]
+    pub fn reference(&self) -> &DefinitionRef {
+        &self.reference
+    }
+
+    /// How long a saga may take before it is cancelled, in milliseconds.
+    #[must_use]
+    pub fn deadline_millis(&self) -> i64 {
+        self.deadline_millis
+    }
+
+    /// The steps in order.
+    #[must_use]
+    pub fn steps(&self) -> &[StepDefinition] {
+        &self.steps
+    }
+
+    /// The step at `index`, if there is one.
+    #[must_use]
+    pub fn step(&self, index: StepIndex) -> Option<&StepDefinition> {
+        self.steps.get(usize::from(index.get()))
+    }
+
+    /// The last step.
+    #[must_use]
+    pub fn last(&self) -> StepIndex {
+        StepIndex::new((self.steps.len() - 1) as u8)
+    }
+
+    /// The first step that is not the origin's own opening step: where a saga's opening event goes.
+    #[must_use]
+    pub fn first_after_origin(&self) -> StepIndex {
+        if self.opens_at_origin() {
+            StepIndex::new(1)
+        } else {
+            StepIndex::FIRST
+        }
+    }
+
+    /// Whether step 0 is the origin's own.
+    #[must_use]
+    pub fn opens_at_origin(&self) -> bool {
+        self.steps[0].cloud == Cloud::ORIGIN
+    }
+
+    /// Which cloud a message with this address goes to; `None` when the definition has no such step.
+    #[must_use]
+    pub fn target(&self, address: Address) -> Option<Cloud> {
+        match address {
+            Address::Complete | Address::Cancelled => Some(Cloud::ORIGIN),
+            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
+                self.step(step).map(|step| step.cloud)
+            }
+        }
+    }
+
+    /// Which clouds may send a message with this address: the owner of the step that emits it, and the
+    /// origin, which opens, retransmits and overrides.
+    #[must_use]
+    pub fn may_send(&self, address: Address, sender: Cloud) -> bool {
+        let neighbour = match address {
+            Address::Advance(step) => step.previous(),
+            Address::Complete => Some(self.last()),
+            Address::Compensate(step) => Some(step.next()),
+            Address::Cancelled => Some(StepIndex::FIRST),
+            Address::Cancel(step) => step.previous(),
+        };
+        let owner = neighbour.and_then(|step| self.step(step)).map(|step| step.cloud);
+        owner == Some(sender)
+            || (sender == Cloud::ORIGIN && !matches!(address, Address::Complete | Address::Cancelled))
+    }
+
+    /// The domain's name for a message with this address.
+    #[must_use]
+    pub fn type_of(&self, address: Address) -> Option<&str> {
+        match address {
+            Address::Advance(step) => match step.previous() {
+                Some(previous) => self
+                    .step(previous)
+                    .filter(|_| self.step(step).is_some())
+                    .map(|s| s.done.as_str()),
+                None => Some("SagaStarted"),
+            },
+            Address::Complete => self.steps.last().map(|step| step.done.as_str()),
+            Address::Compensate(step) => self.step(step).map(|step| step.compensate.as_str()),
+            Address::Cancel(step) => self.step(step).map(|step| step.cancel.as_str()),
+            Address::Cancelled => Some(CANCELLED),
+        }
+    }
+
+    /// What an event of this type, from somebody who does not know our attributes, is addressed to.
+    #[must_use]
+    pub fn address_of(&self, kind: &str) -> Option<Address> {
+        let mut found = self.steps.iter().enumerate().filter_map(|(index, step)| {
+            let index = StepIndex::new(index as u8);
+            if step.done == kind {
+                Some(if index == self.last() {
+                    Address::Complete
+                } else {
+                    Address::Advance(index.next())
+                })
+            } else if step.compensate == kind {
+                Some(Address::Compensate(index))
+            } else if step.cancel == kind {
+                Some(Address::Cancel(index))
+            } else {
+                None
+            }
+        });
+        found.next()
+    }
+}
+
+/// All definitions that this deployment knows, by name and version.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue(BTreeMap<DefinitionRef, Definition>);
+
+impl Catalogue {
+    /// Collects definitions.
+    ///
+    /// # Errors
+    /// [`InvalidDefinition`] when a name and version stand twice.
+    pub fn new(definitions: impl IntoIterator<Item = Definition>) -> Result<Self, InvalidDefinition> {
+        let mut all = BTreeMap::new();
+        for definition in definitions {
+            let reference = definition.reference.clone();
+            if all.insert(reference.clone(), definition).is_some() {
+                return Err(InvalidDefinition(format!("{reference} is defined twice")));
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// The definition that a saga started with.
+    #[must_use]
+    pub fn get(&self, reference: &DefinitionRef) -> Option<&Definition> {
+        self.0.get(reference)
+    }
+
+    /// The definition that a new saga of this name starts with: the highest version.
+    #[must_use]
+    pub fn latest(&self, name: &str) -> Option<&Definition> {
+        self.0
+            .values()
+            .rfind(|definition| definition.reference.name == name)
+    }
+
+    /// Every definition.
+    pub fn iter(&self) -> impl Iterator<Item = &Definition> {
+        self.0.values()
+    }
+
+    /// The cloud that an event of this type is meant for, when every definition that knows the type agrees.
+    #[must_use]
+    pub fn target_of_type(&self, kind: &str) -> Option<Cloud> {
+        let mut targets = self
+            .iter()
+            .filter_map(|d| d.address_of(kind).and_then(|address| d.target(address)));
+        let first = targets.next()?;
+        targets.all(|target| target == first).then_some(first)
+    }
+}

@@ -1,0 +1,167 @@
+//! An event: one message of the protocol, addressed to one step of one saga, with the data that travels.
+
+use crate::definition::{Cloud, Definition, DefinitionRef};
+use crate::document::{Document, Fields};
+use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
+
+/// Who a message is for, and what it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// Do step k.
+    Advance(StepIndex),
+    /// Undo step k.
+    Compensate(StepIndex),
+    /// Stand in the way at step k, or pass it on.
+    Cancel(StepIndex),
+    /// All steps are done: `advance` past the last.
+    Complete,
+    /// All steps are undone: `compensate` before the first.
+    Cancelled,
+}
+
+impl Address {
+    /// The verb's word in events, logs and timelines.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Address::Advance(_) => "advance",
+            Address::Compensate(_) => "compensate",
+            Address::Cancel(_) => "cancel",
+            Address::Complete => "complete",
+            Address::Cancelled => "cancelled",
+        }
+    }
+
+    /// The step's number in events: past the last for `complete`, -1 for `cancelled`.
+    #[must_use]
+    pub fn step_number(self, definition: &Definition) -> i32 {
+        match self {
+            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
+                i32::from(step.get())
+            }
+            Address::Complete => i32::from(definition.last().get()) + 1,
+            Address::Cancelled => -1,
+        }
+    }
+
+    /// The address that a verb and a step's number say, if they say one.
+    #[must_use]
+    pub fn parse(verb: &str, step: i32) -> Option<Self> {
+        let index = u8::try_from(step).ok().map(StepIndex::new);
+        match verb {
+            "advance" => index.map(Address::Advance),
+            "compensate" => index.map(Address::Compensate),
+            "cancel" => index.map(Address::Cancel),
+            "complete" => index.map(|_| Address::Complete),
+            "cancelled" if step == -1 => Some(Address::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// The step addressed; `None` at the two ends.
+    #[must_use]
+    pub fn step(self) -> Option<StepIndex> {
+        match self {
+            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => Some(step),
+            Address::Complete | Address::Cancelled => None,
+        }
+    }
+}
+
+/// A message of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Deterministic: the same message emitted again has the same id.
+    pub id: EventId,
+    /// The domain's name for it.
+    pub kind: String,
+    /// When what it tells of happened; the same when it is emitted again.
+    pub time: Timestamp,
+    /// The saga.
+    pub saga: SagaId,
+    /// The saga's definition.
+    pub definition: DefinitionRef,
+    /// Who it is for.
+    pub address: Address,
+    /// The step's number as the wire says it (see [`Address::step_number`]).
+    pub step_number: i32,
+    /// The cloud it goes to.
+    pub target: Cloud,
+    /// The cloud it comes from.
+    pub sender: Cloud,
+    /// How many messages led to it. Bounded: a loop between the clouds, were there one, would end.
+    pub hop: u16,
+    /// The caller's trace context.
+    pub trace: TraceParent,
+    /// What travels, beside the saga's id.
+    pub data: Fields,
+}
+
+/// More hops than any saga needs (16 steps up, cancelled once, 16 steps down).
+pub const MAX_HOPS: u16 = 64;
+
+/// The longest reason that travels, in characters; longer ones are cut.
+pub const MAX_REASON: usize = 256;
+
+/// What an emission is made of, beside the definition's own names.
+#[derive(Debug, Clone)]
+pub struct Emit<'a> {
+    /// The saga.
+    pub saga: SagaId,
+    /// Its definition.
+    pub definition: &'a Definition,
+    /// Who it is for.
+    pub address: Address,
+    /// The cloud that emits.
+    pub sender: Cloud,
+    /// When it was decided; part of the id.
+    pub time: Timestamp,
+    /// How many messages led to it.
+    pub hop: u16,
+    /// The caller's trace context.
+    pub trace: &'a TraceParent,
+    /// What travels.
+    pub data: Fields,
+}
+
+impl Emit<'_> {
+    /// The event. `None` when the definition has no such step, which a definition's own indices rule out.
+    #[must_use]
+    pub fn event(self) -> Option<Event> {
+        let step_number = self.address.step_number(self.definition);
+        Some(Event {
+            id: EventId::ours(
+                self.time,
+                self.saga,
+                &format!("{}{step_number}", self.address.verb()),
+            ),
+            kind: self.definition.type_of(self.address)?.to_owned(),
+            time: self.time,
+            saga: self.saga,
+            definition: self.definition.reference().clone(),
+            target: self.definition.target(self.address)?,
+            address: self.address,
+            step_number,
+            sender: self.sender,
+            hop: self.hop,
+            trace: self.trace.clone(),
+            data: self.data,
+        })
+    }
+}
+
+/// The data of a `compensate` or a `cancel`: ids and a reason, nothing else is needed to undo.
+#[must_use]
+pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
+    let mut out = Fields::new();
+    if let Some(order) = data.get("order_id") {
+        out.insert("order_id".into(), order.clone());
+    }
+    if let Some(reason) = reason {
+        out.insert(
+            "reason".into(),
+            Document::Text(reason.chars().take(MAX_REASON).collect()),
+        );
+    }
+    out
+}

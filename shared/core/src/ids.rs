@@ -1,0 +1,284 @@
+//! Identifiers and the clock's reading, parsed once and valid ever after.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+/// Why a text is not an identifier. The message names the rule that it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {rule}")]
+pub struct InvalidId {
+    what: &'static str,
+    rule: &'static str,
+}
+
+/// One saga. Derived from the caller's idempotency key, so that starting twice is one condition in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SagaId(Uuid);
+
+impl SagaId {
+    /// The id of the saga that `key` starts under `definition`: SHA-256, cut to a version 8 UUID.
+    #[must_use]
+    pub fn derive(definition: &str, key: &IdempotencyKey) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"saga-bridge/saga/")
+            .chain_update(definition.as_bytes())
+            .chain_update([0])
+            .chain_update(key.as_str().as_bytes())
+            .finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Which of `buckets` this saga belongs to; the same on every cloud and in every version.
+    #[must_use]
+    pub fn bucket(self, buckets: u16) -> u16 {
+        bucket_of(self.0.as_bytes(), buckets)
+    }
+}
+
+impl FromStr for SagaId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // Hyphenated form only: one saga, one spelling, so that a key built from it is unique.
+        if text.len() != 36 {
+            return Err(InvalidId {
+                what: "saga id",
+                rule: "must be a UUID of 36 characters",
+            });
+        }
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId {
+            what: "saga id",
+            rule: "must be a UUID",
+        })
+    }
+}
+
+impl fmt::Display for SagaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// Which of `buckets` a text belongs to (the first eight bytes of its SHA-256, modulo).
+#[must_use]
+pub fn bucket_of(text: &[u8], buckets: u16) -> u16 {
+    let digest = Sha256::digest(text);
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest[..8]);
+    (u64::from_be_bytes(head) % u64::from(buckets.max(1))) as u16
+}
+
+/// The caller's name for one attempt to start a saga: 1 to 255 printable ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key as given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let what = "Idempotency-Key";
+        if text.is_empty() || text.len() > 255 {
+            return Err(InvalidId {
+                what,
+                rule: "must have 1 to 255 characters",
+            });
+        }
+        if !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || text.trim().is_empty() {
+            return Err(InvalidId {
+                what,
+                rule: "must be printable ASCII",
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The id of one event. Ours are `<milliseconds>-<saga>-<verb><step>`: they sort by time, and an event that is
+/// emitted again has the id of the first, because everything in it is stored with the step. Other
+/// publishers' are taken as they come, up to 256 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(String);
+
+impl EventId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn ours(at: Timestamp, saga: SagaId, label: &str) -> Self {
+        Self(format!("{:013}-{saga}-{label}", at.millis()))
+    }
+
+    /// The id by which a timeline names a command, which has no event.
+    pub(crate) fn of_command(at: Timestamp, command: &str) -> Self {
+        Self(format!("{:013}-{command}", at.millis()))
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let what = "event id";
+        if text.is_empty() || text.len() > 256 {
+            return Err(InvalidId {
+                what,
+                rule: "must have 1 to 256 bytes",
+            });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidId {
+                what,
+                rule: "must not hold control characters",
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The position of a step in its definition, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepIndex(u8);
+
+impl StepIndex {
+    /// The first step.
+    pub const FIRST: StepIndex = StepIndex(0);
+
+    /// The step at `index`; whether a definition has it is asked of the definition.
+    #[must_use]
+    pub const fn new(index: u8) -> Self {
+        Self(index)
+    }
+
+    /// The position, from 0.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The step after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The step before this one; `None` before the first.
+    #[must_use]
+    pub const fn previous(self) -> Option<Self> {
+        match self.0.checked_sub(1) {
+            Some(index) => Some(Self(index)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for StepIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The first and the last time that four-digit years can say.
+    const RANGE: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
+
+    /// The time at `millis`, held inside the years 1970 to 9999.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis.clamp(*Self::RANGE.start(), *Self::RANGE.end()))
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// This time and `millis` more.
+    #[must_use]
+    pub fn plus_millis(self, millis: i64) -> Self {
+        Self::from_millis(self.0.saturating_add(millis))
+    }
+}
+
+/// A W3C trace context (`traceparent`), carried unchanged through every event of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 32 hexadecimal digits that one search needs to show one saga on both clouds.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        &self.0[3..35]
+    }
+
+    /// A context for a caller who sent none; deterministic, so that a repeated start has the same.
+    #[must_use]
+    pub fn for_saga(saga: SagaId) -> Self {
+        let trace = saga.0.simple();
+        let digest = Sha256::digest(saga.0.as_bytes());
+        let span = digest[..8]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self(format!("00-{trace}-{span}-01"))
+    }
+}
+
+impl FromStr for TraceParent {
+    type Err = InvalidId;
+
+    /// Version 00 of <https://www.w3.org/TR/trace-context/>: `00-<32 hex>-<16 hex>-<2 hex>`, lower case, not all 0.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = InvalidId {
+            what: "traceparent",
+            rule: "must be a version 00 W3C trace context",
+        };
+        let hex = |part: &str, length: usize| {
+            part.len() == length
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let parts: Vec<&str> = text.split('-').collect();
+        let [version, trace, span, flags] = parts[..] else {
+            return Err(bad);
+        };
+        let valid = version == "00" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+        let zero = |part: &str| part.bytes().all(|b| b == b'0');
+        if valid && !zero(trace) && !zero(span) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(bad)
+        }
+    }
+}

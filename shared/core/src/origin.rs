@@ -1,0 +1,645 @@
+//! The cloud that keeps the saga: starts it, hears of its steps, ends it, and sends again what was lost.
+//!
+//! Each function takes the saga as it is and gives back the saga as it is to be, with everything that must
+//! be committed in the same transaction. Invariants: every decision emits at most one event; a write happens
+//! only through such a decision; the ends are decided by [`crate::ends::knock`] and the steps by
+//! [`crate::step::transition`], nowhere else.
+
+use std::collections::BTreeMap;
+
+use crate::Outcome;
+use crate::definition::{Cloud, Definition};
+use crate::document::{Document, Fields};
+use crate::ends::{Ends, Knock, Phase, Send, Verdict, knock};
+use crate::event::{Address, Emit, Event, reason_data};
+use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
+use crate::participant::{Context, Entities, EntityKey, EntityWrite, Participant, Work};
+use crate::participate::{Message, Step};
+use crate::saga::{Mark, Saga};
+use crate::step::{Effect, StepState, StepVerb};
+use crate::sweep::Patience;
+use crate::timeline::{Entry, Timeline};
+
+/// The participants of this deployment, by name.
+pub type Participants = BTreeMap<&'static str, Box<dyn Participant>>;
+
+/// What is to be committed, in one transaction, guarded by the revision of the saga that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginDecision {
+    /// What became of the message or the command.
+    pub outcome: Outcome,
+    /// The saga as it is to be.
+    pub saga: Saga,
+    /// Entities to write.
+    pub writes: Vec<EntityWrite>,
+    /// Fields to set on entities that exist.
+    pub settle: Vec<EntityWrite>,
+    /// The one event that leaves, or leaves again.
+    pub emit: Option<Event>,
+    /// Something an operator must know.
+    pub alert: Option<String>,
+}
+
+/// Why nothing can be decided: the message is not for the origin. It is quarantined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misaddressed {
+    /// The definition has no such step, or the step is another cloud's.
+    #[error("step {0} is not a step of this cloud")]
+    NotOurs(StepIndex),
+    /// The definition names a participant that this deployment does not have.
+    #[error("participant `{0}` is not part of this deployment")]
+    NoParticipant(String),
+}
+
+/// What a caller gives to start a saga.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The id, derived from the caller's idempotency key.
+    pub saga: SagaId,
+    /// What the steps need.
+    pub input: Fields,
+    /// The caller's trace context.
+    pub trace: TraceParent,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Where an operator's or a publisher's override takes a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Override {
+    /// To COMPLETED.
+    Completed,
+    /// To CANCELLED_VIA_COMPENSATION.
+    Cancelled,
+}
+
+/// Starts a saga. `Ok(Err(reason))`: its own first step refused, and nothing is to be stored.
+///
+/// # Errors
+/// [`Misaddressed`] when a participant is missing.
+pub fn start(
+    definition: &Definition,
+    participants: &Participants,
+    patience: Patience,
+    start: Start,
+) -> Result<Result<OriginDecision, String>, Misaddressed> {
+    let Start {
+        saga: id,
+        input,
+        trace,
+        now,
+    } = start;
+    let deadline = now.plus_millis(definition.deadline_millis());
+    let mut saga = Saga {
+        id,
+        definition: definition.reference().clone(),
+        input,
+        created: now,
+        deadline,
+        trace,
+        ends: Ends::default(),
+        steps: BTreeMap::new(),
+        cancel: None,
+        resolved: None,
+        timeline: Timeline::default(),
+        due: Some(patience.next(now, 0, deadline)),
+        nudges: 0,
+    };
+    let mut writes = Vec::new();
+    let mut emit = None;
+    if definition.opens_at_origin() {
+        let data = saga.input.clone();
+        let trace = saga.trace.clone();
+        let message = Message {
+            verb: StepVerb::Advance,
+            time: now,
+            hop: 0,
+            trace: &trace,
+            data: &data,
+        };
+        let step = step_at(definition, participants, id, StepIndex::FIRST)?;
+        let decision = step.decide(None, &message, &Entities::new(), now);
+        if let Some(record) = decision.record {
+            if record.state == StepState::Refused {
+                return Ok(Err(record.reason.unwrap_or_default()));
+            }
+            saga.steps.insert(StepIndex::FIRST, record);
+        }
+        writes = decision.writes;
+        emit = decision.emit;
+    }
+    let emit = emit.or_else(|| opening_event(&saga, definition, participants));
+    if let Some(event) = &emit {
+        saga.timeline.record(entry(event, now, Outcome::Applied, None));
+    }
+    Ok(Ok(OriginDecision {
+        outcome: Outcome::Applied,
+        saga,
+        writes,
+        settle: Vec::new(),
+        emit,
+        alert: None,
+    }))
+}
+
+/// The origin's knowledge of the steps, ready to decide about one saga.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The saga as it was read.
+    pub saga: &'a Saga,
+    /// Its definition.
+    pub definition: &'a Definition,
+    /// The participants of this deployment.
+    pub participants: &'a Participants,
+    /// How long to wait before sending again.
+    pub patience: Patience,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Origin<'_> {
+    /// Decides what an event does. `outsider` names a publisher that is none of our participants (the event
+    /// came without our attributes); a compensation that comes so is an override.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when the event is for a step of another cloud.
+    pub fn receive(
+        &self,
+        event: &Event,
+        outsider: Option<&str>,
+        entities: &Entities,
+    ) -> Result<OriginDecision, Misaddressed> {
+        let reason = event.data.get("reason").and_then(Document::as_text);
+        let mut decision = match event.address {
+            Address::Complete => self.end(Knock::Complete, event.hop, reason, entities)?,
+            Address::Cancelled => self.end(Knock::Cancelled, event.hop, reason, entities)?,
+            Address::Compensate(step) if outsider.is_some() => {
+                self.owned(step)?;
+                let by = format!("publisher {}", outsider.unwrap_or_default());
+                self.resolve(
+                    Override::Cancelled,
+                    by,
+                    reason.unwrap_or("none given").to_owned(),
+                    entities,
+                )?
+            }
+            Address::Compensate(StepIndex::FIRST) if self.definition.opens_at_origin() => {
+                self.end(Knock::Cancelled, event.hop, reason, entities)?
+            }
+            Address::Cancel(StepIndex::FIRST) if self.definition.opens_at_origin() => {
+                let by = format!("publisher {}", outsider.unwrap_or(event.sender.as_str()));
+                self.cancel(by, reason.unwrap_or("none given").to_owned())?
+            }
+            Address::Advance(StepIndex::FIRST) if self.definition.opens_at_origin() => {
+                self.unchanged(Outcome::Late)
+            }
+            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
+                self.step(step, event, entities)?
+            }
+        };
+        decision
+            .saga
+            .timeline
+            .record(entry(event, self.now, decision.outcome, reason));
+        Ok(decision)
+    }
+
+    /// The entities that must be read before [`Origin::receive`] can decide about this event.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when the event is for a step of another cloud.
+    pub fn reads(&self, event: &Event, outsider: Option<&str>) -> Result<Vec<EntityKey>, Misaddressed> {
+        let opens = self.definition.opens_at_origin();
+        match Message::of(event) {
+            None => Ok(Vec::new()),
+            Some((
+                _,
+                Message {
+                    verb: StepVerb::Compensate,
+                    ..
+                },
+            )) if outsider.is_some() => self.reads_to_undo(),
+            Some((StepIndex::FIRST, message)) if opens => match message.verb {
+                StepVerb::Compensate => self.reads_to_undo(),
+                StepVerb::Advance | StepVerb::Cancel => Ok(Vec::new()),
+            },
+            Some((index, message)) => {
+                let step = self.owned(index)?;
+                let record = self.saga.steps.get(&index);
+                let work = Step::work(record, message.verb);
+                let context = step.context(record, &message);
+                Ok(work
+                    .map(|work| step.participant.reads(work, context))
+                    .unwrap_or_default())
+            }
+        }
+    }
+
+    /// The entities that must be read before [`Origin::resolve`] can decide.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when a participant is missing.
+    pub fn reads_to_undo(&self) -> Result<Vec<EntityKey>, Misaddressed> {
+        let record = self.saga.steps.get(&StepIndex::FIRST);
+        let done =
+            record.filter(|record| record.state == StepState::Done && self.saga.ends.phase == Phase::Open);
+        let Some(record) = done else { return Ok(Vec::new()) };
+        let context = Context {
+            saga: self.saga.id,
+            data: &record.data,
+        };
+        Ok(self
+            .owned(StepIndex::FIRST)?
+            .participant
+            .reads(Work::Undo, context))
+    }
+
+    /// Asks the saga to be cancelled: `cancel` chases it forward and is decided by the first step that has not
+    /// acted. The command's own line in the timeline is part of the decision.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when a participant is missing.
+    pub fn cancel(&self, by: String, reason: String) -> Result<OriginDecision, Misaddressed> {
+        let mark = Mark {
+            at: self.now,
+            by,
+            reason,
+        };
+        let marked = Saga {
+            cancel: self.saga.cancel.clone().or(Some(mark)),
+            ..self.saga.clone()
+        };
+        let mut decision = Origin {
+            saga: &marked,
+            ..*self
+        }
+        .end(Knock::Cancel, 0, None, &Entities::new())?;
+        if decision.outcome == Outcome::Late {
+            decision.saga.cancel.clone_from(&self.saga.cancel);
+        }
+        Ok(decision)
+    }
+
+    /// Overrides the saga's end.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when a participant is missing.
+    pub fn resolve(
+        &self,
+        to: Override,
+        by: String,
+        reason: String,
+        entities: &Entities,
+    ) -> Result<OriginDecision, Misaddressed> {
+        let knock = match to {
+            Override::Completed => Knock::OverrideCompleted,
+            Override::Cancelled => Knock::OverrideCancelled,
+        };
+        let mark = Mark {
+            at: self.now,
+            by,
+            reason,
+        };
+        let reason = mark.reason.clone();
+        let marked = Saga {
+            resolved: Some(mark),
+            ..self.saga.clone()
+        };
+        let mut decision = Origin {
+            saga: &marked,
+            ..*self
+        }
+        .end(knock, 0, Some(&reason), entities)?;
+        if decision.outcome != Outcome::Applied {
+            decision.saga.resolved.clone_from(&self.saga.resolved);
+        }
+        Ok(decision)
+    }
+
+    /// What the sweeper does with this saga: `None` when it is not due.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when a participant is missing.
+    pub fn sweep(&self) -> Result<Option<OriginDecision>, Misaddressed> {
+        if self.saga.due.is_none_or(|due| due > self.now) {
+            return Ok(None);
+        }
+        let open = self.saga.ends.phase == Phase::Open;
+        if !open && !self.saga.ends.closing {
+            let mut decision = self.unchanged(Outcome::Applied);
+            decision.saga.due = None;
+            return Ok(Some(decision));
+        }
+        if open && !self.saga.ends.cancelling && self.saga.deadline <= self.now {
+            let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;
+            if let Some(mark) = decision.saga.cancel.clone() {
+                decision
+                    .saga
+                    .timeline
+                    .record(command_entry("cancel", &mark, decision.outcome));
+            }
+            return Ok(Some(decision));
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        decision.emit = if self.saga.ends.cancelling || self.saga.ends.closing {
+            cancel_event(self.saga, self.definition)
+        } else {
+            opening_event(self.saga, self.definition, self.participants)
+        };
+        decision.saga.nudges = self.saga.nudges.saturating_add(1);
+        decision.saga.due = Some(
+            self.patience
+                .next(self.now, decision.saga.nudges, self.saga.deadline),
+        );
+        Ok(Some(decision))
+    }
+
+    /// The participant's context at a step of ours: the record's data, or the message's.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when the step is not the origin's.
+    pub fn owned(&self, step: StepIndex) -> Result<Step<'_>, Misaddressed> {
+        step_at(self.definition, self.participants, self.saga.id, step)
+    }
+
+    /// A step of ours, through the table; and the end of the saga, when that is what it emits.
+    fn step(
+        &self,
+        index: StepIndex,
+        event: &Event,
+        entities: &Entities,
+    ) -> Result<OriginDecision, Misaddressed> {
+        let step = self.owned(index)?;
+        let Some((_, message)) = Message::of(event) else {
+            return Err(Misaddressed::NotOurs(index));
+        };
+        let step_decision = step.decide(self.saga.steps.get(&index), &message, entities, self.now);
+        let mut saga = self.saga.clone();
+        if let Some(record) = step_decision.record {
+            saga.steps.insert(index, record);
+        }
+        // The last step of a saga may be ours: then `complete` goes to ourselves, in the same transaction.
+        let end = match &step_decision.emit {
+            Some(emitted) if emitted.address == Address::Complete => Some(Knock::Complete),
+            Some(emitted) if emitted.address == Address::Cancelled => Some(Knock::Cancelled),
+            _ => None,
+        };
+        let mut decision = match end {
+            Some(end) => Origin { saga: &saga, ..*self }.end(end, message.hop, None, entities)?,
+            None => OriginDecision {
+                outcome: step_decision.outcome,
+                saga,
+                writes: Vec::new(),
+                settle: Vec::new(),
+                emit: step_decision.emit,
+                alert: None,
+            },
+        };
+        if step_decision.outcome == Outcome::Applied {
+            decision.outcome = Outcome::Applied;
+        }
+        decision.writes.extend(step_decision.writes);
+        if step_decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
+            decision.alert = Some(format!("step {index} was asked to undo what it never did"));
+        }
+        Ok(decision)
+    }
+
+    /// The ends: what a knock changes, undoes and sends.
+    fn end(
+        &self,
+        with: Knock,
+        hop: u16,
+        reason: Option<&str>,
+        entities: &Entities,
+    ) -> Result<OriginDecision, Misaddressed> {
+        let mut decision = self.unchanged(Outcome::Repeated);
+        let send = match knock(self.saga.ends, with) {
+            Verdict::Moved { ends, undo, send } => {
+                decision.outcome = Outcome::Applied;
+                decision.saga.ends = ends;
+                if undo {
+                    self.undo_first(&mut decision, reason, entities)?;
+                }
+                if ends.phase == Phase::Completed {
+                    decision.settle = self.settle()?;
+                }
+                let owed = ends.phase == Phase::Open || ends.closing;
+                decision.saga.due = owed.then(|| {
+                    decision.saga.nudges = 0;
+                    self.patience.next(self.now, 0, self.saga.deadline)
+                });
+                send
+            }
+            Verdict::Repeated(send) => send,
+            Verdict::Late(send) => {
+                decision.outcome = Outcome::Late;
+                send
+            }
+            Verdict::Contradicted => {
+                decision.outcome = Outcome::Contradicted;
+                let what = "the other cloud undid its part of a saga that was resolved as completed";
+                decision.alert = Some(what.to_owned());
+                None
+            }
+        };
+        decision.emit = send.and_then(|send| match send {
+            Send::CancelFirst => cancel_event(&decision.saga, self.definition),
+            Send::CompensateLast => compensate_last(&decision.saga, self.definition, hop),
+        });
+        Ok(decision)
+    }
+
+    /// Undoes step 0, where it is ours, through the table.
+    fn undo_first(
+        &self,
+        decision: &mut OriginDecision,
+        reason: Option<&str>,
+        entities: &Entities,
+    ) -> Result<(), Misaddressed> {
+        if !self.definition.opens_at_origin() {
+            return Ok(());
+        }
+        let step = self.owned(StepIndex::FIRST)?;
+        let data = reason_data(&self.saga.input, reason);
+        let message = Message {
+            verb: StepVerb::Compensate,
+            time: self.now,
+            hop: 0,
+            trace: &self.saga.trace,
+            data: &data,
+        };
+        let undone = step.decide(
+            self.saga.steps.get(&StepIndex::FIRST),
+            &message,
+            entities,
+            self.now,
+        );
+        if let Some(record) = undone.record {
+            decision.saga.steps.insert(StepIndex::FIRST, record);
+        }
+        decision.writes.extend(undone.writes);
+        Ok(())
+    }
+
+    /// What our own done steps set on their entities when the saga completes.
+    fn settle(&self) -> Result<Vec<EntityWrite>, Misaddressed> {
+        let mut all = Vec::new();
+        for (index, record) in self
+            .saga
+            .steps
+            .iter()
+            .filter(|(_, record)| record.state == StepState::Done)
+        {
+            let context = Context {
+                saga: self.saga.id,
+                data: &record.data,
+            };
+            all.extend(self.owned(*index)?.participant.settle(context));
+        }
+        Ok(all)
+    }
+
+    fn unchanged(&self, outcome: Outcome) -> OriginDecision {
+        OriginDecision {
+            outcome,
+            saga: self.saga.clone(),
+            writes: Vec::new(),
+            settle: Vec::new(),
+            emit: None,
+            alert: None,
+        }
+    }
+}
+
+fn step_at<'a>(
+    definition: &'a Definition,
+    participants: &'a Participants,
+    saga: SagaId,
+    index: StepIndex,
+) -> Result<Step<'a>, Misaddressed> {
+    let step = definition.step(index).filter(|step| step.cloud == Cloud::ORIGIN);
+    let name = &step.ok_or(Misaddressed::NotOurs(index))?.participant;
+    let participant = participants
+        .get(name.as_str())
+        .ok_or_else(|| Misaddressed::NoParticipant(name.clone()))?;
+    Ok(Step {
+        saga,
+        definition,
+        index,
+        cloud: Cloud::ORIGIN,
+        participant: participant.as_ref(),
+    })
+}
+
+/// The event that opened the first step after the origin's, as it was sent the first time.
+fn opening_event(saga: &Saga, definition: &Definition, participants: &Participants) -> Option<Event> {
+    let (time, hop, data) = match saga.steps.get(&StepIndex::FIRST) {
+        Some(record) if definition.opens_at_origin() => {
+            let step = step_at(definition, participants, saga.id, StepIndex::FIRST).ok()?;
+            let message = Message {
+                verb: StepVerb::Advance,
+                time: record.at,
+                hop: 0,
+                trace: &saga.trace,
+                data: &record.data,
+            };
+            return step
+                .decide(Some(record), &message, &Entities::new(), record.at)
+                .emit;
+        }
+        _ => (saga.created, 1, saga.input.clone()),
+    };
+    origin_event(
+        saga,
+        definition,
+        Address::Advance(definition.first_after_origin()),
+        time,
+        hop,
+        data,
+    )
+}
+
+/// The cancel that chases the saga: its time is that of the wish, so it has one id however often it is sent.
+fn cancel_event(saga: &Saga, definition: &Definition) -> Option<Event> {
+    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref())?;
+    let data = reason_data(&saga.input, Some(&mark.reason));
+    origin_event(
+        saga,
+        definition,
+        Address::Cancel(definition.first_after_origin()),
+        mark.at,
+        1,
+        data,
+    )
+}
+
+/// The answer to a `complete` that reaches a cancelled saga.
+fn compensate_last(saga: &Saga, definition: &Definition, hop: u16) -> Option<Event> {
+    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref());
+    let data = reason_data(&saga.input, mark.map(|mark| mark.reason.as_str()));
+    let time = mark.map_or(saga.created, |mark| mark.at);
+    origin_event(
+        saga,
+        definition,
+        Address::Compensate(definition.last()),
+        time,
+        hop.saturating_add(1),
+        data,
+    )
+}
+
+fn origin_event(
+    saga: &Saga,
+    definition: &Definition,
+    address: Address,
+    time: Timestamp,
+    hop: u16,
+    data: Fields,
+) -> Option<Event> {
+    let sender = Cloud::ORIGIN;
+    Emit {
+        saga: saga.id,
+        definition,
+        address,
+        sender,
+        time,
+        hop,
+        trace: &saga.trace,
+        data,
+    }
+    .event()
+}
+
+fn entry(event: &Event, at: Timestamp, outcome: Outcome, note: Option<&str>) -> Entry {
+    Entry {
+        at,
+        event: event.id.clone(),
+        verb: event.address.verb().to_owned(),
+        step: event.step_number,
+        cloud: event.sender,
+        outcome,
+        note: note.map(|note| note.chars().take(crate::event::MAX_REASON).collect()),
+        times: 1,
+    }
+}
+
+/// A line of the timeline for a command, which has no event. Its id names the command and its time.
+#[must_use]
+pub fn command_entry(command: &str, mark: &Mark, outcome: Outcome) -> Entry {
+    Entry {
+        at: mark.at,
+        event: EventId::of_command(mark.at, command),
+        verb: command.to_owned(),
+        step: 0,
+        cloud: Cloud::ORIGIN,
+        outcome,
+        note: Some(
+            format!("{}: {}", mark.by, mark.reason)
+                .chars()
+                .take(crate::event::MAX_REASON)
+                .collect(),
+        ),
+        times: 1,
+    }
+}

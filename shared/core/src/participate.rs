@@ -1,0 +1,231 @@
+//! One message at one step: the row of the table, made into a record to store and an event to send.
+//!
+//! Invariant: what leaves is a function of the stored record (and, for a passed-on cancel, of the cancel
+//! itself), so a repeated message causes the same event again, with the same id and content.
+
+use crate::Outcome;
+use crate::definition::{Cloud, Definition};
+use crate::document::Fields;
+use crate::event::{Address, Emit, Event, reason_data};
+use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
+use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
+
+/// What a step keeps for ever: what it decided, and all that it needs to say so again or to undo it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRecord {
+    /// What it decided.
+    pub state: StepState,
+    /// When.
+    pub at: Timestamp,
+    /// The hop count of what it emits.
+    pub hop: u16,
+    /// Why it refused or was undone.
+    pub reason: Option<String>,
+    /// The data it was given.
+    pub data: Fields,
+    /// The output of its participant.
+    pub output: Fields,
+}
+
+/// A message, as far as a step needs it.
+#[derive(Debug, Clone)]
+pub struct Message<'a> {
+    /// What it asks.
+    pub verb: StepVerb,
+    /// The time that the message tells of.
+    pub time: Timestamp,
+    /// Its hop count.
+    pub hop: u16,
+    /// The caller's trace context.
+    pub trace: &'a TraceParent,
+    /// What travels with it.
+    pub data: &'a Fields,
+}
+
+impl<'a> Message<'a> {
+    /// The step and the message that an event is for; `None` for the two ends.
+    #[must_use]
+    pub fn of(event: &'a Event) -> Option<(StepIndex, Self)> {
+        let (step, verb) = match event.address {
+            Address::Advance(step) => (step, StepVerb::Advance),
+            Address::Compensate(step) => (step, StepVerb::Compensate),
+            Address::Cancel(step) => (step, StepVerb::Cancel),
+            Address::Complete | Address::Cancelled => return None,
+        };
+        let message = Message {
+            verb,
+            time: event.time,
+            hop: event.hop,
+            trace: &event.trace,
+            data: &event.data,
+        };
+        Some((step, message))
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.data.get("reason").and_then(|reason| reason.as_text())
+    }
+}
+
+/// One step of one saga.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// The saga.
+    pub saga: SagaId,
+    /// Its definition.
+    pub definition: &'a Definition,
+    /// Which step.
+    pub index: StepIndex,
+    /// The cloud that owns it.
+    pub cloud: Cloud,
+    /// Who does the work.
+    pub participant: &'a dyn Participant,
+}
+
+/// What is to be committed, in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepDecision {
+    /// Applied, or repeated.
+    pub outcome: Outcome,
+    /// What happened inside the step.
+    pub effect: Effect,
+    /// The record to store, when it changes.
+    pub record: Option<StepRecord>,
+    /// The participant's entities to write.
+    pub writes: Vec<EntityWrite>,
+    /// The one event that leaves.
+    pub emit: Option<Event>,
+}
+
+impl<'a> Step<'a> {
+    /// The work that a message would mean for the participant, when the step's record is `record`: the shell
+    /// loads the entities that the participant reads for it.
+    #[must_use]
+    pub fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
+        match transition(record.map(|r| r.state), verb, false, || Answer::Accepted).effect {
+            Effect::Act | Effect::Refuse => Some(Work::Act),
+            Effect::Undo => Some(Work::Undo),
+            Effect::None | Effect::Tombstone => None,
+        }
+    }
+
+    /// The data that the participant's work is about: the record's when there is one, else the message's.
+    #[must_use]
+    pub fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
+        Context {
+            saga: self.saga,
+            data: record.map_or(message.data, |record| &record.data),
+        }
+    }
+
+    /// Decides what the message does. `now` is stored with a new record.
+    #[must_use]
+    pub fn decide(
+        &self,
+        record: Option<&'a StepRecord>,
+        message: &Message<'a>,
+        entities: &Entities,
+        now: Timestamp,
+    ) -> StepDecision {
+        let context = self.context(record, message);
+        let last = self.index == self.definition.last();
+        let mut answer = None;
+        let row = transition(record.map(|r| r.state), message.verb, last, || {
+            match answer.insert(self.participant.act(context, entities)) {
+                Decision::Accept { .. } => Answer::Accepted,
+                Decision::Refuse(_) => Answer::Refused,
+            }
+        });
+
+        let (mut writes, mut output, mut reason) = (Vec::new(), Fields::new(), None);
+        match (row.effect, answer) {
+            (
+                Effect::Act,
+                Some(Decision::Accept {
+                    writes: accepted,
+                    output: out,
+                }),
+            ) => {
+                (writes, output) = (accepted, out);
+            }
+            (Effect::Refuse, Some(Decision::Refuse(why))) => reason = Some(why),
+            (Effect::Undo, _) => {
+                writes = self.participant.undo(context, entities);
+                output = record.map(|r| r.output.clone()).unwrap_or_default();
+                reason = message.reason().map(str::to_owned);
+            }
+            (Effect::Tombstone, _) => reason = message.reason().map(str::to_owned),
+            _ => {}
+        }
+        let new = row.state.map(|state| StepRecord {
+            state,
+            at: now,
+            hop: message.hop.saturating_add(1),
+            reason,
+            data: context.data.clone(),
+            output,
+        });
+        let emit = new
+            .as_ref()
+            .or(record)
+            .and_then(|record| self.emission(record, row.emit, message));
+        let outcome = if new.is_some() {
+            Outcome::Applied
+        } else {
+            Outcome::Repeated
+        };
+        StepDecision {
+            outcome,
+            effect: row.effect,
+            record: new,
+            writes,
+            emit,
+        }
+    }
+
+    /// The event by which a record speaks.
+    fn emission(&self, record: &StepRecord, emission: Emission, message: &Message<'_>) -> Option<Event> {
+        let (address, data) = match emission {
+            Emission::Advance => {
+                let mut data = record.data.clone();
+                data.extend(record.output.clone());
+                let last = self.index == self.definition.last();
+                (
+                    if last {
+                        Address::Complete
+                    } else {
+                        Address::Advance(self.index.next())
+                    },
+                    data,
+                )
+            }
+            Emission::Compensate => (
+                self.index
+                    .previous()
+                    .map_or(Address::Cancelled, Address::Compensate),
+                reason_data(&record.data, record.reason.as_deref()),
+            ),
+            Emission::Cancel => (
+                Address::Cancel(self.index.next()),
+                reason_data(&record.data, message.reason()),
+            ),
+        };
+        // A passed-on cancel changes no record, so it speaks with the time and hop of the cancel it passes on.
+        let (time, hop) = match emission {
+            Emission::Cancel => (message.time, message.hop.saturating_add(1)),
+            Emission::Advance | Emission::Compensate => (record.at, record.hop),
+        };
+        Emit {
+            saga: self.saga,
+            definition: self.definition,
+            address,
+            sender: self.cloud,
+            time,
+            hop,
+            trace: message.trace,
+            data,
+        }
+        .event()
+    }
+}

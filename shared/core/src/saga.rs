@@ -1,0 +1,146 @@
+//! The saga as the origin keeps it, and its status: a fold of the facts, so the order of their arrival does
+//! not matter.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::definition::{Cloud, Definition, DefinitionRef};
+use crate::document::Fields;
+use crate::ends::{Ends, Phase};
+use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::participate::StepRecord;
+use crate::step::StepState;
+use crate::timeline::Timeline;
+
+/// Where a saga stands, in the words that users of the pattern know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// A step on Azure owes the next answer.
+    PendingAzureConfirmation,
+    /// A step on AWS owes the next answer.
+    PendingAwsConfirmation,
+    /// A later step refused; the earlier ones are being undone.
+    Compensating,
+    /// All steps are done.
+    Completed,
+    /// None is.
+    CancelledViaCompensation,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Status; 5] = [
+        Status::PendingAzureConfirmation,
+        Status::PendingAwsConfirmation,
+        Status::Compensating,
+        Status::Completed,
+        Status::CancelledViaCompensation,
+    ];
+
+    /// The word used in stores and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::PendingAzureConfirmation => "PENDING_AZURE_CONFIRMATION",
+            Status::PendingAwsConfirmation => "PENDING_AWS_CONFIRMATION",
+            Status::Compensating => "COMPENSATING",
+            Status::Completed => "COMPLETED",
+            Status::CancelledViaCompensation => "CANCELLED_VIA_COMPENSATION",
+        }
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Status::Completed | Status::CancelledViaCompensation)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is not a status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown status")]
+pub struct UnknownStatus;
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(UnknownStatus)
+    }
+}
+
+/// Who asked for something, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as far as the edge knows.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One saga: what the origin knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saga {
+    /// Its id.
+    pub id: SagaId,
+    /// The definition it started with.
+    pub definition: DefinitionRef,
+    /// What the caller gave.
+    pub input: Fields,
+    /// When it started.
+    pub created: Timestamp,
+    /// When it is to be cancelled, if it has not ended.
+    pub deadline: Timestamp,
+    /// The caller's trace context.
+    pub trace: TraceParent,
+    /// The two ends.
+    pub ends: Ends,
+    /// The records of the origin cloud's own steps.
+    pub steps: BTreeMap<StepIndex, StepRecord>,
+    /// Who asked for the cancel, if anybody did.
+    pub cancel: Option<Mark>,
+    /// Who overrode it, if anybody did.
+    pub resolved: Option<Mark>,
+    /// What happened.
+    pub timeline: Timeline,
+    /// When the sweeper looks at it next; `None` once nothing can be owed any more.
+    pub due: Option<Timestamp>,
+    /// How often the sweeper has sent its opening event again.
+    pub nudges: u32,
+}
+
+impl Saga {
+    /// The status, folded from the facts.
+    #[must_use]
+    pub fn status(&self, definition: &Definition) -> Status {
+        match self.ends.phase {
+            Phase::Completed => return Status::Completed,
+            Phase::Cancelled => return Status::CancelledViaCompensation,
+            Phase::Open => {}
+        }
+        if self.steps.values().any(|record| record.state != StepState::Done) {
+            return Status::Compensating;
+        }
+        let next = self
+            .steps
+            .keys()
+            .next_back()
+            .map_or(StepIndex::FIRST, |done| done.next());
+        match definition.step(next).map(|step| step.cloud) {
+            Some(Cloud::Azure) => Status::PendingAzureConfirmation,
+            Some(Cloud::Aws) | None => Status::PendingAwsConfirmation,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What happened to a saga, in the order in which the origin learned of it. Bounded: it is read at three in the
+//! morning and stored with every write.
+
+use crate::Outcome;
+use crate::definition::Cloud;
+use crate::ids::{EventId, Timestamp};
+
+/// One line of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When the origin learned of it.
+    pub at: Timestamp,
+    /// The event, or the id of the command.
+    pub event: EventId,
+    /// `advance`, `compensate`, …, or a command such as `resolve`.
+    pub verb: String,
+    /// The step's number, as in events.
+    pub step: i32,
+    /// The cloud it came from.
+    pub cloud: Cloud,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// A reason, or who asked for it.
+    pub note: Option<String>,
+    /// How often it came, when more than once.
+    pub times: u32,
+}
+
+/// The lines, oldest first. The first and the last are always kept; what had to go from the middle is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timeline {
+    /// The lines kept.
+    pub entries: Vec<Entry>,
+    /// How many lines were dropped between the first ones and the last ones.
+    pub dropped: u32,
+}
+
+impl Timeline {
+    /// At most so many lines are kept.
+    pub const MAX_ENTRIES: usize = 24;
+    /// The oldest lines, which tell how it began, are never dropped.
+    const OLDEST_KEPT: usize = 8;
+
+    /// Adds a line, or counts it on the line that tells of the same event with the same outcome.
+    pub fn record(&mut self, entry: Entry) {
+        let same = |known: &&mut Entry| known.event == entry.event && known.outcome == entry.outcome;
+        if let Some(known) = self.entries.iter_mut().find(same) {
+            known.times = known.times.saturating_add(1);
+            return;
+        }
+        self.entries.push(entry);
+        if self.entries.len() > Self::MAX_ENTRIES {
+            self.entries.remove(Self::OLDEST_KEPT);
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}

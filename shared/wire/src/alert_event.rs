@@ -1,0 +1,69 @@
+//! The event by which the other cloud's functions tell the one monitoring channel something: it travels the same
+//! way as every event, and is no message of the protocol.
+
+use saga_core::ids::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::time;
+
+/// Its type.
+pub const TYPE: &str = "SagaAlertRaised";
+
+/// The longest text that is taken from it, in characters.
+const MAX_TEXT: usize = 4_096;
+
+/// What it says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Text {
+    /// What happened, in a few words.
+    pub subject: String,
+    /// What it means and what to do.
+    pub text: String,
+}
+
+#[derive(Serialize)]
+struct Out<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    source: &'static str,
+    r#type: &'static str,
+    time: String,
+    datacontenttype: &'static str,
+    sagatarget: &'static str,
+    data: &'a Text,
+}
+
+#[derive(Deserialize)]
+struct In {
+    r#type: String,
+    data: Text,
+}
+
+/// Writes the event.
+#[must_use]
+pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
+    let out = Out {
+        specversion: "1.0",
+        id,
+        source: "saga.participant.azure",
+        r#type: TYPE,
+        time: time::format(now),
+        datacontenttype: "application/json",
+        sagatarget: "aws",
+        data: text,
+    };
+    serde_json::to_string(&out).unwrap_or_default()
+}
+
+/// Reads it; `None` when this is another event.
+#[must_use]
+pub fn parse(text: &str) -> Option<Text> {
+    let event: In = serde_json::from_str(text)
+        .ok()
+        .filter(|event: &In| event.r#type == TYPE)?;
+    let cut = |text: String| text.chars().take(MAX_TEXT).collect();
+    Some(Text {
+        subject: cut(event.data.subject),
+        text: cut(event.data.text),
+    })
+}

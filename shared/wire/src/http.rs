@@ -1,0 +1,230 @@
+//! The bodies of the HTTP API: problem details (RFC 9457), the saga as callers see it, and the list.
+
+use saga_core::definition::{Cloud, Definition};
+use saga_core::participant::FieldError;
+use saga_core::saga::{Mark, Saga, Status};
+use saga_core::step::StepState;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{json, time};
+
+/// What went wrong, for a program (`code`, stable) and for a person (`detail`: what to change).
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// `urn:saga-bridge:problem:<code>`.
+    pub r#type: String,
+    /// The HTTP status' meaning in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to change.
+    pub detail: String,
+    /// Stable; the README has a line for each.
+    pub code: &'static str,
+    /// The fields that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Field>,
+}
+
+/// A field that is wrong.
+#[derive(Debug, Serialize)]
+pub struct Field {
+    /// Where.
+    pub field: String,
+    /// What to change.
+    pub problem: String,
+}
+
+impl Problem {
+    /// The media type of problem details.
+    pub const CONTENT_TYPE: &str = "application/problem+json";
+
+    /// A problem.
+    #[must_use]
+    pub fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            r#type: format!("urn:saga-bridge:problem:{code}"),
+            title,
+            status,
+            detail,
+            code,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The same, with the fields that are wrong.
+    #[must_use]
+    pub fn with_fields(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors
+            .into_iter()
+            .map(|error| Field {
+                field: error.field,
+                problem: error.problem,
+            })
+            .collect();
+        self
+    }
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    saga_id: String,
+    definition: &'a str,
+    version: u32,
+    status: &'static str,
+    reason: Option<&'a str>,
+    flags: Flags<'a>,
+    created_at: String,
+    deadline_at: String,
+    trace_id: &'a str,
+    input: Box<RawValue>,
+    steps: Vec<Step<'a>>,
+    timeline: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    timeline_dropped: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+#[derive(Serialize)]
+struct Flags<'a> {
+    cancel_requested: bool,
+    closing: bool,
+    resolved_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    step: u8,
+    name: &'a str,
+    cloud: &'static str,
+    participant: &'a str,
+    state: &'static str,
+    at: Option<String>,
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    event_id: &'a str,
+    verb: &'a str,
+    step: i32,
+    cloud: &'static str,
+    outcome: &'static str,
+    note: Option<&'a str>,
+    times: u32,
+}
+
+/// The saga as callers see it.
+#[must_use]
+pub fn saga(saga: &Saga, definition: &Definition) -> String {
+    let status = saga.status(definition);
+    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref());
+    let undone = saga.steps.values().find(|record| record.state != StepState::Done);
+    let steps = definition.steps().iter().zip(0_u8..).map(|(step, index)| {
+        let record = saga.steps.get(&saga_core::StepIndex::new(index));
+        Step {
+            step: index,
+            name: &step.name,
+            cloud: step.cloud.as_str(),
+            participant: &step.participant,
+            state: match record.map(|record| record.state) {
+                Some(StepState::Done) => "DONE",
+                Some(StepState::Refused) => "REFUSED",
+                Some(StepState::Undone) => "UNDONE",
+                None => elsewhere(saga, status, step.cloud),
+            },
+            at: record.map(|record| time::format(record.at)),
+            reason: record.and_then(|record| record.reason.as_deref()),
+        }
+    });
+    let view = View {
+        saga_id: saga.id.to_string(),
+        definition: &saga.definition.name,
+        version: saga.definition.version,
+        status: status.as_str(),
+        reason: undone
+            .and_then(|record| record.reason.as_deref())
+            .or(mark.map(|mark| mark.reason.as_str())),
+        flags: Flags {
+            cancel_requested: saga.cancel.is_some(),
+            closing: saga.ends.closing,
+            resolved_by: saga.resolved.as_ref().map(|mark: &Mark| mark.by.as_str()),
+        },
+        created_at: time::format(saga.created),
+        deadline_at: time::format(saga.deadline),
+        trace_id: saga.trace.trace_id(),
+        input: json::raw_object(&saga.input),
+        steps: steps.collect(),
+        timeline: saga
+            .timeline
+            .entries
+            .iter()
+            .map(|entry| Line {
+                at: time::format(entry.at),
+                event_id: entry.event.as_str(),
+                verb: &entry.verb,
+                step: entry.step,
+                cloud: entry.cloud.as_str(),
+                outcome: entry.outcome.as_str(),
+                note: entry.note.as_deref(),
+                times: entry.times,
+            })
+            .collect(),
+        timeline_dropped: saga.timeline.dropped,
+    };
+    serde_json::to_string(&view).unwrap_or_default()
+}
+
+/// What the origin knows of a step that it does not keep: an end of the saga says it, before that nobody does.
+fn elsewhere(saga: &Saga, status: Status, cloud: Cloud) -> &'static str {
+    match status {
+        Status::Completed if !saga.ends.overridden => "DONE",
+        Status::CancelledViaCompensation if !saga.ends.closing => "NOT_DONE",
+        _ if cloud == Cloud::ORIGIN => "WAITING",
+        _ => "UNKNOWN",
+    }
+}
+
+/// One line of the list of sagas.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// The saga's id.
+    pub saga_id: String,
+    /// Its definition.
+    pub definition: String,
+    /// Its status.
+    pub status: &'static str,
+    /// Whether an override has not been followed everywhere yet.
+    pub closing: bool,
+    /// When it started.
+    pub created_at: String,
+}
+
+impl Listed {
+    /// The line of `saga`.
+    #[must_use]
+    pub fn of(saga: &Saga, definition: &Definition) -> Self {
+        Self {
+            saga_id: saga.id.to_string(),
+            definition: saga.definition.name.clone(),
+            status: saga.status(definition).as_str(),
+            closing: saga.ends.closing,
+            created_at: time::format(saga.created),
+        }
+    }
+}
+
+/// A page of the list, newest first. `next` is the cursor of the page after, if there may be one.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// The sagas.
+    pub sagas: Vec<Listed>,
+    /// Give this as `cursor` to go on.
+    pub next: Option<String>,
+}

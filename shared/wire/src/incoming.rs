@@ -1,0 +1,157 @@
+//! What an event means, whoever sent it: checked against the catalogue, or refused with the reason for the
+//! quarantine.
+
+use saga_core::definition::{Catalogue, Cloud, Definition};
+use saga_core::document::{Document, Fields};
+use saga_core::event::Event;
+use saga_core::ids::{EventId, SagaId, Timestamp};
+use saga_core::saga::Saga;
+
+use crate::Malformed;
+
+/// An event as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// It carries our attributes.
+    Ours(Event),
+    /// It carries none of them: another team's publisher sent it.
+    Outside(Outside),
+}
+
+impl Incoming {
+    /// The saga it names.
+    #[must_use]
+    pub fn saga(&self) -> SagaId {
+        match self {
+            Incoming::Ours(event) => event.saga,
+            Incoming::Outside(event) => event.saga,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &EventId {
+        match self {
+            Incoming::Ours(event) => &event.id,
+            Incoming::Outside(event) => &event.id,
+        }
+    }
+}
+
+/// An event of a publisher that is none of our participants: understood by its type and its saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// Its id.
+    pub id: EventId,
+    /// Who says so.
+    pub source: String,
+    /// Its type.
+    pub kind: String,
+    /// The saga that it names.
+    pub saga: SagaId,
+    /// What it carries.
+    pub data: Fields,
+}
+
+impl Outside {
+    /// The event of a publisher who names the saga in `data.saga_id`, or in the subject `saga/<id>/…`.
+    pub(crate) fn new(
+        id: String,
+        source: String,
+        kind: String,
+        subject: Option<String>,
+        mut data: Fields,
+    ) -> Result<Self, Malformed> {
+        let named = match data.remove("saga_id") {
+            Some(Document::Text(text)) => Some(text),
+            Some(_) => return Err(Malformed("`data.saga_id` must be a text".to_owned())),
+            None => subject
+                .as_deref()
+                .and_then(|subject| subject.strip_prefix("saga/"))
+                .and_then(|rest| rest.split('/').next())
+                .map(str::to_owned),
+        };
+        let named = named.ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
+        let saga = named
+            .parse()
+            .map_err(|error| Malformed(format!("`data.saga_id`: {error}")))?;
+        let id = id.parse().map_err(|error| Malformed(format!("`id`: {error}")))?;
+        Ok(Self {
+            id,
+            source,
+            kind,
+            saga,
+            data,
+        })
+    }
+
+    /// The message that it is, for the saga that it names. It is taken to come from the cloud that it came through.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the saga's definition has no event of this type.
+    pub fn addressed(
+        &self,
+        saga: &Saga,
+        definition: &Definition,
+        sender: Cloud,
+        now: Timestamp,
+    ) -> Result<Event, Malformed> {
+        let unknown = || {
+            Malformed(format!(
+                "type `{}` is no event of saga {}",
+                self.kind,
+                definition.reference()
+            ))
+        };
+        let address = definition.address_of(&self.kind).ok_or_else(unknown)?;
+        Ok(Event {
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            time: now,
+            saga: self.saga,
+            definition: definition.reference().clone(),
+            address,
+            step_number: address.step_number(definition),
+            target: definition.target(address).ok_or_else(unknown)?,
+            sender,
+            hop: 0,
+            trace: saga.trace.clone(),
+            data: self.data.clone(),
+        })
+    }
+}
+
+/// The definition of an event of ours, when all that the event says of itself is true of it.
+///
+/// # Errors
+/// [`Malformed`]: an unknown definition or version, a step that it does not have, or a type, target or sender
+/// that does not fit.
+pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definition, Malformed> {
+    let definition = catalogue
+        .get(&event.definition)
+        .ok_or_else(|| Malformed(format!("definition {} is not known here", event.definition)))?;
+    let reference = definition.reference();
+    if definition.type_of(event.address) != Some(event.kind.as_str()) {
+        let (verb, step) = (event.address.verb(), event.step_number);
+        return Err(Malformed(format!(
+            "`{}` is not the type of {verb} {step} in {reference}",
+            event.kind
+        )));
+    }
+    if event.address.step_number(definition) != event.step_number {
+        return Err(Malformed(format!(
+            "{reference} has no step {}",
+            event.step_number
+        )));
+    }
+    if definition.target(event.address) != Some(event.target) {
+        return Err(Malformed(format!("`{}` is not for {}", event.kind, event.target)));
+    }
+    if !definition.may_send(event.address, event.sender) {
+        return Err(Malformed(format!(
+            "{} cannot send `{}`",
+            event.sender, event.kind
+        )));
+    }
+    Ok(definition)
+}

@@ -1,0 +1,160 @@
+//! JSON ↔ [`Document`], with exact numbers: a number's digits are taken as they are written, never through a
+//! float.
+
+use std::collections::BTreeMap;
+
+use saga_core::document::{Document, Fields, Number};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Malformed;
+
+/// Deeper JSON than any input of a saga needs; each level costs one more reading of what is inside.
+const MAX_DEPTH: usize = 16;
+
+/// Reads a JSON object into fields.
+///
+/// # Errors
+/// [`Malformed`] when it is no JSON object, is nested too deeply, or holds a number of over 38 digits.
+pub fn parse_object(text: &str) -> Result<Fields, Malformed> {
+    match parse(text)? {
+        Document::Map(fields) => Ok(fields),
+        _ => Err(Malformed("must be a JSON object".to_owned())),
+    }
+}
+
+/// Reads any JSON value.
+///
+/// # Errors
+/// [`Malformed`], as for [`parse_object`].
+pub fn parse(text: &str) -> Result<Document, Malformed> {
+    let raw: &RawValue = from_str(text)?;
+    document(raw, "", MAX_DEPTH)
+}
+
+pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+    serde_json::from_str(text)
+        .map_err(|error| Malformed(format!("is not the JSON that is expected: {error}")))
+}
+
+fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malformed> {
+    let text = raw.get();
+    if depth == 0 {
+        return Err(Malformed(format!(
+            "`{path}` is nested more than {MAX_DEPTH} deep"
+        )));
+    }
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => {
+            let inner: BTreeMap<String, &RawValue> = from_str(text)?;
+            let mut fields = Fields::new();
+            for (name, value) in inner {
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                fields.insert(name, document(value, &path, depth - 1)?);
+            }
+            Document::Map(fields)
+        }
+        Some(b'[') => {
+            let inner: Vec<&RawValue> = from_str(text)?;
+            let list = inner.into_iter().enumerate();
+            let list = list.map(|(index, value)| document(value, &format!("{path}[{index}]"), depth - 1));
+            Document::List(list.collect::<Result<_, _>>()?)
+        }
+        Some(b'"') => Document::Text(from_str(text)?),
+        Some(b't') => Document::Bool(true),
+        Some(b'f') => Document::Bool(false),
+        Some(b'n') => Document::Null,
+        // A number with an exponent, or with more digits than a store keeps, is kept as the text that it is:
+        // whoever wants a number from it says what is wrong, by the field's name.
+        _ => text
+            .parse::<Number>()
+            .map_or_else(|_| Document::Text(text.to_owned()), Document::Number),
+    })
+}
+
+/// Writes fields as a JSON object.
+#[must_use]
+pub fn write_object(fields: &Fields) -> String {
+    let mut out = String::new();
+    write_map(fields, &mut out);
+    out
+}
+
+/// Writes any value as JSON.
+#[must_use]
+pub fn write(document: &Document) -> String {
+    let mut out = String::new();
+    write_into(document, &mut out);
+    out
+}
+
+/// The fields as a raw JSON value, to be put into a larger one.
+pub(crate) fn raw_object(fields: &Fields) -> Box<RawValue> {
+    // What write_object produces is JSON; should it ever not be, `null` is seen by every reader.
+    RawValue::from_string(write_object(fields)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn write_map(fields: &Fields, out: &mut String) {
+    out.push('{');
+    for (index, (name, value)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_text(name, out);
+        out.push(':');
+        write_into(value, out);
+    }
+    out.push('}');
+}
+
+fn write_into(document: &Document, out: &mut String) {
+    match document {
+        Document::Null => out.push_str("null"),
+        Document::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Document::Number(number) => out.push_str(&number.to_string()),
+        Document::Text(text) => write_text(text, out),
+        Document::List(list) => {
+            out.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_into(value, out);
+            }
+            out.push(']');
+        }
+        Document::Map(fields) => write_map(fields, out),
+    }
+}
+
+fn write_text(text: &str, out: &mut String) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        let text = r#"{"a":12345678901234567890123456789012345.678,"b":[0.10,-1],"c":{"d":null,"e":true,"f":"ü\n"}}"#;
+        assert_eq!(write_object(&parse_object(text).unwrap()), text);
+    }
+
+    #[test]
+    fn a_number_that_no_store_keeps_is_not_taken_for_one() {
+        let fields = parse_object(r#"{"a":1e400}"#).unwrap();
+        assert_eq!(fields["a"], Document::Text("1e400".into()));
+        assert_eq!(fields["a"].as_number(), None);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
+        assert!(parse_object(&deep).unwrap_err().0.contains("nested"));
+    }
+}
