@@ -1,0 +1,44 @@
+mock_provider "aws" {}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = aws_sns_topic.this.name == "saga-alerts" && aws_sns_topic.this.kms_master_key_id == null
+    error_message = "The plain name, and no key nobody asked for."
+  }
+}
+
+run "options" {
+  command = plan
+
+  variables {
+    prefix      = "blue-"
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  assert {
+    condition     = aws_sns_topic.this.name == "blue-saga-alerts" && aws_sns_topic.this.kms_master_key_id == var.kms_key_arn
+    error_message = "Prefix and key are used."
+  }
+}
+
+run "refuses_a_key_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "alias/aws/sns"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "refuses_a_bad_prefix" {
+  command = plan
+
+  variables {
+    prefix = "-"
+  }
+
+  expect_failures = [var.prefix]
+}

@@ -1,0 +1,195 @@
+# The bus and its two ways out. An event says where it goes (`sagatarget`): to the other cloud through
+# an API destination, or to the AWS participants through a queue. Both ways retry for a day and then
+# keep the event in a dead-letter queue, because EventBridge drops what has neither.
+
+locals {
+  retry_seconds  = 24 * 60 * 60
+  retry_attempts = 185
+}
+
+resource "aws_cloudwatch_event_bus" "this" {
+  name = "${var.prefix}enterprise-core-bus"
+}
+
+resource "aws_cloudwatch_event_archive" "this" {
+  count = var.archive_days == null ? 0 : 1
+
+  name             = "${var.prefix}enterprise-core-bus"
+  event_source_arn = aws_cloudwatch_event_bus.this.arn
+  retention_days   = var.archive_days
+}
+
+# --- to Azure: the API destination is the Event Grid topic's publish endpoint --------------------------
+
+# EventBridge keeps the secret in Secrets Manager, in a secret it owns.
+resource "aws_cloudwatch_event_connection" "azure" {
+  name               = "${var.prefix}saga-to-azure"
+  description        = "How EventBridge proves to the Event Grid topic who it is"
+  authorization_type = var.azure.oauth == null ? "API_KEY" : "OAUTH_CLIENT_CREDENTIALS"
+
+  auth_parameters {
+    dynamic "api_key" {
+      for_each = var.azure.oauth == null ? ["aeg-sas-key"] : []
+
+      content {
+        key   = api_key.value
+        value = var.azure_secret
+      }
+    }
+
+    dynamic "oauth" {
+      for_each = var.azure.oauth == null ? [] : [var.azure.oauth]
+
+      content {
+        authorization_endpoint = oauth.value.token_endpoint
+        http_method            = "POST"
+
+        client_parameters {
+          client_id     = oauth.value.client_id
+          client_secret = var.azure_secret
+        }
+
+        oauth_http_parameters {
+          body {
+            key             = "grant_type"
+            value           = "client_credentials"
+            is_value_secret = false
+          }
+
+          body {
+            key             = "scope"
+            value           = oauth.value.scope
+            is_value_secret = false
+          }
+        }
+      }
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_api_destination" "azure" {
+  name                             = "${var.prefix}saga-to-azure"
+  description                      = "Event Grid topic of the other cloud"
+  connection_arn                   = aws_cloudwatch_event_connection.azure.arn
+  invocation_endpoint              = var.azure.topic_endpoint
+  invocation_rate_limit_per_second = var.azure.rate_limit
+  http_method                      = "POST"
+}
+
+resource "aws_iam_role" "to_azure" {
+  name = "${var.prefix}saga-bus-to-azure"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "events.amazonaws.com" }
+      # Only this rule may use the role, so that no rule of another bus borrows the connection.
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.to_azure.arn } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "to_azure" {
+  name = "invoke-api-destination"
+  role = aws_iam_role.to_azure.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "events:InvokeApiDestination"
+      Resource = aws_cloudwatch_event_api_destination.azure.arn
+    }]
+  })
+}
+
+resource "aws_cloudwatch_event_rule" "to_azure" {
+  name           = "${var.prefix}saga-to-azure"
+  description    = "Saga events for the participants on Azure"
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  event_pattern  = jsonencode({ detail = { sagatarget = ["azure"] } })
+}
+
+resource "aws_cloudwatch_event_target" "to_azure" {
+  rule           = aws_cloudwatch_event_rule.to_azure.name
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  target_id      = "event-grid-topic"
+  arn            = aws_cloudwatch_event_api_destination.azure.arn
+  role_arn       = aws_iam_role.to_azure.arn
+
+  # The detail is a CloudEvent. Event Grid refuses EventBridge's envelope, and takes a single
+  # CloudEvent only under this content type.
+  input_path = "$.detail"
+
+  http_target {
+    header_parameters = {
+      "Content-Type" = "application/cloudevents+json"
+    }
+    query_string_parameters = {
+      "api-version" = "2018-01-01"
+    }
+  }
+
+  retry_policy {
+    maximum_event_age_in_seconds = local.retry_seconds
+    maximum_retry_attempts       = local.retry_attempts
+  }
+
+  dead_letter_config {
+    arn = var.azure.dead_letter_queue.arn
+  }
+}
+
+# --- to AWS: the events queue --------------------------------------------------------------------------
+
+resource "aws_cloudwatch_event_rule" "to_aws" {
+  name           = "${var.prefix}saga-to-aws"
+  description    = "Saga events for the participants on AWS"
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  event_pattern  = jsonencode({ detail = { sagatarget = ["aws"] } })
+}
+
+resource "aws_cloudwatch_event_target" "to_aws" {
+  rule           = aws_cloudwatch_event_rule.to_aws.name
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  target_id      = "events-queue"
+  arn            = var.aws.queue.arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = local.retry_seconds
+    maximum_retry_attempts       = local.retry_attempts
+  }
+
+  dead_letter_config {
+    arn = var.aws.dead_letter_queue.arn
+  }
+}
+
+# --- who may write to the queues: each rule, and nothing else of EventBridge -----------------------------
+
+locals {
+  senders = {
+    events          = { queue = var.aws.queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
+    events_dlq      = { queue = var.aws.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
+    destination_dlq = { queue = var.azure.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_azure.arn }
+  }
+}
+
+resource "aws_sqs_queue_policy" "from_rule" {
+  for_each = local.senders
+
+  queue_url = each.value.queue.url
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sqs:SendMessage"
+      Resource  = each.value.queue.arn
+      Principal = { Service = "events.amazonaws.com" }
+      Condition = { ArnEquals = { "aws:SourceArn" = each.value.rule_arn } }
+    }]
+  })
+}

@@ -1,0 +1,17 @@
+output "bus_name" {
+  description = "The bus to put events on."
+  value       = aws_cloudwatch_event_bus.this.name
+}
+
+output "bus_arn" {
+  description = "The bus's ARN, for the permission to put events."
+  value       = aws_cloudwatch_event_bus.this.arn
+}
+
+output "rules" {
+  description = "The names of the two rules, for alarms on failed invocations."
+  value = {
+    to_azure = aws_cloudwatch_event_rule.to_azure.name
+    to_aws   = aws_cloudwatch_event_rule.to_aws.name
+  }
+}

@@ -1,0 +1,90 @@
+variable "prefix" {
+  description = "Put before every name, so that two deployments fit into one account. Empty: the plain names."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([A-Za-z][A-Za-z0-9_-]{0,27})?$", var.prefix))
+    error_message = "prefix is empty, or a letter followed by at most 27 letters, digits, hyphens or underscores (an archive's name has 48)."
+  }
+}
+
+variable "azure" {
+  description = <<-EOT
+    The way to the other cloud.
+    - topic_endpoint: the Event Grid topic's publish URL, https://<topic>.<region>-1.eventgrid.azure.net/api/events.
+    - oauth: the app registration EventBridge signs in as (role EventGrid Data Sender on the topic). Null: the
+      topic's access key is sent instead. azure_secret is the client secret in the one case, the key in the other.
+    - rate_limit: requests a second EventBridge may send. A backlog that the limit cannot clear within the
+      24 hours of retries ends in the dead-letter queue, so keep it well above the peak.
+    - dead_letter_queue: where events go that could not be delivered.
+  EOT
+  type = object({
+    topic_endpoint = string
+    oauth = optional(object({
+      token_endpoint = string
+      client_id      = string
+      scope          = optional(string, "https://eventgrid.azure.net/.default")
+    }))
+    rate_limit = optional(number, 300)
+    dead_letter_queue = object({
+      arn = string
+      url = string
+    })
+  })
+  nullable = false
+
+  validation {
+    condition     = can(regex("^(https://[^/?#]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/api/events$", var.azure.topic_endpoint))
+    error_message = "azure.topic_endpoint is the topic's publish URL, https://<topic host>/api/events, without a query (http only on loopback)."
+  }
+
+  validation {
+    condition     = var.azure.oauth == null || can(regex("^(https://[^/?#]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/", var.azure.oauth.token_endpoint))
+    error_message = "azure.oauth.token_endpoint is an https URL such as https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token (http only on loopback)."
+  }
+
+  validation {
+    condition     = var.azure.rate_limit >= 1 && var.azure.rate_limit <= 300 && floor(var.azure.rate_limit) == var.azure.rate_limit
+    error_message = "azure.rate_limit is a whole number from 1 to 300 (EventBridge's limit for an API destination)."
+  }
+}
+
+variable "azure_secret" {
+  description = "The client secret when azure.oauth is set, else the topic's access key."
+  type        = string
+  sensitive   = true
+  nullable    = false
+
+  validation {
+    condition     = length(var.azure_secret) >= 1 && length(var.azure_secret) <= 512
+    error_message = "azure_secret has 1 to 512 characters."
+  }
+}
+
+variable "aws" {
+  description = "The way to the AWS participants: their queue, and the queue for what could not be put onto it."
+  type = object({
+    queue = object({
+      arn = string
+      url = string
+    })
+    dead_letter_queue = object({
+      arn = string
+      url = string
+    })
+  })
+  nullable = false
+}
+
+variable "archive_days" {
+  description = "Keep every event of the bus for this many days, 0 for ever, so that it can be replayed. Null: no archive."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.archive_days == null || try(var.archive_days >= 0 && floor(var.archive_days) == var.archive_days, false)
+    error_message = "archive_days is a whole number, 0 or more, or null."
+  }
+}

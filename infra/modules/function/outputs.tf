@@ -1,0 +1,39 @@
+output "name" {
+  description = "The function's name."
+  value       = aws_lambda_function.this.function_name
+}
+
+output "arn" {
+  description = "The function's ARN."
+  value       = aws_lambda_function.this.arn
+}
+
+output "role_name" {
+  description = "The role's name, for a stack that attaches more to it."
+  value       = aws_iam_role.this.name
+}
+
+output "log_group_name" {
+  description = "The log group's name, for metric filters."
+  value       = aws_cloudwatch_log_group.this.name
+}
+
+output "url" {
+  description = "The function's URL, or null."
+  value       = one(aws_lambda_function_url.this[*].function_url)
+}
+
+output "url_id" {
+  description = "The first label of the URL's host, or null."
+  value       = one(aws_lambda_function_url.this[*].url_id)
+}
+
+output "environment" {
+  description = "The environment variables."
+  value       = var.environment
+}
+
+output "policy" {
+  description = "What the role allows, as JSON, for reviews and tests."
+  value       = aws_iam_role_policy.this.policy
+}

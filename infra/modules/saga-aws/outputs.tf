@@ -1,0 +1,50 @@
+output "api_url" {
+  description = "The URL of the HTTP API."
+  value       = module.saga_initiator.url
+}
+
+output "api_url_id" {
+  description = "The first label of the API's host."
+  value       = module.saga_initiator.url_id
+}
+
+output "ingress_url" {
+  description = "The webhook's URL, for the Event Grid subscription."
+  value       = module.event_ingress.url
+}
+
+output "ingress_url_id" {
+  description = "The first label of the webhook's host."
+  value       = module.event_ingress.url_id
+}
+
+output "names" {
+  description = "The names that tools and tests look for."
+  value = {
+    payments_table   = module.tables.payments.name
+    sagas_table      = module.tables.sagas.name
+    outbox_table     = module.tables.outbox.name
+    bus              = module.bus.bus_name
+    events_queue     = module.queues.events.name
+    events_dlq       = module.queues.events_dlq.name
+    destination_dlq  = module.queues.destination_dlq.name
+    quarantine_queue = module.queues.quarantine.name
+    alerts_topic     = module.alerts.topic_name
+  }
+}
+
+output "alerts_topic_arn" {
+  description = "The topic to subscribe people to."
+  value       = module.alerts.topic_arn
+}
+
+output "log_groups" {
+  description = "The functions' log groups by function, for metric filters and alarms."
+  value = {
+    saga_initiator   = module.saga_initiator.log_group_name
+    outbox_poller    = module.outbox_poller.log_group_name
+    saga_events      = module.saga_events.log_group_name
+    event_ingress    = module.event_ingress.log_group_name
+    deadline_sweeper = module.deadline_sweeper.log_group_name
+  }
+}

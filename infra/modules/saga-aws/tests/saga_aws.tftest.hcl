@@ -1,0 +1,250 @@
+# The packages beside this file are empty: a mocked provider uploads nothing.
+
+mock_provider "aws" {
+  mock_resource "aws_dynamodb_table" {
+    defaults = {
+      arn        = "arn:aws:dynamodb:eu-central-1:123456789012:table/mock"
+      stream_arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/mock/stream/2026-01-01T00:00:00.000"
+    }
+  }
+
+  mock_resource "aws_sqs_queue" {
+    defaults = {
+      arn = "arn:aws:sqs:eu-central-1:123456789012:mock"
+      id  = "https://sqs.eu-central-1.amazonaws.com/123456789012/mock"
+    }
+  }
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:saga-alerts" }
+  }
+
+  mock_resource "aws_cloudwatch_event_bus" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:event-bus/enterprise-core-bus" }
+  }
+
+  mock_resource "aws_cloudwatch_event_connection" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:connection/saga-to-azure/1" }
+  }
+
+  mock_resource "aws_cloudwatch_event_api_destination" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:api-destination/saga-to-azure/1" }
+  }
+
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/mock" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:mock" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  }
+
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:mock" }
+  }
+}
+
+variables {
+  zips_dir = "tests/packages"
+  azure = {
+    topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+    oauth = {
+      token_endpoint = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/oauth2/v2.0/token"
+      client_id      = "66666666-7777-8888-9999-000000000000"
+    }
+  }
+  azure_secret = "not-a-secret"
+  ingress = {
+    issuers = [
+      "https://sts.windows.net/11111111-2222-3333-4444-555555555555/",
+      "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0",
+    ]
+    jwks_url = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/discovery/v2.0/keys"
+    audience = "api://saga-ingress"
+    tenant   = "11111111-2222-3333-4444-555555555555"
+  }
+}
+
+run "names_are_the_ones_tools_look_for" {
+  command = apply
+
+  assert {
+    condition = output.names == {
+      payments_table   = "LocalPayments"
+      sagas_table      = "Sagas"
+      outbox_table     = "SagaOutbox"
+      bus              = "enterprise-core-bus"
+      events_queue     = "saga-events"
+      events_dlq       = "saga-events-dlq"
+      destination_dlq  = "saga-destination-dlq"
+      quarantine_queue = "saga-quarantine"
+      alerts_topic     = "saga-alerts"
+    }
+    error_message = "The default names are part of the interface."
+  }
+}
+
+run "functions_get_the_environment_they_read" {
+  command = apply
+
+  assert {
+    condition = {
+      for name, function in {
+        saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+      } : name => join(" ", sort(keys(function.environment)))
+      } == {
+      saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+      outbox_poller    = "ALERTS_TOPIC_ARN EVENT_BUS OUTBOX_TABLE RUST_LOG"
+      saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
+      event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG WEBHOOK_ALLOWED_ORIGIN"
+      deadline_sweeper = "ALERTS_TOPIC_ARN NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+    }
+    error_message = "A function refuses to start without one of its variables."
+  }
+
+  assert {
+    condition     = module.event_ingress.environment["OIDC_ISSUERS"] == "https://sts.windows.net/11111111-2222-3333-4444-555555555555/,https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0"
+    error_message = "Both issuers of the tenant, comma separated."
+  }
+
+  assert {
+    condition     = module.event_ingress.environment["OIDC_CLIENT_ID"] == "4962773b-9cdb-44cf-a8bf-237846a00ab7" && module.event_ingress.environment["WEBHOOK_ALLOWED_ORIGIN"] == "eventgrid.azure.net"
+    error_message = "Event Grid is the only caller unless told otherwise."
+  }
+
+  assert {
+    condition     = module.deadline_sweeper.environment["NUDGE_AFTER_SECONDS"] == "60"
+    error_message = "A minute by default."
+  }
+}
+
+run "permissions_are_the_calls_the_code_makes" {
+  command = apply
+
+  assert {
+    condition = {
+      for name, function in {
+        saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+      } : name => join(" ", [for statement in jsondecode(function.policy).Statement : statement.Sid])
+      } == {
+      saga_initiator   = "Log Transitions Outbox Indexes"
+      outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Publish Alert"
+      saga_events      = "Log ReadQueue Transitions Outbox Quarantine Alert"
+      event_ingress    = "Log Publish Quarantine Alert"
+      deadline_sweeper = "Log Transitions Outbox Indexes Alert"
+    }
+    error_message = "Nothing more than each function calls."
+  }
+}
+
+run "options_reach_the_functions" {
+  command = apply
+
+  variables {
+    prefix              = "blue-"
+    architecture        = "x86_64"
+    extra_env           = { AWS_ENDPOINT_URL = "http://127.0.0.1:4566" }
+    nudge_after_seconds = 5
+    api                 = { auth = "NONE" }
+    archive_days        = 3
+    log_retention_days  = 1
+    protection = {
+      point_in_time_recovery = false
+      deletion_protection    = false
+      kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    }
+  }
+
+  assert {
+    condition     = output.names.bus == "blue-enterprise-core-bus" && output.log_groups.saga_initiator == "/aws/lambda/blue-saga-initiator"
+    error_message = "The prefix comes before every name."
+  }
+
+  assert {
+    condition     = module.outbox_poller.environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566" && module.deadline_sweeper.environment["NUDGE_AFTER_SECONDS"] == "5"
+    error_message = "Extra variables and the nudge reach the functions."
+  }
+
+  assert {
+    condition     = endswith(jsonencode([for statement in jsondecode(module.saga_events.policy).Statement : statement.Sid]), "\"Key\"]")
+    error_message = "Whoever opens what the key closes may use it."
+  }
+}
+
+run "refuses_an_ingress_that_checks_nothing" {
+  command = plan
+
+  variables {
+    ingress = {
+      issuers  = ["https://sts.windows.net/11111111-2222-3333-4444-555555555555/"]
+      jwks_url = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/discovery/v2.0/keys"
+      audience = ""
+      tenant   = "11111111-2222-3333-4444-555555555555"
+    }
+  }
+
+  expect_failures = [var.ingress]
+}
+
+run "refuses_keys_over_plain_http" {
+  command = plan
+
+  variables {
+    ingress = {
+      issuers  = ["https://sts.windows.net/11111111-2222-3333-4444-555555555555/"]
+      jwks_url = "http://login.example.com/keys"
+      audience = "api://saga-ingress"
+      tenant   = "11111111-2222-3333-4444-555555555555"
+    }
+  }
+
+  expect_failures = [var.ingress]
+}
+
+run "refuses_no_issuer" {
+  command = plan
+
+  variables {
+    ingress = {
+      issuers  = []
+      jwks_url = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/discovery/v2.0/keys"
+      audience = "api://saga-ingress"
+      tenant   = "11111111-2222-3333-4444-555555555555"
+    }
+  }
+
+  expect_failures = [var.ingress]
+}
+
+run "refuses_a_tenant_by_name" {
+  command = plan
+
+  variables {
+    ingress = {
+      issuers  = ["https://sts.windows.net/11111111-2222-3333-4444-555555555555/"]
+      jwks_url = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/discovery/v2.0/keys"
+      audience = "api://saga-ingress"
+      tenant   = "example.onmicrosoft.com"
+    }
+  }
+
+  expect_failures = [var.ingress]
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    prefix              = "blue!"
+    architecture        = "amd64"
+    nudge_after_seconds = 0
+  }
+
+  expect_failures = [var.prefix, var.architecture, var.nudge_after_seconds]
+}

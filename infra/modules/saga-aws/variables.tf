@@ -1,0 +1,155 @@
+variable "prefix" {
+  description = "Put before every name, so that two deployments fit into one account. Empty: the plain names."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([A-Za-z][A-Za-z0-9_-]{0,27})?$", var.prefix))
+    error_message = "prefix is empty, or a letter followed by at most 27 letters, digits, hyphens or underscores."
+  }
+}
+
+variable "zips_dir" {
+  description = "Folder of the functions' packages, <function>.zip each."
+  type        = string
+  nullable    = false
+}
+
+variable "architecture" {
+  description = "What the packages were built for: arm64 (cheaper) or x86_64."
+  type        = string
+  default     = "arm64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture is arm64 or x86_64."
+  }
+}
+
+variable "extra_env" {
+  description = "Environment variables for every function, such as AWS_ENDPOINT_URL of an emulator."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "azure" {
+  description = <<-EOT
+    The Event Grid topic of the other cloud.
+    - topic_endpoint: its publish URL, https://<topic>.<region>-1.eventgrid.azure.net/api/events.
+    - oauth: the app registration EventBridge signs in as. Null: the topic's access key is sent instead.
+    - rate_limit: requests a second EventBridge may send.
+  EOT
+  type = object({
+    topic_endpoint = string
+    oauth = optional(object({
+      token_endpoint = string
+      client_id      = string
+      scope          = optional(string, "https://eventgrid.azure.net/.default")
+    }))
+    rate_limit = optional(number, 300)
+  })
+  nullable = false
+}
+
+variable "azure_secret" {
+  description = "The client secret when azure.oauth is set, else the topic's access key."
+  type        = string
+  sensitive   = true
+  nullable    = false
+}
+
+variable "api" {
+  description = "The API's URL: auth AWS_IAM (signed requests) or NONE (open to everybody), callers of other accounts."
+  type = object({
+    auth    = optional(string, "AWS_IAM")
+    callers = optional(set(string), [])
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "ingress" {
+  description = <<-EOT
+    Whose tokens the webhook takes: issuers (Entra knows two for a tenant), the URL of their keys, the audience
+    (the webhook's app registration), the tenant, the client id that must have asked for the token
+    (Microsoft.EventGrid's), the app role it must have been given, and the origin allowed in the handshake.
+  EOT
+  type = object({
+    issuers        = list(string)
+    jwks_url       = string
+    audience       = string
+    tenant         = string
+    client_id      = optional(string, "4962773b-9cdb-44cf-a8bf-237846a00ab7")
+    role           = optional(string, "AzureEventGridSecureWebhookSubscriber")
+    allowed_origin = optional(string, "eventgrid.azure.net")
+  })
+  nullable = false
+
+  validation {
+    condition = length(var.ingress.issuers) > 0 && alltrue([
+      for issuer in var.ingress.issuers : can(regex("^(https://[^,]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?/[^,]*)$", issuer))
+    ])
+    error_message = "ingress.issuers are one or more https URLs without commas (http only on loopback)."
+  }
+
+  validation {
+    condition     = can(regex("^(https://[^/]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/", var.ingress.jwks_url))
+    error_message = "ingress.jwks_url is an https URL (http only on loopback)."
+  }
+
+  validation {
+    condition     = var.ingress.audience != "" && var.ingress.role != "" && var.ingress.allowed_origin != ""
+    error_message = "ingress.audience, role and allowed_origin are not empty: an empty one would check nothing."
+  }
+
+  validation {
+    condition = alltrue([
+      for id in [var.ingress.tenant, var.ingress.client_id] :
+      can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", id))
+    ])
+    error_message = "ingress.tenant and client_id are GUIDs."
+  }
+}
+
+variable "nudge_after_seconds" {
+  description = "How long a step may stay unanswered before its event is sent again."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = var.nudge_after_seconds >= 1 && var.nudge_after_seconds <= 86400 && floor(var.nudge_after_seconds) == var.nudge_after_seconds
+    error_message = "nudge_after_seconds is a whole number from 1 to 86400."
+  }
+}
+
+variable "archive_days" {
+  description = "Keep every event of the bus for this many days, 0 for ever. Null: no archive."
+  type        = number
+  default     = null
+}
+
+variable "log_retention_days" {
+  description = "How long CloudWatch keeps the functions' logs."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "protection" {
+  description = <<-EOT
+    How the data is protected: continuous backups and deletion protection of the tables, and a customer managed
+    KMS key for tables, queues and alerts (null: the keys AWS owns). Such a key's policy must let
+    events.amazonaws.com use it, for the queues.
+  EOT
+  type = object({
+    point_in_time_recovery = optional(bool, true)
+    deletion_protection    = optional(bool, true)
+    kms_key_arn            = optional(string)
+  })
+  default  = {}
+  nullable = false
+}

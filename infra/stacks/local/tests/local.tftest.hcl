@@ -1,0 +1,101 @@
+# The packages are the empty ones of the module's tests: a mocked provider uploads nothing.
+
+mock_provider "aws" {
+  mock_resource "aws_lambda_function_url" {
+    defaults = { url_id = "abc" }
+  }
+
+  mock_resource "aws_dynamodb_table" {
+    defaults = {
+      arn        = "arn:aws:dynamodb:us-east-1:000000000000:table/mock"
+      stream_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/mock/stream/2026-01-01T00:00:00.000"
+    }
+  }
+
+  mock_resource "aws_sqs_queue" {
+    defaults = {
+      arn = "arn:aws:sqs:us-east-1:000000000000:mock"
+      id  = "http://127.0.0.1:4666/000000000000/mock"
+    }
+  }
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-east-1:000000000000:saga-alerts" }
+  }
+
+  mock_resource "aws_cloudwatch_event_bus" {
+    defaults = { arn = "arn:aws:events:us-east-1:000000000000:event-bus/enterprise-core-bus" }
+  }
+
+  mock_resource "aws_cloudwatch_event_connection" {
+    defaults = { arn = "arn:aws:events:us-east-1:000000000000:connection/saga-to-azure/1" }
+  }
+
+  mock_resource "aws_cloudwatch_event_api_destination" {
+    defaults = { arn = "arn:aws:events:us-east-1:000000000000:api-destination/saga-to-azure/1" }
+  }
+
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:us-east-1:000000000000:rule/mock" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:000000000000:log-group:mock" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::000000000000:role/mock" }
+  }
+
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:us-east-1:000000000000:function:mock" }
+  }
+}
+
+variables {
+  endpoint = "http://127.0.0.1:4666"
+  zips_dir = "../../modules/saga-aws/tests/packages"
+  azure = {
+    topic_endpoint = "http://127.0.0.1:4670/api/events"
+    oauth = {
+      token_endpoint = "http://127.0.0.1:4670/11111111-2222-3333-4444-555555555555/oauth2/v2.0/token"
+      client_id      = "66666666-7777-8888-9999-000000000000"
+    }
+  }
+  azure_secret = "not-a-secret"
+  ingress = {
+    issuers  = ["http://127.0.0.1:4670/11111111-2222-3333-4444-555555555555/v2.0"]
+    jwks_url = "http://127.0.0.1:4670/11111111-2222-3333-4444-555555555555/discovery/v2.0/keys"
+    audience = "api://saga-ingress"
+    tenant   = "11111111-2222-3333-4444-555555555555"
+  }
+}
+
+run "urls_are_under_the_emulators_address" {
+  command = apply
+
+  assert {
+    condition     = output.api == "http://127.0.0.1:4666/_aws/lambda-url/abc" && output.ingress == "http://127.0.0.1:4666/_aws/lambda-url/abc"
+    error_message = "The host name in a function URL leads to AWS, not to the emulator."
+  }
+}
+
+run "refuses_an_endpoint_that_is_not_this_machine" {
+  command = plan
+
+  variables {
+    endpoint = "https://dynamodb.us-east-1.amazonaws.com"
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_an_unknown_architecture" {
+  command = plan
+
+  variables {
+    architecture = "riscv64"
+  }
+
+  expect_failures = [var.architecture]
+}
