@@ -32,6 +32,8 @@ use crate::{config, storage::StorageAccount};
 
 /// How long a stop waits for invocations under way before the handler is terminated.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long the stop then waits for their messages to be given back.
+const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Counts of one function, for the status page.
 #[derive(Debug, Default)]
@@ -161,5 +163,12 @@ impl FunctionsHost {
         }
         self.stop_process.send_replace(true);
         while tasks.process.join_next().await.is_some() {}
+        // What the handler's end cut off still has to be shown again in its queue.
+        drop(
+            timeout(AFTERMATH, async {
+                while tasks.triggers.join_next().await.is_some() {}
+            })
+            .await,
+        );
     }
 }
