@@ -17,7 +17,7 @@ use saga_core::definition::InvalidDefinition;
 use saga_core::origin::Participants;
 use saga_core::outbox::OutboxRow;
 use saga_core::sweep::Patience;
-use saga_participants::Settings;
+pub use saga_participants::Settings;
 
 /// What this deployment consists of: its definitions, its participants, its patience.
 pub struct Deployment {

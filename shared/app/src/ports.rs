@@ -104,6 +104,8 @@ pub enum Inserted {
     Yes,
     /// None of it is: the saga exists, and this is it.
     Exists(Box<Saga>),
+    /// None of it is: another transaction touched the same records at the same time. Try again.
+    Conflict,
 }
 
 /// The store of the cloud that keeps the sagas.

@@ -7,8 +7,8 @@ use saga_core::participant::FieldError;
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
 
-use crate::Deployment;
-use crate::ports::{Inserted, PortError, SagaStore, Time};
+use crate::ports::{Inserted, PortError, SagaStore, Time, back_off};
+use crate::{Deployment, MAX_CONFLICTS};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -99,10 +99,18 @@ pub async fn start_saga<'a>(
         return Err(NotStarted::TooLarge(largest));
     }
 
-    let (saga, new) = match store.insert(&decision, row.as_ref()).await? {
-        Inserted::Yes => (decision.saga, true),
-        Inserted::Exists(saga) if saga.input == decision.saga.input => (*saga, false),
-        Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
+    let mut attempt = 0;
+    let (saga, new) = loop {
+        attempt += 1;
+        match store.insert(&decision, row.as_ref()).await? {
+            Inserted::Yes => break (decision.saga, true),
+            Inserted::Exists(saga) if saga.input == decision.saga.input => break (*saga, false),
+            Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
+            Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
+            Inserted::Conflict => {
+                return Err(PortError::Contended { what: "the new saga", attempts: attempt }.into());
+            }
+        }
     };
     // A saga that exists keeps the version that it started with, which may not be the latest.
     let definition = deployment

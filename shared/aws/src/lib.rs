@@ -1,1 +1,12 @@
-//! To be written.
+//! The ports on AWS: DynamoDB, EventBridge, SQS, SNS. Adapters decide nothing: they carry out a decision in one
+//! request, or say what stood in its way.
+
+pub mod alerts;
+pub mod clients;
+pub mod event_bridge;
+mod failure;
+mod item;
+pub mod outbox;
+pub mod quarantine;
+mod saga_item;
+pub mod saga_store;

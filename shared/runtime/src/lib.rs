@@ -1,1 +1,8 @@
-//! To be written.
+//! Where a process meets its surroundings: environment → typed settings, clock, logs, and the parts of a Lambda
+//! function that every function needs alike.
+
+pub mod clock;
+pub mod deployment;
+pub mod environment;
+pub mod sqs_batch;
+pub mod telemetry;

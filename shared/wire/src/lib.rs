@@ -13,6 +13,7 @@ pub mod event_grid;
 pub mod http;
 pub mod incoming;
 pub mod json;
+pub mod quarantine;
 pub mod time;
 
 /// The largest event that goes out, in bytes: what a Storage queue message takes in base64

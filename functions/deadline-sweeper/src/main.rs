@@ -1,0 +1,31 @@
+//! deadline-sweeper: looks after sagas that are due. Wiring only; the use case is [`saga_app::sweep_sagas`].
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use saga_app::sweep_sagas::sweep_sagas;
+use saga_aws::clients;
+use saga_aws::saga_store::{DynamoSagas, Tables};
+use saga_runtime::clock::SystemClock;
+use saga_runtime::environment::required;
+use saga_runtime::{deployment, telemetry};
+
+/// Sagas of one bucket in one pass: 16 buckets of 50 take a few seconds, well within the function's time.
+const PER_BUCKET: usize = 50;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let deployment = deployment::load()?;
+    let tables = Tables {
+        sagas: required("SAGAS_TABLE")?,
+        entities: required("PAYMENTS_TABLE")?,
+        outbox: required("OUTBOX_TABLE")?,
+    };
+    let config = clients::config().await;
+    let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
+    let (deployment, store) = (&deployment, &store);
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
+        let report = sweep_sagas(deployment, store, &SystemClock, PER_BUCKET).await?;
+        Ok::<_, Error>(serde_json::json!({ "sent": report.sent, "moved": report.moved }))
+    }))
+    .await
+}

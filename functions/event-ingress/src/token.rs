@@ -1,0 +1,111 @@
+//! Who may deliver: Event Grid, with a token of the configured tenant for this audience and with the role that
+//! secure webhooks have
+//! (<https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>).
+
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use lambda_http::http::HeaderMap;
+use lambda_http::http::header::AUTHORIZATION;
+use saga_app::ports::Time;
+use saga_runtime::environment::{Misconfigured, optional, required};
+use serde::Deserialize;
+
+use crate::keys::{Keys, NoKey};
+
+/// Longer than any token of the issuer.
+const MAX_TOKEN: usize = 8 * 1024;
+const LEEWAY_SECONDS: u64 = 60;
+
+/// Why a caller was turned away. What it is told says no more than the status.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No token, or none that can be believed: 401.
+    #[error("unauthenticated: {0}")]
+    Unauthenticated(&'static str),
+    /// A believable token of somebody who may not: 403.
+    #[error("forbidden: {0}")]
+    Forbidden(&'static str),
+    /// The issuer's keys cannot be had: 503, the delivery is tried again.
+    #[error(transparent)]
+    Unknown(NoKey),
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(default)]
+    tid: Option<String>,
+    #[serde(default)]
+    appid: Option<String>,
+    #[serde(default)]
+    azp: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// The check at the door.
+pub struct Guard {
+    keys: Keys,
+    validation: Validation,
+    tenant: String,
+    client: String,
+    role: String,
+}
+
+impl Guard {
+    /// The guard that the environment describes.
+    pub fn from_environment() -> Result<Self, Misconfigured> {
+        let invalid = |why: String| Misconfigured::Invalid { name: "OIDC_JWKS_URL", why };
+        let keys = Keys::new(required("OIDC_JWKS_URL")?).map_err(|error| invalid(error.to_string()))?;
+        let issuers = required("OIDC_ISSUERS")?;
+        let issuers: Vec<&str> = issuers.split(',').map(str::trim).collect();
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&issuers);
+        validation.set_audience(&[required("OIDC_AUDIENCE")?]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
+        let event_grid = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
+        Ok(Self {
+            keys,
+            validation,
+            tenant: required("OIDC_TENANT")?,
+            client: optional("OIDC_CLIENT_ID").unwrap_or_else(|| event_grid.to_owned()),
+            role: optional("OIDC_ROLE").unwrap_or_else(|| "AzureEventGridSecureWebhookSubscriber".to_owned()),
+        })
+    }
+
+    /// Whether the caller with these headers may deliver.
+    pub async fn admit(&self, headers: &HeaderMap, time: &impl Time) -> Result<(), Refused> {
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (given.next(), given.next()) else {
+            return Err(Refused::Unauthenticated("not exactly one Authorization header"));
+        };
+        let token = value.to_str().ok().and_then(bearer).ok_or(Refused::Unauthenticated("no bearer token"))?;
+        let header = decode_header(token).map_err(|_| Refused::Unauthenticated("not a token"))?;
+        if header.alg != Algorithm::RS256 {
+            return Err(Refused::Unauthenticated("not signed with RS256"));
+        }
+        let kid = header.kid.filter(|kid| kid.len() <= 256).ok_or(Refused::Unauthenticated("no key id"))?;
+        let key = self.keys.get(&kid, time).await.map_err(|error| match error {
+            NoKey::Unknown => Refused::Unauthenticated("unknown key id"),
+            NoKey::Unreachable(_) => Refused::Unknown(error),
+        })?;
+        let claims = decode::<Claims>(token, &key, &self.validation)
+            .map_err(|_| Refused::Unauthenticated("signature, time, issuer or audience"))?
+            .claims;
+        if claims.tid.as_deref() != Some(&self.tenant) {
+            return Err(Refused::Forbidden("another tenant"));
+        }
+        if claims.appid.or(claims.azp).as_deref() != Some(&self.client) {
+            return Err(Refused::Forbidden("another application"));
+        }
+        if !claims.roles.contains(&self.role) {
+            return Err(Refused::Forbidden("the role is missing"));
+        }
+        Ok(())
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= MAX_TOKEN).then(|| token.trim())
+}

@@ -1,0 +1,59 @@
+//! What invokes the poller: the outbox table's stream, or the schedule. Each record of the stream is read on its
+//! own; one that cannot be read is left to the schedule, which reads the table.
+
+use saga_aws::outbox::row_of_image;
+use saga_core::outbox::OutboxRow;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A stream's batch has records; anything else is the schedule.
+#[derive(Debug, Deserialize)]
+pub struct Invocation {
+    /// The stream's records, each read later.
+    #[serde(rename = "Records")]
+    pub records: Option<Vec<Value>>,
+}
+
+/// The rows of the records, oldest first.
+pub fn rows(records: Vec<Value>) -> Vec<OutboxRow> {
+    let mut rows: Vec<OutboxRow> = records
+        .iter()
+        .filter(|record| record["eventName"] == "INSERT")
+        .filter_map(|record| {
+            let row = row_of_image(&record["dynamodb"]["NewImage"]);
+            if row.is_none() {
+                tracing::warn!(event_id = %record["eventID"], "a stream record is no outbox row; the sweep looks at it");
+            }
+            row
+        })
+        .collect();
+    // The items of one transaction can appear in any order; ids begin with the time.
+    rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(name: &str, id: &str) -> Value {
+        json!({"eventName": name, "eventID": "1", "dynamodb": {"NewImage": {
+            "Shard": {"S": "07"}, "EventId": {"S": id}, "SagaId": {"S": "0193e0b1-0000-8000-8000-000000000001"},
+            "Type": {"S": "PaymentReserved"}, "Body": {"S": "{}"}, "At": {"N": "1763690000123"}}}})
+    }
+
+    #[test]
+    fn only_inserts_count_and_a_stranger_does_not_hide_its_neighbours() {
+        let records = vec![record("INSERT", "2"), record("REMOVE", "3"), json!({"eventName": "INSERT"}), record("INSERT", "1")];
+        let rows = rows(records);
+        assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(rows[0].shard, 7);
+    }
+
+    #[test]
+    fn a_schedule_has_no_records() {
+        let schedule = r#"{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}"#;
+        assert!(serde_json::from_str::<Invocation>(schedule).unwrap().records.is_none());
+    }
+}

@@ -1,0 +1,34 @@
+//! [`Alerts`] on SNS.
+
+use aws_sdk_sns::Client;
+use saga_app::ports::{Alert, Alerts, PortError};
+
+use crate::failure::failure;
+
+/// A subject is printable ASCII, at most 100 characters
+/// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>).
+const MAX_SUBJECT: usize = 100;
+
+/// The alerts topic.
+#[derive(Debug, Clone)]
+pub struct AlertsTopic {
+    client: Client,
+    arn: String,
+}
+
+impl AlertsTopic {
+    /// The topic with this ARN.
+    #[must_use]
+    pub fn new(client: Client, arn: String) -> Self {
+        Self { client, arn }
+    }
+}
+
+impl Alerts for AlertsTopic {
+    async fn raise(&self, alert: Alert) -> Result<(), PortError> {
+        let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        let subject: String = alert.subject.chars().map(printable).take(MAX_SUBJECT).collect();
+        let sent = self.client.publish().topic_arn(&self.arn).subject(subject).message(alert.text).send().await;
+        sent.map(|_| ()).map_err(|error| failure("publishing an alert", error))
+    }
+}

@@ -1,0 +1,28 @@
+//! The SDK's errors → [`PortError`].
+
+use std::error::Error;
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use saga_app::ports::PortError;
+
+/// The codes by which AWS services say "slower".
+const THROTTLED: [&str; 6] = [
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "Throttling",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "InternalException.Throttled",
+];
+
+/// The failure of a call.
+pub(crate) fn failure<E, R>(what: &'static str, error: SdkError<E, R>) -> PortError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if error.as_service_error().and_then(|error| error.code()).is_some_and(|code| THROTTLED.contains(&code)) {
+        return PortError::Throttled { what };
+    }
+    PortError::unavailable(what, DisplayErrorContext(error).to_string())
+}

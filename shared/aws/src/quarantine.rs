@@ -1,0 +1,33 @@
+//! [`Quarantine`] on SQS.
+
+use aws_sdk_sqs::Client;
+use saga_app::ports::{PortError, Quarantine, Quarantined};
+use saga_wire::quarantine;
+
+use crate::failure::failure;
+
+/// What one SQS message takes in all regions, less what the message's own frame takes.
+const MAX_BYTES: usize = 250 * 1024;
+
+/// The quarantine queue.
+#[derive(Debug, Clone)]
+pub struct QuarantineQueue {
+    client: Client,
+    url: String,
+}
+
+impl QuarantineQueue {
+    /// The queue at this URL.
+    #[must_use]
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+}
+
+impl Quarantine for QuarantineQueue {
+    async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
+        let body = quarantine::write(message.entrance, message.reason, message.body, message.at, MAX_BYTES);
+        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
+        sent.map(|_| ()).map_err(|error| failure("putting a message into the quarantine", error))
+    }
+}

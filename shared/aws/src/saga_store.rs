@@ -1,0 +1,356 @@
+//! [`SagaStore`] on DynamoDB: the tables `Sagas` and `LocalPayments`, and the outbox row in the same transaction.
+//!
+//! Every clause of a condition is a named constant. Timeline of what they guard against:
+//!
+//! ```text
+//! A reads the saga (revision 3)          B reads the saga (revision 3)
+//! A commits: revision is 3 → 4           B commits: revision is not 3 → Conflict: B reads again
+//! ```
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as TransactError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
+};
+use futures_util::future::try_join_all;
+use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
+use saga_core::document::Fields;
+use saga_core::origin::OriginDecision;
+use saga_core::outbox::OutboxRow;
+use saga_core::participant::{EntityKey, EntityWrite};
+use saga_core::{Saga, SagaId, Timestamp};
+
+use crate::failure::failure;
+use crate::item::{Item, corrupt, from_document, n, number, parsed, s, text, to_fields};
+use crate::outbox::write_row;
+use crate::saga_item::{self, LIST_BUCKETS, bucket};
+
+const SAGA_IS_NEW: &str = "attribute_not_exists(SagaId)";
+const ENTITY_IS_NEW: &str = "attribute_not_exists(TransactionId)";
+const ENTITY_EXISTS: &str = "attribute_exists(TransactionId)";
+const REVISION_IS_AS_READ: &str = "Revision = :revision";
+
+/// The kind of entity whose key in the table `LocalPayments` is its id alone.
+const PAYMENT: &str = "payment";
+
+/// Attributes of an entity that are not its own fields.
+const KEY: &str = "TransactionId";
+const REVISION: &str = "Revision";
+
+/// The names of the tables.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// `Sagas`.
+    pub sagas: String,
+    /// `LocalPayments`.
+    pub entities: String,
+    /// `SagaOutbox`.
+    pub outbox: String,
+}
+
+/// The sagas of one deployment.
+#[derive(Debug, Clone)]
+pub struct DynamoSagas {
+    client: Client,
+    tables: Tables,
+    buckets: u16,
+}
+
+impl DynamoSagas {
+    /// The sagas in these tables; `buckets` is the deployment's number of shards.
+    #[must_use]
+    pub fn new(client: Client, tables: Tables, buckets: u16) -> Self {
+        Self { client, tables, buckets }
+    }
+
+    fn put(&self, table: &str, item: Item, condition: Option<&str>, revision: Option<&str>) -> TransactWriteItem {
+        let mut put = Put::builder().table_name(table).set_item(Some(item));
+        if let Some(condition) = condition {
+            put = put
+                .condition_expression(condition)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        }
+        if let Some(revision) = revision {
+            put = put.expression_attribute_values(":revision", n(revision));
+        }
+        // Table and item are set above, which is all that building asks for.
+        TransactWriteItem::builder().set_put(put.build().ok()).build()
+    }
+
+    fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> TransactWriteItem {
+        let known = read.versions.get(&write.key).map(|version| version.0.as_str());
+        let next = known.and_then(|revision| revision.parse::<u64>().ok()).unwrap_or(0) + 1;
+        let mut item: Item = crate::item::from_fields(&write.fields);
+        item.insert(KEY.into(), s(transaction_id(&write.key)));
+        item.insert(REVISION.into(), n(next));
+        let condition = if known.is_some() { REVISION_IS_AS_READ } else { ENTITY_IS_NEW };
+        self.put(&self.tables.entities, item, Some(condition), known)
+    }
+
+    fn settle(&self, write: &EntityWrite) -> TransactWriteItem {
+        let mut update = Update::builder()
+            .table_name(&self.tables.entities)
+            .key(KEY, s(transaction_id(&write.key)))
+            .condition_expression(ENTITY_EXISTS)
+            .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_values(":one", n(1));
+        let mut sets = vec!["#revision = #revision + :one".to_owned()];
+        for (index, (name, value)) in write.fields.iter().enumerate() {
+            sets.push(format!("#f{index} = :f{index}"));
+            update = update
+                .expression_attribute_names(format!("#f{index}"), name)
+                .expression_attribute_values(format!(":f{index}"), from_document(value));
+        }
+        let update = update.update_expression(format!("SET {}", sets.join(", ")));
+        TransactWriteItem::builder().set_update(update.build().ok()).build()
+    }
+
+    fn outbox(&self, row: &OutboxRow) -> TransactWriteItem {
+        self.put(&self.tables.outbox, write_row(row), None, None)
+    }
+
+    /// The sagas with these ids, in no order. Those that have expired since are not among them.
+    async fn load_all(&self, ids: &[SagaId]) -> Result<Vec<Saga>, PortError> {
+        let keys = ids.iter().map(|id| Item::from([("SagaId".to_owned(), s(id.to_string()))])).collect();
+        let items = self.batch_get(&self.tables.sagas, keys).await?;
+        items.iter().map(|item| saga_item::read(item).map(|(saga, _)| saga)).collect()
+    }
+
+    async fn batch_get(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
+        const WHAT: &str = "reading from DynamoDB";
+        let mut found = Vec::new();
+        for chunk in keys.chunks(100) {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).consistent_read(true).build();
+            let mut wanted = Some(wanted.map_err(|error| PortError::unavailable(WHAT, error))?);
+            // Unprocessed keys come back when a partition is busy; a few rounds, then the caller slows down.
+            for _ in 0..5 {
+                let Some(keys) = wanted.take() else { break };
+                let answer = self.client.batch_get_item().request_items(table, keys).send().await;
+                let answer = answer.map_err(|error| failure(WHAT, error))?;
+                found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+                wanted = answer.unprocessed_keys.unwrap_or_default().remove(table);
+            }
+            if wanted.is_some() {
+                return Err(PortError::Throttled { what: WHAT });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ids of one bucket of the index of all sagas, newest first, none at or after the cursor.
+    async fn list_bucket(
+        &self,
+        number: u16,
+        since: Option<Timestamp>,
+        before: Option<(Timestamp, SagaId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, SagaId)>, PortError> {
+        let from = since.unwrap_or(Timestamp::from_millis(0));
+        let to = before.map_or(Timestamp::from_millis(i64::MAX), |(time, _)| time);
+        if to < from {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.tables.sagas)
+                .index_name("list")
+                .key_condition_expression("ListBucket = :bucket AND CreatedAt BETWEEN :from AND :to")
+                .expression_attribute_values(":bucket", s(bucket(number)))
+                .expression_attribute_values(":from", n(from.millis()))
+                .expression_attribute_values(":to", n(to.millis()))
+                .scan_index_forward(false)
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| failure("listing sagas", error))?;
+            for item in answer.items() {
+                let key = (Timestamp::from_millis(number_of(item, "CreatedAt")?), parsed(item, "SagaId")?);
+                if before.is_none_or(|before| key < before) {
+                    found.push(key);
+                }
+            }
+            start = answer.last_evaluated_key;
+            // Sagas of the same millisecond come in any order: a page may end only where the millisecond changes.
+            let enough = found.len() > limit && found[limit].0 != found[limit - 1].0;
+            if start.is_none() || enough || found.len() > 4 * limit {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn number_of(item: &Item, name: &str) -> Result<i64, PortError> {
+    number(item, name)
+}
+
+/// A payment's key is its saga's id, as users of the pattern know it; other entities name their kind.
+fn transaction_id(key: &EntityKey) -> String {
+    if key.kind == PAYMENT { key.id.clone() } else { format!("{}#{}", key.kind, key.id) }
+}
+
+fn entity_key(transaction_id: &str) -> EntityKey {
+    match transaction_id.split_once('#') {
+        Some((kind, id)) => EntityKey::new(kind, id),
+        None => EntityKey::new(PAYMENT, transaction_id),
+    }
+}
+
+/// Why a transaction was cancelled, entry by entry; `None` when it failed for another reason.
+fn reasons<R>(error: &SdkError<TransactError, R>) -> Option<&[CancellationReason]> {
+    match error.as_service_error() {
+        Some(TransactError::TransactionCanceledException(cancelled)) => Some(cancelled.cancellation_reasons()),
+        _ => None,
+    }
+}
+
+fn has(reasons: &[CancellationReason], code: &str) -> bool {
+    reasons.iter().any(|reason| reason.code() == Some(code))
+}
+
+/// What a cancelled transaction means: a condition that failed, or a transaction that ran at the same time, is
+/// decided again; being throttled is an error that is tried again later.
+fn cancelled(what: &'static str, error: SdkError<TransactError>) -> Result<Committed, PortError> {
+    match reasons(&error) {
+        Some(reasons) if has(reasons, "ConditionalCheckFailed") || has(reasons, "TransactionConflict") => {
+            Ok(Committed::Conflict)
+        }
+        Some(reasons) if has(reasons, "ThrottlingError") || has(reasons, "ProvisionedThroughputExceeded") => {
+            Err(PortError::Throttled { what })
+        }
+        _ => Err(failure(what, error)),
+    }
+}
+
+impl SagaStore for DynamoSagas {
+    async fn insert(&self, decision: &OriginDecision, row: Option<&OutboxRow>) -> Result<Inserted, PortError> {
+        const WHAT: &str = "storing the new saga";
+        let item = saga_item::write(&decision.saga, 1, self.buckets);
+        let mut items = vec![self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None)];
+        items.extend(decision.writes.iter().map(|write| self.put_entity(write, &Snapshot::default())));
+        items.extend(row.map(|row| self.outbox(row)));
+        let sent = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let Err(error) = sent else { return Ok(Inserted::Yes) };
+        let first = reasons(&error).and_then(|reasons| reasons.first());
+        if let Some(known) = first.filter(|reason| reason.code() == Some("ConditionalCheckFailed")) {
+            let item = known.item().ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
+            return saga_item::read(item).map(|(saga, _)| Inserted::Exists(Box::new(saga)));
+        }
+        match cancelled(WHAT, error)? {
+            Committed::Conflict => Ok(Inserted::Conflict),
+            Committed::Yes => Ok(Inserted::Yes),
+        }
+    }
+
+    async fn load(&self, id: SagaId) -> Result<Option<Versioned<Saga>>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.sagas)
+            .key("SagaId", s(id.to_string()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failure("reading the saga", error))?;
+        let Some(item) = answer.item else { return Ok(None) };
+        let (value, revision) = saga_item::read(&item)?;
+        Ok(Some(Versioned { value, version: Version(revision.to_string()) }))
+    }
+
+    async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
+        let keys = keys.iter().map(|key| Item::from([(KEY.to_owned(), s(transaction_id(key)))])).collect();
+        let mut snapshot = Snapshot::default();
+        for item in self.batch_get(&self.tables.entities, keys).await? {
+            let key = entity_key(text(&item, KEY)?);
+            let revision: u64 = number(&item, REVISION)?;
+            let fields: Fields = to_fields(item.iter().filter(|(name, _)| *name != KEY && *name != REVISION))?;
+            snapshot.insert(key, fields, Version(revision.to_string()));
+        }
+        Ok(snapshot)
+    }
+
+    async fn commit(
+        &self,
+        decision: &OriginDecision,
+        version: &Version,
+        read: &Snapshot,
+        row: Option<&OutboxRow>,
+    ) -> Result<Committed, PortError> {
+        const WHAT: &str = "committing the decision";
+        let revision: u64 = version.0.parse().map_err(|_| corrupt("a revision is no number"))?;
+        let item = saga_item::write(&decision.saga, revision + 1, self.buckets);
+        let alone = decision.writes.is_empty() && decision.settle.is_empty() && row.is_none();
+        if alone {
+            // One item needs no transaction, which would cost twice.
+            let sent = self
+                .client
+                .put_item()
+                .table_name(&self.tables.sagas)
+                .set_item(Some(item))
+                .condition_expression(REVISION_IS_AS_READ)
+                .expression_attribute_values(":revision", n(revision))
+                .send()
+                .await;
+            return match sent {
+                Ok(_) => Ok(Committed::Yes),
+                Err(error) if is_conflict(&error) => Ok(Committed::Conflict),
+                Err(error) => Err(failure(WHAT, error)),
+            };
+        }
+        let saga = self.put(&self.tables.sagas, item, Some(REVISION_IS_AS_READ), Some(&version.0));
+        let mut items = vec![saga];
+        items.extend(decision.writes.iter().map(|write| self.put_entity(write, read)));
+        items.extend(decision.settle.iter().map(|write| self.settle(write)));
+        items.extend(row.map(|row| self.outbox(row)));
+        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => Ok(Committed::Yes),
+            Err(error) => cancelled(WHAT, error),
+        }
+    }
+
+    async fn list(
+        &self,
+        since: Option<Timestamp>,
+        before: Option<(Timestamp, SagaId)>,
+        limit: usize,
+    ) -> Result<Vec<Saga>, PortError> {
+        let buckets = (0..LIST_BUCKETS).map(|number| self.list_bucket(number, since, before, limit));
+        let mut keys: Vec<_> = try_join_all(buckets).await?.into_iter().flatten().collect();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys.truncate(limit);
+        let ids: Vec<SagaId> = keys.into_iter().map(|(_, id)| id).collect();
+        let mut sagas = self.load_all(&ids).await?;
+        sagas.sort_unstable_by_key(|saga| std::cmp::Reverse((saga.created, saga.id)));
+        Ok(sagas)
+    }
+
+    async fn due(&self, number: u16, now: Timestamp, limit: usize) -> Result<Vec<SagaId>, PortError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.sagas)
+            .index_name("due")
+            .key_condition_expression("DueBucket = :bucket AND DueAt <= :now")
+            .expression_attribute_values(":bucket", s(bucket(number)))
+            .expression_attribute_values(":now", n(now.millis()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| failure("finding sagas that are due", error))?;
+        answer.items().iter().map(|item| parsed(item, "SagaId")).collect()
+    }
+}
+
+fn is_conflict<R>(error: &SdkError<aws_sdk_dynamodb::operation::put_item::PutItemError, R>) -> bool {
+    use aws_sdk_dynamodb::operation::put_item::PutItemError as E;
+    matches!(
+        error.as_service_error(),
+        Some(E::ConditionalCheckFailedException(_) | E::TransactionConflictException(_))
+    )
+}

@@ -1,0 +1,26 @@
+//! The real clock and real chance.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use saga_app::ports::Time;
+use saga_core::Timestamp;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Time for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the port's one real implementation")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn sleep(&self, millis: u64) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        fastrand::u64(..bound.max(1))
+    }
+}
