@@ -1,13 +1,22 @@
-# The emulator answers a function URL under its own address, not under the host name in the URL.
+# MiniStack hands out AWS's own host names and answers them under a path of its address. LocalStack's URLs
+# work as they are.
+locals {
+  urls = {
+    for name, function in {
+      api     = { url = module.saga.api_url, id = module.saga.api_url_id }
+      ingress = { url = module.saga.ingress_url, id = module.saga.ingress_url_id }
+    } : name => endswith(trimsuffix(function.url, "/"), ".on.aws") ? "${var.endpoint}/_aws/lambda-url/${function.id}" : trimsuffix(function.url, "/")
+  }
+}
 
 output "api" {
   description = "The HTTP API."
-  value       = "${var.endpoint}/_aws/lambda-url/${module.saga.api_url_id}"
+  value       = local.urls.api
 }
 
 output "ingress" {
   description = "The webhook for the Event Grid subscription."
-  value       = "${var.endpoint}/_aws/lambda-url/${module.saga.ingress_url_id}"
+  value       = local.urls.ingress
 }
 
 output "names" {

@@ -1,54 +1,13 @@
 # The packages are the empty ones of the module's tests: a mocked provider uploads nothing.
 
 mock_provider "aws" {
+  source = "../../modules/saga-aws/tests/mocks"
+
   mock_resource "aws_lambda_function_url" {
-    defaults = { url_id = "abc" }
-  }
-
-  mock_resource "aws_dynamodb_table" {
     defaults = {
-      arn        = "arn:aws:dynamodb:us-east-1:000000000000:table/mock"
-      stream_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/mock/stream/2026-01-01T00:00:00.000"
+      url_id       = "abc"
+      function_url = "https://abc.lambda-url.us-east-1.on.aws/"
     }
-  }
-
-  mock_resource "aws_sqs_queue" {
-    defaults = {
-      arn = "arn:aws:sqs:us-east-1:000000000000:mock"
-      id  = "http://127.0.0.1:4666/000000000000/mock"
-    }
-  }
-
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:us-east-1:000000000000:saga-alerts" }
-  }
-
-  mock_resource "aws_cloudwatch_event_bus" {
-    defaults = { arn = "arn:aws:events:us-east-1:000000000000:event-bus/enterprise-core-bus" }
-  }
-
-  mock_resource "aws_cloudwatch_event_connection" {
-    defaults = { arn = "arn:aws:events:us-east-1:000000000000:connection/saga-to-azure/1" }
-  }
-
-  mock_resource "aws_cloudwatch_event_api_destination" {
-    defaults = { arn = "arn:aws:events:us-east-1:000000000000:api-destination/saga-to-azure/1" }
-  }
-
-  mock_resource "aws_cloudwatch_event_rule" {
-    defaults = { arn = "arn:aws:events:us-east-1:000000000000:rule/mock" }
-  }
-
-  mock_resource "aws_cloudwatch_log_group" {
-    defaults = { arn = "arn:aws:logs:us-east-1:000000000000:log-group:mock" }
-  }
-
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::000000000000:role/mock" }
-  }
-
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:us-east-1:000000000000:function:mock" }
   }
 }
 

@@ -1,0 +1,1 @@
+"""The parts of the local stack: what `stack.py` puts together."""

@@ -1,0 +1,162 @@
+"""The three servers of the stack: MiniStack, Azurite, and the stand-in for Event Grid and the Functions host."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import http, processes, storage
+from .console import Problem, say
+from .packages import STANDIN
+from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
+from .tools import AZURITE, VENV
+
+REGION = "us-east-1"
+
+
+def start_emulators(state: State) -> None:
+    base = state.port_base
+    for offset, owner in enumerate(("MiniStack", "Azurite (blobs)", "Azurite (queues)", "Azurite (tables)", "the stand-in", "the functions handler")):
+        processes.require_free(base + offset, owner)
+
+    # Functions inherit the emulator's environment, so it holds nothing but what they may see. The state folder is
+    # its home and its temporary folder: two stacks share no file.
+    state.scratch.mkdir(exist_ok=True)
+    ministack_env = {
+        "PATH": os.defpath,
+        "HOME": str(state.scratch),
+        "TMPDIR": str(state.scratch),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(base),
+        "MINISTACK_REGION": REGION,
+        "LAMBDA_EXECUTOR": "local",
+        "IOT_MTLS_ENABLED": "0",  # a listener of its own, on a port that two stacks would fight for
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{state.scratch}/no-docker.sock",  # never look for containers to clean up
+    }
+    ministack = [str(VENV / "bin" / "python"), "-m", "ministack"]
+    state.note_process("ministack", processes.start(ministack, state.logs / "ministack.log", ministack_env, state.scratch))
+
+    azurite = [shutil.which("node") or "node", str(AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
+    for service, offset in (("blob", 1), ("queue", 2), ("table", 3)):
+        azurite += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(base + offset)]
+    azurite_env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(state.scratch), "TMPDIR": str(state.scratch)}
+    state.note_process("azurite", processes.start(azurite, state.logs / "azurite.log", azurite_env, state.scratch))
+
+
+def wait_for_emulators(state: State) -> None:
+    ministack, azurite = state.process("ministack"), state.process("azurite")
+    processes.wait_until(lambda: aws_answers(state), ministack, "MiniStack", state.logs / "ministack.log", 60)
+    account = storage.Account.on(state.port_base)
+    processes.wait_until(account.answers, azurite, "Azurite", state.logs / "azurite.log", 60)
+
+
+def aws_answers(state: State) -> bool:
+    # MiniStack answers LocalStack's health page too.
+    return http.request("GET", f"{state.aws}/_localstack/health", seconds=2.0)[0] == 200
+
+
+def make_oidc_key(file: Path) -> None:
+    script = "process.stdout.write(require('crypto').generateKeyPairSync('rsa', {modulusLength: 2048}).privateKey.export({type: 'pkcs8', format: 'pem'}))"
+    if not file.exists():
+        write_private(file, subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout)
+
+
+def write_standin_config(state: State, ingress: str) -> None:
+    account = storage.Account.on(state.port_base)
+    to_azure = {"operator": "StringIn", "key": "sagatarget", "values": ["azure"]}
+    from_azure = {"operator": "StringNotIn", "key": "sagatarget", "values": ["azure"]}
+    # As Terraform sets them on Azure.
+    delivery = {"max_attempts": 30, "ttl_minutes": 1440, "dead_letter_container": storage.DEAD_LETTER_CONTAINER}
+    oidc = state.oidc
+    write_private(state.standin_config, json.dumps({
+        "listen": f"127.0.0.1:{state.port_base + 4}",
+        "state_dir": str(state.journal),
+        "endpoints_file": str(state.endpoints),
+        "storage": {"account": storage.ACCOUNT, "key": storage.KEY, "blob": account.blob, "queue": account.queue},
+        "topic": {"name": "enterprise-saga-choreography", "key": state.values["topic_key"]},
+        "retry_scale": 0.01,
+        "subscriptions": [
+            {"name": "to-azure-participant", "storage_queue": storage.QUEUE, "filters": [to_azure], **delivery},
+            {
+                "name": "to-aws-ingress",
+                "webhook": {"url": ingress, "entra": True, "audience": AUDIENCE, "max_events_per_batch": 1},
+                "delivery_schema": "CloudEventSchemaV1_0",
+                "filters": [from_azure],
+                **delivery,
+            },
+        ],
+        "oidc": {
+            "issuer": oidc["issuer"],
+            "tenant": TENANT,
+            "audience": AUDIENCE,
+            "client_id": CLIENT_ID,
+            "client_secret": oidc["client_secret"],
+            "key_file": str(state.oidc_key),
+        },
+        "functions": {
+            "app_dir": str(state.app),
+            "handler_port": state.port_base + 5,
+            "app_settings": {
+                "AzureWebJobsStorage": account.connection_string(),
+                "AZURE_STORAGE_ACCOUNT": storage.ACCOUNT,
+                "AZURE_STORAGE_KEY": storage.KEY,
+                "AZURE_TABLE_ENDPOINT": account.table,
+                "AZURE_QUEUE_ENDPOINT": account.queue,
+                "SAGA_TABLE": storage.TABLE,
+                "SAGA_QUEUE": storage.QUEUE,
+                "QUARANTINE_QUEUE": storage.QUARANTINE_QUEUE,
+                "EVENTGRID_TOPIC_ENDPOINT": state.topic,
+                "EVENTGRID_TOPIC_KEY": state.values["topic_key"],
+                "INVENTORY_LIMIT": "10000",
+                "RUST_LOG": "info",
+            },
+        },
+    }, indent=2) + "\n")
+
+
+def start_standin(state: State, binaries: Path) -> None:
+    state.journal.mkdir(exist_ok=True)
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(state.scratch), "TMPDIR": str(state.scratch), "RUST_LOG": "info"}
+    command = [str(binaries / STANDIN), "--config", str(state.standin_config)]
+    state.note_process("azure", processes.start(command, state.logs / "azure.log", env, state.folder))
+
+
+def wait_for_standin(state: State) -> dict:
+    """Its status page, once the handler runs and the webhook has agreed to be called."""
+    log = state.logs / "azure.log"
+    try:
+        processes.wait_until(lambda: standin_ready(standin_status(state)), state.process("azure"), "the stand-in", log, 60)
+    except Problem as problem:
+        refused = [one for one in (standin_status(state) or {}).get("subscriptions", []) if not handshake_done(one)]
+        if refused:
+            todo = f"the subscription {refused[0]['name']} shows: {refused[0]['handshake']}; see {state.logs / 'ministack.log'}"
+            raise Problem(problem.what, todo, log) from problem
+        raise
+    return standin_status(state) or {}
+
+
+def standin_status(state: State) -> dict | None:
+    return http.get_json(f"{state.standin}/status")
+
+
+def standin_ready(status: dict | None) -> bool:
+    return bool(status) and status["ready"] and all(handshake_done(one) for one in status["subscriptions"])
+
+
+def handshake_done(subscription: dict) -> bool:
+    return subscription["handshake"] == "ok"
+
+
+def stop_all(state: State) -> None:
+    """In the order in which they use each other, so that the last logs are not about vanished neighbours."""
+    for name, patience in (("azure", 12.0), ("azurite", 5.0), ("ministack", 10.0)):
+        record = state.process(name)
+        if processes.alive(record):
+            say(f"stopping {name} (pid {record['pid']})")
+            processes.stop(record, patience)
+    processes.stop_orphans(state.scratch, state.app)

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""The local stack: both clouds on this machine, without Docker and without an account.
+
+    python3 localstack/stack.py up        build everything, start everything, write .state/endpoints.json
+    python3 localstack/stack.py status    what runs
+    python3 localstack/stack.py down      stop everything, keep nothing but logs and downloads
+
+`up` again keeps what runs, restarts what died and applies what changed. The stack uses six ports from PORT_BASE
+(4566): MiniStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, and the
+functions handler. A second stack wants another --port-base and another --state. Everything binds 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from local_stack import http, infrastructure, packages, processes, services, storage, tools
+from local_stack.console import Problem, say
+from local_stack.state import State, write_private
+
+HERE = Path(__file__).resolve().parent
+
+
+def up(state: State, port_base: int, external: bool) -> None:
+    say(f"local stack on ports {port_base} to {port_base + 5}, state in {state.folder}")
+    tools.check_prerequisites()
+    if state.exists() and not resumable(state, port_base, external):
+        clear(state)
+    if not state.exists():
+        shutil.rmtree(state.logs, ignore_errors=True)
+    state.logs.mkdir(exist_ok=True)
+    tools.install_emulators(state.logs)
+
+    started_here = not state.exists()
+    try:
+        if started_here:
+            state.begin(port_base, external)
+            if not external:
+                say("starting MiniStack and Azurite")
+                services.start_emulators(state)
+        services.make_oidc_key(state.oidc_key)
+        say("building the functions and the stand-in (the first time takes some minutes)")
+        binaries = packages.build(state.logs / "cargo.log")
+        packages.pack_lambdas(binaries, state.zips)
+        say("waiting for the emulators")
+        services.wait_for_emulators(state)
+        say("filling the storage account")
+        storage.Account.on(port_base).provision(HERE / "stock.json")
+        apply_infrastructure(state)
+        run_standin(state, binaries)
+    except BaseException:
+        # A half-built stack would only puzzle the next command; one that ran before is left as it was.
+        if started_here:
+            say("failed; stopping what was started")
+            services.stop_all(state)
+            remove_runtime_state(state)
+        raise
+    say(f"ready: {state.endpoints}")
+
+
+def resumable(state: State, port_base: int, external: bool) -> bool:
+    """Whether what is there can be kept. Both emulators keep everything in memory: one that died took it along."""
+    if (state.port_base, state.external) != (port_base, external):
+        if any(processes.alive(state.process(name)) for name in ("ministack", "azurite", "azure")):
+            raise Problem(
+                f"the stack in {state.folder} runs on port {state.port_base}" + (" with external emulators" if state.external else ""),
+                f"run `down` first, or give this one its own folder with --state (PORT_BASE={port_base})",
+            )
+        return False
+    if state.external:
+        return True
+    dead = [name for name in ("ministack", "azurite") if not processes.alive(state.process(name))]
+    if dead:
+        say(f"{' and '.join(dead)} died and took the data along: building anew")
+    return not dead
+
+
+def apply_infrastructure(state: State) -> None:
+    infrastructure.write_variables(state)
+    wanted = infrastructure.wanted(state)
+    if state.values.get("applied") == wanted:
+        say("the AWS side is up to date")
+        return
+    say("applying the AWS side with Terraform (about a minute)")
+    with tools.exclusively(HERE / "requirements.txt"):  # `init` writes beside the configuration
+        infrastructure.init(state)
+    infrastructure.apply(state)
+    state.values["outputs"] = infrastructure.outputs(state)
+    state.values["applied"] = wanted
+    state.save()
+
+
+def run_standin(state: State, binaries: Path) -> None:
+    services.write_standin_config(state, state.values["outputs"]["ingress"])
+    packages.assemble_function_app(binaries, state.app)
+    running = packages.digest(binaries / packages.STANDIN, state.standin_config, state.app)
+    if processes.alive(state.process("azure")) and state.values.get("running") == running:
+        say("the stand-in runs")
+    else:
+        say("starting the stand-in for Event Grid and the Functions host")
+        processes.stop(state.process("azure"), 12.0)
+        processes.require_free(state.port_base + 4, "the stand-in")
+        services.start_standin(state, binaries)
+        state.values["running"] = running
+        state.save()
+    status = services.wait_for_standin(state)
+    write_endpoints(state, status)
+    api = state.values["outputs"]["api"]
+    answered, body = http.request("GET", f"{api}/health", seconds=20.0)
+    if answered != 200:
+        raise Problem(f"{api}/health answered {answered}: {body[:200].decode(errors='replace')}", "read the log above", state.logs / "ministack.log")
+
+
+def write_endpoints(state: State, status: dict) -> None:
+    account = storage.Account.on(state.port_base)
+    outputs = state.values["outputs"]
+    pids = {name: state.process(name)["pid"] for name in ("ministack", "azurite", "azure") if state.process(name)}
+    handler = (status.get("handler") or {}).get("pid")
+    if handler:
+        pids["azure_participant"] = handler
+    write_private(state.endpoints, json.dumps({
+        "region": services.REGION,
+        "aws": state.aws,
+        "api": outputs["api"],
+        "ingress": outputs["ingress"],
+        "eventgrid": {"topic": state.topic, "key": state.values["topic_key"]},
+        "oidc": state.oidc,
+        "azurite": {"account": storage.ACCOUNT, "key": storage.KEY, "blob": account.blob, "queue": account.queue, "table": account.table},
+        "names": {
+            **outputs["names"],
+            "azure_table": storage.TABLE,
+            "azure_queue": storage.QUEUE,
+            "azure_poison_queue": storage.POISON_QUEUE,
+            "azure_quarantine_queue": storage.QUARANTINE_QUEUE,
+            "dead_letter_container": storage.DEAD_LETTER_CONTAINER,
+        },
+        "pids": pids,
+    }, indent=2) + "\n")
+
+
+def down(state: State) -> None:
+    if not state.exists():
+        say("nothing runs")
+        return
+    clear(state)
+    say("stopped")
+
+
+def clear(state: State) -> None:
+    services.stop_all(state)
+    if state.external and "applied" in state.values:
+        say("removing the AWS side from the external emulator")
+        infrastructure.destroy(state)
+    remove_runtime_state(state)
+
+
+def remove_runtime_state(state: State) -> None:
+    """All but the logs, which may be wanted now."""
+    for path in state.folder.iterdir():
+        if path.is_dir() and path != state.logs:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file() and path.name != "lock":
+            path.unlink()
+    state.values = {}
+
+
+def status(state: State) -> int:
+    if not state.exists():
+        print("nothing runs")
+        return 1
+    names = [] if state.external else ["ministack", "azurite"]
+    rows = [(name, processes.alive(state.process(name)), state.process(name)) for name in [*names, "azure"]]
+    for name, alive, record in rows:
+        print(f"{name:10} {'runs' if alive else 'DEAD':6} pid {record['pid'] if record else '-'}")
+    page = services.standin_status(state)
+    for subscription in (page or {}).get("subscriptions", []):
+        print(f"{'':10} subscription {subscription['name']}: handshake {subscription['handshake']}, pending {subscription['pending']}, "
+              f"delivered {subscription['delivered']}, dead-lettered {subscription['dead_lettered']}")
+    print(f"{'endpoints':10} {state.endpoints if state.endpoints.exists() else 'not written'}")
+    return 0 if all(alive for _, alive, _ in rows) and services.standin_ready(page) else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("--port-base", type=int, default=None, help="first of the six ports (default: PORT_BASE, else 4566)")
+    parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
+    parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
+    arguments = parser.parse_args()
+
+    folder = arguments.state.resolve()
+    if arguments.command == "up":
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not folder.exists():
+        print("nothing runs")
+        return 1 if arguments.command == "status" else 0
+    try:
+        if arguments.command == "status":
+            return status(State(folder))
+        (folder / "lock").touch()
+        with tools.exclusively(folder / "lock"):
+            state = State(folder)
+            if arguments.command == "down":
+                down(state)
+            else:
+                up(state, port_base(arguments.port_base), arguments.external)
+    except Problem as problem:
+        print(problem.report(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def port_base(given: int | None) -> int:
+    text = str(given) if given is not None else os.environ.get("PORT_BASE", "4566")
+    if not text.isdecimal() or not 1024 <= int(text) <= 65530:
+        raise Problem(f"PORT_BASE={text} is not usable", "give a number from 1024 to 65530")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
