@@ -1,0 +1,86 @@
+//! Tells the one monitoring channel, which is on the cloud that keeps the sagas: an alert goes there as an event of
+//! its own kind, the way all events go.
+
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+use saga_app::ports::{Alert, Alerts, PortError, Time};
+use saga_wire::alert_event;
+
+use crate::event_grid::EventGrid;
+
+/// Alerts by way of the topic.
+#[derive(Debug)]
+pub struct EventGridAlerts<T> {
+    topic: Arc<EventGrid>,
+    time: T,
+}
+
+impl<T: Time> EventGridAlerts<T> {
+    /// Alerts by way of `topic`.
+    pub fn new(topic: Arc<EventGrid>, time: T) -> Self {
+        Self { topic, time }
+    }
+}
+
+impl<T: Time> Alerts for EventGridAlerts<T> {
+    async fn raise(&self, alert: Alert) -> Result<(), PortError> {
+        let now = self.time.now();
+        // The same alert in the same millisecond is the same alert.
+        let mark = digest(&SHA256, format!("{}\n{}", alert.subject, alert.text).as_bytes());
+        let mark: String = mark.as_ref()[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let id = format!("{:013}-alert-{mark}", now.millis());
+        let text = alert_event::Text {
+            subject: alert.subject,
+            text: alert.text,
+        };
+        let published = self
+            .topic
+            .publish_one(alert_event::write(&id, &text, now))
+            .await?;
+        published.map_err(|reason| PortError::unavailable("Event Grid", reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_core::Timestamp;
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::test_server::{Reply, TestServer, config, quick};
+
+    #[derive(Debug)]
+    struct Noon;
+
+    impl Time for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_795_262_400_000)
+        }
+        async fn sleep(&self, _: u64) {}
+        fn below(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alert_goes_out_as_an_event_that_the_other_side_reads() {
+        let server = TestServer::start(vec![Reply::status(200)]).await;
+        let mut config = config(&server);
+        config.topic_key = Some(Secret::new("k"));
+        let topic = Arc::new(EventGrid::on(&quick(&config), &config).unwrap());
+        let alert = Alert {
+            subject: "s".into(),
+            text: "t".into(),
+        };
+        EventGridAlerts::new(topic, Noon).raise(alert).await.unwrap();
+        let request = server.requests().remove(0);
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");
+        let read = alert_event::parse(body).unwrap();
+        assert_eq!((read.subject.as_str(), read.text.as_str()), ("s", "t"));
+    }
+}

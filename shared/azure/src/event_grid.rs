@@ -1,0 +1,205 @@
+//! Publishes events to the Event Grid topic, as CloudEvents
+//! (<https://learn.microsoft.com/azure/event-grid/cloud-event-schema>).
+//!
+//! Event Grid takes a batch whole or not at all. Invariant: an event that it will never take does not hold back its
+//! neighbours: a batch that is refused for what is in it is sent again one by one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::http::policies::{Policy, PolicyResult};
+use azure_core::http::{Context, Method, Request};
+use saga_app::ports::{PortError, Published, Publisher};
+use saga_core::outbox::OutboxRow;
+use saga_wire::cloud_event;
+
+use crate::config::{Config, InvalidConfig, Secret, endpoint};
+use crate::service::{Answer, Call, Http, Repeat, Service};
+
+const WHAT: &str = "Event Grid";
+const SCOPE: &str = "https://eventgrid.azure.net/.default";
+const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=utf-8";
+
+/// The topic.
+#[derive(Debug)]
+pub struct EventGrid {
+    service: Service,
+}
+
+/// Authorises by the topic's access key.
+struct TopicKey(Secret);
+
+impl fmt::Debug for TopicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TopicKey")
+    }
+}
+
+#[async_trait]
+impl Policy for TopicKey {
+    async fn send(&self, context: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        request.insert_header("aeg-sas-key", self.0.secret().to_owned());
+        next[0].send(context, request, &next[1..]).await
+    }
+}
+
+impl EventGrid {
+    /// A topic on a connection of its own.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] names the setting that is wrong.
+    pub fn new(config: &Config) -> Result<Self, InvalidConfig> {
+        Self::on(&Http::new(config)?, config)
+    }
+
+    pub(crate) fn on(http: &Http, config: &Config) -> Result<Self, InvalidConfig> {
+        let base = endpoint("topic", &config.topic_endpoint)?;
+        let authorization: Arc<dyn Policy> = match &config.topic_key {
+            Some(key) => Arc::new(TopicKey(key.clone())),
+            None => http.bearer(SCOPE)?,
+        };
+        Ok(Self {
+            service: Service::new(http, base, authorization),
+        })
+    }
+
+    async fn post(&self, content_type: &str, body: String) -> Result<Answer, PortError> {
+        let call = Call {
+            what: WHAT,
+            method: Method::Post,
+            path: "?api-version=2018-01-01".to_owned(),
+            headers: vec![("content-type", content_type.to_owned())],
+            body,
+            // An event that comes twice is known by its id.
+            repeat: Repeat::Freely,
+        };
+        self.service.send(&call).await
+    }
+
+    /// Publishes one event. `Ok(Err(_))`: it will never be taken.
+    pub(crate) async fn publish_one(&self, event: String) -> Result<Published, PortError> {
+        let content_type = format!("{}; charset=utf-8", cloud_event::CONTENT_TYPE);
+        verdict(&self.post(&content_type, event).await?)
+    }
+}
+
+/// What an answer means for the events of its request.
+fn verdict(answer: &Answer) -> Result<Published, PortError> {
+    match answer.status {
+        200..300 => Ok(Ok(())),
+        // No right (yet), no topic (yet): nothing about these events.
+        401 | 403 | 404 | 410 => Err(answer.refused(WHAT)),
+        400..500 => Ok(Err(format!(
+            "Event Grid refuses it for good: {} {}",
+            answer.status,
+            answer.code()
+        ))),
+        _ => Err(answer.refused(WHAT)),
+    }
+}
+
+impl Publisher for EventGrid {
+    /// Ten events of the largest size are half of what a request may hold (1 MB).
+    const BATCH: usize = 10;
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+        match rows {
+            [] => Ok(Vec::new()),
+            [only] => Ok(vec![self.publish_one(only.body.clone()).await?]),
+            _ => {
+                let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
+                let answer = self.post(BATCH_TYPE, format!("[{}]", bodies.join(","))).await?;
+                if verdict(&answer)?.is_ok() {
+                    return Ok(vec![Ok(()); rows.len()]);
+                }
+                let mut each = Vec::with_capacity(rows.len());
+                for row in rows {
+                    // What an outage cuts off stays for the next time; what was taken before it is known.
+                    let one = self.publish_one(row.body.clone()).await;
+                    each.push(one.unwrap_or_else(|error| Err(crate::service::chain(&error))));
+                }
+                Ok(each)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_core::Timestamp;
+
+    use super::*;
+    use crate::test_server::{Reply, TestServer, config, quick};
+
+    fn row(body: &str) -> OutboxRow {
+        OutboxRow {
+            shard: 0,
+            id: "1".parse().unwrap(),
+            saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
+            kind: "K".into(),
+            body: body.into(),
+            at: Timestamp::from_millis(1),
+        }
+    }
+
+    fn topic(server: &TestServer) -> EventGrid {
+        let mut config = config(server);
+        config.topic_key = Some(Secret::new("the-key"));
+        EventGrid::on(&quick(&config), &config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_event_goes_alone_and_several_in_a_batch() {
+        let server = TestServer::start(vec![Reply::status(200), Reply::status(200)]).await;
+        let topic = topic(&server);
+        assert_eq!(topic.publish(&[row("{\"a\":1}")]).await.unwrap(), [Ok(())]);
+        assert_eq!(
+            topic.publish(&[row("{}"), row("[]")]).await.unwrap(),
+            [Ok(()), Ok(())]
+        );
+        let [one, batch] = &server.requests()[..] else {
+            panic!()
+        };
+        assert!(
+            one.starts_with("POST /acc?api-version=2018-01-01 HTTP/1.1"),
+            "{one}"
+        );
+        assert!(
+            one.contains("content-type: application/cloudevents+json; charset=utf-8"),
+            "{one}"
+        );
+        assert!(
+            one.contains("aeg-sas-key: the-key") && one.ends_with("{\"a\":1}"),
+            "{one}"
+        );
+        assert!(
+            batch.contains("application/cloudevents-batch+json") && batch.ends_with("[{},[]]"),
+            "{batch}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_never_taken_does_not_hold_back_the_others() {
+        let bad = || Reply::body(400, "{\"error\":{\"code\":\"BadRequest\"}}");
+        let server = TestServer::start(vec![bad(), Reply::status(200), bad()]).await;
+        let answers = topic(&server).publish(&[row("{}"), row("x")]).await.unwrap();
+        assert_eq!(answers[0], Ok(()));
+        assert!(answers[1].as_ref().unwrap_err().contains("400 BadRequest"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_about_the_events_is_an_error_of_the_port() {
+        for status in [401, 403, 404, 500] {
+            let server = TestServer::start(vec![Reply::status(status); 3]).await;
+            let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+            assert!(
+                matches!(error, PortError::Unavailable { .. }),
+                "{status}: {error:?}"
+            );
+        }
+        let server = TestServer::start(vec![Reply::status(429); 3]).await;
+        let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+        assert!(matches!(error, PortError::Throttled { .. }), "{error:?}");
+    }
+}

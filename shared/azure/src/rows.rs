@@ -1,0 +1,164 @@
+//! Step records and outbox rows ↔ fields of a row.
+//!
+//! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
+
+use saga_core::document::{Fields, fields};
+use saga_core::outbox::OutboxRow;
+use saga_core::participate::StepRecord;
+use saga_core::step::StepState;
+use saga_core::{Document, Timestamp};
+use saga_wire::json;
+
+use crate::columns::Row;
+use crate::keys;
+
+/// The format of step and outbox rows.
+const FORMAT: i64 = 1;
+
+pub(crate) fn step_fields(record: &StepRecord) -> Fields {
+    let state = match record.state {
+        StepState::Done => "DONE",
+        StepState::Refused => "REFUSED",
+        StepState::Undone => "UNDONE",
+    };
+    let mut row = fields([
+        ("Format", FORMAT.into()),
+        ("State", state.into()),
+        ("At", record.at.millis().into()),
+        ("Hop", i64::from(record.hop).into()),
+        ("Data", json::write_object(&record.data).into()),
+    ]);
+    if let Some(reason) = &record.reason {
+        row.insert("Reason".to_owned(), reason.as_str().into());
+    }
+    if !record.output.is_empty() {
+        row.insert("Output".to_owned(), json::write_object(&record.output).into());
+    }
+    row
+}
+
+pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
+    check_format(row)?;
+    let object = |name: &str| match row.get(name) {
+        None => Ok(Fields::new()),
+        Some(_) => json::parse_object(text(row, name)?).map_err(|error| format!("`{name}` {error}")),
+    };
+    Ok(StepRecord {
+        state: match text(row, "State")? {
+            "DONE" => StepState::Done,
+            "REFUSED" => StepState::Refused,
+            "UNDONE" => StepState::Undone,
+            other => return Err(format!("`State` is `{other}`")),
+        },
+        at: Timestamp::from_millis(whole(row, "At")?),
+        hop: whole(row, "Hop")?
+            .try_into()
+            .map_err(|_| "`Hop` is out of range".to_owned())?,
+        reason: row
+            .get("Reason")
+            .map(|_| text(row, "Reason"))
+            .transpose()?
+            .map(str::to_owned),
+        data: object("Data")?,
+        output: object("Output")?,
+    })
+}
+
+pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
+    fields([
+        ("Format", FORMAT.into()),
+        ("At", row.at.millis().into()),
+        ("Saga", row.saga.to_string().into()),
+        ("Type", row.kind.as_str().into()),
+        ("Body", row.body.as_str().into()),
+    ])
+}
+
+pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
+    check_format(&row.fields)?;
+    Ok(OutboxRow {
+        shard,
+        id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
+        saga: text(&row.fields, "Saga")?
+            .parse()
+            .map_err(|error| format!("`Saga` {error}"))?,
+        kind: text(&row.fields, "Type")?.to_owned(),
+        body: text(&row.fields, "Body")?.to_owned(),
+        at: Timestamp::from_millis(whole(&row.fields, "At")?),
+    })
+}
+
+fn check_format(row: &Fields) -> Result<(), String> {
+    match whole(row, "Format")? {
+        FORMAT => Ok(()),
+        other => Err(format!("its format is {other}, this version reads {FORMAT}")),
+    }
+}
+
+fn text<'a>(row: &'a Fields, name: &str) -> Result<&'a str, String> {
+    row.get(name)
+        .and_then(Document::as_text)
+        .ok_or_else(|| format!("it has no text `{name}`"))
+}
+
+fn whole(row: &Fields, name: &str) -> Result<i64, String> {
+    let number = match row.get(name) {
+        Some(Document::Number(number)) => number.as_i64(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("it has no whole number `{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_app::ports::Version;
+
+    use super::*;
+
+    fn record() -> StepRecord {
+        StepRecord {
+            state: StepState::Undone,
+            at: Timestamp::from_millis(1_795_226_400_123),
+            hop: 3,
+            reason: Some("the \u{1}customer\nchanged his mind".to_owned()),
+            data: fields([("amount", "129.90".into()), ("n", 7.into())]),
+            output: fields([("receipt", "r-1".into())]),
+        }
+    }
+
+    #[test]
+    fn a_step_record_comes_back() {
+        assert_eq!(step_record(&step_fields(&record())).unwrap(), record());
+        let bare = StepRecord {
+            reason: None,
+            output: Fields::new(),
+            ..record()
+        };
+        assert_eq!(step_record(&step_fields(&bare)).unwrap(), bare);
+    }
+
+    #[test]
+    fn an_outbox_row_comes_back_with_the_id_in_its_key() {
+        let row = OutboxRow {
+            shard: 5,
+            id: "1795226400123-4b1c-advance2".parse().unwrap(),
+            saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
+            kind: "InventoryReserved".to_owned(),
+            body: "{\"specversion\":\"1.0\"}".to_owned(),
+            at: Timestamp::from_millis(1_795_226_400_123),
+        };
+        let read = Row {
+            key: keys::outbox(&row.id).unwrap(),
+            version: Version("1".into()),
+            fields: outbox_fields(&row),
+        };
+        assert_eq!(outbox_row(5, &read).unwrap(), row);
+    }
+
+    #[test]
+    fn a_row_of_a_later_format_is_not_guessed_at() {
+        let mut row = step_fields(&record());
+        row.insert("Format".into(), 2.into());
+        assert!(step_record(&row).unwrap_err().contains("format is 2"));
+    }
+}
