@@ -1,1 +1,15 @@
-//! The workspace test crate.
+//! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
+//!
+//! [`world`] runs both clouds in one process, [`contract`] is what every store must do, [`arbitrary`] makes values
+//! of every type that is stored or sent, [`architecture`] knows which crate may use which.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this crate is linked by tests only, where a panic is the message"
+)]
+
+pub mod arbitrary;
+pub mod architecture;
+pub mod contract;
+pub mod property;
+pub mod world;

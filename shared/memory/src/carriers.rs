@@ -1,0 +1,86 @@
+//! What leaves a cloud: published events, quarantined messages, alerts. The test takes them from here and brings
+//! them on.
+
+use saga_app::ports::{Alert, Alerts, PortError, Published, Publisher, Quarantine, Quarantined};
+use saga_core::Timestamp;
+use saga_core::outbox::OutboxRow;
+
+use crate::cloud::Cloud;
+
+/// What has left a cloud.
+#[derive(Default)]
+pub(crate) struct Carriers {
+    published: Vec<OutboxRow>,
+    quarantined: Vec<Kept>,
+    alerts: Vec<Alert>,
+}
+
+/// A message in the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it came in.
+    pub entrance: &'static str,
+    /// Why it is here.
+    pub reason: String,
+    /// The message, whole.
+    pub body: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl<S> Cloud<S> {
+    /// Takes the events that were published since the last time, in order.
+    pub fn take_published(&self) -> Vec<OutboxRow> {
+        std::mem::take(&mut self.lock().carriers.published)
+    }
+
+    /// The messages in the quarantine, in order.
+    pub fn quarantined(&self) -> Vec<Kept> {
+        self.lock().carriers.quarantined.clone()
+    }
+
+    /// The alerts that were raised, in order.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.lock().carriers.alerts.clone()
+    }
+}
+
+impl<S: Send> Publisher for Cloud<S> {
+    /// As EventBridge's PutEvents
+    /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
+    const BATCH: usize = 10;
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+        let refused = rows.iter().map(|_| Err("injected".to_owned())).collect();
+        self.call("Publisher::publish", Some(refused), |state| {
+            state.carriers.published.extend_from_slice(rows);
+            Ok(rows.iter().map(|_| Ok(())).collect())
+        })
+        .await
+    }
+}
+
+impl<S: Send> Quarantine for Cloud<S> {
+    async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
+        self.call("Quarantine::keep", None, |state| {
+            state.carriers.quarantined.push(Kept {
+                entrance: message.entrance,
+                reason: message.reason.to_owned(),
+                body: message.body.to_owned(),
+                at: message.at,
+            });
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl<S: Send> Alerts for Cloud<S> {
+    async fn raise(&self, alert: Alert) -> Result<(), PortError> {
+        self.call("Alerts::raise", None, |state| {
+            state.carriers.alerts.push(alert);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,153 @@
+//! The cloud that keeps the sagas.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
+use saga_core::document::Fields;
+use saga_core::origin::OriginDecision;
+use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_core::participant::EntityKey;
+use saga_core::{Saga, SagaId, Timestamp};
+
+use crate::cloud::Cloud;
+use crate::entities::{Entities, Held, check_shape};
+
+/// The sagas and the entities of the origin's own participants.
+#[derive(Default)]
+pub struct Sagas {
+    sagas: BTreeMap<SagaId, Held<Saga>>,
+    entities: Entities,
+}
+
+/// The cloud that keeps the sagas, in memory. It has [`DEFAULT_SHARDS`] buckets.
+pub type OriginCloud = Cloud<Sagas>;
+
+impl OriginCloud {
+    /// A saga, read past the port and its faults.
+    pub fn saga(&self, id: SagaId) -> Option<Saga> {
+        self.lock().stored.sagas.get(&id).map(|held| held.value.clone())
+    }
+
+    /// An entity, read past the port and its faults.
+    pub fn entity(&self, key: &EntityKey) -> Option<Fields> {
+        self.lock().stored.entities.get(key)
+    }
+}
+
+fn shape(decision: &OriginDecision) -> Result<(), PortError> {
+    check_shape("the saga store", decision.writes.iter().chain(&decision.settle))
+}
+
+impl SagaStore for OriginCloud {
+    async fn insert(
+        &self,
+        decision: &OriginDecision,
+        row: Option<&OutboxRow>,
+    ) -> Result<Inserted, PortError> {
+        self.call("SagaStore::insert", Some(Inserted::Conflict), |state| {
+            shape(decision)?;
+            let id = decision.saga.id;
+            if let Some(held) = state.stored.sagas.get(&id) {
+                return Ok(Inserted::Exists(Box::new(held.value.clone())));
+            }
+            // A new saga has read nothing, so each of its entities must be new too.
+            if !state
+                .stored
+                .entities
+                .are_as_read(&decision.writes, &Snapshot::default())
+            {
+                return Ok(Inserted::Conflict);
+            }
+            let revision = state.next_revision();
+            state
+                .stored
+                .sagas
+                .insert(id, Held::new(decision.saga.clone(), revision));
+            state.stored.entities.replace(&decision.writes, revision);
+            state.outbox.put(row);
+            Ok(Inserted::Yes)
+        })
+        .await
+    }
+
+    async fn load(&self, id: SagaId) -> Result<Option<Versioned<Saga>>, PortError> {
+        self.call("SagaStore::load", None, |state| {
+            let found = state.stored.sagas.get(&id);
+            Ok(found.map(|held| Versioned {
+                value: held.value.clone(),
+                version: held.version(),
+            }))
+        })
+        .await
+    }
+
+    async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
+        self.call("SagaStore::entities", None, |state| {
+            Ok(state.stored.entities.snapshot(keys))
+        })
+        .await
+    }
+
+    async fn commit(
+        &self,
+        decision: &OriginDecision,
+        version: &Version,
+        read: &Snapshot,
+        row: Option<&OutboxRow>,
+    ) -> Result<Committed, PortError> {
+        self.call("SagaStore::commit", Some(Committed::Conflict), |state| {
+            shape(decision)?;
+            let id = decision.saga.id;
+            let known = state.stored.sagas.get(&id).map(Held::version);
+            let entities = &state.stored.entities;
+            let holds = known.as_ref() == Some(version)
+                && entities.are_as_read(&decision.writes, read)
+                && entities.all_exist(&decision.settle);
+            if !holds {
+                return Ok(Committed::Conflict);
+            }
+            let revision = state.next_revision();
+            state
+                .stored
+                .sagas
+                .insert(id, Held::new(decision.saga.clone(), revision));
+            state.stored.entities.replace(&decision.writes, revision);
+            state.stored.entities.set_fields(&decision.settle, revision);
+            state.outbox.put(row);
+            Ok(Committed::Yes)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        since: Option<Timestamp>,
+        before: Option<(Timestamp, SagaId)>,
+        limit: usize,
+    ) -> Result<Vec<Saga>, PortError> {
+        self.call("SagaStore::list", None, |state| {
+            let sagas = state.stored.sagas.values().map(|held| &held.value);
+            let mut found: Vec<&Saga> = sagas
+                .filter(|saga| since.is_none_or(|since| saga.created >= since))
+                .filter(|saga| before.is_none_or(|before| (saga.created, saga.id) < before))
+                .collect();
+            found.sort_by_key(|saga| Reverse((saga.created, saga.id)));
+            Ok(found.into_iter().take(limit).cloned().collect())
+        })
+        .await
+    }
+
+    async fn due(&self, bucket: u16, now: Timestamp, limit: usize) -> Result<Vec<SagaId>, PortError> {
+        self.call("SagaStore::due", None, |state| {
+            let sagas = state.stored.sagas.values().map(|held| &held.value);
+            let mut found: Vec<(Timestamp, SagaId)> = sagas
+                .filter(|saga| saga.id.bucket(DEFAULT_SHARDS) == bucket)
+                .filter_map(|saga| saga.due.filter(|due| *due <= now).map(|due| (due, saga.id)))
+                .collect();
+            found.sort();
+            Ok(found.into_iter().take(limit).map(|(_, id)| id).collect())
+        })
+        .await
+    }
+}

@@ -1,0 +1,282 @@
+//! Values of every type that is stored or sent, as wild as the type allows.
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+use saga_core::document::{Document, Fields, Number};
+use saga_core::ends::{Ends, Phase};
+use saga_core::event::{Address, Event, MAX_HOPS};
+use saga_core::participate::StepRecord;
+use saga_core::saga::Mark;
+use saga_core::step::StepState;
+use saga_core::timeline::{Entry, Timeline};
+use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, StepIndex, Timestamp, TraceParent};
+
+/// An exact number of up to 38 digits, with the point anywhere.
+pub fn number() -> impl Strategy<Value = Number> {
+    let digits = vec(0_u8..10, 1..=Number::MAX_DIGITS);
+    (any::<bool>(), digits, any::<prop::sample::Index>()).prop_map(|(negative, digits, point)| {
+        let digits: String = digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+        let (whole, fraction) = digits.split_at(point.index(digits.len()) + 1);
+        let sign = if negative { "-" } else { "" };
+        let text = match fraction {
+            "" => format!("{sign}{whole}"),
+            _ => format!("{sign}{whole}.{fraction}"),
+        };
+        text.parse().unwrap()
+    })
+}
+
+/// Any text: every character of Unicode, control characters too.
+pub fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect())
+}
+
+/// A name such as definitions allow.
+pub fn plain_name() -> impl Strategy<Value = String> {
+    "[A-Za-z0-9_-]{1,20}"
+}
+
+/// Any value, nested up to four deep.
+pub fn document() -> impl Strategy<Value = Document> {
+    let leaf = prop_oneof![
+        Just(Document::Null),
+        any::<bool>().prop_map(Document::Bool),
+        number().prop_map(Document::Number),
+        text().prop_map(Document::Text),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Document::List),
+            btree_map(text(), inner, 0..4).prop_map(Document::Map),
+        ]
+    })
+}
+
+/// Any fields, except `saga_id`, by which an event's data names its saga.
+pub fn fields() -> impl Strategy<Value = Fields> {
+    btree_map(text(), document(), 0..5).prop_map(|mut fields| {
+        fields.remove("saga_id");
+        fields
+    })
+}
+
+/// A time up to the year 2286, whose milliseconds have the 13 digits of an event's id.
+pub fn timestamp() -> impl Strategy<Value = Timestamp> {
+    (0_i64..10_000_000_000_000).prop_map(Timestamp::from_millis)
+}
+
+/// A saga's id.
+pub fn saga_id() -> impl Strategy<Value = SagaId> {
+    any::<u64>().prop_map(nth_saga)
+}
+
+/// The saga of this number, the same in every run.
+#[must_use]
+pub fn nth_saga(number: u64) -> SagaId {
+    let key: IdempotencyKey = format!("saga number {number}").parse().unwrap();
+    SagaId::derive("payment", &key)
+}
+
+/// An event's id: one like ours, or any that another publisher may choose.
+pub fn event_id() -> impl Strategy<Value = EventId> {
+    let ours = (timestamp(), saga_id(), 0_u8..4)
+        .prop_map(|(at, saga, step)| format!("{:013}-{saga}-advance{step}", at.millis()));
+    let theirs = vec(any::<char>(), 1..40).prop_map(|chars| {
+        let text: String = chars.into_iter().filter(|char| !char.is_control()).collect();
+        format!("{text}!")
+    });
+    // Signs that an adapter might use for itself.
+    let odd = "[-~_|#/\\\\?%:. ]{1,12}".prop_map(|text| format!("{text}!"));
+    prop_oneof![ours, theirs, odd].prop_map(|text| text.parse().unwrap())
+}
+
+/// A trace context.
+pub fn trace() -> impl Strategy<Value = TraceParent> {
+    let caller = ("[0-9a-f]{31}[1-9a-f]", "[0-9a-f]{15}[1-9a-f]", "[0-9a-f]{2}")
+        .prop_map(|(trace, span, flags)| format!("00-{trace}-{span}-{flags}").parse().unwrap());
+    prop_oneof![saga_id().prop_map(TraceParent::for_saga), caller]
+}
+
+fn cloud() -> impl Strategy<Value = Cloud> {
+    prop_oneof![Just(Cloud::Aws), Just(Cloud::Azure)]
+}
+
+fn state() -> impl Strategy<Value = StepState> {
+    prop_oneof![
+        Just(StepState::Done),
+        Just(StepState::Refused),
+        Just(StepState::Undone)
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Applied),
+        Just(Outcome::Repeated),
+        Just(Outcome::Late),
+        Just(Outcome::Contradicted),
+    ]
+}
+
+/// A step's record.
+pub fn step_record() -> impl Strategy<Value = StepRecord> {
+    let parts = (
+        state(),
+        timestamp(),
+        any::<u16>(),
+        option::of(text()),
+        fields(),
+        fields(),
+    );
+    parts.prop_map(|(state, at, hop, reason, data, output)| StepRecord {
+        state,
+        at,
+        hop,
+        reason,
+        data,
+        output,
+    })
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    (timestamp(), text(), text()).prop_map(|(at, by, reason)| Mark { at, by, reason })
+}
+
+fn ends() -> impl Strategy<Value = Ends> {
+    let phase = prop_oneof![Just(Phase::Open), Just(Phase::Completed), Just(Phase::Cancelled)];
+    (phase, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(phase, closing, cancelling, overridden)| Ends {
+            phase,
+            closing,
+            cancelling,
+            overridden,
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let parts = (
+        (timestamp(), event_id(), plain_name(), any::<i32>()),
+        (cloud(), outcome(), option::of(text()), 1_u32..),
+    );
+    parts.prop_map(|((at, event, verb, step), (cloud, outcome, note, times))| Entry {
+        at,
+        event,
+        verb,
+        step,
+        cloud,
+        outcome,
+        note,
+        times,
+    })
+}
+
+/// A timeline.
+pub fn timeline() -> impl Strategy<Value = Timeline> {
+    (vec(entry(), 0..=Timeline::MAX_ENTRIES), any::<u32>())
+        .prop_map(|(entries, dropped)| Timeline { entries, dropped })
+}
+
+/// A saga, whose fields need not make sense together: a store keeps them as they are.
+pub fn saga() -> impl Strategy<Value = Saga> {
+    let own_steps = btree_map((0_u8..16).prop_map(StepIndex::new), step_record(), 0..3);
+    let parts = (
+        (saga_id(), plain_name(), 1_u32.., fields()),
+        (timestamp(), timestamp(), trace(), ends()),
+        (own_steps, any::<bool>(), option::of(mark()), option::of(mark())),
+        (timeline(), option::of(timestamp()), any::<u32>()),
+    );
+    parts.prop_map(|(what, times, known, rest)| {
+        let (id, name, version, input) = what;
+        let (created, deadline, trace, ends) = times;
+        let (mut steps, same_data, cancel, resolved) = known;
+        let (timeline, due, nudges) = rest;
+        if same_data {
+            // The usual case: a step was given just the saga's input.
+            for record in steps.values_mut() {
+                record.data.clone_from(&input);
+            }
+        }
+        let definition = DefinitionRef { name, version };
+        Saga {
+            id,
+            definition,
+            input,
+            created,
+            deadline,
+            trace,
+            ends,
+            steps,
+            cancel,
+            resolved,
+            timeline,
+            due,
+            nudges,
+        }
+    })
+}
+
+/// A definition of 2 to 16 steps, each on either cloud.
+pub fn definition() -> impl Strategy<Value = Definition> {
+    (plain_name(), 1_u32.., vec(cloud(), 2..=Definition::MAX_STEPS)).prop_map(|(name, version, clouds)| {
+        let steps = clouds
+            .into_iter()
+            .enumerate()
+            .map(|(index, cloud)| StepDefinition {
+                name: format!("step{index}"),
+                cloud,
+                participant: "anybody".to_owned(),
+                done: format!("Step{index}Done"),
+                compensate: format!("Step{index}UndoRequested"),
+                cancel: format!("Step{index}CancelRequested"),
+            });
+        Definition::new(DefinitionRef { name, version }, 1, steps.collect()).unwrap()
+    })
+}
+
+/// An event that some definition allows, and that definition.
+pub fn event() -> impl Strategy<Value = (Definition, Event)> {
+    let address = (0_u8..5, any::<prop::sample::Index>());
+    let parts = (
+        (definition(), address, cloud()),
+        (event_id(), timestamp(), saga_id()),
+        (0..=MAX_HOPS, trace(), fields()),
+    );
+    parts.prop_map(
+        |((definition, (verb, step), sender), (id, time, saga), (hop, trace, data))| {
+            let step = StepIndex::new(step.index(definition.steps().len()) as u8);
+            let address = match verb {
+                0 => Address::Advance(step),
+                1 => Address::Compensate(step),
+                2 => Address::Cancel(step),
+                3 => Address::Complete,
+                _ => Address::Cancelled,
+            };
+            let sender = if definition.may_send(address, sender) {
+                sender
+            } else {
+                [Cloud::Aws, Cloud::Azure]
+                    .into_iter()
+                    .find(|cloud| definition.may_send(address, *cloud))
+                    .unwrap()
+            };
+            let event = Event {
+                id,
+                kind: definition.type_of(address).unwrap().to_owned(),
+                time,
+                saga,
+                definition: definition.reference().clone(),
+                address,
+                step_number: address.step_number(&definition),
+                target: definition.target(address).unwrap(),
+                sender,
+                hop,
+                trace,
+                data,
+            };
+            (definition, event)
+        },
+    )
+}

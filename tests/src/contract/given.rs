@@ -1,0 +1,122 @@
+//! What the scenarios of the contract begin with.
+
+use std::collections::BTreeMap;
+
+use saga_app::ports::Outbox;
+use saga_core::definition::DefinitionRef;
+use saga_core::document::{Fields, fields};
+use saga_core::ends::Ends;
+use saga_core::origin::OriginDecision;
+use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_core::participant::{EntityKey, EntityWrite};
+use saga_core::participate::StepRecord;
+use saga_core::step::StepState;
+use saga_core::timeline::Timeline;
+use saga_core::{Outcome, Saga, Timestamp, TraceParent};
+
+use crate::arbitrary::nth_saga;
+
+/// A time in 2026, so many milliseconds after the scenarios begin.
+#[must_use]
+pub fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000).plus_millis(millis)
+}
+
+/// After everything that a scenario does.
+#[must_use]
+pub fn much_later() -> Timestamp {
+    time(1_000_000_000)
+}
+
+/// The saga of this number, new at `created`.
+#[must_use]
+pub fn saga(number: u64, created: Timestamp) -> Saga {
+    let id = nth_saga(number);
+    Saga {
+        id,
+        definition: DefinitionRef {
+            name: "payment".to_owned(),
+            version: 1,
+        },
+        input: fields([("order_id", format!("order {number}").into())]),
+        created,
+        deadline: created.plus_millis(900_000),
+        trace: TraceParent::for_saga(id),
+        ends: Ends::default(),
+        steps: BTreeMap::new(),
+        cancel: None,
+        resolved: None,
+        timeline: Timeline::default(),
+        due: Some(created.plus_millis(60_000)),
+        nudges: 0,
+    }
+}
+
+/// The same saga, changed.
+#[must_use]
+pub fn changed(saga: &Saga) -> Saga {
+    Saga {
+        nudges: saga.nudges + 1,
+        ..saga.clone()
+    }
+}
+
+/// A decision to store this saga and nothing else.
+#[must_use]
+pub fn decision(saga: &Saga) -> OriginDecision {
+    OriginDecision {
+        outcome: Outcome::Applied,
+        saga: saga.clone(),
+        writes: Vec::new(),
+        settle: Vec::new(),
+        emit: None,
+        alert: None,
+    }
+}
+
+/// A step's record.
+#[must_use]
+pub fn record(reason: &str) -> StepRecord {
+    StepRecord {
+        state: StepState::Done,
+        at: time(0),
+        hop: 1,
+        reason: Some(reason.to_owned()),
+        data: fields([("order_id", "order".into())]),
+        output: Fields::new(),
+    }
+}
+
+/// The key of the thing of this name.
+#[must_use]
+pub fn key(name: &str) -> EntityKey {
+    EntityKey::new("thing", name)
+}
+
+/// A write of the thing of this name, with so many left and a colour.
+#[must_use]
+pub fn write(name: &str, left: i64) -> EntityWrite {
+    EntityWrite {
+        key: key(name),
+        fields: fields([("Left", left.into()), ("Colour", "blue".into())]),
+    }
+}
+
+/// An event of the saga of this number that waits to be published, in the shard of its saga.
+#[must_use]
+pub fn row(number: u64, at: Timestamp, label: &str) -> OutboxRow {
+    let saga = nth_saga(number);
+    OutboxRow {
+        shard: saga.bucket(DEFAULT_SHARDS),
+        id: format!("{:013}-{saga}-{label}", at.millis()).parse().unwrap(),
+        saga,
+        kind: "PaymentReserved".to_owned(),
+        body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
+        at,
+    }
+}
+
+/// All that is pending in this shard.
+pub async fn pending(outbox: &impl Outbox, shard: u16) -> Vec<OutboxRow> {
+    outbox.pending(shard, much_later(), 100).await.unwrap()
+}

@@ -1,0 +1,137 @@
+//! What every store must do, written once and run against each adapter.
+//!
+//! To hold an adapter to it, write one asynchronous function that gives an EMPTY store, or `None` where this machine
+//! cannot run it, and name it in one line of a test file:
+//!
+//! ```ignore
+//! saga_tests::saga_store_contract!(dynamodb, empty_dynamodb_tables);   // async fn() -> Option<impl SagaSide>
+//! saga_tests::step_store_contract!(azurite, empty_azurite_table);      // async fn() -> Option<impl StepStore + Outbox>
+//! ```
+//!
+//! It is called once for each test, and tests run side by side: give each its own tables.
+
+pub mod given;
+pub mod sagas;
+pub mod steps;
+
+use saga_app::ports::{Outbox, SagaStore};
+use saga_memory::OriginCloud;
+
+/// A [`SagaStore`] and the outbox that its transactions write to: one thing, or a pair of two.
+pub trait SagaSide {
+    /// The store.
+    type Sagas: SagaStore;
+    /// Its outbox.
+    type Rows: Outbox;
+
+    /// The store.
+    fn sagas(&self) -> &Self::Sagas;
+
+    /// Its outbox.
+    fn outbox(&self) -> &Self::Rows;
+}
+
+impl<S: SagaStore, O: Outbox> SagaSide for (S, O) {
+    type Sagas = S;
+    type Rows = O;
+
+    fn sagas(&self) -> &S {
+        &self.0
+    }
+
+    fn outbox(&self) -> &O {
+        &self.1
+    }
+}
+
+impl SagaSide for OriginCloud {
+    type Sagas = Self;
+    type Rows = Self;
+
+    fn sagas(&self) -> &Self {
+        self
+    }
+
+    fn outbox(&self) -> &Self {
+        self
+    }
+}
+
+/// Holds an adapter of [`SagaStore`] and [`Outbox`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! saga_store_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, sagas:
+            a_new_saga_is_found_as_it_was_stored
+            what_was_never_stored_is_not_found
+            the_second_insert_of_a_saga_finds_the_first_and_stores_nothing
+            of_two_inserts_at_once_one_wins
+            a_commit_replaces_the_saga_and_its_version
+            a_commit_from_a_stale_version_changes_nothing
+            of_two_commits_at_once_one_wins
+            entities_come_with_versions_that_change_with_each_write
+            a_stale_entity_stops_the_whole_commit
+            an_entity_that_was_not_read_must_not_exist
+            one_stale_entity_of_many_stops_all
+            settling_sets_the_named_fields_and_keeps_the_others
+            settling_changes_the_version
+            settling_what_does_not_exist_stops_the_whole_commit
+            a_row_appears_with_its_commit_and_in_its_shard_only
+            a_row_that_is_pending_is_committed_again_as_one
+            pending_rows_come_oldest_first_within_bounds
+            deleting_rows_twice_is_no_error
+            a_list_is_newest_first_and_its_pages_neither_skip_nor_repeat
+            a_list_begins_where_it_is_told
+            due_sagas_come_longest_due_first_by_bucket
+            a_saga_that_is_owed_nothing_is_not_due
+            every_field_of_every_saga_is_kept
+            every_field_of_every_entity_is_kept
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::StepStore`] and [`Outbox`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! step_store_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, steps:
+            a_step_is_found_as_it_was_stored_in_its_partition_only
+            a_step_that_was_not_read_must_not_exist
+            a_commit_from_a_stale_version_changes_nothing
+            of_two_first_commits_at_once_one_wins
+            a_row_can_be_committed_while_the_step_stays
+            entities_are_written_with_the_step_and_guarded_by_version
+            an_entity_that_was_not_read_must_not_exist
+            one_stale_entity_of_many_stops_all
+            the_largest_order_is_one_transaction
+            a_row_appears_with_its_commit_and_in_its_partition_only
+            a_row_that_is_pending_is_committed_again_as_one
+            pending_rows_come_oldest_first_within_bounds
+            deleting_rows_twice_is_no_error
+            every_field_of_every_step_is_kept
+            every_field_of_every_entity_is_kept
+        }
+    };
+}
+
+/// The tests of one suite for one adapter.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! run_contract {
+    ($adapter:ident, $empty:path, $suite:ident: $($case:ident)*) => {
+        mod $adapter {
+            #[allow(unused_imports, reason = "the constructor may be named by its full path")]
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    match $empty().await {
+                        Some(store) => $crate::contract::$suite::$case(&store).await,
+                        None => eprintln!("skipped: {} cannot run here", stringify!($adapter)),
+                    }
+                }
+            )*
+        }
+    };
+}

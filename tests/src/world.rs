@@ -1,0 +1,412 @@
+//! Both clouds in one process. What leaves one side lies [`on the way`](World::on_the_way) as the text that the real
+//! carriers bring, until the test delivers, repeats, loses or holds it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use saga_app::Deployment;
+use saga_app::admit_events::{self, admit_events};
+use saga_app::handle_event::{self, handle_event};
+use saga_app::override_saga::{Command, command};
+use saga_app::participate::{self, participate, partition};
+use saga_app::ports::{Partition, PortError, Time};
+use saga_app::relay_outbox::sweep;
+use saga_app::start_saga::{NotStarted, Request, start_saga};
+use saga_app::sweep_sagas::sweep_sagas;
+use saga_core::document::{Document, Fields, fields};
+use saga_core::ends::Phase;
+use saga_core::origin::Override;
+use saga_core::outbox::DEFAULT_SHARDS;
+use saga_core::participant::{EntityKey, Placement};
+use saga_core::participate::StepRecord;
+use saga_core::step::StepState;
+use saga_core::sweep::Patience;
+use saga_core::{Cloud, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
+use saga_memory::{Clock, OriginCloud, StepCloud};
+use saga_participants::Settings;
+use saga_participants::inventory::STOCK;
+use saga_participants::payments::PAYMENT;
+use saga_wire::event_grid::{self, Delivery};
+use saga_wire::{custom_handler, json};
+use serde_json::Value;
+
+use crate::arbitrary::nth_saga;
+use crate::contract::given;
+
+/// Where something on the way goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The Storage queue of the participant on Azure.
+    AzureQueue,
+    /// The webhook through which Azure's events come in.
+    Ingress,
+    /// The queue of the origin.
+    EventsQueue,
+}
+
+/// Something on the way.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Where it goes.
+    pub to: Place,
+    /// The type of the event in it.
+    pub kind: String,
+    /// As its carrier brings it.
+    pub body: String,
+}
+
+/// Both clouds, the time, and what is on the way between them.
+pub struct World {
+    /// The definitions and participants.
+    pub deployment: Deployment,
+    /// The cloud that keeps the sagas.
+    pub aws: OriginCloud,
+    /// The cloud of the inventory.
+    pub azure: StepCloud,
+    /// The time.
+    pub clock: Clock,
+    /// What has left one side and not reached the other, oldest first.
+    pub on_the_way: Vec<Parcel>,
+}
+
+/// Stock before any order.
+pub const STOCK_BEFORE: i64 = 100;
+/// The SKU of which every order that [`order`] writes takes [`QUANTITY`].
+pub const SKU: &str = "sku-1";
+/// How many it takes.
+pub const QUANTITY: i64 = 3;
+
+/// The step on Azure.
+pub const INVENTORY: StepIndex = StepIndex::new(1);
+
+/// An order of this amount, as a caller writes it.
+#[must_use]
+pub fn order(amount: &str) -> String {
+    format!(
+        r#"{{"order_id":"order-1","amount":{amount},"currency":"EUR",
+            "items":[{{"sku":"{SKU}","quantity":{QUANTITY}}}]}}"#
+    )
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new(OriginCloud::new(), StepCloud::new())
+    }
+}
+
+impl World {
+    /// Two clouds, and stock on the shelf.
+    #[must_use]
+    pub fn new(aws: OriginCloud, azure: StepCloud) -> Self {
+        let deployment = Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap();
+        let world = Self {
+            deployment,
+            aws,
+            azure,
+            clock: Clock::new(given::time(0), 1),
+            on_the_way: Vec::new(),
+        };
+        let stock = fields([("Available", STOCK_BEFORE.into()), ("Shelf", "A7".into())]);
+        world
+            .azure
+            .put_entity(&world.shelf(), EntityKey::new(STOCK, SKU), stock);
+        world
+    }
+
+    /// Starts a payment with this key and body.
+    ///
+    /// # Errors
+    /// As [`start_saga`].
+    pub async fn try_start(&self, key: &str, body: &str) -> Result<SagaId, NotStarted> {
+        let key: IdempotencyKey = key.parse().unwrap();
+        let request = Request {
+            definition: "payment",
+            key: &key,
+            input: json::parse_object(body).unwrap(),
+            trace: None,
+        };
+        let started = start_saga(&self.deployment, &self.aws, &self.clock, request).await?;
+        Ok(started.saga.id)
+    }
+
+    /// Starts a payment of this amount, a second after everything before.
+    pub async fn start(&self, amount: &str) -> SagaId {
+        self.clock.advance(1_000);
+        let key = format!("key at {}", self.clock.now().millis());
+        self.try_start(&key, &order(amount)).await.unwrap()
+    }
+
+    /// A caller's or an operator's command.
+    pub async fn command(&self, id: SagaId, what: Command) -> Outcome {
+        self.clock.advance(1_000);
+        let done = command(
+            &self.deployment,
+            &self.aws,
+            &self.clock,
+            id,
+            what,
+            "somebody",
+            "changed my mind",
+        );
+        done.await.unwrap().expect("the saga exists").outcome
+    }
+
+    /// An operator ends the saga.
+    pub async fn resolve(&self, id: SagaId, to: Override) -> Outcome {
+        self.command(id, Command::Resolve(to)).await
+    }
+
+    /// Another team's publisher asks for the payment to be undone, in CloudEvents without our attributes.
+    pub fn outsider_compensates(&mut self, id: SagaId) {
+        let body = format!(
+            r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
+                "data":{{"saga_id":"{id}","order_id":"order-1","reason":"the card was stolen"}}}}"#
+        );
+        self.on_the_way.push(Parcel {
+            to: Place::Ingress,
+            kind: "PaymentCompensationRequested".to_owned(),
+            body,
+        });
+    }
+
+    /// The same in Event Grid's own schema.
+    pub fn outsider_compensates_in_event_grid_schema(&mut self, id: SagaId) {
+        let body = format!(
+            r#"[{{"id":"their-2","topic":"/subscriptions/1/topics/t","subject":"saga/{id}/compensation",
+                "eventType":"PaymentCompensationRequested","eventTime":"2026-10-01T00:00:00Z","dataVersion":"1.0",
+                "data":{{"saga_id":"{id}","order_id":"order-1","reason":"the card was stolen"}}}}]"#
+        );
+        self.on_the_way.push(Parcel {
+            to: Place::Ingress,
+            kind: "PaymentCompensationRequested".to_owned(),
+            body,
+        });
+    }
+
+    /// Publishes both outboxes, whatever is in them. A failure leaves the rows where they are.
+    pub async fn publish(&mut self) {
+        // A negative age: rows of this very millisecond, too.
+        let _ = sweep(&self.aws, &self.aws, &self.clock, DEFAULT_SHARDS, -1).await;
+        let _ = sweep(&self.azure, &self.azure, &self.clock, DEFAULT_SHARDS, -1).await;
+        self.collect();
+    }
+
+    /// Puts what both sides have published on the way, routed as the rules of the bus and the topic do.
+    fn collect(&mut self) {
+        for row in self.aws.take_published() {
+            let event: Value = serde_json::from_str(&row.body).unwrap();
+            let (to, body) = match event["sagatarget"].as_str() {
+                Some("azure") => (Place::AzureQueue, STANDARD.encode(&row.body)),
+                Some("aws") => (Place::EventsQueue, envelope(&row.kind, &row.body)),
+                other => panic!("no rule of the bus matches the target {other:?}"),
+            };
+            self.on_the_way.push(Parcel {
+                to,
+                kind: row.kind,
+                body,
+            });
+        }
+        for row in self.azure.take_published() {
+            let body = format!("[{}]", row.body);
+            self.on_the_way.push(Parcel {
+                to: Place::Ingress,
+                kind: row.kind,
+                body,
+            });
+        }
+    }
+
+    /// Delivers a parcel once.
+    ///
+    /// # Errors
+    /// [`PortError`]: the carrier keeps it and brings it again.
+    pub async fn deliver(&mut self, parcel: &Parcel) -> Result<(), PortError> {
+        self.handle(parcel).await?;
+        self.collect();
+        Ok(())
+    }
+
+    /// What the process does that a parcel is delivered to. Several may at once.
+    ///
+    /// # Errors
+    /// [`PortError`]: the carrier keeps the parcel and brings it again.
+    pub async fn handle(&self, parcel: &Parcel) -> Result<(), PortError> {
+        match parcel.to {
+            Place::AzureQueue => {
+                // The host takes the base64 off and encodes the text once more than one expects.
+                let text = String::from_utf8(STANDARD.decode(&parcel.body).unwrap()).unwrap();
+                let twice = Value::from(Value::from(text).to_string()).to_string();
+                let invocation = format!(r#"{{"Data":{{"event":{twice}}},"Metadata":{{}}}}"#);
+                let message = custom_handler::message(&invocation, "event").unwrap();
+                let ports = participate::Ports {
+                    store: &self.azure,
+                    publisher: &self.azure,
+                    quarantine: &self.azure,
+                    alerts: &self.azure,
+                    time: &self.clock,
+                    cloud: Cloud::Azure,
+                };
+                participate(&self.deployment, &ports, &message).await?;
+            }
+            Place::Ingress => {
+                let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
+                    panic!("not a delivery of events: {}", parcel.body);
+                };
+                let ports = admit_events::Ports {
+                    bus: &self.aws,
+                    quarantine: &self.aws,
+                    alerts: &self.aws,
+                    time: &self.clock,
+                };
+                admit_events(&self.deployment, &ports, &events).await?;
+            }
+            Place::EventsQueue => {
+                let ports = handle_event::Ports {
+                    store: &self.aws,
+                    quarantine: &self.aws,
+                    alerts: &self.aws,
+                    time: &self.clock,
+                };
+                handle_event(&self.deployment, &ports, &parcel.body).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers what is at `index` on the way, or puts it back when that fails.
+    pub async fn deliver_at(&mut self, index: usize) {
+        let parcel = self.on_the_way.remove(index);
+        if self.deliver(&parcel).await.is_err() {
+            self.on_the_way.push(parcel);
+        }
+    }
+
+    /// Publishes and delivers until nothing is left to do.
+    ///
+    /// # Panics
+    /// When that takes more messages than any saga can cause.
+    pub async fn settle(&mut self) {
+        for _ in 0..1_000 {
+            self.publish().await;
+            if self.on_the_way.is_empty() {
+                return;
+            }
+            self.deliver_at(0).await;
+        }
+        panic!(
+            "messages without end: {:?}",
+            self.on_the_way
+                .iter()
+                .map(|parcel| &parcel.kind)
+                .collect::<Vec<_>>()
+        );
+    }
+
+    /// Lets `millis` pass, and the sweeper look.
+    pub async fn wait_and_sweep(&mut self, millis: i64) {
+        self.clock.advance(millis);
+        let _ = sweep_sagas(&self.deployment, &self.aws, &self.clock, 10).await;
+        self.publish().await;
+    }
+
+    /// Lets time pass until the saga has ended everywhere.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn heal(&mut self, id: SagaId) {
+        // Some rounds before the deadline, and more than enough after it.
+        for wait in [90_000; 12].into_iter().chain([3_600_000; 12]) {
+            self.settle().await;
+            let ends = self.saga(id).ends;
+            if ends.phase != Phase::Open && !ends.closing {
+                return;
+            }
+            self.wait_and_sweep(wait).await;
+        }
+        panic!("the saga does not end: {:#?}", self.saga(id));
+    }
+
+    /// The saga.
+    #[must_use]
+    pub fn saga(&self, id: SagaId) -> Saga {
+        self.aws.saga(id).expect("the saga exists")
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self, id: SagaId) -> Status {
+        let saga = self.saga(id);
+        saga.status(self.deployment.catalogue.get(&saga.definition).unwrap())
+    }
+
+    /// The payment's own status, as users of the table see it.
+    #[must_use]
+    pub fn payment(&self, id: SagaId) -> String {
+        let payment = self.aws.entity(&EntityKey::new(PAYMENT, id)).unwrap();
+        payment["Status"].as_text().unwrap().to_owned()
+    }
+
+    /// The record of the inventory's step.
+    #[must_use]
+    pub fn inventory(&self, id: SagaId) -> Option<StepRecord> {
+        self.azure.step(id, INVENTORY)
+    }
+
+    /// What is left on the shelf.
+    #[must_use]
+    pub fn stock(&self) -> i64 {
+        let stock: Fields = self
+            .azure
+            .entity(&self.shelf(), &EntityKey::new(STOCK, SKU))
+            .unwrap();
+        assert_eq!(stock["Shelf"], Document::from("A7"), "fields of others are kept");
+        stock["Available"].as_number().unwrap().as_i64().unwrap()
+    }
+
+    /// Where the inventory keeps its stock.
+    #[must_use]
+    pub fn shelf(&self) -> Partition {
+        partition("inventory", Placement::Together, nth_saga(0), DEFAULT_SHARDS)
+    }
+
+    /// The invariants of sagas that have ended everywhere: all steps are done, or none is; and what each effect
+    /// took and gave back adds up.
+    ///
+    /// # Panics
+    /// When one does not hold.
+    pub fn check(&self, ended: &[SagaId]) {
+        let mut taken = 0;
+        for id in ended {
+            let saga = self.saga(*id);
+            let facts = (
+                self.status(*id),
+                self.payment(*id),
+                self.inventory(*id).map(|record| record.state),
+            );
+            let done = Some(StepState::Done);
+            match &facts {
+                (Status::Completed, payment, step) if payment == "COMPLETED" && *step == done => {
+                    taken += QUANTITY;
+                }
+                (Status::CancelledViaCompensation, payment, Some(StepState::Refused | StepState::Undone))
+                    if payment == "CANCELLED_VIA_COMPENSATION" => {}
+                _ => panic!("a mix, or no end: {facts:?}\n{saga:#?}"),
+            }
+            assert!(!saga.ends.closing, "still closing: {saga:#?}");
+            assert_eq!(saga.due, None, "still owed something: {saga:#?}");
+        }
+        assert_eq!(self.stock(), STOCK_BEFORE - taken);
+        assert_eq!(self.aws.quarantined(), []);
+        assert_eq!(self.azure.quarantined(), []);
+        assert_eq!(self.aws.outbox(), []);
+        assert_eq!(self.azure.outbox(), []);
+    }
+}
+
+/// As a rule of EventBridge delivers an event to SQS.
+#[must_use]
+pub fn envelope(kind: &str, detail: &str) -> String {
+    format!(
+        r#"{{"version":"0","id":"6a7e8feb-b491-4cf7-a9f1-bf3703467718","detail-type":"{kind}","source":"saga.orchestrator",
+            "account":"123456789012","time":"2026-10-01T00:00:00Z","region":"eu-central-1","resources":[],"detail":{detail}}}"#
+    )
+}

@@ -1,0 +1,479 @@
+//! Payments, from the caller's request to the last message, with both clouds in memory and real texts between them.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use saga_app::override_saga::Command;
+use saga_core::ends::Phase;
+use saga_core::origin::Override;
+use saga_core::step::StepState;
+use saga_core::timeline::Timeline;
+use saga_core::{Outcome, Saga, SagaId, Status};
+use saga_tests::world::{Place, QUANTITY, STOCK_BEFORE, World, order};
+
+/// Under the limit, and over it.
+const SMALL: &str = "129.90";
+const LARGE: &str = "10000.01";
+
+/// The saga without its timeline: what a late message must not change.
+fn facts(saga: &Saga) -> Saga {
+    Saga {
+        timeline: Timeline::default(),
+        ..saga.clone()
+    }
+}
+
+fn outcomes(saga: &Saga) -> Vec<(&str, Outcome, u32)> {
+    let lines = saga.timeline.entries.iter();
+    lines
+        .map(|entry| (entry.verb.as_str(), entry.outcome, entry.times))
+        .collect()
+}
+
+/// A payment that Azure has accepted, and whose answer is on the way.
+async fn accepted(world: &mut World) -> SagaId {
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    world.deliver_at(0).await;
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Done);
+    assert_eq!(world.on_the_way.len(), 1);
+    id
+}
+
+#[tokio::test]
+async fn a_payment_completes() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    assert_eq!(world.status(id), Status::PendingAzureConfirmation);
+    assert_eq!(world.payment(id), "PENDING_AZURE_CONFIRMATION");
+    world.settle().await;
+
+    assert_eq!(world.status(id), Status::Completed);
+    assert_eq!(world.stock(), STOCK_BEFORE - QUANTITY);
+    world.check(&[id]);
+    let lines = [
+        ("advance", Outcome::Applied, 1),
+        ("complete", Outcome::Applied, 1),
+    ];
+    assert_eq!(outcomes(&world.saga(id)), lines);
+}
+
+#[tokio::test]
+async fn an_amount_over_the_limit_is_compensated_with_the_reason() {
+    let mut world = World::default();
+    let id = world.start(LARGE).await;
+    world.settle().await;
+
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Refused);
+    world.check(&[id]);
+    let last = world.saga(id).timeline.entries.pop().unwrap();
+    assert_eq!(
+        last.note.as_deref(),
+        Some("the amount 10000.01 is over the limit of 10000")
+    );
+}
+
+#[tokio::test]
+async fn the_limit_itself_is_not_over_it() {
+    let mut world = World::default();
+    let id = world.start("10000.00").await;
+    world.settle().await;
+    assert_eq!(world.status(id), Status::Completed);
+}
+
+#[tokio::test]
+async fn an_order_that_empties_the_shelf_twice_is_served_once() {
+    let mut world = World::default();
+    let body = order(SMALL).replace(r#""quantity":3"#, r#""quantity":60"#);
+    let first = world.try_start("first", &body).await.unwrap();
+    let second = world.try_start("second", &body).await.unwrap();
+    world.settle().await;
+
+    let mut ends = [world.status(first), world.status(second)];
+    ends.sort();
+    assert_eq!(ends, [Status::Completed, Status::CancelledViaCompensation]);
+    assert_eq!(world.stock(), STOCK_BEFORE - 60);
+}
+
+#[tokio::test]
+async fn every_message_delivered_again_changes_nothing_but_the_timeline() {
+    for amount in [SMALL, LARGE] {
+        let mut world = World::default();
+        let id = world.start(amount).await;
+        let mut all = Vec::new();
+        loop {
+            world.publish().await;
+            let Some(parcel) = world.on_the_way.first().cloned() else {
+                break;
+            };
+            world.deliver_at(0).await;
+            all.push(parcel);
+        }
+        assert_eq!(all.len(), 3, "queue, webhook, queue");
+        let (saga, step, stock) = (world.saga(id), world.inventory(id), world.stock());
+
+        for _ in 0..3 {
+            for parcel in &all {
+                world.deliver(parcel).await.unwrap();
+                world.settle().await;
+                assert_eq!(facts(&world.saga(id)), facts(&saga));
+                assert_eq!((world.inventory(id), world.stock()), (step.clone(), stock));
+            }
+        }
+        world.check(&[id]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_message_is_answered_with_the_same_event() {
+    for amount in [SMALL, LARGE] {
+        let mut world = World::default();
+        world.start(amount).await;
+        world.publish().await;
+        let opening = world.on_the_way[0].clone();
+        world.deliver_at(0).await;
+        let answer = world.on_the_way.pop().unwrap();
+        world.clock.advance(60_000);
+        world.deliver(&opening).await.unwrap();
+        assert_eq!(world.on_the_way.pop().unwrap().body, answer.body);
+    }
+}
+
+/// Given a pending payment of which Azure has not heard, when another team's publisher wants it undone.
+async fn outsider_cancels_a_pending_payment(ask: fn(&mut World, SagaId)) {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let opening = world.on_the_way.remove(0);
+    ask(&mut world, id);
+    world.deliver_at(0).await; // the webhook
+    world.deliver_at(0).await; // the events queue
+
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    assert_eq!(world.payment(id), "CANCELLED_VIA_COMPENSATION");
+    assert!(world.saga(id).ends.closing);
+    assert!(world.inventory(id).is_none());
+    let mark = world.saga(id).resolved.unwrap();
+    assert_eq!(mark.reason, "the card was stolen");
+    assert!(mark.by.starts_with("publisher "), "{}", mark.by);
+
+    world.settle().await; // the cancel chases Azure, and its answer closes the saga
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Refused);
+    world.check(&[id]);
+
+    world.deliver(&opening).await.unwrap(); // Azure hears of the payment only now
+    world.settle().await;
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Refused);
+    world.check(&[id]);
+}
+
+#[tokio::test]
+async fn another_teams_cloud_event_cancels_a_pending_payment() {
+    outsider_cancels_a_pending_payment(World::outsider_compensates).await;
+}
+
+#[tokio::test]
+async fn another_teams_event_grid_event_cancels_a_pending_payment() {
+    outsider_cancels_a_pending_payment(World::outsider_compensates_in_event_grid_schema).await;
+}
+
+#[tokio::test]
+async fn an_override_after_azure_acted_makes_azure_follow() {
+    let mut world = World::default();
+    let id = accepted(&mut world).await;
+    world.outsider_compensates(id);
+    let webhook = world.on_the_way.len() - 1;
+    world.deliver_at(webhook).await;
+    let queue = world.on_the_way.len() - 1;
+    world.deliver_at(queue).await;
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    assert_eq!(
+        world.stock(),
+        STOCK_BEFORE - QUANTITY,
+        "Azure has not followed yet"
+    );
+
+    world.settle().await;
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Undone);
+    world.check(&[id]);
+}
+
+#[tokio::test]
+async fn after_the_end_another_teams_compensation_changes_nothing_but_the_timeline() {
+    for (amount, outcome) in [(SMALL, Outcome::Late), (LARGE, Outcome::Repeated)] {
+        let mut world = World::default();
+        let id = world.start(amount).await;
+        world.settle().await;
+        let before = world.saga(id);
+        for ask in [
+            World::outsider_compensates,
+            World::outsider_compensates_in_event_grid_schema,
+        ] {
+            ask(&mut world, id);
+            world.settle().await;
+            assert_eq!(facts(&world.saga(id)), facts(&before));
+            let last = world.saga(id).timeline.entries.pop().unwrap();
+            assert_eq!((last.verb.as_str(), last.outcome), ("compensate", outcome));
+        }
+        world.check(&[id]);
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_before_azure_acted_stands_in_its_way() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let opening = world.on_the_way.remove(0);
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Applied);
+    assert_eq!(
+        world.status(id),
+        Status::PendingAzureConfirmation,
+        "a cancel is a wish"
+    );
+    world.settle().await;
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+
+    world.on_the_way.push(opening);
+    world.settle().await;
+    assert_eq!(world.inventory(id).unwrap().state, StepState::Refused);
+    world.check(&[id]);
+    let undone = world.saga(id).steps.into_values().next().unwrap();
+    assert_eq!(undone.reason.as_deref(), Some("changed my mind"));
+}
+
+#[tokio::test]
+async fn a_cancel_after_azure_acted_comes_too_late() {
+    let mut world = World::default();
+    let id = accepted(&mut world).await;
+    let answer = world.on_the_way.remove(0);
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Applied);
+    world.settle().await; // the cancel reaches Azure first, and is answered with the completion
+
+    assert_eq!(world.status(id), Status::Completed);
+    world.on_the_way.push(answer);
+    world.settle().await;
+    world.check(&[id]);
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Late);
+}
+
+#[tokio::test]
+async fn a_cancel_asked_for_twice_is_sent_as_one_event() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    world.on_the_way.clear();
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Applied);
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Repeated);
+    world.publish().await;
+    assert_eq!(world.on_the_way.len(), 1);
+    world.settle().await;
+    world.check(&[id]);
+}
+
+#[tokio::test]
+async fn of_two_overrides_the_first_wins() {
+    use Override::{Cancelled, Completed};
+    for (first, second) in [(Cancelled, Completed), (Completed, Cancelled)] {
+        let mut world = World::default();
+        let id = world.start(SMALL).await;
+        assert_eq!(world.resolve(id, first).await, Outcome::Applied);
+        let after_first = world.status(id);
+        assert_eq!(world.resolve(id, second).await, Outcome::Late);
+        assert_eq!(world.resolve(id, first).await, Outcome::Repeated);
+        world.settle().await;
+        assert_eq!(world.status(id), after_first);
+        world.check(&[id]);
+    }
+}
+
+#[tokio::test]
+async fn two_overrides_at_once_agree_on_one_end() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    let (a, b) = tokio::join!(
+        world.resolve(id, Override::Cancelled),
+        world.resolve(id, Override::Completed)
+    );
+    let mut both = [a, b].map(Outcome::as_str);
+    both.sort_unstable();
+    assert_eq!(both, ["applied", "late"]);
+    world.settle().await;
+    world.check(&[id]);
+}
+
+#[tokio::test]
+async fn an_override_races_with_the_completion_and_either_may_win() {
+    for completion_first in [true, false] {
+        let mut world = World::default();
+        let id = accepted(&mut world).await;
+        world.deliver_at(0).await; // the webhook; the completion is now on the events queue
+        if completion_first {
+            world.settle().await;
+            assert_eq!(world.resolve(id, Override::Cancelled).await, Outcome::Late);
+            assert_eq!(world.status(id), Status::Completed);
+        } else {
+            assert_eq!(world.resolve(id, Override::Cancelled).await, Outcome::Applied);
+            assert_eq!(world.status(id), Status::CancelledViaCompensation);
+        }
+        world.settle().await;
+        world.check(&[id]);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_an_override_to_completed_is_shown_and_told() {
+    let mut world = World::default();
+    let id = world.start(LARGE).await;
+    assert_eq!(world.resolve(id, Override::Completed).await, Outcome::Applied);
+    assert_eq!(world.payment(id), "COMPLETED");
+    let before = world.saga(id);
+    world.settle().await;
+
+    assert_eq!(facts(&world.saga(id)), facts(&before));
+    let last = world.saga(id).timeline.entries.pop().unwrap();
+    assert_eq!(
+        (last.verb.as_str(), last.outcome),
+        ("compensate", Outcome::Contradicted)
+    );
+    assert_eq!(world.aws.alerts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_saga_that_hears_nothing_is_cancelled_at_its_deadline_and_not_before() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    world.on_the_way.clear();
+    let deadline = world.saga(id).deadline;
+
+    world.clock.set(deadline.plus_millis(-1));
+    world.wait_and_sweep(0).await;
+    let kinds = |world: &World| -> Vec<String> {
+        world
+            .on_the_way
+            .iter()
+            .map(|parcel| parcel.kind.clone())
+            .collect()
+    };
+    assert_eq!(kinds(&world), ["PaymentReserved"]);
+    world.on_the_way.clear();
+
+    world.wait_and_sweep(1).await;
+    assert_eq!(kinds(&world), ["InventoryCancelRequested"]);
+    assert_eq!(
+        world.status(id),
+        Status::PendingAzureConfirmation,
+        "never a local write of CANCELLED"
+    );
+    world.settle().await;
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    world.check(&[id]);
+    assert_eq!(world.saga(id).cancel.unwrap().by, "deadline");
+}
+
+#[tokio::test]
+async fn an_answer_at_the_deadline_completes_the_saga() {
+    let mut world = World::default();
+    let id = accepted(&mut world).await;
+    let answer = world.on_the_way.remove(0);
+    world.wait_and_sweep(3_600_000).await;
+    world.on_the_way.insert(0, answer);
+    world.settle().await;
+    assert_eq!(world.status(id), Status::Completed);
+    world.check(&[id]);
+}
+
+#[tokio::test]
+async fn retransmissions_carry_the_same_event_and_become_rarer() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let opening = world.on_the_way.pop().unwrap().body;
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let due = world.saga(id).due.unwrap();
+        waits.push(due.millis() - world.saga(id).created.millis());
+        world.clock.set(due);
+        world.wait_and_sweep(0).await;
+        assert_eq!(world.on_the_way.pop().unwrap().body, opening);
+        world.wait_and_sweep(0).await;
+        assert!(world.on_the_way.is_empty(), "once per turn");
+    }
+    assert_eq!(waits, [60_000, 180_000, 420_000]);
+}
+
+#[tokio::test]
+async fn a_message_for_nobody_is_kept_whole_and_told() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    let unknown = saga_tests::arbitrary::nth_saga(999);
+    for (body, reason) in [
+        (
+            format!(
+                r#"{{"specversion":"1.0","id":"x","source":"s","type":"PaymentCompensationRequested","data":{{"saga_id":"{unknown}"}}}}"#
+            ),
+            format!("there is no saga {unknown}"),
+        ),
+        (
+            format!(
+                r#"{{"specversion":"1.0","id":"x","source":"s","type":"InventoryReleaseRequested","data":{{"saga_id":"{id}"}}}}"#
+            ),
+            "`InventoryReleaseRequested` is for azure".to_owned(),
+        ),
+        (
+            format!(
+                r#"{{"specversion":"1.0","id":"x","source":"s","type":"Unheard","data":{{"saga_id":"{id}"}}}}"#
+            ),
+            "`Unheard` is no event".to_owned(),
+        ),
+        (
+            r#"{"specversion":"1.0"}"#.to_owned(),
+            "missing field `id`".to_owned(),
+        ),
+    ] {
+        let parcel = saga_tests::world::Parcel {
+            to: Place::Ingress,
+            kind: String::new(),
+            body,
+        };
+        let before = world.aws.quarantined().len();
+        world.deliver(&parcel).await.unwrap();
+        while let Some(at) = world
+            .on_the_way
+            .iter()
+            .position(|parcel| parcel.to == Place::EventsQueue)
+        {
+            world.deliver_at(at).await;
+        }
+        let kept = world.aws.quarantined();
+        assert_eq!(kept.len(), before + 1);
+        assert!(kept[before].reason.contains(&reason), "{:?}", kept[before]);
+        assert_eq!(world.aws.alerts().len(), kept.len());
+    }
+    world.settle().await;
+    assert_eq!(world.status(id), Status::Completed);
+}
+
+#[tokio::test]
+async fn a_participant_keeps_what_is_not_for_it() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let opening = world.on_the_way.remove(0);
+    world.deliver(&opening).await.unwrap();
+    let answer = world.on_the_way.remove(0);
+    // The answer, which is for AWS, strays into Azure's queue.
+    use base64::Engine;
+    let event = &answer.body[1..answer.body.len() - 1];
+    let stray = saga_tests::world::Parcel {
+        to: Place::AzureQueue,
+        body: base64::engine::general_purpose::STANDARD.encode(event),
+        ..answer.clone()
+    };
+    world.deliver(&stray).await.unwrap();
+    let kept = world.azure.quarantined();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].body, event);
+    assert_eq!(kept[0].reason, "the event is for aws, and this is azure");
+    assert_eq!(world.saga(id).ends.phase, Phase::Open);
+}
