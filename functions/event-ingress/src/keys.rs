@@ -65,7 +65,11 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { url, http, kept: Mutex::default() })
+        Ok(Self {
+            url,
+            http,
+            kept: Mutex::default(),
+        })
     }
 
     /// The key with this id.
@@ -75,7 +79,9 @@ impl Keys {
             return Ok(key.clone());
         }
         let now = time.now();
-        let due = kept.fetched.is_none_or(|fetched| now.millis() - fetched.millis() >= REFRESH_MILLIS);
+        let due = kept
+            .fetched
+            .is_none_or(|fetched| now.millis() - fetched.millis() >= REFRESH_MILLIS);
         if !due {
             return Err(NoKey::Unknown);
         }
@@ -93,10 +99,14 @@ impl Keys {
             return Err(NoKey::Unreachable("the answer is larger than any key set".into()));
         }
         let set: KeySet = serde_json::from_slice(&body).map_err(|error| NoKey::Unreachable(error.into()))?;
-        let keys = set.keys.into_iter().filter(|key| key.kty.as_deref() == Some("RSA")).filter_map(|key| {
-            let decoding = DecodingKey::from_rsa_components(&key.n?, &key.e?).ok()?;
-            Some((key.kid?, decoding))
-        });
+        let keys = set
+            .keys
+            .into_iter()
+            .filter(|key| key.kty.as_deref() == Some("RSA"))
+            .filter_map(|key| {
+                let decoding = DecodingKey::from_rsa_components(&key.n?, &key.e?).ok()?;
+                Some((key.kid?, decoding))
+            });
         Ok(keys.collect())
     }
 }

@@ -19,15 +19,30 @@ async fn main() -> Result<(), Error> {
     ring_jwt::install();
     let deployment = deployment::load()?;
     let config = clients::config().await;
-    let bus = Bus::new(aws_sdk_eventbridge::Client::new(&config), required("EVENT_BUS")?, "saga.ingress");
-    let quarantine = QuarantineQueue::new(aws_sdk_sqs::Client::new(&config), required("QUARANTINE_QUEUE_URL")?);
+    let bus = Bus::new(
+        aws_sdk_eventbridge::Client::new(&config),
+        required("EVENT_BUS")?,
+        "saga.ingress",
+    );
+    let quarantine = QuarantineQueue::new(
+        aws_sdk_sqs::Client::new(&config),
+        required("QUARANTINE_QUEUE_URL")?,
+    );
     let alerts = AlertsTopic::new(aws_sdk_sns::Client::new(&config), required("ALERTS_TOPIC_ARN")?);
     let webhook = webhook::Webhook {
         deployment: &deployment,
-        ports: Ports { bus: &bus, quarantine: &quarantine, alerts: &alerts, time: &SystemClock },
+        ports: Ports {
+            bus: &bus,
+            quarantine: &quarantine,
+            alerts: &alerts,
+            time: &SystemClock,
+        },
         guard: token::Guard::from_environment()?,
         allowed_origin: required("WEBHOOK_ALLOWED_ORIGIN")?,
     };
     let webhook = &webhook;
-    lambda_http::run(service_fn(async |request: Request| Ok::<_, Error>(webhook.answer(&request).await))).await
+    lambda_http::run(service_fn(async |request: Request| {
+        Ok::<_, Error>(webhook.answer(&request).await)
+    }))
+    .await
 }

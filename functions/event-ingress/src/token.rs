@@ -53,7 +53,10 @@ pub struct Guard {
 impl Guard {
     /// The guard that the environment describes.
     pub fn from_environment() -> Result<Self, Misconfigured> {
-        let invalid = |why: String| Misconfigured::Invalid { name: "OIDC_JWKS_URL", why };
+        let invalid = |why: String| Misconfigured::Invalid {
+            name: "OIDC_JWKS_URL",
+            why,
+        };
         let keys = Keys::new(required("OIDC_JWKS_URL")?).map_err(|error| invalid(error.to_string()))?;
         let issuers = required("OIDC_ISSUERS")?;
         let issuers: Vec<&str> = issuers.split(',').map(str::trim).collect();
@@ -79,12 +82,19 @@ impl Guard {
         let (Some(value), None) = (given.next(), given.next()) else {
             return Err(Refused::Unauthenticated("not exactly one Authorization header"));
         };
-        let token = value.to_str().ok().and_then(bearer).ok_or(Refused::Unauthenticated("no bearer token"))?;
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(bearer)
+            .ok_or(Refused::Unauthenticated("no bearer token"))?;
         let header = decode_header(token).map_err(|_| Refused::Unauthenticated("not a token"))?;
         if header.alg != Algorithm::RS256 {
             return Err(Refused::Unauthenticated("not signed with RS256"));
         }
-        let kid = header.kid.filter(|kid| kid.len() <= 256).ok_or(Refused::Unauthenticated("no key id"))?;
+        let kid = header
+            .kid
+            .filter(|kid| kid.len() <= 256)
+            .ok_or(Refused::Unauthenticated("no key id"))?;
         let key = self.keys.get(&kid, time).await.map_err(|error| match error {
             NoKey::Unknown => Refused::Unauthenticated("unknown key id"),
             NoKey::Unreachable(_) => Refused::Unknown(error),

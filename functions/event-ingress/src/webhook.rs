@@ -29,14 +29,20 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
         match *request.method() {
             Method::OPTIONS => self.handshake(request),
             Method::POST => self.post(request).await,
-            _ => text(StatusCode::METHOD_NOT_ALLOWED, "only OPTIONS and POST are possible here"),
+            _ => text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only OPTIONS and POST are possible here",
+            ),
         }
     }
 
     /// The CloudEvents handshake
     /// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection>).
     fn handshake(&self, request: &Request) -> Response<Body> {
-        let origin = request.headers().get("webhook-request-origin").and_then(|value| value.to_str().ok());
+        let origin = request
+            .headers()
+            .get("webhook-request-origin")
+            .and_then(|value| value.to_str().ok());
         if origin != Some(self.allowed_origin.as_str()) {
             tracing::warn!(origin, outcome = "refused", "handshake");
             return text(StatusCode::FORBIDDEN, "this origin is not allowed");
@@ -75,12 +81,16 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
         };
         match admit_events(self.deployment, &self.ports, &events).await {
             Ok(report) => json(
-                serde_json::json!({ "admitted": report.admitted, "quarantined": report.quarantined }).to_string(),
+                serde_json::json!({ "admitted": report.admitted, "quarantined": report.quarantined })
+                    .to_string(),
             ),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, outcome = "not acknowledged", "delivery");
-                text(StatusCode::SERVICE_UNAVAILABLE, "not all events were taken; deliver them again")
+                text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not all events were taken; deliver them again",
+                )
             }
         }
     }
@@ -95,7 +105,10 @@ fn text(status: StatusCode, body: &str) -> Response<Body> {
 }
 
 fn respond(status: StatusCode, content_type: &str, body: String) -> Response<Body> {
-    let response = Response::builder().status(status).header("content-type", content_type).body(Body::from(body));
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", content_type)
+        .body(Body::from(body));
     // Status and header are constants of ours.
     response.unwrap_or_else(|_| Response::new(Body::Empty))
 }

@@ -45,15 +45,28 @@ mod tests {
 
     #[test]
     fn only_inserts_count_and_a_stranger_does_not_hide_its_neighbours() {
-        let records = vec![record("INSERT", "2"), record("REMOVE", "3"), json!({"eventName": "INSERT"}), record("INSERT", "1")];
+        let records = vec![
+            record("INSERT", "2"),
+            record("REMOVE", "3"),
+            json!({"eventName": "INSERT"}),
+            record("INSERT", "1"),
+        ];
         let rows = rows(records);
-        assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+            ["1", "2"]
+        );
         assert_eq!(rows[0].shard, 7);
     }
 
     #[test]
     fn a_schedule_has_no_records() {
         let schedule = r#"{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}"#;
-        assert!(serde_json::from_str::<Invocation>(schedule).unwrap().records.is_none());
+        assert!(
+            serde_json::from_str::<Invocation>(schedule)
+                .unwrap()
+                .records
+                .is_none()
+        );
     }
 }

@@ -23,13 +23,22 @@ async fn main() -> Result<(), Error> {
     };
     let config = clients::config().await;
     let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
-    let quarantine = QuarantineQueue::new(aws_sdk_sqs::Client::new(&config), required("QUARANTINE_QUEUE_URL")?);
+    let quarantine = QuarantineQueue::new(
+        aws_sdk_sqs::Client::new(&config),
+        required("QUARANTINE_QUEUE_URL")?,
+    );
     let alerts = AlertsTopic::new(aws_sdk_sns::Client::new(&config), required("ALERTS_TOPIC_ARN")?);
-    let ports = Ports { store: &store, quarantine: &quarantine, alerts: &alerts, time: &SystemClock };
+    let ports = Ports {
+        store: &store,
+        quarantine: &quarantine,
+        alerts: &alerts,
+        time: &SystemClock,
+    };
     let (deployment, ports) = (&deployment, &ports);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
-        let failures =
-            handle_each(&event.payload, |body: String| async move { handle_event(deployment, ports, &body).await });
+        let failures = handle_each(&event.payload, |body: String| async move {
+            handle_event(deployment, ports, &body).await
+        });
         Ok::<_, Error>(failures.await)
     }))
     .await

@@ -14,7 +14,12 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
 }
 
 pub fn created(location: &str, body: String) -> Response<Body> {
-    build(StatusCode::CREATED, "application/json", Some((header::LOCATION, location)), body)
+    build(
+        StatusCode::CREATED,
+        "application/json",
+        Some((header::LOCATION, location)),
+        body,
+    )
 }
 
 pub fn problem(problem: &Problem) -> Response<Body> {
@@ -38,10 +43,15 @@ pub fn not_started(error: NotStarted) -> Problem {
             Problem::new(404, "unknown-definition", "Not Found", error.to_string())
         }
         NotStarted::Invalid(fields) => {
-            let named: Vec<String> = fields.iter().map(|f| format!("{} {}", f.field, f.problem)).collect();
+            let named: Vec<String> = fields
+                .iter()
+                .map(|f| format!("{} {}", f.field, f.problem))
+                .collect();
             Problem::new(422, "invalid-input", "Unprocessable Content", named.join("; ")).with_fields(fields)
         }
-        NotStarted::KeyReused(_) => Problem::new(422, "key-reused", "Unprocessable Content", error.to_string()),
+        NotStarted::KeyReused(_) => {
+            Problem::new(422, "key-reused", "Unprocessable Content", error.to_string())
+        }
         NotStarted::Refused(_) => Problem::new(422, "refused", "Unprocessable Content", error.to_string()),
         NotStarted::TooLarge(_) => Problem::new(413, "too-large", "Content Too Large", error.to_string()),
         NotStarted::Misaddressed(_) => internal(&error),
@@ -53,12 +63,21 @@ pub fn not_started(error: NotStarted) -> Problem {
 pub fn port(error: &PortError) -> Problem {
     match error {
         PortError::Throttled { .. } | PortError::Contended { .. } => {
-            tracing::warn!(error = error as &dyn std::error::Error, outcome = "throttled", "api");
-            let detail = "The store is busy. Nothing was lost: send the same request again, with the same key.";
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                outcome = "throttled",
+                "api"
+            );
+            let detail =
+                "The store is busy. Nothing was lost: send the same request again, with the same key.";
             Problem::new(503, "busy", "Service Unavailable", detail)
         }
         PortError::Unavailable { .. } => {
-            tracing::error!(error = error as &dyn std::error::Error, outcome = "unavailable", "api");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                outcome = "unavailable",
+                "api"
+            );
             let detail = "The store did not answer. Whether the request took effect is not known: send it again, \
                           with the same Idempotency-Key; it takes effect once.";
             Problem::new(503, "unavailable", "Service Unavailable", detail)
@@ -67,7 +86,7 @@ pub fn port(error: &PortError) -> Problem {
     }
 }
 
-fn internal(error: &dyn std::error::Error) -> Problem {
+fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(error, outcome = "failed", "api");
     let detail = "The request cannot be served; nothing was changed. The function's log has the reason.";
     Problem::new(500, "internal", "Internal Server Error", detail)
@@ -87,5 +106,7 @@ fn build(
         response = response.header(name, value);
     }
     // The only fallible part is a header value; all of ours are ASCII.
-    response.body(Body::from(body)).unwrap_or_else(|_| Response::new(Body::Empty))
+    response
+        .body(Body::from(body))
+        .unwrap_or_else(|_| Response::new(Body::Empty))
 }

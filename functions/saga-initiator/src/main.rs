@@ -21,7 +21,14 @@ async fn main() -> Result<(), Error> {
     };
     let config = clients::config().await;
     let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
-    let api = routes::Api { deployment: &deployment, store: &store, time: &SystemClock };
+    let api = routes::Api {
+        deployment: &deployment,
+        store: &store,
+        time: &SystemClock,
+    };
     let api = &api;
-    lambda_http::run(service_fn(async |request: Request| Ok::<_, Error>(api.answer(request).await))).await
+    lambda_http::run(service_fn(async |request: Request| {
+        Ok::<_, Error>(api.answer(request).await)
+    }))
+    .await
 }

@@ -49,7 +49,12 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             (method, ["sagas", id, "resolve"]) if method == post => self.resolve(request, id).await,
             (_, ["health"] | ["sagas"] | ["sagas", _] | ["sagas", _, "cancel" | "resolve"]) => {
                 let detail = format!("{} is not possible at {path}", request.method());
-                Err(Problem::new(405, "method-not-allowed", "Method Not Allowed", detail))
+                Err(Problem::new(
+                    405,
+                    "method-not-allowed",
+                    "Method Not Allowed",
+                    detail,
+                ))
             }
             _ => Err(not_found(format!("there is nothing at {path}"))),
         }
@@ -64,7 +69,12 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         };
         // A trace context that is not valid is ignored, as the W3C recommendation asks.
         let trace = header_text(request.headers(), "traceparent").and_then(|text| text.parse().ok());
-        let wanted = start_saga::Request { definition, key: &key, input, trace };
+        let wanted = start_saga::Request {
+            definition,
+            key: &key,
+            input,
+            trace,
+        };
         let started = start_saga(self.deployment, self.store, self.time, wanted).await;
         let started = started.map_err(answers::not_started)?;
         let body = saga_wire::http::saga(&started.saga, started.definition);
@@ -77,7 +87,9 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 
     async fn find(&self, id: &str) -> Answer {
         let found = match id.parse() {
-            Ok(id) => find_saga(self.deployment, self.store, id).await.map_err(|error| answers::port(&error))?,
+            Ok(id) => find_saga(self.deployment, self.store, id)
+                .await
+                .map_err(|error| answers::port(&error))?,
             Err(_) => None,
         };
         let body = found.ok_or_else(|| unknown_saga(id))?;
@@ -92,20 +104,34 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let all = Status::ALL.map(Status::as_str).join(", ");
         let since = given("since").map(time::parse).transpose();
         let limit = given("limit").map(str::parse::<usize>).transpose();
-        let limit = limit.ok().map(|limit| limit.unwrap_or(20)).filter(|limit| (1..=MAX_PAGE).contains(limit));
-        let cursor = given("cursor").map(|text| parse_cursor(text).ok_or(())).transpose();
+        let limit = limit
+            .ok()
+            .map(|limit| limit.unwrap_or(20))
+            .filter(|limit| (1..=MAX_PAGE).contains(limit));
+        let cursor = given("cursor")
+            .map(|text| parse_cursor(text).ok_or(()))
+            .transpose();
         let query = Query {
             status: status.map_err(|_| wrong("status", &format!("one of {all}")))?,
             since: since.map_err(|_| wrong("since", "an RFC 3339 time, such as 2026-11-21T00:00:00Z"))?,
             limit: limit.ok_or_else(|| wrong("limit", &format!("a number from 1 to {MAX_PAGE}")))?,
             cursor: cursor.map_err(|()| wrong("cursor", "the `next` of the page before"))?,
         };
-        let page = list_sagas(self.deployment, self.store, query).await.map_err(|error| answers::port(&error))?;
-        Ok(answers::json(StatusCode::OK, serde_json::to_string(&page).unwrap_or_default()))
+        let page = list_sagas(self.deployment, self.store, query)
+            .await
+            .map_err(|error| answers::port(&error))?;
+        Ok(answers::json(
+            StatusCode::OK,
+            serde_json::to_string(&page).unwrap_or_default(),
+        ))
     }
 
     async fn cancel(&self, request: &Request, id: &str) -> Answer {
-        let fields = if request.body().is_empty() { Default::default() } else { body(request)? };
+        let fields = if request.body().is_empty() {
+            Default::default()
+        } else {
+            body(request)?
+        };
         let reason = text_field(&fields, "reason").unwrap_or_else(|_| "asked by the caller".to_owned());
         let by = caller(request).unwrap_or_else(|| "caller".to_owned());
         self.command(id, Command::Cancel, &by, &reason).await
@@ -126,14 +152,23 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     async fn command(&self, id: &str, what: Command, by: &str, reason: &str) -> Answer {
         let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
         let done = command(self.deployment, self.store, self.time, saga, what, by, reason).await;
-        let done = done.map_err(|error| answers::port(&error))?.ok_or_else(|| unknown_saga(id))?;
+        let done = done
+            .map_err(|error| answers::port(&error))?
+            .ok_or_else(|| unknown_saga(id))?;
         if done.outcome == Outcome::Late {
             let status = done.saga.status(done.definition);
             let detail = format!("the saga has ended: {status}; nothing was changed");
             return Err(Problem::new(409, "too-late", "Conflict", detail));
         }
-        let status = if what == Command::Cancel { StatusCode::ACCEPTED } else { StatusCode::OK };
-        Ok(answers::json(status, saga_wire::http::saga(&done.saga, done.definition)))
+        let status = if what == Command::Cancel {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        };
+        Ok(answers::json(
+            status,
+            saga_wire::http::saga(&done.saga, done.definition),
+        ))
     }
 }
 
@@ -150,10 +185,20 @@ fn body(request: &Request) -> Result<saga_core::document::Fields, Problem> {
         return Err(Problem::new(413, "too-large", "Content Too Large", detail));
     }
     let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if media_type != "application/json" {
         let detail = "send the body as Content-Type: application/json";
-        return Err(Problem::new(415, "unsupported-media-type", "Unsupported Media Type", detail));
+        return Err(Problem::new(
+            415,
+            "unsupported-media-type",
+            "Unsupported Media Type",
+            detail,
+        ));
     }
     let not_json = |why: String| Problem::new(400, "invalid-json", "Bad Request", format!("the body {why}"));
     let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
@@ -162,13 +207,20 @@ fn body(request: &Request) -> Result<saga_core::document::Fields, Problem> {
 
 fn text_field(fields: &saga_core::document::Fields, name: &str) -> Result<String, Problem> {
     const MAX: usize = 200;
-    let text = fields.get(name).and_then(Document::as_text).map(str::trim).filter(|text| !text.is_empty());
+    let text = fields
+        .get(name)
+        .and_then(Document::as_text)
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     let text = text.filter(|text| text.chars().count() <= MAX);
-    text.map(str::to_owned).ok_or_else(|| invalid(format!("`{name}` must be a text of 1 to {MAX} characters")))
+    text.map(str::to_owned)
+        .ok_or_else(|| invalid(format!("`{name}` must be a text of 1 to {MAX} characters")))
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// Who calls, where the function URL checks signatures.

@@ -108,7 +108,11 @@ pub async fn start_saga<'a>(
             Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
             Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
             Inserted::Conflict => {
-                return Err(PortError::Contended { what: "the new saga", attempts: attempt }.into());
+                return Err(PortError::Contended {
+                    what: "the new saga",
+                    attempts: attempt,
+                }
+                .into());
             }
         }
     };

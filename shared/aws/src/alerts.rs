@@ -28,7 +28,15 @@ impl Alerts for AlertsTopic {
     async fn raise(&self, alert: Alert) -> Result<(), PortError> {
         let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
         let subject: String = alert.subject.chars().map(printable).take(MAX_SUBJECT).collect();
-        let sent = self.client.publish().topic_arn(&self.arn).subject(subject).message(alert.text).send().await;
-        sent.map(|_| ()).map_err(|error| failure("publishing an alert", error))
+        let sent = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .subject(subject)
+            .message(alert.text)
+            .send()
+            .await;
+        sent.map(|_| ())
+            .map_err(|error| failure("publishing an alert", error))
     }
 }

@@ -32,11 +32,17 @@ impl Bus {
     /// Why the bus would not deliver this entry, if it would not: some limits it keeps without a word.
     fn refused(row: &OutboxRow) -> Option<String> {
         if row.kind.len() > MAX_DETAIL_TYPE {
-            return Some(format!("the event type has more than {MAX_DETAIL_TYPE} characters"));
+            return Some(format!(
+                "the event type has more than {MAX_DETAIL_TYPE} characters"
+            ));
         }
         // Another publisher's event may be larger than ours ever are; it stays on this cloud.
-        (row.body.len() > MAX_REQUEST_BYTES)
-            .then(|| format!("the event has {} bytes; ours have at most {MAX_EVENT_BYTES}", row.body.len()))
+        (row.body.len() > MAX_REQUEST_BYTES).then(|| {
+            format!(
+                "the event has {} bytes; ours have at most {MAX_EVENT_BYTES}",
+                row.body.len()
+            )
+        })
     }
 
     async fn put(&self, rows: &[&OutboxRow]) -> Result<Vec<Published>, PortError> {
@@ -49,10 +55,18 @@ impl Bus {
                 .detail(&row.body)
                 .build()
         });
-        let sent = self.client.put_events().set_entries(Some(entries.collect())).send().await;
+        let sent = self
+            .client
+            .put_events()
+            .set_entries(Some(entries.collect()))
+            .send()
+            .await;
         let answer = sent.map_err(|error| failure(WHAT, error))?;
         if answer.entries().len() != rows.len() {
-            return Err(PortError::unavailable(WHAT, "the answer does not match the request"));
+            return Err(PortError::unavailable(
+                WHAT,
+                "the answer does not match the request",
+            ));
         }
         let answers = answer.entries().iter().map(|entry| match entry.error_code() {
             None => Ok(()),

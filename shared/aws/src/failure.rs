@@ -21,7 +21,11 @@ where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    if error.as_service_error().and_then(|error| error.code()).is_some_and(|code| THROTTLED.contains(&code)) {
+    if error
+        .as_service_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| THROTTLED.contains(&code))
+    {
         return PortError::Throttled { what };
     }
     PortError::unavailable(what, DisplayErrorContext(error).to_string())

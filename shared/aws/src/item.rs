@@ -11,7 +11,10 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) const STORE: &str = "DynamoDB";
 
 pub(crate) fn corrupt(why: impl Into<String>) -> PortError {
-    PortError::Corrupt { what: STORE, why: why.into() }
+    PortError::Corrupt {
+        what: STORE,
+        why: why.into(),
+    }
 }
 
 pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
@@ -24,11 +27,16 @@ pub(crate) fn n(number: impl std::fmt::Display) -> AttributeValue {
 
 pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, PortError> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
-    value.map(String::as_str).ok_or_else(|| corrupt(format!("attribute {name} is missing or no text")))
+    value
+        .map(String::as_str)
+        .ok_or_else(|| corrupt(format!("attribute {name} is missing or no text")))
 }
 
 pub(crate) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, PortError> {
-    let value = item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok());
+    let value = item
+        .get(name)
+        .and_then(|value| value.as_n().ok())
+        .and_then(|text| text.parse().ok());
     value.ok_or_else(|| corrupt(format!("attribute {name} is missing or no number")))
 }
 
@@ -38,12 +46,21 @@ pub(crate) fn optional<'a, T>(
     name: &str,
     read: impl FnOnce(&'a Item, &str) -> Result<T, PortError>,
 ) -> Result<Option<T>, PortError> {
-    if item.contains_key(name) { read(item, name).map(Some) } else { Ok(None) }
+    if item.contains_key(name) {
+        read(item, name).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// A text that this version parses.
-pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(item: &Item, name: &str) -> Result<T, PortError> {
-    text(item, name)?.parse().map_err(|error| corrupt(format!("attribute {name}: {error}")))
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    item: &Item,
+    name: &str,
+) -> Result<T, PortError> {
+    text(item, name)?
+        .parse()
+        .map_err(|error| corrupt(format!("attribute {name}: {error}")))
 }
 
 pub(crate) fn from_document(document: &Document) -> AttributeValue {
@@ -58,16 +75,20 @@ pub(crate) fn from_document(document: &Document) -> AttributeValue {
 }
 
 pub(crate) fn from_fields(fields: &Fields) -> Item {
-    fields.iter().map(|(name, value)| (name.clone(), from_document(value))).collect()
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), from_document(value)))
+        .collect()
 }
 
 pub(crate) fn to_document(value: &AttributeValue) -> Result<Document, PortError> {
     Ok(match value {
         AttributeValue::Null(_) => Document::Null,
         AttributeValue::Bool(value) => Document::Bool(*value),
-        AttributeValue::N(text) => {
-            Document::Number(text.parse().map_err(|_| corrupt(format!("`{text}` is no number of ours")))?)
-        }
+        AttributeValue::N(text) => Document::Number(
+            text.parse()
+                .map_err(|_| corrupt(format!("`{text}` is no number of ours")))?,
+        ),
         AttributeValue::S(text) => Document::Text(text.clone()),
         AttributeValue::L(list) => Document::List(list.iter().map(to_document).collect::<Result<_, _>>()?),
         AttributeValue::M(item) => Document::Map(to_fields(item.iter())?),
@@ -78,5 +99,7 @@ pub(crate) fn to_document(value: &AttributeValue) -> Result<Document, PortError>
 pub(crate) fn to_fields<'a>(
     attributes: impl Iterator<Item = (&'a String, &'a AttributeValue)>,
 ) -> Result<Fields, PortError> {
-    attributes.map(|(name, value)| Ok((name.clone(), to_document(value)?))).collect()
+    attributes
+        .map(|(name, value)| Ok((name.clone(), to_document(value)?)))
+        .collect()
 }

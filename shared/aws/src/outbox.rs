@@ -64,7 +64,12 @@ fn read_row(item: &Item) -> Result<OutboxRow, PortError> {
 
 impl Outbox for DynamoOutbox {
     /// The sort key begins with the time of the event in milliseconds, so the key alone bounds the time.
-    async fn pending(&self, shard: u16, before: Timestamp, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+    async fn pending(
+        &self,
+        shard: u16,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, PortError> {
         let answer = self
             .client
             .query()
@@ -98,9 +103,18 @@ impl Outbox for DynamoOutbox {
                 if rounds > 5 {
                     return Err(PortError::Throttled { what: WHAT });
                 }
-                let sent = self.client.batch_write_item().request_items(&self.table, requests).send().await;
+                let sent = self
+                    .client
+                    .batch_write_item()
+                    .request_items(&self.table, requests)
+                    .send()
+                    .await;
                 let answer = sent.map_err(|error| failure(WHAT, error))?;
-                requests = answer.unprocessed_items.unwrap_or_default().remove(&self.table).unwrap_or_default();
+                requests = answer
+                    .unprocessed_items
+                    .unwrap_or_default()
+                    .remove(&self.table)
+                    .unwrap_or_default();
             }
         }
         Ok(())

@@ -26,8 +26,21 @@ impl QuarantineQueue {
 
 impl Quarantine for QuarantineQueue {
     async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
-        let body = quarantine::write(message.entrance, message.reason, message.body, message.at, MAX_BYTES);
-        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
-        sent.map(|_| ()).map_err(|error| failure("putting a message into the quarantine", error))
+        let body = quarantine::write(
+            message.entrance,
+            message.reason,
+            message.body,
+            message.at,
+            MAX_BYTES,
+        );
+        let sent = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .send()
+            .await;
+        sent.map(|_| ())
+            .map_err(|error| failure("putting a message into the quarantine", error))
     }
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
+use saga_core::Outcome;
 use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::Fields;
 use saga_core::ends::{Ends, Phase};
 use saga_core::ids::{StepIndex, Timestamp};
 use saga_core::participate::StepRecord;
-use saga_core::saga::{Mark, Saga};
+use saga_core::saga::{Mark, Saga, Status};
 use saga_core::step::StepState;
 use saga_core::timeline::{Entry, Timeline};
-use saga_core::Outcome;
 use saga_wire::json;
 
 use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
@@ -30,11 +30,12 @@ pub(crate) fn bucket(number: u16) -> String {
 }
 
 /// The item. `due_buckets` is how many partitions the index of what is due has.
-pub(crate) fn write(saga: &Saga, revision: u64, due_buckets: u16) -> Item {
+pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16) -> Item {
     let mut item = Item::from([
         ("SagaId".into(), s(saga.id.to_string())),
         ("Definition".into(), s(&saga.definition.name)),
         ("Ver".into(), n(saga.definition.version)),
+        ("Status".into(), s(status.as_str())),
         ("Revision".into(), n(revision)),
         ("Input".into(), s(json::write_object(&saga.input))),
         ("CreatedAt".into(), n(saga.created.millis())),
@@ -43,7 +44,10 @@ pub(crate) fn write(saga: &Saga, revision: u64, due_buckets: u16) -> Item {
         ("Ends".into(), s(write_ends(saga.ends))),
         ("ListBucket".into(), s(bucket(saga.id.bucket(LIST_BUCKETS)))),
     ]);
-    let steps = saga.steps.iter().map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
+    let steps = saga
+        .steps
+        .iter()
+        .map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
     item.insert("Steps".into(), AttributeValue::M(steps.collect()));
     let own = format!("-{}-", saga.id);
     let lines = saga.timeline.entries.iter().map(|entry| write_entry(entry, &own));
@@ -53,8 +57,15 @@ pub(crate) fn write(saga: &Saga, revision: u64, due_buckets: u16) -> Item {
     }
     for (name, mark) in [("Cancel", &saga.cancel), ("Resolved", &saga.resolved)] {
         if let Some(mark) = mark {
-            let fields = [("At", n(mark.at.millis())), ("By", s(&mark.by)), ("Why", s(&mark.reason))];
-            item.insert(name.into(), AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into()));
+            let fields = [
+                ("At", n(mark.at.millis())),
+                ("By", s(&mark.by)),
+                ("Why", s(&mark.reason)),
+            ];
+            item.insert(
+                name.into(),
+                AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into()),
+            );
         }
     }
     if saga.nudges > 0 {
@@ -66,9 +77,16 @@ pub(crate) fn write(saga: &Saga, revision: u64, due_buckets: u16) -> Item {
             item.insert("DueAt".into(), n(due.millis()));
         }
         None => {
-            let last = saga.timeline.entries.last().map_or(saga.created, |entry| entry.at);
+            let last = saga
+                .timeline
+                .entries
+                .last()
+                .map_or(saga.created, |entry| entry.at);
             // Time to live is in seconds.
-            item.insert("ExpiresAt".into(), n(last.plus_millis(KEPT_MILLIS).millis() / 1_000));
+            item.insert(
+                "ExpiresAt".into(),
+                n(last.plus_millis(KEPT_MILLIS).millis() / 1_000),
+            );
         }
     }
     item
@@ -81,25 +99,42 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
     let own = format!("-{id}-");
     let map = |name: &str| match item.get(name) {
         None => Ok(None),
-        Some(value) => value.as_m().map(Some).map_err(|_| corrupt(format!("attribute {name} is no map"))),
+        Some(value) => value
+            .as_m()
+            .map(Some)
+            .map_err(|_| corrupt(format!("attribute {name} is no map"))),
     };
     let mark = |name: &str| {
-        map(name)?.map(|mark| Ok(Mark {
-            at: time(mark, "At")?,
-            by: text(mark, "By")?.to_owned(),
-            reason: text(mark, "Why")?.to_owned(),
-        })).transpose()
+        map(name)?
+            .map(|mark| {
+                Ok(Mark {
+                    at: time(mark, "At")?,
+                    by: text(mark, "By")?.to_owned(),
+                    reason: text(mark, "Why")?.to_owned(),
+                })
+            })
+            .transpose()
     };
     let mut steps = BTreeMap::new();
     for (index, record) in map("Steps")?.into_iter().flatten() {
-        let index = index.parse().map(StepIndex::new).map_err(|_| corrupt("a step's number is none"))?;
+        let index = index
+            .parse()
+            .map(StepIndex::new)
+            .map_err(|_| corrupt("a step's number is none"))?;
         let record = record.as_m().map_err(|_| corrupt("a step's record is no map"))?;
         steps.insert(index, read_step(record, &input)?);
     }
-    let lines = item.get("Timeline").and_then(|lines| lines.as_l().ok()).map(Vec::as_slice).unwrap_or_default();
+    let lines = item
+        .get("Timeline")
+        .and_then(|lines| lines.as_l().ok())
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let saga = Saga {
         id,
-        definition: DefinitionRef { name: text(item, "Definition")?.to_owned(), version: number(item, "Ver")? },
+        definition: DefinitionRef {
+            name: text(item, "Definition")?.to_owned(),
+            version: number(item, "Ver")?,
+        },
         input,
         created: time(item, "CreatedAt")?,
         deadline: time(item, "Deadline")?,
@@ -109,7 +144,10 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
         timeline: Timeline {
-            entries: lines.iter().map(|line| read_entry(line, &own)).collect::<Result<_, _>>()?,
+            entries: lines
+                .iter()
+                .map(|line| read_entry(line, &own))
+                .collect::<Result<_, _>>()?,
             dropped: optional(item, "Dropped", number)?.unwrap_or(0),
         },
         due: optional(item, "DueAt", time)?,
@@ -132,7 +170,11 @@ fn write_ends(ends: Ends) -> String {
         Phase::Completed => "COMPLETED",
         Phase::Cancelled => "CANCELLED",
     };
-    let flags = [(ends.closing, "closing"), (ends.cancelling, "cancelling"), (ends.overridden, "overridden")];
+    let flags = [
+        (ends.closing, "closing"),
+        (ends.cancelling, "cancelling"),
+        (ends.overridden, "overridden"),
+    ];
     let set = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name);
     std::iter::once(phase).chain(set).collect::<Vec<_>>().join(" ")
 }
@@ -145,7 +187,10 @@ fn read_ends(text: &str) -> Result<Ends, PortError> {
         Some("CANCELLED") => Phase::Cancelled,
         _ => return Err(corrupt(format!("`{text}` says no end of a saga"))),
     };
-    let mut ends = Ends { phase, ..Ends::default() };
+    let mut ends = Ends {
+        phase,
+        ..Ends::default()
+    };
     for word in words {
         match word {
             "closing" => ends.closing = true,
@@ -219,7 +264,9 @@ fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
 }
 
 fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
-    let item = value.as_m().map_err(|_| corrupt("a line of the timeline is no map"))?;
+    let item = value
+        .as_m()
+        .map_err(|_| corrupt("a line of the timeline is no map"))?;
     let event = text(item, "e")?.replacen("-~-", own, 1);
     let outcome = match optional(item, "o", text)? {
         None => Outcome::Applied,
@@ -230,7 +277,9 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
     };
     Ok(Entry {
         at: time(item, "t")?,
-        event: event.parse().map_err(|error| corrupt(format!("a line of the timeline: {error}")))?,
+        event: event
+            .parse()
+            .map_err(|error| corrupt(format!("a line of the timeline: {error}")))?,
         verb: text(item, "v")?.to_owned(),
         step: number(item, "k")?,
         cloud: parsed::<Cloud>(item, "c")?,

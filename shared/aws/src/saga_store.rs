@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as TransactError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update,
+    CancellationReason, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
 use futures_util::future::try_join_all;
 use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
@@ -62,10 +62,20 @@ impl DynamoSagas {
     /// The sagas in these tables; `buckets` is the deployment's number of shards.
     #[must_use]
     pub fn new(client: Client, tables: Tables, buckets: u16) -> Self {
-        Self { client, tables, buckets }
+        Self {
+            client,
+            tables,
+            buckets,
+        }
     }
 
-    fn put(&self, table: &str, item: Item, condition: Option<&str>, revision: Option<&str>) -> TransactWriteItem {
+    fn put(
+        &self,
+        table: &str,
+        item: Item,
+        condition: Option<&str>,
+        revision: Option<&str>,
+    ) -> TransactWriteItem {
         let mut put = Put::builder().table_name(table).set_item(Some(item));
         if let Some(condition) = condition {
             put = put
@@ -81,11 +91,18 @@ impl DynamoSagas {
 
     fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> TransactWriteItem {
         let known = read.versions.get(&write.key).map(|version| version.0.as_str());
-        let next = known.and_then(|revision| revision.parse::<u64>().ok()).unwrap_or(0) + 1;
+        let next = known
+            .and_then(|revision| revision.parse::<u64>().ok())
+            .unwrap_or(0)
+            + 1;
         let mut item: Item = crate::item::from_fields(&write.fields);
         item.insert(KEY.into(), s(transaction_id(&write.key)));
         item.insert(REVISION.into(), n(next));
-        let condition = if known.is_some() { REVISION_IS_AS_READ } else { ENTITY_IS_NEW };
+        let condition = if known.is_some() {
+            REVISION_IS_AS_READ
+        } else {
+            ENTITY_IS_NEW
+        };
         self.put(&self.tables.entities, item, Some(condition), known)
     }
 
@@ -104,7 +121,9 @@ impl DynamoSagas {
                 .expression_attribute_values(format!(":f{index}"), from_document(value));
         }
         let update = update.update_expression(format!("SET {}", sets.join(", ")));
-        TransactWriteItem::builder().set_update(update.build().ok()).build()
+        TransactWriteItem::builder()
+            .set_update(update.build().ok())
+            .build()
     }
 
     fn outbox(&self, row: &OutboxRow) -> TransactWriteItem {
@@ -113,23 +132,43 @@ impl DynamoSagas {
 
     /// The sagas with these ids, in no order. Those that have expired since are not among them.
     async fn load_all(&self, ids: &[SagaId]) -> Result<Vec<Saga>, PortError> {
-        let keys = ids.iter().map(|id| Item::from([("SagaId".to_owned(), s(id.to_string()))])).collect();
+        let keys = ids
+            .iter()
+            .map(|id| Item::from([("SagaId".to_owned(), s(id.to_string()))]))
+            .collect();
         let items = self.batch_get(&self.tables.sagas, keys).await?;
-        items.iter().map(|item| saga_item::read(item).map(|(saga, _)| saga)).collect()
+        items
+            .iter()
+            .map(|item| saga_item::read(item).map(|(saga, _)| saga))
+            .collect()
     }
 
     async fn batch_get(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
         const WHAT: &str = "reading from DynamoDB";
         let mut found = Vec::new();
         for chunk in keys.chunks(100) {
-            let wanted = KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).consistent_read(true).build();
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(chunk.to_vec()))
+                .consistent_read(true)
+                .build();
             let mut wanted = Some(wanted.map_err(|error| PortError::unavailable(WHAT, error))?);
             // Unprocessed keys come back when a partition is busy; a few rounds, then the caller slows down.
             for _ in 0..5 {
                 let Some(keys) = wanted.take() else { break };
-                let answer = self.client.batch_get_item().request_items(table, keys).send().await;
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(table, keys)
+                    .send()
+                    .await;
                 let answer = answer.map_err(|error| failure(WHAT, error))?;
-                found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+                found.extend(
+                    answer
+                        .responses
+                        .unwrap_or_default()
+                        .remove(table)
+                        .unwrap_or_default(),
+                );
                 wanted = answer.unprocessed_keys.unwrap_or_default().remove(table);
             }
             if wanted.is_some() {
@@ -171,7 +210,10 @@ impl DynamoSagas {
                 .await
                 .map_err(|error| failure("listing sagas", error))?;
             for item in answer.items() {
-                let key = (Timestamp::from_millis(number_of(item, "CreatedAt")?), parsed(item, "SagaId")?);
+                let key = (
+                    Timestamp::from_millis(number_of(item, "CreatedAt")?),
+                    parsed(item, "SagaId")?,
+                );
                 if before.is_none_or(|before| key < before) {
                     found.push(key);
                 }
@@ -192,7 +234,11 @@ fn number_of(item: &Item, name: &str) -> Result<i64, PortError> {
 
 /// A payment's key is its saga's id, as users of the pattern know it; other entities name their kind.
 fn transaction_id(key: &EntityKey) -> String {
-    if key.kind == PAYMENT { key.id.clone() } else { format!("{}#{}", key.kind, key.id) }
+    if key.kind == PAYMENT {
+        key.id.clone()
+    } else {
+        format!("{}#{}", key.kind, key.id)
+    }
 }
 
 fn entity_key(transaction_id: &str) -> EntityKey {
@@ -205,7 +251,9 @@ fn entity_key(transaction_id: &str) -> EntityKey {
 /// Why a transaction was cancelled, entry by entry; `None` when it failed for another reason.
 fn reasons<R>(error: &SdkError<TransactError, R>) -> Option<&[CancellationReason]> {
     match error.as_service_error() {
-        Some(TransactError::TransactionCanceledException(cancelled)) => Some(cancelled.cancellation_reasons()),
+        Some(TransactError::TransactionCanceledException(cancelled)) => {
+            Some(cancelled.cancellation_reasons())
+        }
         _ => None,
     }
 }
@@ -229,17 +277,35 @@ fn cancelled(what: &'static str, error: SdkError<TransactError>) -> Result<Commi
 }
 
 impl SagaStore for DynamoSagas {
-    async fn insert(&self, decision: &OriginDecision, row: Option<&OutboxRow>) -> Result<Inserted, PortError> {
+    async fn insert(
+        &self,
+        decision: &OriginDecision,
+        row: Option<&OutboxRow>,
+    ) -> Result<Inserted, PortError> {
         const WHAT: &str = "storing the new saga";
-        let item = saga_item::write(&decision.saga, 1, self.buckets);
+        let item = saga_item::write(&decision.saga, decision.status, 1, self.buckets);
         let mut items = vec![self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None)];
-        items.extend(decision.writes.iter().map(|write| self.put_entity(write, &Snapshot::default())));
+        items.extend(
+            decision
+                .writes
+                .iter()
+                .map(|write| self.put_entity(write, &Snapshot::default())),
+        );
         items.extend(row.map(|row| self.outbox(row)));
-        let sent = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
-        let Err(error) = sent else { return Ok(Inserted::Yes) };
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Inserted::Yes);
+        };
         let first = reasons(&error).and_then(|reasons| reasons.first());
         if let Some(known) = first.filter(|reason| reason.code() == Some("ConditionalCheckFailed")) {
-            let item = known.item().ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
+            let item = known
+                .item()
+                .ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
             return saga_item::read(item).map(|(saga, _)| Inserted::Exists(Box::new(saga)));
         }
         match cancelled(WHAT, error)? {
@@ -260,16 +326,23 @@ impl SagaStore for DynamoSagas {
             .map_err(|error| failure("reading the saga", error))?;
         let Some(item) = answer.item else { return Ok(None) };
         let (value, revision) = saga_item::read(&item)?;
-        Ok(Some(Versioned { value, version: Version(revision.to_string()) }))
+        Ok(Some(Versioned {
+            value,
+            version: Version(revision.to_string()),
+        }))
     }
 
     async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
-        let keys = keys.iter().map(|key| Item::from([(KEY.to_owned(), s(transaction_id(key)))])).collect();
+        let keys = keys
+            .iter()
+            .map(|key| Item::from([(KEY.to_owned(), s(transaction_id(key)))]))
+            .collect();
         let mut snapshot = Snapshot::default();
         for item in self.batch_get(&self.tables.entities, keys).await? {
             let key = entity_key(text(&item, KEY)?);
             let revision: u64 = number(&item, REVISION)?;
-            let fields: Fields = to_fields(item.iter().filter(|(name, _)| *name != KEY && *name != REVISION))?;
+            let fields: Fields =
+                to_fields(item.iter().filter(|(name, _)| *name != KEY && *name != REVISION))?;
             snapshot.insert(key, fields, Version(revision.to_string()));
         }
         Ok(snapshot)
@@ -283,8 +356,11 @@ impl SagaStore for DynamoSagas {
         row: Option<&OutboxRow>,
     ) -> Result<Committed, PortError> {
         const WHAT: &str = "committing the decision";
-        let revision: u64 = version.0.parse().map_err(|_| corrupt("a revision is no number"))?;
-        let item = saga_item::write(&decision.saga, revision + 1, self.buckets);
+        let revision: u64 = version
+            .0
+            .parse()
+            .map_err(|_| corrupt("a revision is no number"))?;
+        let item = saga_item::write(&decision.saga, decision.status, revision + 1, self.buckets);
         let alone = decision.writes.is_empty() && decision.settle.is_empty() && row.is_none();
         if alone {
             // One item needs no transaction, which would cost twice.
@@ -303,12 +379,23 @@ impl SagaStore for DynamoSagas {
                 Err(error) => Err(failure(WHAT, error)),
             };
         }
-        let saga = self.put(&self.tables.sagas, item, Some(REVISION_IS_AS_READ), Some(&version.0));
+        let saga = self.put(
+            &self.tables.sagas,
+            item,
+            Some(REVISION_IS_AS_READ),
+            Some(&version.0),
+        );
         let mut items = vec![saga];
         items.extend(decision.writes.iter().map(|write| self.put_entity(write, read)));
         items.extend(decision.settle.iter().map(|write| self.settle(write)));
         items.extend(row.map(|row| self.outbox(row)));
-        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+        match self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await
+        {
             Ok(_) => Ok(Committed::Yes),
             Err(error) => cancelled(WHAT, error),
         }

@@ -15,7 +15,7 @@ use crate::event::{Address, Emit, Event, reason_data};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participant::{Context, Entities, EntityKey, EntityWrite, Participant, Work};
 use crate::participate::{Message, Step};
-use crate::saga::{Mark, Saga};
+use crate::saga::{Mark, Saga, Status};
 use crate::step::{Effect, StepState, StepVerb};
 use crate::sweep::Patience;
 use crate::timeline::{Entry, Timeline};
@@ -30,6 +30,8 @@ pub struct OriginDecision {
     pub outcome: Outcome,
     /// The saga as it is to be.
     pub saga: Saga,
+    /// Its status, for the store to show to whoever reads it past us.
+    pub status: Status,
     /// Entities to write.
     pub writes: Vec<EntityWrite>,
     /// Fields to set on entities that exist.
@@ -134,6 +136,7 @@ pub fn start(
     }
     Ok(Ok(OriginDecision {
         outcome: Outcome::Applied,
+        status: saga.status(definition),
         saga,
         writes,
         settle: Vec::new(),
@@ -386,14 +389,13 @@ impl Origin<'_> {
         };
         let mut decision = match end {
             Some(end) => Origin { saga: &saga, ..*self }.end(end, message.hop, None, entities)?,
-            None => OriginDecision {
-                outcome: step_decision.outcome,
-                saga,
-                writes: Vec::new(),
-                settle: Vec::new(),
-                emit: step_decision.emit,
-                alert: None,
-            },
+            None => {
+                let decided = Origin { saga: &saga, ..*self }.unchanged(step_decision.outcome);
+                OriginDecision {
+                    emit: step_decision.emit,
+                    ..decided
+                }
+            }
         };
         if step_decision.outcome == Outcome::Applied {
             decision.outcome = Outcome::Applied;
@@ -443,6 +445,7 @@ impl Origin<'_> {
                 None
             }
         };
+        decision.status = decision.saga.status(self.definition);
         decision.emit = send.and_then(|send| match send {
             Send::CancelFirst => cancel_event(&decision.saga, self.definition),
             Send::CompensateLast => compensate_last(&decision.saga, self.definition, hop),
@@ -503,6 +506,7 @@ impl Origin<'_> {
     fn unchanged(&self, outcome: Outcome) -> OriginDecision {
         OriginDecision {
             outcome,
+            status: self.saga.status(self.definition),
             saga: self.saga.clone(),
             writes: Vec::new(),
             settle: Vec::new(),

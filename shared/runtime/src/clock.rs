@@ -10,7 +10,10 @@ use saga_core::Timestamp;
 pub struct SystemClock;
 
 impl Time for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the port's one real implementation")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the port's one real implementation"
+    )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -25,13 +25,23 @@ pub enum CannotStart {
 /// [`CannotStart`] names the setting or the definition.
 pub fn load() -> Result<Deployment, CannotStart> {
     let defaults = Patience::default();
-    let first: u32 = parsed("NUDGE_AFTER_SECONDS", u32::try_from(defaults.first_millis / 1_000).unwrap_or(60))?;
-    let patience = Patience { first_millis: i64::from(first) * 1_000, ..defaults };
+    let first: u32 = parsed(
+        "NUDGE_AFTER_SECONDS",
+        u32::try_from(defaults.first_millis / 1_000).unwrap_or(60),
+    )?;
+    let patience = Patience {
+        first_millis: i64::from(first) * 1_000,
+        ..defaults
+    };
     let inventory_limit = parsed::<Number>("INVENTORY_LIMIT", Settings::default().inventory_limit)?;
     let shards = parsed("OUTBOX_SHARDS", DEFAULT_SHARDS)?;
     if !(1..=64).contains(&shards) {
         let why = format!("{shards} is not from 1 to 64");
-        return Err(Misconfigured::Invalid { name: "OUTBOX_SHARDS", why }.into());
+        return Err(Misconfigured::Invalid {
+            name: "OUTBOX_SHARDS",
+            why,
+        }
+        .into());
     }
     Ok(Deployment::load(&Settings { inventory_limit }, patience, shards)?)
 }

@@ -28,7 +28,10 @@ pub fn required(name: &'static str) -> Result<String, Misconfigured> {
 
 /// A setting that may be there; empty is the same as absent.
 #[must_use]
-#[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
 pub fn optional(name: &'static str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -37,11 +40,15 @@ pub fn optional(name: &'static str) -> Option<String> {
 ///
 /// # Errors
 /// [`Misconfigured::Invalid`] when it is there and cannot be read.
-pub fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &'static str, default: T) -> Result<T, Misconfigured> {
+pub fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    name: &'static str,
+    default: T,
+) -> Result<T, Misconfigured> {
     match optional(name) {
         None => Ok(default),
-        Some(text) => {
-            text.parse().map_err(|why: T::Err| Misconfigured::Invalid { name, why: why.to_string() })
-        }
+        Some(text) => text.parse().map_err(|why: T::Err| Misconfigured::Invalid {
+            name,
+            why: why.to_string(),
+        }),
     }
 }

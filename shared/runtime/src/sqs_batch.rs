@@ -58,15 +58,26 @@ where
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => {
                     let error = &error as &dyn Error;
-                    tracing::error!(message_id = record.message_id, error, outcome = "retried", "message");
-                    Some(Failure { id: record.message_id.clone() })
+                    tracing::error!(
+                        message_id = record.message_id,
+                        error,
+                        outcome = "retried",
+                        "message"
+                    );
+                    Some(Failure {
+                        id: record.message_id.clone(),
+                    })
                 }
                 Err(_) => {
                     tracing::error!(message_id = record.message_id, outcome = "panicked", "message");
-                    Some(Failure { id: record.message_id.clone() })
+                    Some(Failure {
+                        id: record.message_id.clone(),
+                    })
                 }
             }
         }
     });
-    Failures { items: join_all(each).await.into_iter().flatten().collect() }
+    Failures {
+        items: join_all(each).await.into_iter().flatten().collect(),
+    }
 }

@@ -23,7 +23,13 @@ pub fn write(entrance: &str, reason: &str, body: &str, at: Timestamp, max_bytes:
     let mut kept = body;
     loop {
         let cut_from_bytes = (kept.len() < body.len()).then_some(body.len());
-        let out = Out { entrance, reason: &reason, at: time::format(at), body: kept, cut_from_bytes };
+        let out = Out {
+            entrance,
+            reason: &reason,
+            at: time::format(at),
+            body: kept,
+            cut_from_bytes,
+        };
         let text = serde_json::to_string(&out).unwrap_or_default();
         if text.len() <= max_bytes || kept.is_empty() {
             return text;
@@ -40,7 +46,8 @@ mod tests {
     #[test]
     fn a_body_is_kept_whole_or_says_that_it_is_not() {
         let at = Timestamp::from_millis(0);
-        let whole: serde_json::Value = serde_json::from_str(&write("here", "why", "\u{0}ü\"", at, 1_000)).unwrap();
+        let whole: serde_json::Value =
+            serde_json::from_str(&write("here", "why", "\u{0}ü\"", at, 1_000)).unwrap();
         assert_eq!(whole["body"], "\u{0}ü\"");
         assert!(whole.get("cut_from_bytes").is_none());
         let cut = write("here", "why", &"\"".repeat(5_000), at, 1_000);

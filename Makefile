@@ -1,0 +1,50 @@
+# One command for each thing a person does. `make` alone lists them.
+# PORT_BASE moves the local stack's ports: make up PORT_BASE=5566
+
+PORT_BASE ?= 4566
+export PORT_BASE
+PYTHON ?= python3
+STACK = $(PYTHON) localstack/stack.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test format lint unit terraform deny stack-test
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## check the prerequisites, install the emulators into localstack/, build everything
+	$(STACK) setup
+
+demo: ## run sagas that complete and that are compensated, on a local stack of its own
+	@$(PYTHON) localstack/demo.py
+
+up: ## start the local stack and write localstack/.state/endpoints.json
+	@$(STACK) up
+
+down: ## stop the local stack
+	@$(STACK) down
+
+status: ## what of the local stack runs
+	@$(STACK) status
+
+test: format lint unit deny terraform stack-test ## everything that CI runs
+	@echo "make test: all passed"
+
+format: ## formatting of Rust and Terraform
+	cargo fmt --all --check
+
+
+lint: ## clippy, warnings denied
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## unit, property, wire, architecture and scenario tests, and doc tests
+	$(PYTHON) tests/run.py unit
+
+deny: ## dependency policy: licences, sources, duplicates, advisories
+	$(PYTHON) tests/run.py deny
+
+terraform: ## terraform validate and test, for every module and stack
+	$(PYTHON) infra/terraform.py check
+
+stack-test: ## store contract and end-to-end tests, on real emulators
+	$(PYTHON) tests/run.py stack

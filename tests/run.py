@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Runs a part of the tests, and starts and stops what it needs.
+
+    python3 tests/run.py unit     everything that needs no emulator
+    python3 tests/run.py stack    the store contract and the end-to-end tests, on a local stack of their own
+    python3 tests/run.py deny     the dependency policy
+
+Uses cargo-nextest where it is installed, else cargo test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = bool(os.environ.get("CI"))
+# Beside the ports of `make up` and of the demo, so that all three can run at once.
+PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 200
+
+
+def main() -> int:
+    parts = {"unit": unit, "stack": stack, "deny": deny}
+    if len(sys.argv) != 2 or sys.argv[1] not in parts:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return parts[sys.argv[1]]()
+
+
+def unit() -> int:
+    return cargo_test(["--workspace"]) or run(["cargo", "test", "--workspace", "--locked", "--doc", "--quiet"])
+
+
+def stack() -> int:
+    state = ROOT / "localstack" / ".test"
+    command = [sys.executable, str(ROOT / "localstack" / "stack.py")]
+    place = ["--port-base", str(PORT_BASE), "--state", str(state)]
+    try:
+        status = run([*command, "up", *place])
+        if status:
+            return status
+        os.environ["SAGA_ENDPOINTS"] = str(state / "endpoints.json")
+        # One at a time: they kill processes, and count what is in the stores.
+        return cargo_test(["--package", "saga-tests", "--features", "stack"], jobs=1, only="stack")
+    finally:
+        run([*command, "down", *place])
+
+
+def cargo_test(options: list[str], jobs: int | None = None, only: str | None = None) -> int:
+    """`only`: just the test files whose names begin so."""
+    if shutil.which("cargo-nextest"):
+        filters = ["--filterset", f"binary(/^{only}/)"] if only else []
+        limit = ["--test-threads", str(jobs)] if jobs else []
+        return run(["cargo", "nextest", "run", "--locked", "--no-fail-fast", *options, *filters, *limit])
+    files = sorted((ROOT / "tests" / "tests").glob(f"{only}*.rs")) if only else []
+    targets = [part for file in files for part in ("--test", file.stem)]
+    limit = ["--", "--test-threads", str(jobs)] if jobs else []
+    return run(["cargo", "test", "--locked", "--no-fail-fast", *options, *targets, *limit])
+
+
+def deny() -> int:
+    if not shutil.which("cargo-deny"):
+        note = "cargo-deny is not installed: the dependency policy is NOT CHECKED (cargo install --locked cargo-deny)"
+        print(f"SKIPPED: {note}", file=sys.stderr)
+        return 1 if IN_CI else 0
+    # The advisory database is fetched; where it cannot be, a copy may be named.
+    database = os.environ.get("ADVISORY_DB")
+    checks = ["licenses", "sources", "bans"]
+    status = run(["cargo", "deny", "--offline", "check", *checks])
+    if status:
+        return status
+    if not database:
+        return run(["cargo", "deny", "check", "advisories"])
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", dir=ROOT, prefix=".deny-") as config:
+        config.write((ROOT / "deny.toml").read_text().replace("[advisories]", f'[advisories]\ndb-path = "{database}"'))
+        config.flush()
+        return run(["cargo", "deny", "--offline", "check", "--config", config.name, "advisories"])
+
+
+def run(command: list[str]) -> int:
+    print("+ " + " ".join(command), flush=True)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
