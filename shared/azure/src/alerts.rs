@@ -1,8 +1,6 @@
 //! Tells the one monitoring channel, which is on the cloud that keeps the sagas: an alert goes there as an event of
 //! its own kind, the way all events go.
 
-use std::sync::Arc;
-
 use ring::digest::{SHA256, digest};
 use saga_app::ports::{Alert, Alerts, PortError, Time};
 use saga_wire::alert_event;
@@ -12,13 +10,13 @@ use crate::event_grid::EventGrid;
 /// Alerts by way of the topic.
 #[derive(Debug)]
 pub struct EventGridAlerts<T> {
-    topic: Arc<EventGrid>,
+    topic: EventGrid,
     time: T,
 }
 
 impl<T: Time> EventGridAlerts<T> {
     /// Alerts by way of `topic`.
-    pub fn new(topic: Arc<EventGrid>, time: T) -> Self {
+    pub fn new(topic: EventGrid, time: T) -> Self {
         Self { topic, time }
     }
 }
@@ -71,7 +69,7 @@ mod tests {
         let server = TestServer::start(vec![Reply::status(200)]).await;
         let mut config = config(&server);
         config.topic_key = Some(Secret::new("k"));
-        let topic = Arc::new(EventGrid::on(&quick(&config), &config).unwrap());
+        let topic = EventGrid::on(&quick(&config), &config).unwrap();
         let alert = Alert {
             subject: "s".into(),
             text: "t".into(),

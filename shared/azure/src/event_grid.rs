@@ -21,10 +21,10 @@ const WHAT: &str = "Event Grid";
 const SCOPE: &str = "https://eventgrid.azure.net/.default";
 const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=utf-8";
 
-/// The topic.
-#[derive(Debug)]
+/// The topic. Clones share it.
+#[derive(Debug, Clone)]
 pub struct EventGrid {
-    service: Service,
+    service: Arc<Service>,
 }
 
 /// Authorises by the topic's access key.
@@ -60,7 +60,7 @@ impl EventGrid {
             None => http.bearer(SCOPE)?,
         };
         Ok(Self {
-            service: Service::new(http, base, authorization),
+            service: Arc::new(Service::new(http, base, authorization)),
         })
     }
 

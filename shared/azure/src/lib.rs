@@ -26,8 +26,6 @@ pub use event_grid::EventGrid;
 pub use queue::QuarantineQueue;
 pub use table_store::TableStore;
 
-use std::sync::Arc;
-
 use saga_app::ports::Time;
 
 /// All adapters of one deployment, on one HTTP client and one credential.
@@ -36,7 +34,7 @@ pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
     /// Where events go.
-    pub events: Arc<EventGrid>,
+    pub events: EventGrid,
     /// Where messages are kept that cannot be understood.
     pub quarantine: QuarantineQueue,
     /// The way to the monitoring channel.
@@ -50,11 +48,11 @@ impl<T: Time> Azure<T> {
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, time: T) -> Result<Self, InvalidConfig> {
         let http = service::Http::new(config)?;
-        let events = Arc::new(EventGrid::on(&http, config)?);
+        let events = EventGrid::on(&http, config)?;
         Ok(Self {
             store: TableStore::on(&http, config)?,
             quarantine: QuarantineQueue::on(&http, config)?,
-            alerts: EventGridAlerts::new(Arc::clone(&events), time),
+            alerts: EventGridAlerts::new(events.clone(), time),
             events,
         })
     }

@@ -1,0 +1,377 @@
+//! What the Functions host calls: one address a function, and every call gets an answer
+//! (<https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>).
+//!
+//! Invariant: a call that fails, takes too long or panics is answered with 500, so the host shows its message
+//! again, and the process goes on with the next one. Work that has begun ends also when the host hangs up.
+
+use std::future::Future;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use saga_app::Deployment;
+use saga_app::ports::{Alerts, Outbox, PortError, Publisher, Quarantine, StepStore, Time};
+use saga_azure::{Azure, EventGrid, EventGridAlerts, QuarantineQueue, TableStore};
+use saga_wire::custom_handler::Answer;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+
+use crate::{outbox_sweep, saga_step};
+
+/// A queue message has at most 64 KiB, which the host encodes twice.
+const MAX_BODY: usize = 1024 * 1024;
+/// So many messages are worked on at once; the host sends at most 24 (`batchSize` and `newBatchThreshold`).
+const MAX_CONCURRENT: usize = 16;
+/// A call that takes longer fails, and its message is shown again.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How long calls under way may take to end after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a function has to say for the host's log.
+pub(crate) type Outcome = Result<String, PortError>;
+
+/// The two functions and what they need. Its types are the ports', so tests put their own in.
+pub(crate) struct Handler<S, P, Q, A, T> {
+    pub(crate) deployment: Deployment,
+    pub(crate) store: S,
+    pub(crate) publisher: P,
+    pub(crate) quarantine: Q,
+    pub(crate) alerts: A,
+    pub(crate) time: T,
+    pub(crate) steps: Semaphore,
+    pub(crate) sweeps: Semaphore,
+}
+
+type Shared<S, P, Q, A, T> = State<Arc<Handler<S, P, Q, A, T>>>;
+
+impl<T: Time> Handler<TableStore, EventGrid, QuarantineQueue, EventGridAlerts<T>, T> {
+    pub(crate) fn new(deployment: Deployment, azure: Azure<T>, time: T) -> Self {
+        Self::with(
+            deployment,
+            azure.store,
+            azure.events,
+            azure.quarantine,
+            azure.alerts,
+            time,
+        )
+    }
+}
+
+impl<S, P, Q, A, T> Handler<S, P, Q, A, T> {
+    pub(crate) fn with(
+        deployment: Deployment,
+        store: S,
+        publisher: P,
+        quarantine: Q,
+        alerts: A,
+        time: T,
+    ) -> Self {
+        Self {
+            deployment,
+            store,
+            publisher,
+            quarantine,
+            alerts,
+            time,
+            steps: Semaphore::new(MAX_CONCURRENT),
+            sweeps: Semaphore::new(1),
+        }
+    }
+}
+
+/// Serves until SIGTERM, then lets calls under way end.
+pub(crate) async fn serve<S, P, Q, A, T>(handler: Arc<Handler<S, P, Q, A, T>>, port: u16) -> io::Result<()>
+where
+    S: StepStore + Outbox + 'static,
+    P: Publisher + 'static,
+    Q: Quarantine + 'static,
+    A: Alerts + 'static,
+    T: Time + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, router(handler)).with_graceful_shutdown(async move {
+        terminate.recv().await;
+        drop(stopping);
+    });
+    tracing::info!(port, outcome = "serving", "participant");
+    let overdue = async {
+        let _ = stopped.await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        () = overdue => tracing::warn!("calls under way were cut off; their messages are shown again"),
+    }
+    tracing::info!(outcome = "stopped", "participant");
+    Ok(())
+}
+
+pub(crate) fn router<S, P, Q, A, T>(handler: Arc<Handler<S, P, Q, A, T>>) -> Router
+where
+    S: StepStore + Outbox + 'static,
+    P: Publisher + 'static,
+    Q: Quarantine + 'static,
+    A: Alerts + 'static,
+    T: Time + 'static,
+{
+    let step = |State(handler): Shared<S, P, Q, A, T>, body: Bytes| {
+        answer(async move { saga_step::handle(&handler, &body).await })
+    };
+    let sweep =
+        |State(handler): Shared<S, P, Q, A, T>| answer(async move { outbox_sweep::handle(&handler).await });
+    Router::new()
+        .route("/saga-step", post(step))
+        .route("/outbox-sweep", post(sweep))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(handler)
+}
+
+/// Does the work as a task of its own, and answers the host.
+async fn answer(work: impl Future<Output = Outcome> + Send + 'static) -> Response {
+    match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
+        Ok(Ok(Ok(line))) => Json(Answer::with_logs(vec![line])).into_response(),
+        Ok(Ok(Err(error))) => {
+            tracing::error!(error = chain(&error), outcome = "failed", "invocation");
+            failed(code(&error), &error.to_string())
+        }
+        Ok(Err(_)) => {
+            tracing::error!(seconds = LIMIT.as_secs(), outcome = "timed out", "invocation");
+            failed("timeout", "it took too long; it will be tried again")
+        }
+        Err(error) => {
+            tracing::error!(error = error.to_string(), outcome = "panicked", "invocation");
+            failed("panic", "the function panicked; it will be tried again")
+        }
+    }
+}
+
+fn failed(code: &str, why: &str) -> Response {
+    let body = serde_json::json!({ "code": code, "error": why });
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::INTERNAL_SERVER_ERROR, kind, body.to_string()).into_response()
+}
+
+fn code(error: &PortError) -> &'static str {
+    match error {
+        PortError::Throttled { .. } => "throttled",
+        PortError::Unavailable { .. } => "unavailable",
+        PortError::Corrupt { .. } => "corrupt",
+        PortError::Contended { .. } => "contended",
+    }
+}
+
+/// An error and all that caused it, in one line.
+fn chain(error: &PortError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use saga_app::ports::{
+        Alert, Committed, Partition, Published, Quarantined, Snapshot, StepCommit, Versioned,
+    };
+    use saga_core::outbox::OutboxRow;
+    use saga_core::participant::EntityKey;
+    use saga_core::participate::StepRecord;
+    use saga_core::{SagaId, StepIndex, Timestamp};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// How the store answers when it is read.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Mood {
+        Works,
+        Fails,
+        Panics,
+    }
+
+    /// Every port at once. Only what these tests touch does anything.
+    #[derive(Clone)]
+    struct Fake {
+        mood: Arc<Mutex<Mood>>,
+        kept: Arc<Mutex<Vec<String>>>,
+        committed: Arc<Mutex<usize>>,
+    }
+
+    impl StepStore for Fake {
+        async fn load(
+            &self,
+            _: &Partition,
+            _: SagaId,
+            _: StepIndex,
+        ) -> Result<Option<Versioned<StepRecord>>, PortError> {
+            let mood = *self.mood.lock().unwrap();
+            match mood {
+                Mood::Works => Ok(None),
+                Mood::Fails => Err(PortError::unavailable("the table", "no answer")),
+                Mood::Panics => panic!("on purpose"),
+            }
+        }
+        async fn entities(&self, _: &Partition, _: &[EntityKey]) -> Result<Snapshot, PortError> {
+            Ok(Snapshot::default())
+        }
+        async fn commit(&self, _: StepCommit<'_>) -> Result<Committed, PortError> {
+            *self.committed.lock().unwrap() += 1;
+            Ok(Committed::Yes)
+        }
+    }
+
+    impl Outbox for Fake {
+        async fn pending(&self, _: u16, _: Timestamp, _: usize) -> Result<Vec<OutboxRow>, PortError> {
+            Ok(Vec::new())
+        }
+        async fn delete(&self, _: &[OutboxRow]) -> Result<(), PortError> {
+            Ok(())
+        }
+    }
+
+    impl Publisher for Fake {
+        const BATCH: usize = 10;
+        async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+            Ok(vec![Ok(()); rows.len()])
+        }
+    }
+
+    impl Quarantine for Fake {
+        async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
+            self.kept.lock().unwrap().push(message.body.to_owned());
+            Ok(())
+        }
+    }
+
+    impl Alerts for Fake {
+        async fn raise(&self, _: Alert) -> Result<(), PortError> {
+            Ok(())
+        }
+    }
+
+    impl Time for Fake {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_795_226_400_000)
+        }
+        async fn sleep(&self, _: u64) {}
+        fn below(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    struct Participant {
+        fake: Fake,
+        address: std::net::SocketAddr,
+    }
+
+    impl Participant {
+        async fn start(mood: Mood) -> Self {
+            let fake = Fake {
+                mood: Arc::new(Mutex::new(mood)),
+                kept: Arc::default(),
+                committed: Arc::default(),
+            };
+            let deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+            let f = || fake.clone();
+            let handler = Arc::new(Handler::with(deployment, f(), f(), f(), f(), f()));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(async move { axum::serve(listener, router(handler)).await });
+            Self { fake, address }
+        }
+
+        /// Status and body of the answer.
+        async fn call(&self, path: &str, body: &str) -> (u16, serde_json::Value) {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let status = head[9..12].parse().unwrap();
+            (status, serde_json::from_str(body).unwrap_or_default())
+        }
+    }
+
+    /// The invocation as the host writes it: the event encoded twice.
+    fn invocation(event: &str) -> String {
+        let twice = serde_json::to_string(&serde_json::to_string(event).unwrap()).unwrap();
+        format!(r#"{{"Data":{{"event":{twice}}},"Metadata":{{"DequeueCount":"1"}}}}"#)
+    }
+
+    const EVENT: &str = r#"{"specversion":"1.0","id":"1795226400000-00000000-0000-8000-8000-000000000001-advance1",
+        "source":"saga.orchestrator","type":"PaymentReserved","sagaid":"00000000-0000-8000-8000-000000000001",
+        "sagadef":"payment","sagaver":1,"sagastep":1,"sagaverb":"advance","sagatarget":"azure","sagaorigin":"aws",
+        "time":"2026-11-21T02:00:00Z","data":{"order_id":"o-1","reserved_amount":"129.90","currency":"EUR"}}"#;
+
+    #[tokio::test]
+    async fn a_message_is_decided_and_answered_as_the_host_expects() {
+        let participant = Participant::start(Mood::Works).await;
+        let (status, answer) = participant.call("/saga-step", &invocation(EVENT)).await;
+        let expected = serde_json::json!({ "Outputs": {}, "Logs": ["applied"], "ReturnValue": null });
+        assert_eq!((status, answer), (200, expected));
+        assert_eq!(*participant.fake.committed.lock().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_kept_whole_and_acknowledged() {
+        let participant = Participant::start(Mood::Works).await;
+        for body in ["not JSON", "{\"Data\":{}}"] {
+            assert_eq!(participant.call("/saga-step", body).await.0, 200, "{body}");
+        }
+        assert_eq!(
+            participant.call("/saga-step", &invocation("{\"a\":1}")).await.0,
+            200
+        );
+        assert_eq!(participant.call("/saga-step", "").await.0, 200);
+        assert_eq!(
+            *participant.fake.kept.lock().unwrap(),
+            ["not JSON", "{\"Data\":{}}", "{\"a\":1}"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failure_and_a_panic_are_500_and_the_next_call_is_served() {
+        let participant = Participant::start(Mood::Panics).await;
+        let (status, answer) = participant.call("/saga-step", &invocation(EVENT)).await;
+        assert_eq!((status, answer["code"].as_str()), (500, Some("panic")));
+        *participant.fake.mood.lock().unwrap() = Mood::Fails;
+        let (status, answer) = participant.call("/saga-step", &invocation(EVENT)).await;
+        assert_eq!((status, answer["code"].as_str()), (500, Some("unavailable")));
+        *participant.fake.mood.lock().unwrap() = Mood::Works;
+        assert_eq!(participant.call("/saga-step", &invocation(EVENT)).await.0, 200);
+        assert_eq!(
+            participant
+                .call("/outbox-sweep", "{\"Data\":{\"timer\":{}}}")
+                .await
+                .0,
+            200
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_no_queue_message_has_is_not_read() {
+        let participant = Participant::start(Mood::Works).await;
+        let large = "x".repeat(MAX_BODY + 1);
+        assert_eq!(participant.call("/saga-step", &large).await.0, 413);
+    }
+}

@@ -1,0 +1,37 @@
+//! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only; the use cases
+//! are [`saga_app::participate`] and [`saga_app::relay_outbox`].
+
+mod config;
+mod handler;
+mod outbox_sweep;
+mod saga_step;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use saga_azure::Azure;
+use saga_runtime::clock::SystemClock;
+use saga_runtime::{deployment, telemetry};
+
+use crate::handler::Handler;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the participant ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let deployment = deployment::load()?;
+    let azure = Azure::connect(&config::azure()?, SystemClock)?;
+    let handler = Handler::new(deployment, azure, SystemClock);
+    handler::serve(Arc::new(handler), config::port()?).await?;
+    Ok(())
+}

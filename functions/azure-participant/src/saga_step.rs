@@ -1,0 +1,46 @@
+//! One message of the saga queue. What cannot be read is kept in the quarantine and not shown again.
+
+use saga_app::ports::{Alerts, Outbox, Publisher, Quarantine, StepStore, Time};
+use saga_app::{Handled, participate};
+use saga_core::Cloud;
+use saga_wire::custom_handler;
+
+use crate::handler::{Handler, Outcome};
+
+/// The name of the trigger's binding in `saga-step/function.json`.
+const BINDING: &str = "event";
+
+pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>, body: &[u8]) -> Outcome
+where
+    S: StepStore + Outbox,
+    P: Publisher,
+    Q: Quarantine,
+    A: Alerts,
+    T: Time,
+{
+    // The semaphore is never closed.
+    let _permit = handler.steps.acquire().await.ok();
+    let body = String::from_utf8_lossy(body);
+    if body.trim().is_empty() {
+        return Ok("an empty invocation: nothing to do and nothing to keep".to_owned());
+    }
+    // What is no invocation is no event either, and goes whole to the quarantine.
+    let message = custom_handler::message(&body, BINDING).unwrap_or_else(|error| {
+        tracing::warn!(error = error.to_string(), "not an invocation of saga-step");
+        body.into_owned()
+    });
+    let ports = participate::Ports {
+        store: &handler.store,
+        publisher: &handler.publisher,
+        quarantine: &handler.quarantine,
+        alerts: &handler.alerts,
+        time: &handler.time,
+        cloud: Cloud::Azure,
+    };
+    Ok(
+        match participate::participate(&handler.deployment, &ports, &message).await? {
+            Handled::Decided(outcome) => outcome.as_str().to_owned(),
+            Handled::Quarantined(reason) => format!("quarantined: {reason}"),
+        },
+    )
+}
