@@ -203,8 +203,8 @@ impl fmt::Display for StepIndex {
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The first and the last time that four-digit years can say.
-    const RANGE: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
+    /// The first time, and the last that has a four-digit year in every time zone: 9999-12-30T22:00:00Z.
+    const RANGE: std::ops::RangeInclusive<i64> = 0..=253_402_207_200_000;
 
     /// The time at `millis`, held inside the years 1970 to 9999.
     #[must_use]

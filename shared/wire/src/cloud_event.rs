@@ -4,11 +4,15 @@
 //! One form everywhere: it is the outbox row's body, the `detail` of the EventBridge entry, the body that the
 //! API destination posts, what the Event Grid topic takes, and what a queue message or a webhook brings.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::{Document, Fields};
 use saga_core::event::{Address, Event, MAX_HOPS};
-use saga_core::ids::{SagaId, Timestamp, TraceParent};
-use serde::{Deserialize, Deserializer, Serialize};
+use saga_core::ids::{InvalidId, SagaId, Timestamp, TraceParent};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::incoming::{Incoming, Outside};
@@ -120,51 +124,52 @@ pub fn subject(saga: SagaId, address: Address) -> String {
     format!("saga/{saga}/{what}")
 }
 
-#[derive(Deserialize)]
-struct In<'a> {
-    specversion: String,
-    id: String,
-    source: String,
-    r#type: String,
-    #[serde(default)]
-    subject: Option<String>,
-    #[serde(default)]
-    time: Option<String>,
-    #[serde(default)]
-    sagaid: Option<String>,
-    #[serde(default)]
-    sagadef: Option<String>,
-    #[serde(default, deserialize_with = "integer")]
-    sagaver: Option<i64>,
-    #[serde(default, deserialize_with = "integer")]
-    sagastep: Option<i64>,
-    #[serde(default)]
-    sagaverb: Option<String>,
-    #[serde(default)]
-    sagatarget: Option<String>,
-    #[serde(default)]
-    sagaorigin: Option<String>,
-    #[serde(default, deserialize_with = "integer")]
-    sagahop: Option<i64>,
-    #[serde(default)]
-    traceparent: Option<String>,
-    #[serde(default, borrow)]
-    data: Option<&'a RawValue>,
+/// The attributes of an event that is read, each as its own text, so that one of the wrong type is named.
+struct Attributes<'a>(BTreeMap<String, &'a RawValue>);
+
+impl Attributes<'_> {
+    fn read<T: DeserializeOwned>(&self, name: &str, what: &str) -> Result<Option<T>, Malformed> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(raw) => serde_json::from_str::<Option<T>>(raw.get())
+                .map_err(|_| Malformed(format!("attribute `{name}` must be {what}"))),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Malformed> {
+        self.read(name, "a text")
+    }
+
+    /// Some carriers turn an attribute's integer into text; both are read.
+    fn integer(&self, name: &str) -> Result<Option<i64>, Malformed> {
+        if let Ok(Some(text)) = self.text(name) {
+            let wrong = |_| Malformed(format!("attribute `{name}` must be an integer"));
+            return text.parse().map(Some).map_err(wrong);
+        }
+        self.read(name, "an integer")
+    }
+
+    /// A text of 1 to 256 bytes that every event has.
+    fn required(&self, name: &'static str) -> Result<String, Malformed> {
+        let value = self.text(name)?.ok_or_else(missing(name))?;
+        if value.is_empty() || value.len() > 256 {
+            return Err(wrong(name, "must have 1 to 256 bytes"));
+        }
+        Ok(value)
+    }
+
+    fn cloud(&self, name: &'static str) -> Result<Cloud, Malformed> {
+        let text = self.text(name)?.ok_or_else(missing(name))?;
+        text.parse::<Cloud>().map_err(|error| wrong(name, error))
+    }
 }
 
-/// Some carriers turn an attribute's integer into text; both are read.
-fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Integer(i64),
-        Text(String),
-    }
-    Ok(match Option::<Either>::deserialize(deserializer)? {
-        None => None,
-        Some(Either::Integer(value)) => Some(value),
-        Some(Either::Text(text)) => Some(text.parse().map_err(serde::de::Error::custom)?),
-    })
+fn missing(name: &'static str) -> impl FnOnce() -> Malformed {
+    move || Malformed(format!("attribute `{name}` is missing"))
+}
+
+fn wrong(name: &str, why: impl fmt::Display) -> Malformed {
+    Malformed(format!("attribute `{name}`: {why}"))
 }
 
 /// Reads an event: ours when it carries our attributes, somebody else's when it carries none.
@@ -172,49 +177,33 @@ fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D:
 /// # Errors
 /// [`Malformed`] says which attribute is missing or wrong.
 pub fn parse(text: &str) -> Result<Incoming, Malformed> {
-    let fields: In<'_> = json::from_str(text)?;
-    if fields.specversion != "1.0" {
-        return Err(Malformed(format!(
-            "specversion is `{}`, not `1.0`",
-            fields.specversion
-        )));
+    let attributes = Attributes(json::from_str(text)?);
+    let version = attributes.required("specversion")?;
+    if version != "1.0" {
+        return Err(wrong("specversion", format!("is `{version}`, not `1.0`")));
     }
-    for (name, value) in [
-        ("id", &fields.id),
-        ("source", &fields.source),
-        ("type", &fields.r#type),
-    ] {
-        if value.is_empty() || value.len() > 256 {
-            return Err(Malformed(format!("`{name}` must have 1 to 256 bytes")));
+    let id = attributes.required("id")?;
+    let source = attributes.required("source")?;
+    let kind = attributes.required("type")?;
+    let mut data = match attributes.0.get("data") {
+        Some(raw) if raw.get() != "null" => {
+            json::parse_object(raw.get()).map_err(|error| wrong("data", error))?
         }
-    }
-    let mut data = match fields.data {
-        Some(raw) if raw.get() != "null" => json::parse_object(raw.get())?,
         _ => Fields::new(),
     };
-    let ours = fields.sagaid.is_some()
-        || fields.sagadef.is_some()
-        || fields.sagaverb.is_some()
-        || fields.sagaver.is_some()
-        || fields.sagastep.is_some();
+    let ours = ["sagaid", "sagadef", "sagaverb", "sagaver", "sagastep"]
+        .iter()
+        .any(|name| attributes.0.get(*name).is_some_and(|raw| raw.get() != "null"));
     if !ours {
-        return Outside::new(fields.id, fields.source, fields.r#type, fields.subject, data)
-            .map(Incoming::Outside);
+        let subject = attributes.text("subject")?;
+        return Outside::new(id, source, kind, subject, data).map(Incoming::Outside);
     }
 
-    let missing = |name: &'static str| move || Malformed(format!("attribute `{name}` is missing"));
-    let wrong = |name: &str, why: String| Malformed(format!("attribute `{name}`: {why}"));
-    let cloud = |name: &'static str, value: Option<String>| {
-        let value = value.ok_or_else(missing(name))?;
-        value
-            .parse::<Cloud>()
-            .map_err(|error| wrong(name, error.to_string()))
-    };
-    let saga: SagaId = fields
-        .sagaid
+    let saga: SagaId = attributes
+        .text("sagaid")?
         .ok_or_else(missing("sagaid"))?
         .parse()
-        .map_err(|error: saga_core::ids::InvalidId| wrong("sagaid", error.to_string()))?;
+        .map_err(|error: InvalidId| wrong("sagaid", error))?;
     if let Some(named) = data.remove("saga_id")
         && named.as_text() != Some(saga.to_string().as_str())
     {
@@ -222,49 +211,45 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
             "`data.saga_id` and attribute `sagaid` name two sagas".to_owned(),
         ));
     }
-    let verb = fields.sagaverb.ok_or_else(missing("sagaverb"))?;
-    let number = fields.sagastep.ok_or_else(missing("sagastep"))?;
-    let step_number = i32::try_from(number).map_err(|_| wrong("sagastep", "is out of range".into()))?;
+    let verb = attributes.text("sagaverb")?.ok_or_else(missing("sagaverb"))?;
+    let number = attributes.integer("sagastep")?.ok_or_else(missing("sagastep"))?;
+    let step_number = i32::try_from(number).map_err(|_| wrong("sagastep", "is out of range"))?;
     let address = Address::parse(&verb, step_number).ok_or_else(|| {
         wrong(
             "sagaverb",
             format!("`{verb}` of step {step_number} is no message"),
         )
     })?;
-    let version = u32::try_from(fields.sagaver.ok_or_else(missing("sagaver"))?)
-        .map_err(|_| wrong("sagaver", "is out of range".into()))?;
-    let hop = u16::try_from(fields.sagahop.unwrap_or(0)).unwrap_or(u16::MAX);
+    let version = attributes.integer("sagaver")?.ok_or_else(missing("sagaver"))?;
+    let version = u32::try_from(version).map_err(|_| wrong("sagaver", "is out of range"))?;
+    let hop = u16::try_from(attributes.integer("sagahop")?.unwrap_or(0)).unwrap_or(u16::MAX);
     if hop > MAX_HOPS {
         return Err(wrong(
             "sagahop",
             format!("{hop} hops are more than any saga needs ({MAX_HOPS})"),
         ));
     }
-    let trace = match fields.traceparent {
-        Some(text) => text.parse().unwrap_or_else(|_| TraceParent::for_saga(saga)),
-        None => TraceParent::for_saga(saga),
-    };
+    // The trace is for people who search; an odd one must not stop a saga.
+    let trace = attributes.text("traceparent").ok().flatten();
+    let trace = trace.and_then(|text| text.parse().ok());
     Ok(Incoming::Ours(Event {
-        id: fields
-            .id
-            .parse()
-            .map_err(|error: saga_core::ids::InvalidId| wrong("id", error.to_string()))?,
-        kind: fields.r#type,
-        time: match fields.time {
-            Some(text) => time::parse(&text)?,
+        id: id.parse().map_err(|error: InvalidId| wrong("id", error))?,
+        kind,
+        time: match attributes.text("time")? {
+            Some(text) => time::parse(&text).map_err(|error| wrong("time", error))?,
             None => Timestamp::from_millis(0),
         },
         saga,
         definition: DefinitionRef {
-            name: fields.sagadef.ok_or_else(missing("sagadef"))?,
+            name: attributes.text("sagadef")?.ok_or_else(missing("sagadef"))?,
             version,
         },
         address,
         step_number,
-        target: cloud("sagatarget", fields.sagatarget)?,
-        sender: cloud("sagaorigin", fields.sagaorigin)?,
+        target: attributes.cloud("sagatarget")?,
+        sender: attributes.cloud("sagaorigin")?,
         hop,
-        trace,
+        trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
         data,
     }))
 }
