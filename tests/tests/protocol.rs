@@ -428,7 +428,7 @@ async fn a_message_for_nobody_is_kept_whole_and_told() {
         ),
         (
             r#"{"specversion":"1.0"}"#.to_owned(),
-            "missing field `id`".to_owned(),
+            "attribute `id` is missing".to_owned(),
         ),
     ] {
         let parcel = saga_tests::world::Parcel {

@@ -8,7 +8,7 @@ use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::participant::EntityKey;
-use saga_core::{Saga, SagaId, Timestamp};
+use saga_core::{Saga, SagaId, Status, Timestamp};
 
 use crate::cloud::Cloud;
 use crate::entities::{Entities, Held, check_shape};
@@ -17,6 +17,7 @@ use crate::entities::{Entities, Held, check_shape};
 #[derive(Default)]
 pub struct Sagas {
     sagas: BTreeMap<SagaId, Held<Saga>>,
+    statuses: BTreeMap<SagaId, Status>,
     entities: Entities,
 }
 
@@ -29,9 +30,22 @@ impl OriginCloud {
         self.lock().stored.sagas.get(&id).map(|held| held.value.clone())
     }
 
+    /// The status that the last decision showed to those who read the store past us.
+    pub fn shown_status(&self, id: SagaId) -> Option<Status> {
+        self.lock().stored.statuses.get(&id).copied()
+    }
+
     /// An entity, read past the port and its faults.
     pub fn entity(&self, key: &EntityKey) -> Option<Fields> {
         self.lock().stored.entities.get(key)
+    }
+}
+
+impl Sagas {
+    fn put(&mut self, decision: &OriginDecision, revision: u64) {
+        let id = decision.saga.id;
+        self.sagas.insert(id, Held::new(decision.saga.clone(), revision));
+        self.statuses.insert(id, decision.status);
     }
 }
 
@@ -60,10 +74,7 @@ impl SagaStore for OriginCloud {
                 return Ok(Inserted::Conflict);
             }
             let revision = state.next_revision();
-            state
-                .stored
-                .sagas
-                .insert(id, Held::new(decision.saga.clone(), revision));
+            state.stored.put(decision, revision);
             state.stored.entities.replace(&decision.writes, revision);
             state.outbox.put(row);
             Ok(Inserted::Yes)
@@ -108,10 +119,7 @@ impl SagaStore for OriginCloud {
                 return Ok(Committed::Conflict);
             }
             let revision = state.next_revision();
-            state
-                .stored
-                .sagas
-                .insert(id, Held::new(decision.saga.clone(), revision));
+            state.stored.put(decision, revision);
             state.stored.entities.replace(&decision.writes, revision);
             state.stored.entities.set_fields(&decision.settle, revision);
             state.outbox.put(row);

@@ -12,7 +12,7 @@ use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
-use saga_core::{Outcome, Saga, Timestamp, TraceParent};
+use saga_core::{Outcome, Saga, Status, Timestamp, TraceParent};
 
 use crate::arbitrary::nth_saga;
 
@@ -67,6 +67,7 @@ pub fn decision(saga: &Saga) -> OriginDecision {
     OriginDecision {
         outcome: Outcome::Applied,
         saga: saga.clone(),
+        status: Status::PendingAzureConfirmation,
         writes: Vec::new(),
         settle: Vec::new(),
         emit: None,

@@ -1,0 +1,471 @@
+//! The texts that the clouds bring, as their documentation shows them (`fixtures/`), and what is made of them.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use saga_core::definition::{Catalogue, Cloud};
+use saga_core::event::{Address, Event, MAX_HOPS};
+use saga_core::{StepIndex, Timestamp};
+use saga_tests::arbitrary;
+use saga_wire::event_grid::{Delivery, delivery};
+use saga_wire::incoming::{Incoming, Outside, check};
+use saga_wire::{cloud_event, custom_handler, event_bridge, event_grid, json, time};
+use serde_json::{Value, json};
+
+const RESERVED: &str = include_str!("fixtures/cloud_event_payment_reserved.json");
+const SAGA: &str = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
+
+fn ours(text: &str) -> Event {
+    match event_grid::event(text).unwrap() {
+        Incoming::Ours(event) => event,
+        Incoming::Outside(event) => panic!("taken for another publisher's: {event:?}"),
+    }
+}
+
+fn outside(text: &str) -> Outside {
+    match event_grid::event(text).unwrap() {
+        Incoming::Outside(event) => event,
+        Incoming::Ours(event) => panic!("taken for ours: {event:?}"),
+    }
+}
+
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn events(body: &str) -> Vec<String> {
+    match delivery(body).unwrap() {
+        Delivery::Events(events) => events,
+        Delivery::Validation(code) => panic!("taken for a handshake: {code}"),
+    }
+}
+
+#[test]
+fn our_event_is_read_and_written_as_documented() {
+    let event = ours(RESERVED);
+    assert_eq!(event.kind, "PaymentReserved");
+    assert_eq!(event.saga.to_string(), SAGA);
+    assert_eq!(event.address, Address::Advance(StepIndex::new(1)));
+    assert_eq!((event.sender, event.target), (Cloud::Aws, Cloud::Azure));
+    assert_eq!((event.step_number, event.hop), (1, 1));
+    assert_eq!(event.time, Timestamp::from_millis(1_790_000_000_123));
+    assert_eq!(
+        event.data["reserved_amount"].as_number().unwrap().to_string(),
+        "129.90"
+    );
+    assert!(
+        !event.data.contains_key("saga_id"),
+        "the saga is named once inside"
+    );
+    assert_eq!(value(&cloud_event::write(&event)), value(RESERVED));
+}
+
+#[test]
+fn the_documented_event_is_true_of_the_deployed_definition() {
+    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+    assert_eq!(check(&ours(RESERVED), &catalogue).unwrap().reference().version, 1);
+}
+
+#[test]
+fn a_rules_envelope_holds_the_event_and_a_bare_event_is_taken_too() {
+    let envelope = include_str!("fixtures/event_bridge_to_sqs.json");
+    let event = ours(event_bridge::event_in(envelope).unwrap());
+    assert_eq!(event.address, Address::Complete);
+    assert_eq!(ours(event_bridge::event_in(RESERVED).unwrap()), ours(RESERVED));
+    for body in ["", "not JSON", "[1]", "7", "{"] {
+        assert!(event_bridge::event_in(body).is_err(), "{body:?}");
+    }
+}
+
+#[test]
+fn event_grid_brings_cloud_events_one_by_one_or_in_batches() {
+    let one = events(include_str!("fixtures/event_grid_cloud_events_one.json"));
+    assert_eq!(one.len(), 1);
+    let batch = events(include_str!("fixtures/event_grid_cloud_events_batch.json"));
+    assert_eq!(batch.len(), 2);
+    assert_eq!(ours(&batch[0]), ours(&one[0]));
+    let theirs = outside(&batch[1]);
+    assert_eq!(
+        (theirs.id.as_str(), theirs.kind.as_str()),
+        ("their-1", "PaymentCompensationRequested")
+    );
+    assert_eq!(theirs.saga.to_string(), SAGA);
+    assert_eq!(theirs.data["reason"].as_text(), Some("the card was stolen"));
+}
+
+#[test]
+fn event_grids_own_schema_is_understood_by_type_and_saga() {
+    let batch = events(include_str!("fixtures/event_grid_schema_batch.json"));
+    let [named, by_subject] = &batch[..] else {
+        panic!("{} events", batch.len())
+    };
+    let (named, by_subject) = (outside(named), outside(by_subject));
+    assert_eq!(named.saga.to_string(), SAGA);
+    assert_eq!(named.kind, "PaymentCompensationRequested");
+    assert!(named.source.ends_with("/topics/enterprise-saga-choreography"));
+    assert_eq!(by_subject.saga, named.saga);
+    assert_eq!(
+        by_subject.data["reason"].as_text(),
+        Some("named by the subject only")
+    );
+}
+
+#[test]
+fn one_event_that_cannot_be_read_does_not_hide_its_neighbours() {
+    let batch = format!("[{RESERVED}, 7, {{\"id\":1}}, null]");
+    let events = events(&batch);
+    assert_eq!(events.len(), 4);
+    assert!(event_grid::event(&events[0]).is_ok());
+    assert!(events[1..].iter().all(|text| event_grid::event(text).is_err()));
+}
+
+#[test]
+fn the_handshake_is_answered_with_its_code() {
+    let body = include_str!("fixtures/event_grid_validation.json");
+    let Delivery::Validation(code) = delivery(body).unwrap() else {
+        panic!("not taken for a handshake");
+    };
+    assert_eq!(code, "512d38b6-c7b8-40c8-89fe-f46f9e9622b6");
+    let answer = serde_json::to_value(event_grid::ValidationAnswer { code: &code }).unwrap();
+    assert_eq!(answer, json!({ "validationResponse": code }));
+}
+
+#[test]
+fn a_delivery_that_is_no_json_is_refused_and_an_empty_batch_is_empty() {
+    for body in ["", " ", "not JSON", "[{]", "{\"id\":"] {
+        assert!(delivery(body).is_err(), "{body:?}");
+    }
+    assert_eq!(events("[]").len(), 0);
+}
+
+#[test]
+fn the_functions_host_brings_the_queue_message_encoded_twice_or_in_base64() {
+    for body in [
+        include_str!("fixtures/custom_handler_queue_trigger.json"),
+        include_str!("fixtures/custom_handler_queue_trigger_base64.json"),
+    ] {
+        let message = custom_handler::message(body, "event").unwrap();
+        assert_eq!(ours(&message), ours(RESERVED));
+        assert!(
+            custom_handler::message(body, "queueItem")
+                .unwrap_err()
+                .0
+                .contains("`queueItem`")
+        );
+    }
+}
+
+#[test]
+fn a_storage_queue_message_is_base64_of_one_event() {
+    let message = include_str!("fixtures/storage_queue_message.txt").trim();
+    let body = json!({ "Data": { "event": message } }).to_string();
+    assert_eq!(
+        ours(&custom_handler::message(&body, "event").unwrap()),
+        ours(RESERVED)
+    );
+    let largest = STANDARD.encode(vec![b'x'; saga_wire::MAX_EVENT_BYTES]);
+    assert!(largest.len() <= 64 * 1024);
+}
+
+#[test]
+fn a_timers_invocation_is_an_object() {
+    let body = include_str!("fixtures/custom_handler_timer_trigger.json");
+    let timer = value(&custom_handler::message(body, "sweep").unwrap());
+    assert_eq!(timer["IsPastDue"], false);
+}
+
+#[test]
+fn the_host_is_answered_with_an_object() {
+    let answer = serde_json::to_value(custom_handler::Answer::with_logs(vec!["done".to_owned()])).unwrap();
+    assert_eq!(
+        answer,
+        json!({ "Outputs": {}, "Logs": ["done"], "ReturnValue": null })
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_event_survives_the_way((definition, event) in arbitrary::event()) {
+        let text = cloud_event::write(&event);
+        prop_assert_eq!(cloud_event::parse(&text).unwrap(), Incoming::Ours(event.clone()));
+        prop_assert_eq!(ours(&text), event.clone());
+
+        let catalogue = Catalogue::new([definition]).unwrap();
+        prop_assert!(check(&event, &catalogue).is_ok());
+
+        let envelope = format!(r#"{{"detail-type":"x","detail":{text}}}"#);
+        prop_assert_eq!(ours(event_bridge::event_in(&envelope).unwrap()), event.clone());
+
+        let queued = json!({ "Data": { "event": STANDARD.encode(&text) } }).to_string();
+        prop_assert_eq!(ours(&custom_handler::message(&queued, "event").unwrap()), event.clone());
+        let twice = Value::from(Value::from(text.as_str()).to_string()).to_string();
+        let queued = format!(r#"{{"Data":{{"event":{twice}}}}}"#);
+        prop_assert_eq!(ours(&custom_handler::message(&queued, "event").unwrap()), event);
+    }
+
+    #[test]
+    fn another_publishers_event_survives_being_passed_on(
+        id in arbitrary::event_id(), saga in arbitrary::saga_id(), data in arbitrary::fields(), source in "[!-~]{1,64}",
+    ) {
+        prop_assume!(id.as_str().len() <= 256);
+        let event = Outside { id, source, kind: "PaymentCompensationRequested".to_owned(), saga, data };
+        let text = cloud_event::write_outside(&event, Cloud::Aws, Timestamp::from_millis(0));
+        prop_assert_eq!(outside(&text), event);
+    }
+
+    #[test]
+    fn documents_survive_json(fields in arbitrary::fields()) {
+        prop_assert_eq!(json::parse_object(&json::write_object(&fields)).unwrap(), fields);
+    }
+
+    #[test]
+    fn what_we_write_is_what_others_read(fields in arbitrary::fields()) {
+        let text = json::write_object(&fields);
+        let read: Value = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.as_object().unwrap().len(), fields.len());
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_and_never_panics(text in ".{0,200}") {
+        let _ = (event_grid::event(&text), delivery(&text), custom_handler::message(&text, "event"));
+    }
+
+    #[test]
+    fn times_survive(millis in any::<i64>()) {
+        let at = Timestamp::from_millis(millis);
+        prop_assert_eq!(time::parse(&time::format(at)).unwrap(), at);
+    }
+
+    #[test]
+    fn definitions_know_their_own_events((definition, event) in arbitrary::event()) {
+        let parsed = Address::parse(event.address.verb(), event.step_number);
+        prop_assert_eq!(parsed, Some(event.address));
+        // By its type alone, where no other message has it (the origin's own events are not among them).
+        if let Some(address) = definition.address_of(&event.kind) {
+            prop_assert_eq!(definition.type_of(address), Some(event.kind.as_str()));
+        }
+    }
+}
+
+#[test]
+fn the_last_times_that_there_are_survive() {
+    for millis in [
+        i64::MAX,
+        253_402_300_799_999,
+        253_402_214_400_000,
+        0,
+        -1,
+        i64::MIN,
+    ] {
+        let at = Timestamp::from_millis(millis);
+        assert_eq!(time::parse(&time::format(at)).unwrap(), at, "{millis}");
+    }
+}
+
+#[test]
+fn times_are_read_in_every_zone_and_precision() {
+    let expected = Timestamp::from_millis(1_790_000_000_123);
+    for text in [
+        "2026-09-21T14:13:20.123Z",
+        "2026-09-21T14:13:20.1234567Z",
+        "2026-09-21T16:13:20.123+02:00",
+    ] {
+        assert_eq!(time::parse(text).unwrap(), expected, "{text}");
+    }
+    for text in ["", "2026-09-21", "2026-09-21T14:13:20", "yesterday", "1790000000"] {
+        assert!(time::parse(text).is_err(), "{text}");
+    }
+}
+
+/// The documented event with this attribute set to a value, or removed.
+fn with(attribute: &str, to: Option<Value>) -> String {
+    let mut event = value(RESERVED);
+    let fields = event.as_object_mut().unwrap();
+    match to {
+        Some(to) => fields.insert(attribute.to_owned(), to),
+        None => fields.remove(attribute),
+    };
+    event.to_string()
+}
+
+#[test]
+fn each_attribute_that_is_missing_is_named() {
+    for attribute in [
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "sagaid",
+        "sagadef",
+        "sagaver",
+        "sagastep",
+        "sagaverb",
+        "sagatarget",
+        "sagaorigin",
+    ] {
+        let error = event_grid::event(&with(attribute, None)).unwrap_err();
+        assert!(
+            error.0.contains(attribute) && error.0.contains("missing"),
+            "{attribute}: {error}"
+        );
+    }
+}
+
+#[test]
+fn each_attribute_that_is_wrong_is_named() {
+    let long = "x".repeat(257);
+    let deep = value(&format!("{}{}", "[".repeat(17), "]".repeat(17)));
+    for (attribute, wrong) in [
+        ("specversion", json!("0.3")),
+        ("specversion", json!(1.0)),
+        ("id", json!("")),
+        ("id", json!(long)),
+        ("id", json!("a\nb")),
+        ("id", json!(7)),
+        ("source", json!("")),
+        ("source", json!(["a"])),
+        ("type", json!("")),
+        ("type", json!(long)),
+        ("type", json!(false)),
+        ("time", json!("yesterday")),
+        ("time", json!(1_790_000_000)),
+        ("sagaid", json!("not-a-uuid")),
+        ("sagaid", json!("3b0c5d5e0a528a3c9d6b6a1f0e6f7c11")),
+        ("sagaid", json!("{3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11}")),
+        ("sagaid", json!(5)),
+        ("sagadef", json!(5)),
+        ("sagaver", json!(-1)),
+        ("sagaver", json!(4_294_967_296_i64)),
+        ("sagaver", json!("one")),
+        ("sagaver", json!(1.5)),
+        ("sagaver", json!(true)),
+        ("sagastep", json!(4_294_967_296_i64)),
+        ("sagastep", json!("first")),
+        ("sagaverb", json!("retreat")),
+        ("sagaverb", json!(1)),
+        ("sagatarget", json!("gcp")),
+        ("sagatarget", json!(1)),
+        ("sagaorigin", json!("")),
+        ("sagahop", json!(MAX_HOPS + 1)),
+        ("sagahop", json!(-1)),
+        ("sagahop", json!(1_000_000)),
+        ("sagahop", json!("many")),
+        ("data", json!("text")),
+        ("data", json!([1])),
+        (
+            "data",
+            json!({ "saga_id": "0b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11" }),
+        ),
+        ("data", json!({ "saga_id": 5 })),
+        ("data", json!({ "deep": deep })),
+    ] {
+        let text = with(attribute, Some(wrong.clone()));
+        match event_grid::event(&text) {
+            Err(error) => assert!(error.0.contains(attribute), "{attribute} = {wrong}: {error}"),
+            Ok(_) => panic!("{attribute} = {wrong} was taken"),
+        }
+    }
+}
+
+#[test]
+fn integers_that_a_carrier_made_texts_are_read() {
+    let mut text = RESERVED.to_owned();
+    for attribute in ["sagaver", "sagastep", "sagahop"] {
+        text = text.replace(&format!("\"{attribute}\": 1"), &format!("\"{attribute}\": \"1\""));
+    }
+    assert!(text.contains(r#""sagahop": "1""#));
+    assert_eq!(ours(&text), ours(RESERVED));
+}
+
+#[test]
+fn what_is_only_for_tracing_or_for_people_may_be_missing_or_odd() {
+    for (attribute, to) in [
+        ("time", None),
+        ("subject", None),
+        ("traceparent", None),
+        ("traceparent", Some(json!("00-0-0-00"))),
+        ("datacontenttype", None),
+        ("sagahop", None),
+        ("data", None),
+        ("data", Some(Value::Null)),
+        ("unheard", Some(json!({ "of": 1 }))),
+    ] {
+        let event = ours(&with(attribute, to.clone()));
+        assert_eq!(event.id, ours(RESERVED).id, "{attribute} = {to:?}");
+    }
+}
+
+#[test]
+fn an_event_that_says_what_is_not_true_of_its_definition_is_refused() {
+    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+    let refused = |changes: &[(&str, Value)], part: &str| {
+        let mut event = value(RESERVED);
+        for (attribute, to) in changes {
+            event[*attribute] = to.clone();
+        }
+        let error = check(&ours(&event.to_string()), &catalogue).unwrap_err();
+        assert!(error.0.contains(part), "{changes:?}: {error}");
+    };
+    refused(
+        &[("sagadef", json!("refund"))],
+        "refund version 1 is not known here",
+    );
+    refused(&[("sagaver", json!(2))], "payment version 2 is not known here");
+    refused(
+        &[("type", json!("PaymentCancelRequested"))],
+        "is not the type of advance 1",
+    );
+    refused(&[("sagastep", json!(7))], "is not the type of advance 7");
+    refused(&[("sagatarget", json!("aws"))], "is not for aws");
+    refused(
+        &[("sagaorigin", json!("azure"))],
+        "azure cannot send `PaymentReserved`",
+    );
+    let complete = [
+        ("type", json!("InventoryReserved")),
+        ("sagaverb", json!("complete")),
+        ("sagatarget", json!("aws")),
+    ];
+    refused(
+        &[&complete[..], &[("sagastep", json!(2))]].concat(),
+        "aws cannot send",
+    );
+    refused(
+        &[
+            &complete[..],
+            &[("sagastep", json!(3)), ("sagaorigin", json!("azure"))],
+        ]
+        .concat(),
+        "no step 3",
+    );
+}
+
+#[test]
+fn another_publishers_event_must_name_its_saga() {
+    let base = r#"{"specversion":"1.0","id":"1","source":"s","type":"PaymentCompensationRequested""#;
+    for (rest, part) in [
+        ("", "`data.saga_id` is missing"),
+        (r#","data":{}"#, "`data.saga_id` is missing"),
+        (r#","data":{"saga_id":7}"#, "`data.saga_id` must be a text"),
+        (r#","data":{"saga_id":"x"}"#, "`data.saga_id`: saga id must be"),
+        (r#","subject":"payment/1""#, "`data.saga_id` is missing"),
+        (r#","subject":"saga/x/compensation""#, "`data.saga_id`"),
+        (r#","data":"text""#, "JSON object"),
+    ] {
+        let error = event_grid::event(&format!("{base}{rest}}}")).unwrap_err();
+        assert!(error.0.contains(part), "{rest}: {error}");
+    }
+}
+
+#[test]
+fn an_alert_survives_the_way_and_is_no_other_event() {
+    use saga_wire::alert_event::{Text, parse, write};
+    let text = Text {
+        subject: "a subject".to_owned(),
+        text: "what to do\n\"now\"".to_owned(),
+    };
+    let read = parse(&write("id", &text, Timestamp::from_millis(0))).unwrap();
+    assert_eq!((read.subject, read.text), (text.subject, text.text));
+    assert!(parse(RESERVED).is_none());
+}
