@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The local stack: both clouds on this machine, without Docker and without an account.
 
+    python3 localstack/stack.py setup     check the prerequisites, install the emulators, build everything
     python3 localstack/stack.py up        build everything, start everything, write .state/endpoints.json
     python3 localstack/stack.py status    what runs
     python3 localstack/stack.py down      stop everything, keep nothing but logs and downloads
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -44,8 +46,7 @@ def up(state: State, port_base: int, external: bool) -> None:
                 say("starting MiniStack and Azurite")
                 services.start_emulators(state)
         services.make_oidc_key(state.oidc_key)
-        say("building the functions and the stand-in (the first time takes some minutes)")
-        binaries = packages.build(state.logs / "cargo.log")
+        binaries = build(state)
         packages.pack_lambdas(binaries, state.zips)
         say("waiting for the emulators")
         services.wait_for_emulators(state)
@@ -61,6 +62,20 @@ def up(state: State, port_base: int, external: bool) -> None:
             remove_runtime_state(state)
         raise
     say(f"ready: {state.endpoints}")
+
+
+def setup(state: State) -> None:
+    say("checking what this machine has")
+    tools.check_prerequisites()
+    state.logs.mkdir(exist_ok=True)
+    tools.install_emulators(state.logs)
+    build(state)
+    say("everything is here; `up` starts it")
+
+
+def build(state: State) -> Path:
+    say("building the functions and the stand-in (the first time takes some minutes)")
+    return packages.build(state.logs / "cargo.log")
 
 
 def resumable(state: State, port_base: int, external: bool) -> bool:
@@ -187,14 +202,17 @@ def status(state: State) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("command", choices=("setup", "up", "down", "status"))
     parser.add_argument("--port-base", type=int, default=None, help="first of the six ports (default: PORT_BASE, else 4566)")
     parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
     parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
     arguments = parser.parse_args()
 
+    # Being told to end is an interruption like Ctrl-C: what was started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.state.resolve()
-    if arguments.command == "up":
+    if arguments.command in ("setup", "up"):
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.exists():
         print("nothing runs")
@@ -207,6 +225,8 @@ def main() -> int:
             state = State(folder)
             if arguments.command == "down":
                 down(state)
+            elif arguments.command == "setup":
+                setup(state)
             else:
                 up(state, port_base(arguments.port_base), arguments.external)
     except Problem as problem:

@@ -26,6 +26,7 @@ QUEUE = "saga-events"
 POISON_QUEUE = "saga-events-poison"
 QUARANTINE_QUEUE = "saga-quarantine"
 DEAD_LETTER_CONTAINER = "deadletters"
+BUCKETS = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Account:
     def seed_stock(self, stock: list[dict]) -> None:
         for item in stock:
             self._table_request(TABLE, {
-                "PartitionKey": "inventory",
+                "PartitionKey": bucket_of("inventory"),
                 "RowKey": f"entity|stock|{item['sku']}",
                 "Sku": item["sku"],
                 "Available": str(item["available"]),
@@ -73,7 +74,7 @@ class Account:
         canonical_query = "".join(f"\n{name}:{query[name]}" for name in sorted(query))
         # VERB, eleven standard headers that are not sent, then what is.
         text = "PUT" + "\n" * 12 + canonical_headers + _resource(url) + canonical_query
-        headers["Authorization"] = f"SharedKey {ACCOUNT}:{_sign(text)}"
+        headers["Authorization"] = f"SharedKey {ACCOUNT}:{sign(text)}"
         headers["Content-Length"] = "0"
         full = url + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
         _made(full, http.request("PUT", full, None, headers))
@@ -83,7 +84,7 @@ class Account:
         headers = {
             "x-ms-date": date,
             "x-ms-version": "2019-02-02",
-            "Authorization": f"SharedKeyLite {ACCOUNT}:{_sign(date + chr(10) + _resource(url))}",
+            "Authorization": f"SharedKeyLite {ACCOUNT}:{sign(date + chr(10) + _resource(url))}",
             "Content-Type": "application/json",
             "Accept": "application/json;odata=nometadata",
             "Prefer": "return-no-content",
@@ -96,7 +97,13 @@ def _resource(url: str) -> str:
     return f"/{ACCOUNT}/" + url.split("/", 3)[3]
 
 
-def _sign(text: str) -> str:
+def bucket_of(partition: str) -> str:
+    """The PartitionKey of a participant's rows: saga-core's bucket_of, written as saga-azure writes it."""
+    head = hashlib.sha256(partition.encode()).digest()[:8]
+    return f"{int.from_bytes(head, 'big') % BUCKETS:02}"
+
+
+def sign(text: str) -> str:
     return base64.b64encode(hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()).decode()
 
 
