@@ -103,6 +103,7 @@ def write_standin_config(state: State, ingress: str) -> None:
             "handler_port": state.port_base + 5,
             "app_settings": {
                 "AzureWebJobsStorage": account.connection_string(),
+                "SagaStorage": account.connection_string(),  # the trigger's connection
                 "AZURE_STORAGE_ACCOUNT": storage.ACCOUNT,
                 "AZURE_STORAGE_KEY": storage.KEY,
                 "AZURE_TABLE_ENDPOINT": account.table,
