@@ -4,6 +4,7 @@
 //! Invariant: a call that fails, takes too long or panics is answered with 500, so the host shows its message
 //! again, and the process goes on with the next one. Work that has begun ends also when the host hangs up.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
@@ -170,10 +171,10 @@ fn code(error: &PortError) -> &'static str {
     }
 }
 
-/// An error and all that caused it, in one line.
-fn chain(error: &PortError) -> String {
+/// An error and all that caused it, in one line: the JSON log would show the first only.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error, "the participant ends");
+            tracing::error!(error = handler::chain(error.as_ref()), "the participant ends");
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! Azure's side of the ports: Table storage for steps, entities and outbox, Event Grid for what leaves, a Storage
 //! queue for what cannot be understood.
 //!
-//! The adapters decide nothing. Architecture invariants: every request goes through [`service`], which gives
+//! The adapters decide nothing. Architecture invariants: every request goes through `service`, which gives
 //! each a time limit and bounded retries, and repeats a request that may have been done only where doing it twice
 //! is the same as once; a condition that failed is an answer and never an error; no `Debug` shows a key.
 
