@@ -45,7 +45,8 @@ def stack() -> int:
             return status
         os.environ["SAGA_ENDPOINTS"] = str(state / "endpoints.json")
         # One at a time: they kill processes, and count what is in the stores.
-        return cargo_test(["--package", "saga-tests", "--features", "stack"], jobs=1, only="stack")
+        contract = cargo_test(["--package", "saga-tests", "--features", "stack"], jobs=1, only="stack")
+        return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", "tests/stack", "-t", "tests"]) or contract
     finally:
         run([*command, "down", *place])
 

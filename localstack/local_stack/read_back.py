@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 from email.utils import formatdate
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 from . import http
 from .console import Problem
 from .storage import ACCOUNT, bucket_of, sign
 
 
+def aws_json(endpoints: dict, service: str, target: str, body: dict, version: str = "1.0") -> dict:
+    """A call of one of AWS' JSON protocols. The emulator asks for the form of a signature and does not check it."""
+    scope = f"test/20260101/{endpoints['region']}/{service}/aws4_request"
+    headers = {
+        "Content-Type": f"application/x-amz-json-{version}",
+        "X-Amz-Target": target,
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
+    }
+    return _json(http.request("POST", endpoints["aws"], json.dumps(body).encode(), headers, seconds=30))
+
+
 class Dynamo:
     def __init__(self, endpoints: dict):
-        self.url, self.names = endpoints["aws"], endpoints["names"]
-        self.region = endpoints["region"]
+        self.endpoints, self.names = endpoints, endpoints["names"]
 
     def payment(self, saga_id: str) -> dict:
         key = {"TransactionId": {"S": saga_id}}
@@ -24,19 +35,13 @@ class Dynamo:
         return self._call("Scan", {"TableName": self.names["outbox_table"], "Select": "COUNT", "ConsistentRead": True})["Count"]
 
     def _call(self, operation: str, body: dict) -> dict:
-        # The emulator asks for the form of a signature and does not check it.
-        scope = f"test/20260101/{self.region}/dynamodb/aws4_request"
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
-        }
-        return _json(http.request("POST", self.url, json.dumps(body).encode(), headers))
+        return aws_json(self.endpoints, "dynamodb", f"DynamoDB_20120810.{operation}", body)
 
 
 class Azure:
     def __init__(self, endpoints: dict):
         self.url, self.table = endpoints["azurite"]["table"], endpoints["names"]["azure_table"]
+        self.queues = endpoints["azurite"]["queue"]
 
     def stock(self, sku: str) -> int:
         return int(self._row(bucket_of("inventory"), f"entity|stock|{sku}")["Available"])
@@ -47,6 +52,31 @@ class Azure:
     def outbox_rows(self) -> int:
         condition = quote("RowKey ge 'outbox|' and RowKey lt 'outbox}'")
         return len(self._get(f"{self.table}()", f"$filter={condition}")["value"])
+
+    def put_message(self, queue: str, text: str) -> None:
+        self._queue("POST", f"{queue}/messages", f"<QueueMessage><MessageText>{text}</MessageText></QueueMessage>".encode())
+
+    def take_messages(self, queue: str) -> list[str]:
+        """Reads and deletes what is on a queue."""
+        taken = []
+        for message in ElementTree.fromstring(self._queue("GET", f"{queue}/messages", query="numofmessages=32")):
+            text, receipt = message.findtext("MessageText") or "", quote(message.findtext("PopReceipt") or "", safe="")
+            self._queue("DELETE", f"{queue}/messages/{message.findtext('MessageId')}", query=f"popreceipt={receipt}")
+            taken.append(text)
+        return taken
+
+    def _queue(self, method: str, path: str, body: bytes | None = None, query: str = "") -> bytes:
+        url = f"{self.queues}/{path}"
+        date, kind = formatdate(usegmt=True), "application/xml" if body else ""
+        resource = f"/{ACCOUNT}/" + url.split("/", 3)[3]
+        text = f"{method}\n\n{kind}\n\nx-ms-date:{date}\nx-ms-version:2021-08-06\n{resource}"
+        headers = {"x-ms-date": date, "x-ms-version": "2021-08-06", "Authorization": f"SharedKeyLite {ACCOUNT}:{sign(text)}"}
+        if body:
+            headers["Content-Type"] = kind
+        status, answer = http.request(method, url + (f"?{query}" if query else ""), body, headers)
+        if status not in (200, 201, 204):
+            raise Problem(f"Azurite answered {status}: {answer[:300].decode(errors='replace')}", "read the log of Azurite")
+        return answer
 
     def _row(self, partition: str, row: str) -> dict:
         return self._get(f"{self.table}(PartitionKey='{partition}',RowKey='{quote(row)}')")

@@ -1,0 +1,176 @@
+"""What a stranger's script would have: the endpoints file, plain HTTP, and the stores' own protocols."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import unittest
+import uuid
+from pathlib import Path
+from urllib.parse import urlencode
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "localstack"))
+
+from local_stack import http  # noqa: E402
+from local_stack.read_back import Azure, Dynamo, aws_json  # noqa: E402
+
+TERMINAL = ("COMPLETED", "CANCELLED_VIA_COMPENSATION")
+# MiniStack drops what an API destination could not deliver; the sweeper, which runs once a minute, sends it again.
+PATIENCE_SECONDS = 200
+
+
+def endpoints() -> dict:
+    """Read anew each time: a process that was restarted has another pid."""
+    file = os.environ.get("SAGA_ENDPOINTS")
+    if not file:
+        raise RuntimeError("SAGA_ENDPOINTS must name an endpoints.json: run `make stack-test`, or `make up` and set it")
+    return json.loads(Path(file).read_text())
+
+
+def wait_for(what: str, condition, seconds: float = PATIENCE_SECONDS):
+    """The first true value of the condition. No fixed sleeps: bounded waiting."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.1)
+
+
+def order(amount="129.90", **more) -> dict:
+    return {"order_id": f"order-{uuid.uuid4().hex[:12]}", "amount": amount, "currency": "EUR", **more}
+
+
+class StackTest(unittest.TestCase):
+    def setUp(self):
+        self.e = endpoints()
+        self.dynamo, self.azure = Dynamo(self.e), Azure(self.e)
+
+    # --- the API ---
+
+    def post(self, path: str, body, headers: dict | None = None):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        status, answer = http.request("POST", self.e["api"] + path, raw, headers, seconds=30)
+        return status, (json.loads(answer) if answer else None)
+
+    def get(self, path: str):
+        status, answer = http.request("GET", self.e["api"] + path, seconds=30)
+        return status, (json.loads(answer) if answer else None)
+
+    def start(self, body: dict, key: str | None = None, expect: int = 201) -> dict:
+        status, saga = self.post("/sagas/payment", body, {"Idempotency-Key": key or uuid.uuid4().hex})
+        self.assertEqual(status, expect, saga)
+        return saga
+
+    def saga(self, saga_id: str) -> dict:
+        return wait_for("an answer of the API", lambda: http.get_json(f"{self.e['api']}/sagas/{saga_id}"), 20)
+
+    def ended(self, saga_id: str, status: str) -> dict:
+        saga = wait_for(f"the end of {saga_id}", lambda: self._ended(saga_id))
+        self.assertEqual(saga["status"], status, saga)
+        return saga
+
+    def _ended(self, saga_id: str):
+        saga = self.saga(saga_id)
+        return saga if saga["status"] in TERMINAL and not saga["flags"]["closing"] else None
+
+    # --- events of other publishers ---
+
+    def publish(self, event: dict, expect: int = 200, content_type: str = "application/cloudevents+json"):
+        headers = {"Content-Type": content_type, "aeg-sas-key": self.e["eventgrid"]["key"]}
+        url = self.e["eventgrid"]["topic"] + "?api-version=2018-01-01"
+        status, answer = http.request("POST", url, json.dumps(event).encode(), headers)
+        self.assertEqual(status, expect, answer)
+
+    def token(self) -> str:
+        oidc = self.e["oidc"]
+        form = {
+            "grant_type": "client_credentials", "client_id": oidc["client_id"], "client_secret": oidc["client_secret"],
+            "scope": oidc["audience"] + "/.default",
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, answer = http.request("POST", oidc["token"], urlencode(form).encode(), headers)
+        self.assertEqual(status, 200, answer)
+        return json.loads(answer)["access_token"]
+
+    def deliver(self, body, token: str | None = None, content_type: str = "application/json"):
+        """To the webhook, as Event Grid does."""
+        headers = {"Content-Type": content_type, "aeg-event-type": "Notification"}
+        if token != "":
+            headers["Authorization"] = f"Bearer {token or self.token()}"
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return http.request("POST", self.e["ingress"], raw, headers, seconds=30)
+
+    def compensation(self, saga: dict, **more) -> dict:
+        """As another team's publisher writes it: none of our attributes."""
+        return {
+            "specversion": "1.0", "id": uuid.uuid4().hex, "source": "/other-team/risk", "type": "PaymentCompensationRequested",
+            "data": {"saga_id": saga["saga_id"], "order_id": saga["input"]["order_id"], "reason": "fraud suspected"}, **more,
+        }
+
+    # --- the stores and queues ---
+
+    def queue_url(self, name: str) -> str:
+        named = self.e["names"].get(name, name)
+        return named if named.startswith("http") else self.sqs("GetQueueUrl", QueueName=named)["QueueUrl"]
+
+    def sqs(self, action: str, **body) -> dict:
+        return aws_json(self.e, "sqs", f"AmazonSQS.{action}", body)
+
+    def send(self, name: str, body: str):
+        self.sqs("SendMessage", QueueUrl=self.queue_url(name), MessageBody=body)
+
+    def queue_bodies(self, name: str) -> list[dict]:
+        """Reads and deletes what is on a queue of AWS."""
+        url = self.queue_url(name)
+        found = self.sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in found:
+            self.sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in found]
+
+    def subscribe_to_alerts(self) -> str:
+        """A queue of its own on which every alert arrives."""
+        name = f"alerts-{uuid.uuid4().hex[:8]}"
+        url = self.sqs("CreateQueue", QueueName=name)["QueueUrl"]
+        arn = self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        topic = self.e["names"]["alerts_topic"]
+        if not topic.startswith("arn:"):
+            topic = ":".join(["arn:aws:sns", *arn.split(":")[3:5], topic])
+        form = {"Action": "Subscribe", "Version": "2010-03-31", "TopicArn": topic, "Protocol": "sqs", "Endpoint": arn}
+        scope = f"test/20260101/{self.e['region']}/sns/aws4_request"
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
+        }
+        status, answer = http.request("POST", self.e["aws"], urlencode(form).encode(), headers)
+        self.assertEqual(status, 200, answer)
+        return url
+
+    def assert_outboxes_empty(self):
+        wait_for("both outboxes to be empty", lambda: self.dynamo.outbox_rows() == 0 and self.azure.outbox_rows() == 0, 90)
+
+    # --- processes ---
+
+    def paused(self, name: str):
+        return Paused(self.e["pids"][name])
+
+
+class Paused:
+    """A process that neither works nor dies for a while."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+
+    def __enter__(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
