@@ -89,6 +89,7 @@ pub fn event_id() -> impl Strategy<Value = EventId> {
     });
     // Signs that an adapter might use for itself.
     let odd = "[-~_|#/\\\\?%:. ]{1,12}".prop_map(|text| format!("{text}!"));
+    let odd = prop_oneof![odd, "[a-z0-9]-~-[a-z0-9]", "[a-z0-9]%[0-9]{2}¤2F[a-z0-9]"];
     prop_oneof![ours, theirs, odd].prop_map(|text| text.parse().unwrap())
 }
 
