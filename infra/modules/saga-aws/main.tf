@@ -67,7 +67,7 @@ locals {
     {
       sid = "Transitions"
       actions = [
-        "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+        "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem",
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
       ]
       resources = [module.tables.sagas.arn, module.tables.payments.arn]
