@@ -1,6 +1,6 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
-//! [`world`] runs both clouds in one process, [`contract`] is what every store must do, [`arbitrary`] makes values
+//! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`contract`] is what every store must do, [`arbitrary`] makes values
 //! of every type that is stored or sent, [`architecture`] knows which crate may use which.
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 
 pub mod arbitrary;
 pub mod architecture;
+pub mod books;
 pub mod contract;
 pub mod property;
 pub mod world;

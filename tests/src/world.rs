@@ -206,9 +206,15 @@ impl World {
             });
         }
         for row in self.azure.take_published() {
-            let body = format!("[{}]", row.body);
+            let event: Value = serde_json::from_str(&row.body).unwrap();
+            // The two subscriptions of the topic: a step of Azure may well be followed by another of Azure.
+            let (to, body) = match event["sagatarget"].as_str() {
+                Some("azure") => (Place::AzureQueue, STANDARD.encode(&row.body)),
+                Some("aws") => (Place::Ingress, format!("[{}]", row.body)),
+                other => panic!("no subscription of the topic matches the target {other:?}"),
+            };
             self.on_the_way.push(Parcel {
-                to: Place::Ingress,
+                to,
                 kind: row.kind,
                 body,
             });

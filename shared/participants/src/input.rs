@@ -44,6 +44,15 @@ pub(crate) fn amount(input: &Fields, field: &str) -> Result<Amount, FieldError> 
     parsed.map_err(|problem| FieldError::new(field, problem))
 }
 
+/// The amount as the payment reserved it, or as the caller gave it.
+pub(crate) fn amount_paid(data: &Fields) -> Result<Amount, FieldError> {
+    if data.contains_key("reserved_amount") {
+        amount(data, "reserved_amount")
+    } else {
+        amount(data, "amount")
+    }
+}
+
 /// A required ISO 4217 code.
 pub(crate) fn currency(input: &Fields, field: &str) -> Result<Currency, FieldError> {
     let text = name(input, field)?;

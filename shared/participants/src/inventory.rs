@@ -81,18 +81,6 @@ fn items(data: &Fields) -> Result<Vec<Item>, FieldError> {
     Ok(items)
 }
 
-/// The amount as the payment reserved it, or as the caller gave it.
-fn amount(data: &Fields) -> Option<Number> {
-    let field = if data.contains_key("reserved_amount") {
-        "reserved_amount"
-    } else {
-        "amount"
-    };
-    input::amount(data, field)
-        .ok()
-        .map(|amount| amount.number().clone())
-}
-
 fn available(stock: &Fields) -> i64 {
     stock
         .get("Available")
@@ -133,10 +121,10 @@ impl Participant for Inventory {
     }
 
     fn act(&self, context: Context<'_>, entities: &Entities) -> Decision {
-        let Some(amount) = amount(context.data) else {
+        let Ok(amount) = input::amount_paid(context.data) else {
             return Decision::Refuse("the reserved amount is not valid".to_owned());
         };
-        if amount > self.limit {
+        if *amount.number() > self.limit {
             return Decision::Refuse(format!("the amount {amount} is over the limit of {}", self.limit));
         }
         let items = match items(context.data) {

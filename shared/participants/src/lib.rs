@@ -5,6 +5,8 @@
 mod input;
 pub mod inventory;
 pub mod payments;
+pub mod receipts;
+pub mod shipping;
 
 use saga_core::document::Number;
 use saga_core::origin::Participants;
@@ -28,11 +30,13 @@ impl Default for Settings {
 /// Every participant of this deployment, by name.
 #[must_use]
 pub fn all(settings: &Settings) -> Participants {
-    let list: [Box<dyn Participant>; 2] = [
+    let list: [Box<dyn Participant>; 4] = [
         Box::new(payments::Payments),
         Box::new(inventory::Inventory {
             limit: settings.inventory_limit.clone(),
         }),
+        Box::new(receipts::Receipts),
+        Box::new(shipping::Shipping),
     ];
     list.into_iter()
         .map(|participant| (participant.name(), participant))
