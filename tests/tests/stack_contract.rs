@@ -5,7 +5,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder, Credentials, Region};
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
@@ -37,12 +37,14 @@ fn unique() -> String {
 async fn empty_dynamodb_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
     let endpoints = endpoints();
     let region = endpoints["region"].as_str().unwrap().to_owned();
-    let config = Builder::from(&saga_aws::clients::config().await)
+    let credentials = Credentials::new("test", "test", None, None, "the local stack");
+    let config = saga_aws::clients::config().await.into_builder();
+    let config = config
         .endpoint_url(endpoints["aws"].as_str().unwrap())
         .region(Region::new(region))
-        .credentials_provider(Credentials::new("test", "test", None, None, "the local stack"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
-    let client = Client::from_conf(config);
+    let client = Client::new(&config);
     let prefix = unique();
     let tables = Tables {
         sagas: format!("{prefix}Sagas"),
@@ -58,8 +60,8 @@ async fn empty_dynamodb_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
     .await;
     create(&client, &tables.entities, &["TransactionId"], &[]).await;
     create(&client, &tables.outbox, &["Shard", "EventId"], &[]).await;
-    let outbox = DynamoOutbox::new(client.clone(), tables.outbox.clone());
-    Some((DynamoSagas::new(client, tables, DEFAULT_SHARDS), outbox))
+    let outbox = DynamoOutbox::new(&config, tables.outbox.clone());
+    Some((DynamoSagas::new(&config, tables, DEFAULT_SHARDS), outbox))
 }
 
 /// A table as `infra/modules/tables` has it. The keys of a table are texts; an index goes from a text to a number.

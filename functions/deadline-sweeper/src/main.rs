@@ -15,13 +15,9 @@ const PER_BUCKET: usize = 50;
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let deployment = deployment::load()?;
-    let tables = Tables {
-        sagas: required("SAGAS_TABLE")?,
-        entities: required("PAYMENTS_TABLE")?,
-        outbox: required("OUTBOX_TABLE")?,
-    };
+    let tables = Tables::named_by(required)?;
     let config = clients::config().await;
-    let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
+    let store = DynamoSagas::new(&config, tables, deployment.shards);
     let (deployment, store) = (&deployment, &store);
     lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
         let report = sweep_sagas(deployment, store, &SystemClock, PER_BUCKET).await?;

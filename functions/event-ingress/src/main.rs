@@ -9,9 +9,7 @@ mod webhook;
 use lambda_http::{Error, Request, service_fn};
 use saga_app::admit_events::Ports;
 use saga_aws::{alerts::AlertsTopic, clients, event_bridge::Bus, quarantine::QuarantineQueue};
-use saga_runtime::clock::SystemClock;
-use saga_runtime::environment::required;
-use saga_runtime::{deployment, telemetry};
+use saga_runtime::{clock::SystemClock, deployment, environment::required, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -19,16 +17,9 @@ async fn main() -> Result<(), Error> {
     ring_jwt::install();
     let deployment = deployment::load()?;
     let config = clients::config().await;
-    let bus = Bus::new(
-        aws_sdk_eventbridge::Client::new(&config),
-        required("EVENT_BUS")?,
-        "saga.ingress",
-    );
-    let quarantine = QuarantineQueue::new(
-        aws_sdk_sqs::Client::new(&config),
-        required("QUARANTINE_QUEUE_URL")?,
-    );
-    let alerts = AlertsTopic::new(aws_sdk_sns::Client::new(&config), required("ALERTS_TOPIC_ARN")?);
+    let bus = Bus::new(&config, required("EVENT_BUS")?, "saga.ingress");
+    let quarantine = QuarantineQueue::new(&config, required("QUARANTINE_QUEUE_URL")?);
+    let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
     let webhook = webhook::Webhook {
         deployment: &deployment,
         ports: Ports {

@@ -5,7 +5,7 @@ use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
 use saga_app::admit_events::{Ports, admit_events};
-use saga_app::ports::{Alerts, Publisher, Quarantine, Time};
+use saga_app::ports::{Alerts, Publisher, Quarantine, Time, causes};
 use saga_wire::event_grid::{Delivery, ValidationAnswer, delivery};
 
 use crate::token::{Guard, Refused};
@@ -58,7 +58,7 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
 
     async fn post(&self, request: &Request) -> Response<Body> {
         if let Err(refused) = self.guard.admit(request.headers(), self.ports.time).await {
-            let error = &refused as &dyn std::error::Error;
+            let error = causes(&refused);
             tracing::warn!(error, outcome = "refused", "delivery");
             return match refused {
                 Refused::Unauthenticated(_) => text(StatusCode::UNAUTHORIZED, "a valid token is needed"),
@@ -85,7 +85,7 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
                     .to_string(),
             ),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = causes(&error);
                 tracing::error!(error, outcome = "not acknowledged", "delivery");
                 text(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -21,12 +21,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let shards = deployment::load()?.shards;
     let config = clients::config().await;
-    let outbox = DynamoOutbox::new(aws_sdk_dynamodb::Client::new(&config), required("OUTBOX_TABLE")?);
-    let bus = Bus::new(
-        aws_sdk_eventbridge::Client::new(&config),
-        required("EVENT_BUS")?,
-        ORIGIN_SOURCE,
-    );
+    let outbox = DynamoOutbox::new(&config, required("OUTBOX_TABLE")?);
+    let bus = Bus::new(&config, required("EVENT_BUS")?, ORIGIN_SOURCE);
     let (outbox, bus) = (&outbox, &bus);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<stream::Invocation>| {
         let report: Report = match event.payload.records {

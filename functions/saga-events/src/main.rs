@@ -7,27 +7,18 @@ use saga_aws::alerts::AlertsTopic;
 use saga_aws::clients;
 use saga_aws::quarantine::QuarantineQueue;
 use saga_aws::saga_store::{DynamoSagas, Tables};
-use saga_runtime::clock::SystemClock;
-use saga_runtime::environment::required;
 use saga_runtime::sqs_batch::{Batch, handle_each};
-use saga_runtime::{deployment, telemetry};
+use saga_runtime::{clock::SystemClock, deployment, environment::required, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let deployment = deployment::load()?;
-    let tables = Tables {
-        sagas: required("SAGAS_TABLE")?,
-        entities: required("PAYMENTS_TABLE")?,
-        outbox: required("OUTBOX_TABLE")?,
-    };
+    let tables = Tables::named_by(required)?;
     let config = clients::config().await;
-    let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
-    let quarantine = QuarantineQueue::new(
-        aws_sdk_sqs::Client::new(&config),
-        required("QUARANTINE_QUEUE_URL")?,
-    );
-    let alerts = AlertsTopic::new(aws_sdk_sns::Client::new(&config), required("ALERTS_TOPIC_ARN")?);
+    let store = DynamoSagas::new(&config, tables, deployment.shards);
+    let quarantine = QuarantineQueue::new(&config, required("QUARANTINE_QUEUE_URL")?);
+    let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
     let ports = Ports {
         store: &store,
         quarantine: &quarantine,

@@ -2,7 +2,7 @@
 
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Response};
-use saga_app::ports::PortError;
+use saga_app::ports::{PortError, causes};
 use saga_app::start_saga::NotStarted;
 use saga_wire::http::Problem;
 
@@ -63,21 +63,13 @@ pub fn not_started(error: NotStarted) -> Problem {
 pub fn port(error: &PortError) -> Problem {
     match error {
         PortError::Throttled { .. } | PortError::Contended { .. } => {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                outcome = "throttled",
-                "api"
-            );
+            tracing::warn!(error = causes(error), outcome = "throttled", "api");
             let detail =
                 "The store is busy. Nothing was lost: send the same request again, with the same key.";
             Problem::new(503, "busy", "Service Unavailable", detail)
         }
         PortError::Unavailable { .. } => {
-            tracing::error!(
-                error = error as &dyn std::error::Error,
-                outcome = "unavailable",
-                "api"
-            );
+            tracing::error!(error = causes(error), outcome = "unavailable", "api");
             let detail = "The store did not answer. Whether the request took effect is not known: send it again, \
                           with the same Idempotency-Key; it takes effect once.";
             Problem::new(503, "unavailable", "Service Unavailable", detail)
@@ -87,7 +79,7 @@ pub fn port(error: &PortError) -> Problem {
 }
 
 fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
-    tracing::error!(error, outcome = "failed", "api");
+    tracing::error!(error = causes(error), outcome = "failed", "api");
     let detail = "The request cannot be served; nothing was changed. The function's log has the reason.";
     Problem::new(500, "internal", "Internal Server Error", detail)
 }

@@ -14,13 +14,9 @@ use saga_runtime::{deployment, telemetry};
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let deployment = deployment::load()?;
-    let tables = Tables {
-        sagas: required("SAGAS_TABLE")?,
-        entities: required("PAYMENTS_TABLE")?,
-        outbox: required("OUTBOX_TABLE")?,
-    };
+    let tables = Tables::named_by(required)?;
     let config = clients::config().await;
-    let store = DynamoSagas::new(aws_sdk_dynamodb::Client::new(&config), tables, deployment.shards);
+    let store = DynamoSagas::new(&config, tables, deployment.shards);
     let api = routes::Api {
         deployment: &deployment,
         store: &store,

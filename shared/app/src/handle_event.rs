@@ -5,7 +5,9 @@ use saga_core::{Cloud, Outcome};
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::{cloud_event, event_bridge};
 
-use crate::ports::{Alert, Alerts, Committed, PortError, Quarantine, Quarantined, SagaStore, Time, back_off};
+use crate::ports::{
+    Alert, Alerts, Committed, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
+};
 use crate::{Deployment, Handled, MAX_CONFLICTS};
 
 /// The ports that handling an event needs.
@@ -74,11 +76,7 @@ pub(crate) async fn quarantine(
     };
     // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
     if let Err(error) = alerts.raise(alert).await {
-        tracing::error!(
-            entrance,
-            error = &error as &dyn std::error::Error,
-            "alert not sent"
-        );
+        tracing::error!(entrance, error = causes(&error), "alert not sent");
     }
     Ok(())
 }
@@ -194,6 +192,6 @@ async fn alert(alerts: &impl Alerts, event: &saga_core::Event, text: &str, outco
         ),
     };
     if let Err(error) = alerts.raise(alert).await {
-        tracing::error!(saga_id = %event.saga, error = &error as &dyn std::error::Error, "alert not sent");
+        tracing::error!(saga_id = %event.saga, error = causes(&error), "alert not sent");
     }
 }

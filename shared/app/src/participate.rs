@@ -13,7 +13,7 @@ use saga_wire::incoming::{Incoming, check};
 use crate::handle_event::quarantine;
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Partition, PortError, Publisher, Quarantine, StepCommit, StepStore,
-    Time, back_off,
+    Time, back_off, causes,
 };
 use crate::{Deployment, Handled, MAX_CONFLICTS};
 
@@ -181,7 +181,7 @@ where
                 ),
             };
             if let Err(error) = ports.alerts.raise(alert).await {
-                tracing::error!(saga_id = %event.saga, error = &error as &dyn std::error::Error, "alert not sent");
+                tracing::error!(saga_id = %event.saga, error = causes(&error), "alert not sent");
             }
         }
         if let Some(row) = row {
@@ -210,7 +210,7 @@ async fn publish<S: Outbox, P: Publisher, Q, A, T>(
         Err(error) => Err(error),
     };
     if let Err(error) = published {
-        let error = &error as &dyn std::error::Error;
+        let error = causes(&error);
         tracing::warn!(saga_id = %row.saga, event_id = %row.id, error, "left in the outbox for the sweep");
     }
 }

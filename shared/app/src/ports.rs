@@ -58,6 +58,18 @@ impl PortError {
     }
 }
 
+/// An error and what caused it, in one line for a log: "what failed: why: why that".
+#[must_use]
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
 /// A record's version, opaque to everybody but the adapter that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub String);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use saga_core::SagaId;
 use saga_core::outbox::OutboxRow;
 
-use crate::ports::{Outbox, PortError, Publisher, Time};
+use crate::ports::{Outbox, PortError, Publisher, Time, causes};
 
 /// What a relay did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,11 +41,7 @@ pub async fn relay<P: Publisher>(
         let answers = match publisher.publish(&ready).await {
             Ok(answers) => answers,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    rows = ready.len(),
-                    "not published"
-                );
+                tracing::warn!(error = causes(&error), rows = ready.len(), "not published");
                 ready.iter().map(|_| Err(error.to_string())).collect()
             }
         };

@@ -78,7 +78,10 @@ pub async fn start_saga<'a>(
         .catalogue
         .latest(request.definition)
         .ok_or_else(unknown)?;
-    let problems = check(deployment, definition, &request.input);
+    let mut input = request.input;
+    // `null` says no more than absence does.
+    input.retain(|_, value| *value != Document::Null);
+    let problems = check(deployment, definition, &input);
     if !problems.is_empty() {
         return Err(NotStarted::Invalid(problems));
     }
@@ -87,7 +90,7 @@ pub async fn start_saga<'a>(
     let trace = request.trace.unwrap_or_else(|| TraceParent::for_saga(id));
     let begin = Start {
         saga: id,
-        input: request.input,
+        input,
         trace,
         now: time.now(),
     };
@@ -150,7 +153,7 @@ fn check(deployment: &Deployment, definition: &Definition, input: &Fields) -> Ve
     problems.extend(
         input
             .iter()
-            .filter(|(name, value)| !known(name) && **value != Document::Null)
+            .filter(|(name, _)| !known(name))
             .map(|(name, _)| FieldError::new(name, "is not a field of this saga")),
     );
     let mut seen = std::collections::BTreeSet::new();

@@ -1,5 +1,6 @@
 //! [`Alerts`] on SNS.
 
+use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use saga_app::ports::{Alert, Alerts, PortError};
 
@@ -19,8 +20,11 @@ pub struct AlertsTopic {
 impl AlertsTopic {
     /// The topic with this ARN.
     #[must_use]
-    pub fn new(client: Client, arn: String) -> Self {
-        Self { client, arn }
+    pub fn new(config: &SdkConfig, arn: String) -> Self {
+        Self {
+            client: Client::new(config),
+            arn,
+        }
     }
 }
 

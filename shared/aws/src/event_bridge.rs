@@ -1,6 +1,7 @@
 //! [`Publisher`] on EventBridge. `PutEvents` answers 200 with failures entry by entry, matched by index
 //! (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
 
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use saga_app::ports::{PortError, Published, Publisher};
@@ -25,8 +26,12 @@ pub struct Bus {
 impl Bus {
     /// The bus of this name. `source` is the EventBridge source of the entries.
     #[must_use]
-    pub fn new(client: Client, name: String, source: &'static str) -> Self {
-        Self { client, name, source }
+    pub fn new(config: &SdkConfig, name: String, source: &'static str) -> Self {
+        Self {
+            client: Client::new(config),
+            name,
+            source,
+        }
     }
 
     /// Why the bus would not deliver this entry, if it would not: some limits it keeps without a word.

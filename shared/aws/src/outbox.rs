@@ -1,6 +1,7 @@
 //! [`Outbox`] on DynamoDB: the table `SagaOutbox` holds pending rows only, so reading a shard costs what is pending,
 //! whatever the table's history; and it is read with strong consistency.
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use saga_app::ports::{Outbox, PortError};
@@ -21,8 +22,11 @@ pub struct DynamoOutbox {
 impl DynamoOutbox {
     /// The outbox in this table.
     #[must_use]
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub fn new(config: &SdkConfig, table: String) -> Self {
+        Self {
+            client: Client::new(config),
+            table,
+        }
     }
 }
 
@@ -74,7 +78,9 @@ impl Outbox for DynamoOutbox {
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("Shard = :shard AND EventId < :before")
+            .key_condition_expression("#shard = :shard AND EventId < :before")
+            // A reserved word of DynamoDB.
+            .expression_attribute_names("#shard", "Shard")
             .expression_attribute_values(":shard", s(bucket(shard)))
             .expression_attribute_values(":before", s(format!("{:013}", before.millis())))
             .consistent_read(true)

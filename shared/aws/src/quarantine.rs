@@ -1,5 +1,6 @@
 //! [`Quarantine`] on SQS.
 
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use saga_app::ports::{PortError, Quarantine, Quarantined};
 use saga_wire::quarantine;
@@ -19,8 +20,11 @@ pub struct QuarantineQueue {
 impl QuarantineQueue {
     /// The queue at this URL.
     #[must_use]
-    pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
+    pub fn new(config: &SdkConfig, url: String) -> Self {
+        Self {
+            client: Client::new(config),
+            url,
+        }
     }
 }
 

@@ -242,15 +242,23 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
     })
 }
 
-/// Our own event ids hold the saga's id, which the item has already: `-~-` stands for it.
+/// Our own event ids hold the saga's id, which the item has already: then `e` is what stands before it and `f` what
+/// stands behind it. Other publishers' ids stand whole in `e`.
 fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
+    let id = entry.event.as_str();
+    let (head, tail) = id
+        .split_once(own)
+        .map_or((id, None), |(head, tail)| (head, Some(tail)));
     let mut item = Item::from([
         ("t".into(), n(entry.at.millis())),
-        ("e".into(), s(entry.event.as_str().replacen(own, "-~-", 1))),
+        ("e".into(), s(head)),
         ("v".into(), s(&entry.verb)),
         ("k".into(), n(entry.step)),
         ("c".into(), s(entry.cloud.as_str())),
     ]);
+    if let Some(tail) = tail {
+        item.insert("f".into(), s(tail));
+    }
     if entry.outcome != Outcome::Applied {
         item.insert("o".into(), s(entry.outcome.as_str()));
     }
@@ -267,7 +275,8 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
     let item = value
         .as_m()
         .map_err(|_| corrupt("a line of the timeline is no map"))?;
-    let event = text(item, "e")?.replacen("-~-", own, 1);
+    let head = text(item, "e")?;
+    let event = optional(item, "f", text)?.map_or(head.to_owned(), |tail| format!("{head}{own}{tail}"));
     let outcome = match optional(item, "o", text)? {
         None => Outcome::Applied,
         Some(word) => [Outcome::Repeated, Outcome::Late, Outcome::Contradicted]

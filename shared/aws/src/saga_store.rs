@@ -7,6 +7,7 @@
 //! A commits: revision is 3 → 4           B commits: revision is not 3 → Conflict: B reads again
 //! ```
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as TransactError;
@@ -50,6 +51,20 @@ pub struct Tables {
     pub outbox: String,
 }
 
+impl Tables {
+    /// The tables that these settings name: `SAGAS_TABLE`, `PAYMENTS_TABLE`, `OUTBOX_TABLE`.
+    ///
+    /// # Errors
+    /// The error of the first setting that is missing.
+    pub fn named_by<E>(setting: impl Fn(&'static str) -> Result<String, E>) -> Result<Self, E> {
+        Ok(Self {
+            sagas: setting("SAGAS_TABLE")?,
+            entities: setting("PAYMENTS_TABLE")?,
+            outbox: setting("OUTBOX_TABLE")?,
+        })
+    }
+}
+
 /// The sagas of one deployment.
 #[derive(Debug, Clone)]
 pub struct DynamoSagas {
@@ -61,9 +76,9 @@ pub struct DynamoSagas {
 impl DynamoSagas {
     /// The sagas in these tables; `buckets` is the deployment's number of shards.
     #[must_use]
-    pub fn new(client: Client, tables: Tables, buckets: u16) -> Self {
+    pub fn new(config: &SdkConfig, tables: Tables, buckets: u16) -> Self {
         Self {
-            client,
+            client: Client::new(config),
             tables,
             buckets,
         }

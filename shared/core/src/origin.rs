@@ -401,6 +401,11 @@ impl Origin<'_> {
             decision.outcome = Outcome::Applied;
         }
         decision.writes.extend(step_decision.writes);
+        // A transaction writes an entity once: what completing sets on an entity that this step writes goes with it.
+        decision.settle.retain(|settled| {
+            let own = decision.writes.iter_mut().find(|write| write.key == settled.key);
+            own.map(|write| write.fields.extend(settled.fields.clone())).is_none()
+        });
         if step_decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
             decision.alert = Some(format!("step {index} was asked to undo what it never did"));
         }

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use saga_app::ports::causes;
 use serde::{Deserialize, Serialize};
 
 /// What SQS invokes the function with. Bodies are not decoded here.
@@ -57,7 +58,7 @@ where
             match handled.await {
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => {
-                    let error = &error as &dyn Error;
+                    let error = causes(&error);
                     tracing::error!(
                         message_id = record.message_id,
                         error,
