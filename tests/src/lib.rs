@@ -12,5 +12,6 @@ pub mod arbitrary;
 pub mod architecture;
 pub mod books;
 pub mod contract;
+pub mod model;
 pub mod property;
 pub mod world;
