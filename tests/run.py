@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dynamodb_local
+
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
 # Beside the ports of `make up` and of the demo, so that all three can run at once.
@@ -44,23 +46,19 @@ def stack() -> int:
         if status:
             return status
         os.environ["SAGA_ENDPOINTS"] = str(state / "endpoints.json")
-        # One at a time: they kill processes, and count what is in the stores.
-        contract = cargo_test(["--package", "saga-tests", "--features", "stack"], jobs=1, only="stack")
+        with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", PORT_BASE + 6):
+            contract = cargo_test(["--package", "saga-tests", "--features", "stack"], only="stack")
         return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", "tests/stack", "-t", "tests"]) or contract
     finally:
         run([*command, "down", *place])
 
 
-def cargo_test(options: list[str], jobs: int | None = None, only: str | None = None) -> int:
+def cargo_test(options: list[str], only: str | None = None) -> int:
     """`only`: just the test files whose names begin so."""
-    if shutil.which("cargo-nextest"):
-        filters = ["--filterset", f"binary(/^{only}/)"] if only else []
-        limit = ["--test-threads", str(jobs)] if jobs else []
-        return run(["cargo", "nextest", "run", "--locked", "--no-fail-fast", *options, *filters, *limit])
     files = sorted((ROOT / "tests" / "tests").glob(f"{only}*.rs")) if only else []
     targets = [part for file in files for part in ("--test", file.stem)]
-    limit = ["--", "--test-threads", str(jobs)] if jobs else []
-    return run(["cargo", "test", "--locked", "--no-fail-fast", *options, *targets, *limit])
+    runner = ["nextest", "run"] if shutil.which("cargo-nextest") else ["test"]
+    return run(["cargo", *runner, "--locked", "--no-fail-fast", *options, *targets])
 
 
 def deny() -> int:
