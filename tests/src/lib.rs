@@ -14,4 +14,5 @@ pub mod books;
 pub mod contract;
 pub mod model;
 pub mod property;
+pub mod sim;
 pub mod world;

@@ -184,9 +184,9 @@ impl World {
 
     /// Publishes both outboxes, whatever is in them. A failure leaves the rows where they are.
     pub async fn publish(&mut self) {
-        // A negative age: rows of this very millisecond, too.
-        let _ = sweep(&self.aws, &self.aws, &self.clock, DEFAULT_SHARDS, -1).await;
-        let _ = sweep(&self.azure, &self.azure, &self.clock, DEFAULT_SHARDS, -1).await;
+        // A negative age: rows of this very millisecond and of the next, too.
+        let _ = sweep(&self.aws, &self.aws, &self.clock, DEFAULT_SHARDS, -2).await;
+        let _ = sweep(&self.azure, &self.azure, &self.clock, DEFAULT_SHARDS, -2).await;
         self.collect();
     }
 

@@ -1,5 +1,6 @@
 //! The model checker: every state of a saga of two and of three steps (of four with `make prove`), on core's own code.
-#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+#![allow(clippy::expect_used, reason = "the helpers of these tests are tests, too")]
+#![allow(clippy::print_stdout, reason = "what was looked at is part of the result")]
 
 use saga_core::Cloud;
 use saga_core::participate::StepDecision;

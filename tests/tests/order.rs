@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use saga_app::override_saga::Command;
+use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_core::origin::Override;
 use saga_core::{Outcome, SagaId, Status};
@@ -220,4 +220,43 @@ async fn another_teams_compensation_is_understood_for_payments_and_for_orders() 
     world.outsider_compensates_in_event_grid_schema(order);
     world.settle().await;
     check(&world, order);
+}
+
+#[tokio::test]
+async fn an_override_in_the_same_millisecond_as_a_cancel_is_another_event() {
+    let mut world = World::default();
+    let id = start(&world, SMALL, "DE").await;
+    world.publish().await;
+    world.on_the_way.clear();
+    for what in [Command::Cancel, Command::Resolve(Override::Cancelled)] {
+        let why = format!("{what:?}");
+        let done = command(
+            &world.deployment,
+            &world.aws,
+            &world.clock,
+            id,
+            what,
+            "somebody",
+            &why,
+        );
+        done.await.unwrap().unwrap();
+    }
+    world.clock.advance(1_000);
+    world.publish().await;
+    let mut ids: Vec<String> = world
+        .on_the_way
+        .iter()
+        .map(|parcel| event_id(&parcel.body))
+        .collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 2, "two contents under one id: {ids:?}");
+    world.settle().await;
+    check(&world, id);
+}
+
+fn event_id(base64: &str) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    event["id"].as_str().unwrap().to_owned()
 }

@@ -298,8 +298,11 @@ impl Origin<'_> {
             Override::Completed => Knock::OverrideCompleted,
             Override::Cancelled => Knock::OverrideCancelled,
         };
+        // The time is part of the id of the cancel that closes the saga, which is another event than that of a cancel
+        // that was asked for in the same millisecond.
+        let after = |cancel: &Mark| self.now.max(cancel.at.plus_millis(1));
         let mark = Mark {
-            at: self.now,
+            at: self.saga.cancel.as_ref().map_or(self.now, after),
             by,
             reason,
         };
@@ -404,7 +407,8 @@ impl Origin<'_> {
         // A transaction writes an entity once: what completing sets on an entity that this step writes goes with it.
         decision.settle.retain(|settled| {
             let own = decision.writes.iter_mut().find(|write| write.key == settled.key);
-            own.map(|write| write.fields.extend(settled.fields.clone())).is_none()
+            own.map(|write| write.fields.extend(settled.fields.clone()))
+                .is_none()
         });
         if step_decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
             decision.alert = Some(format!("step {index} was asked to undo what it never did"));

@@ -1,0 +1,263 @@
+//! Ports that look on: they pass every call to the store in memory, and notice when what passes breaks a rule of the
+//! design. What they hold against the code is only what went through the port and what is in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use saga_app::ports::{
+    Alert, Alerts, Committed, Inserted, Outbox, Partition, PortError, Published, Publisher, Quarantine,
+    Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Version, Versioned,
+};
+use saga_core::ends::Phase;
+use saga_core::origin::OriginDecision;
+use saga_core::outbox::OutboxRow;
+use saga_core::participant::EntityKey;
+use saga_core::participate::StepRecord;
+use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_memory::{Cloud, OriginCloud, StepCloud};
+
+/// What the ports of one cloud have seen.
+#[derive(Default)]
+pub struct Witness(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    broken: Option<String>,
+    committed: BTreeSet<EventId>,
+    taken: BTreeSet<EventId>,
+    bodies: BTreeMap<EventId, String>,
+    ids: BTreeMap<(SagaId, String), BTreeSet<EventId>>,
+    ends: BTreeMap<SagaId, Phase>,
+}
+
+impl Witness {
+    /// The first rule that was broken.
+    pub fn broken(&self) -> Option<String> {
+        self.lock().broken.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn breaks(&mut self, rule: String) {
+        self.broken.get_or_insert(rule);
+    }
+
+    /// R2: what is emitted again has the id and the content of the first.
+    fn emitted(&mut self, row: &OutboxRow) {
+        let first = self
+            .bodies
+            .entry(row.id.clone())
+            .or_insert_with(|| row.body.clone());
+        if *first != row.body {
+            let rule = format!("R2: event {} has two contents: {first} and {}", row.id, row.body);
+            self.breaks(rule);
+        }
+        let ids = self.ids.entry((row.saga, row.kind.clone())).or_default();
+        ids.insert(row.id.clone());
+        // A cancel carries the time of the wish, and an override after a cancel is another wish.
+        let wishes = if row.kind.ends_with("CancelRequested") {
+            2
+        } else {
+            1
+        };
+        if ids.len() > wishes {
+            let rule = format!(
+                "R2: `{}` of saga {} was emitted under several ids: {ids:?}",
+                row.kind, row.saga
+            );
+            self.breaks(rule);
+        }
+    }
+}
+
+/// A cloud's ports, looked on.
+pub struct Watched<'a, S> {
+    /// The cloud.
+    pub cloud: &'a Cloud<S>,
+    /// Who looks on.
+    pub witness: &'a Witness,
+}
+
+impl<S> Watched<'_, S> {
+    /// Notes which rows are really in the outbox, whatever the caller was told.
+    fn after_commit(&self) {
+        let rows = self.cloud.outbox();
+        let mut seen = self.witness.lock();
+        for row in rows {
+            seen.emitted(&row);
+            seen.committed.insert(row.id);
+        }
+    }
+}
+
+impl<S: Send> Outbox for Watched<'_, S> {
+    async fn pending(
+        &self,
+        shard: u16,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let rows = self.cloud.pending(shard, before, limit).await?;
+        self.witness
+            .lock()
+            .committed
+            .extend(rows.iter().map(|row| row.id.clone()));
+        Ok(rows)
+    }
+
+    async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
+        {
+            let mut seen = self.witness.lock();
+            if let Some(row) = rows.iter().find(|row| !seen.taken.contains(&row.id)) {
+                seen.breaks(format!(
+                    "R1: {} was deleted from the outbox and no carrier had taken it",
+                    row.id
+                ));
+            }
+        }
+        self.cloud.delete(rows).await
+    }
+}
+
+impl<S: Send> Publisher for Watched<'_, S> {
+    const BATCH: usize = 10;
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+        let committed = self.cloud.outbox();
+        {
+            let mut seen = self.witness.lock();
+            seen.committed.extend(committed.into_iter().map(|row| row.id));
+            let stranger = rows.iter().find(|row| !seen.committed.contains(&row.id));
+            if let Some(row) = stranger {
+                seen.breaks(format!("R1: {} was published and is not committed", row.id));
+            }
+        }
+        let answers = self.cloud.publish(rows).await?;
+        let taken = rows.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        self.witness
+            .lock()
+            .taken
+            .extend(taken.map(|(row, _)| row.id.clone()));
+        Ok(answers)
+    }
+}
+
+impl<S: Send> Quarantine for Watched<'_, S> {
+    async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
+        self.cloud.keep(message).await
+    }
+}
+
+impl<S: Send> Alerts for Watched<'_, S> {
+    async fn raise(&self, alert: Alert) -> Result<(), PortError> {
+        self.cloud.raise(alert).await
+    }
+}
+
+impl Watched<'_, saga_memory::Sagas> {
+    /// R1: a decision's event is committed with it. I5: an end once reached is never left.
+    fn before_commit(&self, decision: &OriginDecision, row: Option<&OutboxRow>) {
+        let said = decision.emit.as_ref().map(|event| &event.id);
+        let mut seen = self.witness.lock();
+        if said != row.map(|row| &row.id) {
+            seen.breaks(format!(
+                "R1: {said:?} was decided and {row:?} is committed with it"
+            ));
+        }
+    }
+
+    fn look_at(&self, id: SagaId) {
+        let cloud: &OriginCloud = self.cloud;
+        if let Some(saga) = cloud.saga(id) {
+            let mut seen = self.witness.lock();
+            let before = seen.ends.insert(id, saga.ends.phase);
+            if before.is_some_and(|before| before != Phase::Open && before != saga.ends.phase) {
+                seen.breaks(format!(
+                    "I5: saga {id} was {before:?} and is {:?}",
+                    saga.ends.phase
+                ));
+            }
+        }
+    }
+}
+
+impl SagaStore for Watched<'_, saga_memory::Sagas> {
+    async fn insert(
+        &self,
+        decision: &OriginDecision,
+        row: Option<&OutboxRow>,
+    ) -> Result<Inserted, PortError> {
+        self.before_commit(decision, row);
+        let inserted = self.cloud.insert(decision, row).await;
+        self.after_commit();
+        inserted
+    }
+
+    async fn load(&self, id: SagaId) -> Result<Option<Versioned<Saga>>, PortError> {
+        SagaStore::load(self.cloud, id).await
+    }
+
+    async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
+        SagaStore::entities(self.cloud, keys).await
+    }
+
+    async fn commit(
+        &self,
+        decision: &OriginDecision,
+        version: &Version,
+        read: &Snapshot,
+        row: Option<&OutboxRow>,
+    ) -> Result<Committed, PortError> {
+        self.before_commit(decision, row);
+        self.look_at(decision.saga.id);
+        let committed = SagaStore::commit(self.cloud, decision, version, read, row).await;
+        self.after_commit();
+        self.look_at(decision.saga.id);
+        committed
+    }
+
+    async fn list(
+        &self,
+        since: Option<Timestamp>,
+        before: Option<(Timestamp, SagaId)>,
+        limit: usize,
+    ) -> Result<Vec<Saga>, PortError> {
+        self.cloud.list(since, before, limit).await
+    }
+
+    async fn due(&self, bucket: u16, now: Timestamp, limit: usize) -> Result<Vec<SagaId>, PortError> {
+        self.cloud.due(bucket, now, limit).await
+    }
+}
+
+impl StepStore for Watched<'_, saga_memory::Steps> {
+    async fn load(
+        &self,
+        partition: &Partition,
+        saga: SagaId,
+        index: StepIndex,
+    ) -> Result<Option<Versioned<StepRecord>>, PortError> {
+        let cloud: &StepCloud = self.cloud;
+        StepStore::load(cloud, partition, saga, index).await
+    }
+
+    async fn entities(&self, partition: &Partition, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
+        StepStore::entities(self.cloud, partition, keys).await
+    }
+
+    async fn commit(&self, commit: StepCommit<'_>) -> Result<Committed, PortError> {
+        if commit.row.is_none() {
+            let (saga, index) = (commit.saga, commit.index);
+            self.witness.lock().breaks(format!(
+                "R1: step {index} of saga {saga} is committed without its event"
+            ));
+        }
+        let committed = StepStore::commit(self.cloud, commit).await;
+        self.after_commit();
+        committed
+    }
+}
