@@ -6,10 +6,9 @@ import json
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from .support import StackTest, http, order, wait_for
+from .proxy import Proxy, Rerouted
+from .support import StackTest, order, wait_for
 
 FUNCTIONS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress")
 # The budget of a completed two-step saga with full batches.
@@ -21,7 +20,7 @@ MAX_WRITE_UNITS = 14
 class Budget(StackTest):
     def test_requests_and_write_units_of_a_completed_saga(self):
         counter = Counting(self.e["aws"])
-        with counter, self.functions_through(counter.url):
+        with counter, Rerouted(self, counter.url, *FUNCTIONS):
             self.run_sagas(3)  # new processes fetch keys and open connections
             counter.reset()
             self.run_sagas(1)
@@ -42,80 +41,21 @@ class Budget(StackTest):
             list(pool.map(lambda saga: wait_for("COMPLETED", lambda: self.dynamo.payment(saga["saga_id"])["Status"]["S"] == "COMPLETED"), sagas))
         self.assert_outboxes_empty()
 
-    def functions_through(self, url: str):
-        test = self
 
-        class Rerouted:
-            def __enter__(self):
-                self.before = {name: test.environment(name) for name in FUNCTIONS}
-                for name, variables in self.before.items():
-                    test.environment(name, {**variables, "AWS_ENDPOINT_URL": url})
-
-            def __exit__(self, *_):
-                for name, variables in self.before.items():
-                    test.environment(name, variables)
-        return Rerouted()
-
-    def environment(self, function: str, variables: dict | None = None) -> dict:
-        scope = f"test/20260101/{self.e['region']}/lambda/aws4_request"
-        headers = {
-            "Content-Type": "application/json",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
-        }
-        url = f"{self.e['aws']}/2015-03-31/functions/{function}/configuration"
-        if variables is None:
-            status, answer = http.request("GET", url, headers=headers)
-        else:
-            body = json.dumps({"Environment": {"Variables": variables}}).encode()
-            status, answer = http.request("PUT", url, body, headers)
-        self.assertEqual(status, 200, answer)
-        return json.loads(answer)["Environment"]["Variables"]
-
-
-class Counting:
-    """A proxy that passes everything on and counts requests, write units and the largest item."""
+class Counting(Proxy):
+    """Counts requests, write units and the largest item."""
 
     def __init__(self, upstream: str):
-        host = upstream.removeprefix("http://")
-        counting, lock = self, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                with lock:
-                    counting.note(self.headers.get("X-Amz-Target") or "SNS.Publish", body)
-                connection = HTTPConnection(host, timeout=30)
-                connection.request("POST", self.path, body, {name: value for name, value in self.headers.items() if name.lower() != "host"})
-                answer = connection.getresponse()
-                content = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-                connection.close()
-
-            def log_message(self, *_):
-                pass
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        super().__init__(upstream)
+        self.lock = threading.Lock()
         self.reset()
 
     def reset(self):
         self.requests, self.write_units, self.largest_item = Counter(), 0, 0
 
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, target: str, body: bytes):
+        with self.lock:
+            self.note(target, body)
 
     def note(self, target: str, raw: bytes):
         action = target.split(".")[-1]
@@ -152,8 +92,9 @@ class Counting:
                 f"largest item {self.largest_item} bytes")
 
     def full_batches(self, sagas: int) -> float:
-        """Two PutEvents and one BatchWriteItem for ten sagas; the rest as it was counted."""
-        batched = ("PutEvents", "BatchWriteItem")
+        """Two PutEvents and one BatchWriteItem for ten sagas; the rest as it was counted, but for the queries of the
+        schedule, which are as many whatever the number of sagas."""
+        batched = ("PutEvents", "BatchWriteItem", "Query")
         return sum(count for name, count in self.requests.items() if name not in batched) / sagas + 3 / 10
 
 
