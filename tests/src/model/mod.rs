@@ -109,6 +109,8 @@ pub mod invariant {
     pub const LATE_IS_HARMLESS: &str = "I5 late is harmless";
     /// A cancel is decided by the first step that has not acted.
     pub const CANCEL_NEVER_TEARS: &str = "I6 cancel never tears";
+    /// The sweeper sends again what is owed.
+    pub const RETRANSMISSION: &str = "the sweeper sends what is owed, until nothing is";
     /// No step is asked to undo what it never did.
     pub const NO_NULL_COMPENSATION: &str = "no null compensation";
     /// Every event is understood where it goes.
@@ -171,6 +173,9 @@ impl Model for Proof {
             }),
             Property::always(invariant::CANCEL_NEVER_TEARS, |_, state: &State| {
                 state.broken != Some(Broken::Torn)
+            }),
+            Property::always(invariant::RETRANSMISSION, |_, state: &State| {
+                state.broken != Some(Broken::WrongRetransmission)
             }),
             Property::always(invariant::NO_NULL_COMPENSATION, |_, state: &State| {
                 state.broken != Some(Broken::NullCompensation)

@@ -69,8 +69,10 @@ pub enum Broken {
     Bounce,
     /// I5: something came after the end and changed the origin.
     NotHarmless,
-    /// I6: a cancel changed a step that had acted, or did something else than stand in the way.
+    /// I6: a cancel changed a step that had acted, did not stand in the way of one that had not, or was not passed on.
     Torn,
+    /// The sweeper sent something else than what is owed, or will not look again though something is.
+    WrongRetransmission,
     /// A step was asked to undo what it never did.
     NullCompensation,
     /// One of our own events would be quarantined where it goes, or a message met a step that is not there.

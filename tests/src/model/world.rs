@@ -506,7 +506,21 @@ impl World {
         action: Action,
         emitted: Option<Address>,
     ) -> Option<Broken> {
+        let first = self.definition.first_after_origin();
         let delivered = match action {
+            // I3 and I6. What is sent again is what is owed: the wish to cancel, once there is one, else the opening.
+            Action::Sweep | Action::SweepAfterDeadline => {
+                let late = action == Action::SweepAfterDeadline;
+                let owed = if before.is_over() {
+                    None
+                } else if late || before.ends.cancelling || before.ends.closing {
+                    Some(Address::Cancel(first))
+                } else {
+                    Some(Address::Advance(first))
+                };
+                let looks_again = after.due != after.is_over();
+                return (emitted != owed || !looks_again).then_some(Broken::WrongRetransmission);
+            }
             Action::Deliver(address) => address,
             Action::OutsiderCompensates => Address::Compensate(StepIndex::FIRST),
             // A command that comes too late changes nothing at all.
@@ -554,6 +568,17 @@ impl World {
                 Some(Broken::Torn)
             }
             StepVerb::Cancel if !ends_here && step.0.is_none() && step.1.is_none() => Some(Broken::Torn),
+            StepVerb::Cancel if !ends_here && step.0 == Some(StepState::Done) => {
+                let last = at + 1 == self.steps();
+                let onward = Address::Cancel(StepIndex::new(at as u8).next());
+                // From the last step the saga completes: at the origin in the same transaction, else by a message.
+                let chases = if last {
+                    emitted == Some(Address::Complete) || after.ends.phase != Phase::Open
+                } else {
+                    emitted == Some(onward)
+                };
+                (!chases).then_some(Broken::Torn)
+            }
             StepVerb::Compensate if !outsider && step.0.is_none() => Some(Broken::NullCompensation),
             _ => None,
         }

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Deliberate faults, and which check catches each.
+
+    python3 tests/mutants.py              all of them
+    python3 tests/mutants.py NAME …       those whose names contain one of the words
+    python3 tests/mutants.py --list       their names
+
+Each fault is a small change to one file. It is made in a copy of the tree under target/mutants, never here; then the
+model, the simulator and the scenario tests run there, as `make test` runs them. Ends with 1 when a fault survives, or
+when a change no longer fits the source: then mend the list, because it no longer says what the suite is worth.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "mutants"
+TREE = WORK / "tree"
+CHECKS = ["model", "simulator", "protocol", "order", "faults", "every_step", "store_contract", "start"]
+LONGEST_RUN = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    path: str
+    before: str
+    after: str
+
+
+MUTANTS = [
+    Mutant("no re-emission on repeat", "shared/core/src/participate.rs",
+           "let emit = new\n            .as_ref()\n            .or(record)\n",
+           "let emit = new\n            .as_ref()\n"),
+    Mutant("no tombstone", "shared/core/src/step.rs",
+           "(Compensate | Cancel, None) => to(Refused, Effect::Tombstone, E::Compensate)",
+           "(Compensate | Cancel, None) => again(E::Compensate)"),
+    Mutant("deadline writes CANCELLED locally", "shared/core/src/origin.rs",
+           'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;',
+           'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;\n'
+           "            decision.saga.ends.phase = Phase::Cancelled;\n"
+           "            decision.status = decision.saga.status(self.definition);"),
+    Mutant("step and outbox in two transactions", "shared/app/src/participate.rs",
+           "row: row.as_ref(),", "row: None,"),
+    Mutant("saga and outbox in two transactions", "shared/app/src/handle_event.rs",
+           ".commit(&decision, &saga.version, &read, row.as_ref())",
+           ".commit(&decision, &saga.version, &read, row.as_ref().filter(|_| false))"),
+    Mutant("published row deleted before publish", "shared/app/src/relay_outbox.rs",
+           "        report.calls += 1;\n", "        report.calls += 1;\n        outbox.delete(&ready).await?;\n"),
+    Mutant("version guard of the step dropped", "shared/memory/src/steps.rs",
+           "if known.as_ref() != commit.version || ", "if "),
+    Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",
+           "known.as_ref() == Some(version)\n                && ", "known.is_some() && version.0 != \"\"\n                && "),
+    Mutant("version guard of the entities dropped", "shared/memory/src/steps.rs",
+           " || !shelf.entities.are_as_read(commit.writes, commit.read)", ""),
+    Mutant("undo without guard", "shared/core/src/step.rs",
+           "        (Cancel, Some(Done)) if last",
+           "        (Compensate, Some(Undone)) => to(Undone, Effect::Undo, E::Compensate),\n"
+           "        (Cancel, Some(Done)) if last"),
+    Mutant("cancel stops at the first DONE step", "shared/core/src/step.rs",
+           "(Cancel, Some(Done)) => again(E::Cancel)", "(Cancel, Some(Done)) => again(E::Advance)"),
+    Mutant("complete ignored while cancelling", "shared/core/src/ends.rs",
+           "        (Knock::Complete, Open) => moved(",
+           "        (Knock::Complete, Open) if ends.cancelling => Verdict::Late(None),\n"
+           "        (Knock::Complete, Open) => moved("),
+    Mutant("new event id on re-emission", "shared/app/src/participate.rs",
+           "            row.shard = partition.0;\n",
+           "            row.shard = partition.0;\n"
+           '            row.id = format!("{}-{}", ports.time.now().millis(), row.id).parse().unwrap_or(row.id);\n'),
+    Mutant("new event time on re-emission", "shared/core/src/participate.rs",
+           "Emission::Advance | Emission::Compensate => (record.at, record.hop)",
+           "Emission::Advance | Emission::Compensate => (message.time, record.hop)"),
+    Mutant("quarantined message not acknowledged", "shared/app/src/participate.rs",
+           "            body,\n        )\n        .await?;\n    }\n    Ok(handled)",
+           "            body,\n        )\n        .await?;\n"
+           '        return Err(PortError::unavailable("the quarantine", "not acknowledged"));\n    }\n    Ok(handled)'),
+    Mutant("refused row deleted from the outbox", "shared/app/src/relay_outbox.rs",
+           "waiting.insert(row.saga);", "waiting.insert(row.saga);\n                    done.push(row);"),
+    Mutant("an override closes at once", "shared/core/src/ends.rs",
+           "closing: true,", "closing: false,"),
+    Mutant("complete to a cancelled saga not answered", "shared/core/src/ends.rs",
+           "Verdict::Late(Some(Send::CompensateLast))", "Verdict::Late(None)"),
+    Mutant("an override does not undo step 0", "shared/core/src/ends.rs",
+           "moved(ends, true, Some(Send::CancelFirst))", "moved(ends, false, Some(Send::CancelFirst))"),
+    Mutant("an end can be left", "shared/core/src/ends.rs",
+           "(Knock::Cancelled, Completed) => Verdict::Contradicted,",
+           "(Knock::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..ends }, true, None),"),
+    Mutant("status fold forgets refusals", "shared/core/src/saga.rs",
+           "record.state != StepState::Done", "record.state == StepState::Undone"),
+    Mutant("the sweep sends the opening while closing", "shared/core/src/origin.rs",
+           "if self.saga.ends.cancelling || self.saga.ends.closing {", "if self.saga.ends.cancelling {"),
+    Mutant("the sweep looks only once", "shared/core/src/origin.rs",
+           "        decision.saga.due = Some(\n            self.patience\n"
+           "                .next(self.now, decision.saga.nudges, self.saga.deadline),\n        );",
+           "        decision.saga.due = None;"),
+    Mutant("payments are not settled", "shared/core/src/origin.rs",
+           "decision.settle = self.settle()?;", "let _ = self.settle()?;"),
+    Mutant("compensation without conditions on stock", "shared/participants/src/inventory.rs",
+           "available(stock).saturating_add(quantity)", "available(stock).saturating_add(2 * quantity)"),
+]
+
+# Of the list of faults that the suite must catch, those whose code does not exist yet.
+NOT_YET = {
+    "lease not checked on release": "the relay has no leases yet; `refused row deleted from the outbox` stands in for it",
+}
+
+
+def main() -> int:
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    if "--list" in sys.argv:
+        print("\n".join(mutant.name for mutant in chosen))
+        return 0
+    copy_tree()
+    bad = [f"{m.name}: its change no longer fits {m.path}" for m in chosen if source(m).count(m.before) != 1]
+    if bad:
+        print("\n".join(bad), file=sys.stderr)
+        return 1
+    caught, _ = run_checks()
+    if caught:
+        print(f"without any fault the suite fails: {', '.join(caught)}", file=sys.stderr)
+        return 1
+    survivors = []
+    for mutant in chosen:
+        began = time.monotonic()
+        with_fault = TREE / mutant.path
+        clean = with_fault.read_text()
+        with_fault.write_text(clean.replace(mutant.before, mutant.after))
+        try:
+            caught, built = run_checks()
+        finally:
+            with_fault.write_text(clean)
+        if not built:
+            verdict = "DOES NOT BUILD: mend the list"
+        elif caught:
+            verdict = "caught by " + ", ".join(caught)
+        else:
+            verdict = "SURVIVES"
+        if not built or not caught:
+            survivors.append(mutant.name)
+        print(f"{mutant.name:<45} {verdict}  ({time.monotonic() - began:.0f} s)", flush=True)
+    for name, why in NOT_YET.items():
+        print(f"{name:<45} NOT YET APPLICABLE: {why}")
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} faults caught")
+    return 1 if survivors else 0
+
+
+def source(mutant: Mutant) -> str:
+    return (TREE / mutant.path).read_text()
+
+
+def copy_tree() -> None:
+    """The files of this tree as they are now, always at the same place, so that only what differs is built again."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                            cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    names = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    TREE.mkdir(parents=True, exist_ok=True)
+    for old in [path for path in TREE.rglob("*") if path.is_file()]:
+        if str(old.relative_to(TREE)) not in names:
+            old.unlink()
+    for name in names:
+        here, there = ROOT / name, TREE / name
+        if there.exists() and there.read_bytes() == here.read_bytes():
+            continue
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(here, there)
+
+
+def run_checks() -> tuple[list[str], bool]:
+    """The checks that fail, and whether everything could be built at all."""
+    there = [check for check in CHECKS if (TREE / "tests" / "tests" / f"{check}.rs").exists()]
+    targets = [part for check in there for part in ("--test", check)]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build"), "RUST_BACKTRACE": "0"}
+    command = ["cargo", "test", "--quiet", "--package", "saga-tests", *targets]
+    built = subprocess.run([*command, "--no-run"], cwd=TREE, env=environment, capture_output=True, text=True, check=False)
+    if built.returncode:
+        print(built.stderr[-3000:], file=sys.stderr)
+        return [], False
+    failed = []
+    for check in there:
+        one = ["cargo", "test", "--package", "saga-tests", "--test", check]
+        try:
+            run = subprocess.run(one, cwd=TREE, env=environment, capture_output=True, text=True, check=False,
+                                 timeout=LONGEST_RUN)
+        except subprocess.TimeoutExpired:
+            failed.append(f"{check} (does not end)")
+            continue
+        if run.returncode:
+            text = run.stdout + run.stderr
+            rules = re.findall(r"^(I\d [a-z ]+?|[a-z][a-z ,]+?) does not hold:", text, re.M)
+            rules += re.findall(r"seed \d+ fails: (\w+):", text)
+            tests = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.M)
+            detail = "; ".join(dict.fromkeys(rules)) or f"{len(tests)} scenarios"
+            failed.append(f"{check} [{detail}]")
+    return failed, True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
