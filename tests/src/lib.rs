@@ -12,6 +12,8 @@ pub mod arbitrary;
 pub mod architecture;
 pub mod books;
 pub mod contract;
+pub mod every_step;
+pub mod example;
 pub mod model;
 pub mod property;
 pub mod sim;

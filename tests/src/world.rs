@@ -117,9 +117,17 @@ impl World {
     /// # Errors
     /// As [`start_saga`].
     pub async fn try_start(&self, key: &str, body: &str) -> Result<SagaId, NotStarted> {
+        self.try_start_of("payment", key, body).await
+    }
+
+    /// Starts a saga of any definition.
+    ///
+    /// # Errors
+    /// As [`start_saga`].
+    pub async fn try_start_of(&self, definition: &str, key: &str, body: &str) -> Result<SagaId, NotStarted> {
         let key: IdempotencyKey = key.parse().unwrap();
         let request = Request {
-            definition: "payment",
+            definition,
             key: &key,
             input: json::parse_object(body).unwrap(),
             trace: None,
