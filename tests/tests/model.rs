@@ -97,7 +97,16 @@ fn two_steps_with_every_loss_and_repeat() {
 }
 
 #[test]
-#[ignore = "takes minutes: `make prove`"]
+#[ignore = "`make prove`"]
+fn an_order_with_every_loss_and_repeat() {
+    let order = [Cloud::Aws, Cloud::Azure, Cloud::Azure, Cloud::Aws];
+    for refuses in [None, Some(3)] {
+        the_abstraction_leaves_nothing_out("order", &order, refuses);
+    }
+}
+
+#[test]
+#[ignore = "`make prove`"]
 fn three_steps_with_every_loss_and_repeat() {
     for refuses in [None, Some(2)] {
         the_abstraction_leaves_nothing_out(

@@ -62,7 +62,7 @@ fn two_thousand_seeds() {
 }
 
 #[test]
-#[ignore = "takes an hour: `make prove`"]
+#[ignore = "`make prove`"]
 fn a_hundred_thousand_seeds() {
     seeds(100_000);
 }

@@ -31,7 +31,7 @@ use saga_wire::json;
 use serde_json::Value;
 
 use super::chance::Chance;
-use super::witness::{Watched, Witness};
+use super::witness::{Bus, Watched, Witness};
 use crate::arbitrary::nth_saga;
 use crate::books::Books;
 use crate::contract::given;
@@ -78,6 +78,7 @@ pub type Failed = (String, Vec<String>);
 
 const SKUS: [(&str, i64); 2] = [("sku-1", 7), ("sku-2", 100)];
 /// What another team sends that nobody understands.
+const JUNK_KIND: &str = "junk";
 const JUNK: &str = r#"{"specversion":"1.0","id":"junk","source":"somebody","type":"Unheard","data":{}}"#;
 
 /// What a process works on, so that its carrier brings it again should the process fail or die.
@@ -188,13 +189,23 @@ impl Stage {
                 let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
                     panic!("not a delivery of events: {}", parcel.body);
                 };
+                let bus = Bus::new(&self.aws);
                 let ports = admit_events::Ports {
-                    bus: &self.aws,
+                    bus: &bus,
                     quarantine: &aws,
                     alerts: &aws,
                     time: &self.clock,
                 };
-                admit_events(&self.deployment, &ports, &events).await.map(drop)
+                let admitted = admit_events(&self.deployment, &ports, &events).await?;
+                self.seen_aws
+                    .acknowledged(bus.taken() + admitted.quarantined == events.len());
+                let kept = self
+                    .aws
+                    .quarantined()
+                    .iter()
+                    .any(|kept| events.contains(&kept.body));
+                self.seen_aws.acknowledged(kept || parcel.kind != JUNK_KIND);
+                Ok(())
             }
             Place::EventsQueue => {
                 let ports = handle_event::Ports {
@@ -536,7 +547,7 @@ fn tick<'a>(
             if chance.below(4) == 3 {
                 on_the_way.push(Parcel {
                     to: [Place::Ingress, Place::AzureQueue][chance.below(2)],
-                    kind: "junk".to_owned(),
+                    kind: JUNK_KIND.to_owned(),
                     body: JUNK.to_owned(),
                 });
             } else if stage.aws.saga(id).is_some() {

@@ -36,6 +36,14 @@ impl Witness {
         self.lock().broken.clone()
     }
 
+    /// A message was acknowledged; `safe` says whether all of it had been passed on, decided or kept.
+    pub fn acknowledged(&self, safe: bool) {
+        if !safe {
+            self.lock()
+                .breaks("R6: a message was acknowledged, and neither passed on nor kept".to_owned());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,6 +150,40 @@ impl<S: Send> Publisher for Watched<'_, S> {
             .lock()
             .taken
             .extend(taken.map(|(row, _)| row.id.clone()));
+        Ok(answers)
+    }
+}
+
+/// The bus as the ingress sees it: counts the events of which the caller was told that they were taken.
+pub struct Bus<'a> {
+    cloud: &'a OriginCloud,
+    taken: Mutex<usize>,
+}
+
+impl<'a> Bus<'a> {
+    /// The bus of this cloud.
+    #[must_use]
+    pub fn new(cloud: &'a OriginCloud) -> Self {
+        Self {
+            cloud,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// How many events it took, as far as the caller knows.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Publisher for Bus<'_> {
+    const BATCH: usize = 10;
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+        let answers = self.cloud.publish(rows).await?;
+        let taken = answers.iter().filter(|answer| answer.is_ok()).count();
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) += taken;
         Ok(answers)
     }
 }
