@@ -181,9 +181,14 @@ impl Stage {
                     time: &self.clock,
                     cloud: Cloud::Azure,
                 };
-                participate(&self.deployment, &ports, &parcel.body)
-                    .await
-                    .map(drop)
+                participate(&self.deployment, &ports, &parcel.body).await?;
+                let kept = self
+                    .azure
+                    .quarantined()
+                    .iter()
+                    .any(|kept| kept.body == parcel.body);
+                self.seen_azure.acknowledged(kept || parcel.kind != JUNK_KIND);
+                Ok(())
             }
             Place::Ingress => {
                 let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
