@@ -24,7 +24,6 @@ from local_stack.read_back import Azure, Dynamo
 
 HERE = Path(__file__).resolve().parent
 STATE = HERE / ".demo"
-PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 100
 PATIENCE_SECONDS = 150
 LIMIT_REASON = "over the limit"
 
@@ -36,6 +35,11 @@ class Wrong(Exception):
 def main() -> int:
     say("saga-bridge demo: a payment on AWS and an inventory on Azure, in one saga")
     try:
+        port_base()
+    except Problem as problem:
+        print(problem.report(), file=sys.stderr)
+        return 2
+    try:
         stack("up")
         endpoints = json.loads((STATE / "endpoints.json").read_text())
         play(endpoints)
@@ -45,14 +49,24 @@ def main() -> int:
     except Problem as problem:
         print(problem.report(), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; stopping what was started", flush=True)
+        return 130
     finally:
         stack("down")
     print("\nAll sagas ended as they should, and both clouds agree. Nothing is left running.", flush=True)
     return 0
 
 
+def port_base() -> int:
+    given = os.environ.get("PORT_BASE") or "4566"
+    if not given.isdigit() or not 1024 <= int(given) <= 65000:
+        raise Problem(f"PORT_BASE is {given!r}", "give a number from 1024 to 65000; the demo uses the ports from 100 above it")
+    return int(given) + 100
+
+
 def stack(command: str) -> None:
-    line = [sys.executable, str(HERE / "stack.py"), command, "--port-base", str(PORT_BASE), "--state", str(STATE)]
+    line = [sys.executable, str(HERE / "stack.py"), command, "--port-base", str(port_base()), "--state", str(STATE)]
     if subprocess.run(line, check=False).returncode:
         raise Wrong(f"`{' '.join(line[1:3])}` failed; it said why above")
 

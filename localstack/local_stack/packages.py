@@ -24,7 +24,7 @@ STANDIN = "saga-azure-standin"
 def build(log: Path) -> Path:
     """Builds everything for this machine; the folder of the binaries."""
     names = [f"--package={name}" for name in (*LAMBDAS, PARTICIPANT, STANDIN)]
-    run(["cargo", "build", "--release", *names], log, "make `cargo build --release` work, then run `up` again", cwd=REPOSITORY)
+    run(["cargo", "build", "--locked", "--release", *names], log, "make `cargo build --release` work, then run `up` again", cwd=REPOSITORY)
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version=1"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

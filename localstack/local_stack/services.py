@@ -70,7 +70,7 @@ def write_standin_config(state: State, ingress: str) -> None:
     account = storage.Account.on(state.port_base)
     to_azure = {"operator": "StringIn", "key": "sagatarget", "values": ["azure"]}
     from_azure = {"operator": "StringNotIn", "key": "sagatarget", "values": ["azure"]}
-    # As Terraform sets them on Azure.
+    # The app settings of the Function App.
     delivery = {"max_attempts": 30, "ttl_minutes": 1440, "dead_letter_container": storage.DEAD_LETTER_CONTAINER}
     oidc = state.oidc
     write_private(state.standin_config, json.dumps({

@@ -1,4 +1,4 @@
-"""The storage account of the local stack: what Terraform makes on Azure is made here on Azurite.
+"""The storage account of the local stack: what a deployment to Azure provisions is made here on Azurite.
 
 Signed with the shared key, as https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 describes. Invariant: everything is made only when it is absent, so a second run changes nothing.

@@ -19,7 +19,7 @@ AZURITE = HERE / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 
 # name, arguments that print its version, least version, how to get it
 TOOLS = (
-    ("cargo", ["--version"], (1, 91), "install Rust from https://rustup.rs"),
+    ("cargo", ["--version"], (1, 95), "install Rust from https://rustup.rs"),
     ("node", ["--version"], (20,), "install Node.js 20 or newer from https://nodejs.org"),
     ("npm", ["--version"], (9,), "npm comes with Node.js: https://nodejs.org"),
     ("terraform", ["version"], (1, 7), "install Terraform 1.7 or newer: https://developer.hashicorp.com/terraform/install"),

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let (deployment, store) = (&deployment, &store);
     lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
         let report = sweep_sagas(deployment, store, &SystemClock, PER_BUCKET).await?;
-        Ok::<_, Error>(serde_json::json!({ "sent": report.sent, "moved": report.moved }))
+        Ok::<_, Error>(serde_json::json!({ "sent": report.sent, "moved": report.moved, "unreadable": report.unreadable }))
     }))
     .await
 }

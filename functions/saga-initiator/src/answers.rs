@@ -29,6 +29,19 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     build(status, Problem::CONTENT_TYPE, retry, body)
 }
 
+/// RFC 9110 asks for the methods that are possible.
+pub fn not_allowed(methods: &'static str) -> Response<Body> {
+    let detail = format!("only {methods} is possible here");
+    let problem = Problem::new(405, "method-not-allowed", "Method Not Allowed", detail);
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    build(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Problem::CONTENT_TYPE,
+        Some((header::ALLOW, methods)),
+        body,
+    )
+}
+
 pub fn not_found(detail: String) -> Problem {
     Problem::new(404, "not-found", "Not Found", detail)
 }
@@ -49,7 +62,7 @@ pub fn not_started(error: NotStarted) -> Problem {
                 .collect();
             Problem::new(422, "invalid-input", "Unprocessable Content", named.join("; ")).with_fields(fields)
         }
-        NotStarted::KeyReused(_) => {
+        NotStarted::KeyReused(_) | NotStarted::KeySpent(_) => {
             Problem::new(422, "key-reused", "Unprocessable Content", error.to_string())
         }
         NotStarted::Refused(_) => Problem::new(422, "refused", "Unprocessable Content", error.to_string()),

@@ -7,11 +7,14 @@ use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas, parse_cursor}
 use saga_app::override_saga::{Command, command};
 use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
+use saga_core::document::Fields;
+use saga_core::event::cut;
 use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
 use saga_core::{Document, Outcome, SagaId, Status};
 use saga_wire::http::Problem;
 use saga_wire::{json, time};
+use uuid::Uuid;
 
 use crate::answers::{self, invalid, not_found};
 
@@ -47,16 +50,13 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             (method, ["sagas", definition]) if method == post => self.start(request, definition).await,
             (method, ["sagas", id, "cancel"]) if method == post => self.cancel(request, id).await,
             (method, ["sagas", id, "resolve"]) if method == post => self.resolve(request, id).await,
-            (_, ["health"] | ["sagas"] | ["sagas", _] | ["sagas", _, "cancel" | "resolve"]) => {
-                let detail = format!("{} is not possible at {path}", request.method());
-                Err(Problem::new(
-                    405,
-                    "method-not-allowed",
-                    "Method Not Allowed",
-                    detail,
-                ))
-            }
-            _ => Err(not_found(format!("there is nothing at {path}"))),
+            (_, ["health"] | ["sagas"]) => Ok(answers::not_allowed("GET")),
+            (_, ["sagas", _]) => Ok(answers::not_allowed("GET, POST")),
+            (_, ["sagas", _, "cancel" | "resolve"]) => Ok(answers::not_allowed("POST")),
+            _ => Err(not_found(format!(
+                "there is nothing at {}",
+                request.raw_http_path()
+            ))),
         }
     }
 
@@ -132,13 +132,20 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         } else {
             body(request)?
         };
-        let reason = text_field(&fields, "reason").unwrap_or_else(|_| "asked by the caller".to_owned());
+        only(&fields, &["reason"])?;
+        let asked = "asked by the caller".to_owned();
+        let reason = if fields.contains_key("reason") {
+            text_field(&fields, "reason")?
+        } else {
+            asked
+        };
         let by = caller(request).unwrap_or_else(|| "caller".to_owned());
         self.command(id, Command::Cancel, &by, &reason).await
     }
 
     async fn resolve(&self, request: &Request, id: &str) -> Answer {
         let fields = body(request)?;
+        only(&fields, &["to", "reason", "by"])?;
         let to = match text_field(&fields, "to")?.as_str() {
             "completed" => Override::Completed,
             "cancelled" => Override::Cancelled,
@@ -178,7 +185,7 @@ fn unknown_saga(id: &str) -> Problem {
 }
 
 /// The body as fields, after its size, its media type and its syntax have been checked, in this order.
-fn body(request: &Request) -> Result<saga_core::document::Fields, Problem> {
+fn body(request: &Request) -> Result<Fields, Problem> {
     let body = request.body();
     if body.len() > MAX_BODY {
         let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
@@ -205,7 +212,15 @@ fn body(request: &Request) -> Result<saga_core::document::Fields, Problem> {
     json::parse_object(text).map_err(|error| not_json(error.0))
 }
 
-fn text_field(fields: &saga_core::document::Fields, name: &str) -> Result<String, Problem> {
+/// A field that is not known is a mistake that would otherwise go unseen.
+fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
+    let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        Err(invalid(format!("`{}` is not a field of this request", cut(name))))
+    })
+}
+
+fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
     const MAX: usize = 200;
     let text = fields
         .get(name)
@@ -231,7 +246,8 @@ fn caller(request: &Request) -> Option<String> {
     context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone()
 }
 
+/// From the operating system's randomness: two environments of the function must not draw the same.
 fn generated_key() -> Result<IdempotencyKey, Problem> {
-    let key = format!("generated-{:032x}", fastrand::u128(..));
+    let key = format!("generated-{}", Uuid::new_v4());
     key.parse().map_err(|error| invalid(format!("{error}")))
 }

@@ -96,7 +96,7 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = fileexists(var.zip)
-      error_message = "There is no package ${var.zip}. Build it first (make package), or correct the path."
+      error_message = "There is no package ${var.zip}. Build it first (`make up` does for the local stack), or correct the path."
     }
   }
 

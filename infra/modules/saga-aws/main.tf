@@ -139,18 +139,17 @@ module "outbox_poller" {
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, {
-    OUTBOX_TABLE     = module.tables.outbox.name
-    EVENT_BUS        = module.bus.bus_name
-    ALERTS_TOPIC_ARN = module.alerts.topic_arn
+    OUTBOX_TABLE = module.tables.outbox.name
+    EVENT_BUS    = module.bus.bus_name
   })
 
   statements = concat(
     [{
       sid       = "Outbox"
-      actions   = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:Query"]
       resources = [module.tables.outbox.arn]
     }],
-    [local.bus_statement, local.alert_statement],
+    [local.bus_statement],
     local.key_statements,
   )
 
@@ -230,13 +229,12 @@ module "deadline_sweeper" {
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {
-    ALERTS_TOPIC_ARN    = module.alerts.topic_arn
     NUDGE_AFTER_SECONDS = tostring(var.nudge_after_seconds)
   })
 
   statements = concat(
     local.store_statements,
-    [local.index_statement, local.alert_statement],
+    [local.index_statement],
     local.key_statements,
   )
 }

@@ -4,6 +4,7 @@
 use saga_core::Cloud;
 use saga_core::ids::Timestamp;
 use saga_core::outbox::OutboxRow;
+use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::{alert_event, cloud_event, event_grid};
 
@@ -119,6 +120,13 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         Incoming::Ours(_) => text.to_owned(),
         Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),
     };
+    // What the bus refuses for good must not come back for ever.
+    if body.len() > MAX_DETAIL_BYTES {
+        return Err(format!(
+            "the event has {} bytes; at most {MAX_DETAIL_BYTES} reach the bus",
+            body.len()
+        ));
+    }
     Ok(Read::Event(OutboxRow {
         shard: 0,
         id: id.clone(),

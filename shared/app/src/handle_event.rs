@@ -1,5 +1,6 @@
 //! An event reaches the cloud that keeps the saga: one conditional transaction decides it.
 
+use saga_core::event::cut;
 use saga_core::origin::Origin;
 use saga_core::{Cloud, Outcome};
 use saga_wire::incoming::{Incoming, check};
@@ -58,6 +59,8 @@ pub(crate) async fn quarantine(
     reason: &str,
     body: &str,
 ) -> Result<(), PortError> {
+    // A reason may quote what others wrote.
+    let reason = cut(reason);
     tracing::warn!(entrance, reason, outcome = "quarantined", "event");
     quarantine
         .keep(Quarantined {

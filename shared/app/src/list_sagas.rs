@@ -63,12 +63,10 @@ pub async fn list_sagas(
                 });
             }
             cursor = Some((saga.created, saga.id));
-            let definition = definition(deployment, &saga)?;
-            if query
-                .status
-                .is_none_or(|status| saga.status(definition) == status)
-            {
-                sagas.push(Listed::of(&saga, definition));
+            let definition = deployment.catalogue.get(&saga.definition);
+            let status = definition.map(|definition| saga.status(definition));
+            if query.status.is_none() || query.status == status {
+                sagas.push(Listed::of(&saga, status));
             }
         }
         if exhausted {

@@ -116,6 +116,8 @@ pub enum Inserted {
     Yes,
     /// None of it is: the saga exists, and this is it.
     Exists(Box<Saga>),
+    /// None of it is: an entity of this saga exists, though the saga does not. It ended long ago and has expired.
+    Spent,
     /// None of it is: another transaction touched the same records at the same time. Try again.
     Conflict,
 }
@@ -255,7 +257,8 @@ pub struct Quarantined<'a> {
     pub at: Timestamp,
 }
 
-/// Where messages are kept that cannot be understood. An adapter MUST keep the body whole.
+/// Where messages are kept that cannot be understood. An adapter MUST keep the body whole as far as its queue takes it,
+/// and MUST say what it had to cut.
 pub trait Quarantine: Send + Sync {
     /// Keeps a message.
     fn keep(&self, message: Quarantined<'_>) -> impl Future<Output = Result<(), PortError>> + Send;

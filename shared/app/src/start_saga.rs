@@ -46,6 +46,9 @@ pub enum NotStarted {
     /// The key has started a saga with another input.
     #[error("the Idempotency-Key has already started saga {0} with another body")]
     KeyReused(SagaId),
+    /// The key has started a saga that ended long ago; its payment is still known, its history has expired.
+    #[error("the Idempotency-Key has started saga {0}, which ended and has expired")]
+    KeySpent(SagaId),
     /// The first step refused.
     #[error("{0}")]
     Refused(String),
@@ -109,6 +112,7 @@ pub async fn start_saga<'a>(
             Inserted::Yes => break (decision.saga, true),
             Inserted::Exists(saga) if saga.input == decision.saga.input => break (*saga, false),
             Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
+            Inserted::Spent => return Err(NotStarted::KeySpent(id)),
             Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
             Inserted::Conflict => {
                 return Err(PortError::Contended {

@@ -4,7 +4,7 @@ use saga_core::SagaId;
 use saga_core::origin::Origin;
 
 use crate::Deployment;
-use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time};
+use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, causes};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Report {
     pub sent: usize,
     /// Sagas that moved while they were looked at; whoever moved them looks after them.
     pub moved: usize,
+    /// Sagas that this version cannot read. They stay as they are; the log names each.
+    pub unreadable: usize,
 }
 
 /// One pass over all buckets, `per_bucket` sagas of each at most: bounded work, fair across buckets; what is
@@ -29,14 +31,25 @@ pub async fn sweep_sagas(
     let mut report = Report::default();
     for bucket in 0..deployment.shards {
         for id in store.due(bucket, time.now(), per_bucket).await? {
-            match sweep_one(deployment, store, time, id).await? {
-                Some(Committed::Yes) => report.sent += 1,
-                Some(Committed::Conflict) => report.moved += 1,
-                None => {}
+            match sweep_one(deployment, store, time, id).await {
+                Ok(Some(Committed::Yes)) => report.sent += 1,
+                Ok(Some(Committed::Conflict)) => report.moved += 1,
+                Ok(None) => {}
+                // One saga that cannot be read must not keep all others from being looked after.
+                Err(error @ PortError::Corrupt { .. }) => {
+                    tracing::error!(saga_id = %id, error = causes(&error), outcome = "left", "saga");
+                    report.unreadable += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
-    tracing::info!(sent = report.sent, moved = report.moved, "sagas swept");
+    tracing::info!(
+        sent = report.sent,
+        moved = report.moved,
+        unreadable = report.unreadable,
+        "sagas swept"
+    );
     Ok(report)
 }
 
@@ -53,11 +66,9 @@ async fn sweep_one(
         what: "the saga store",
         why,
     };
-    let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
-        // A deployment that lost a definition must not stop the sweep of all other sagas.
-        tracing::error!(saga_id = %id, definition = %saga.value.definition, "definition is not known here");
-        return Ok(None);
-    };
+    let definition = deployment.catalogue.get(&saga.value.definition);
+    let definition =
+        definition.ok_or_else(|| corrupt(format!("{} is not known here", saga.value.definition)))?;
     let origin = Origin {
         saga: &saga.value,
         definition,

@@ -7,13 +7,13 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use saga_app::ports::{PortError, Published, Publisher};
 use saga_core::outbox::OutboxRow;
 use saga_wire::MAX_EVENT_BYTES;
-use saga_wire::event_bridge::MAX_DETAIL_TYPE;
+use saga_wire::event_bridge::{MAX_DETAIL_BYTES, MAX_DETAIL_TYPE};
 
 use crate::failure::failure;
 
 /// One request takes 10 entries, and in all regions at least 256 KB; what the entries' other fields take is
 /// within the rest.
-const MAX_REQUEST_BYTES: usize = 240 * 1024;
+const MAX_REQUEST_BYTES: usize = MAX_DETAIL_BYTES;
 
 /// A bus.
 #[derive(Debug, Clone)]

@@ -152,10 +152,15 @@ impl DynamoSagas {
             .map(|id| Item::from([("SagaId".to_owned(), s(id.to_string()))]))
             .collect();
         let items = self.batch_get(&self.tables.sagas, keys).await?;
-        items
-            .iter()
-            .map(|item| saga_item::read(item).map(|(saga, _)| saga))
-            .collect()
+        let readable = |item: &Item| match saga_item::read(item) {
+            Ok((saga, _)) => Some(saga),
+            // One saga that cannot be read must not hide all others from the list.
+            Err(error) => {
+                tracing::error!(saga_id = text(item, "SagaId").unwrap_or_default(), %error, "saga left out");
+                None
+            }
+        };
+        Ok(items.iter().filter_map(readable).collect())
     }
 
     async fn batch_get(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
@@ -316,8 +321,14 @@ impl SagaStore for DynamoSagas {
         let Err(error) = sent else {
             return Ok(Inserted::Yes);
         };
-        let first = reasons(&error).and_then(|reasons| reasons.first());
-        if let Some(known) = first.filter(|reason| reason.code() == Some("ConditionalCheckFailed")) {
+        let failed = |reason: &&CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+        let all = reasons(&error).unwrap_or_default();
+        if all.iter().skip(1).any(|reason| failed(&reason))
+            && !all.first().is_some_and(|first| failed(&first))
+        {
+            return Ok(Inserted::Spent);
+        }
+        if let Some(known) = all.first().filter(failed) {
             let item = known
                 .item()
                 .ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
@@ -422,14 +433,22 @@ impl SagaStore for DynamoSagas {
         before: Option<(Timestamp, SagaId)>,
         limit: usize,
     ) -> Result<Vec<Saga>, PortError> {
-        let buckets = (0..LIST_BUCKETS).map(|number| self.list_bucket(number, since, before, limit));
-        let mut keys: Vec<_> = try_join_all(buckets).await?.into_iter().flatten().collect();
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        keys.truncate(limit);
-        let ids: Vec<SagaId> = keys.into_iter().map(|(_, id)| id).collect();
-        let mut sagas = self.load_all(&ids).await?;
-        sagas.sort_unstable_by_key(|saga| std::cmp::Reverse((saga.created, saga.id)));
-        Ok(sagas)
+        let (mut sagas, mut before) = (Vec::new(), before);
+        loop {
+            let wanted = limit - sagas.len();
+            let buckets = (0..LIST_BUCKETS).map(|number| self.list_bucket(number, since, before, wanted));
+            let mut keys: Vec<_> = try_join_all(buckets).await?.into_iter().flatten().collect();
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+            keys.truncate(wanted);
+            let ids: Vec<SagaId> = keys.iter().map(|(_, id)| *id).collect();
+            sagas.extend(self.load_all(&ids).await?);
+            before = keys.last().copied().or(before);
+            // A saga that expired since the index was read leaves a gap, which must not look like the end.
+            if keys.len() < wanted || sagas.len() == limit {
+                sagas.sort_unstable_by_key(|saga| std::cmp::Reverse((saga.created, saga.id)));
+                return Ok(sagas);
+            }
+        }
     }
 
     async fn due(&self, number: u16, now: Timestamp, limit: usize) -> Result<Vec<SagaId>, PortError> {

@@ -78,7 +78,7 @@ impl QuarantineQueue {
         })
     }
 
-    /// Creates the queue if it is not there. Deployments do this in Terraform; tests do it here.
+    /// Creates the queue if it is not there. For tests: a deployment has it before the function starts.
     ///
     /// # Errors
     /// [`PortError`] when the service fails or refuses.

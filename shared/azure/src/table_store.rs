@@ -67,7 +67,7 @@ impl TableStore {
         })
     }
 
-    /// Creates the table if it is not there. Deployments do this in Terraform; tests do it here.
+    /// Creates the table if it is not there. For tests: a deployment has it before the function starts.
     ///
     /// # Errors
     /// [`PortError`] when the service fails or refuses.

@@ -103,6 +103,14 @@ pub const MAX_HOPS: u16 = 64;
 /// The longest reason that travels, in characters; longer ones are cut.
 pub const MAX_REASON: usize = 256;
 
+/// The text, up to [`MAX_REASON`] characters of it.
+#[must_use]
+pub fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(MAX_REASON)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
 /// What an emission is made of, beside the definition's own names.
 #[derive(Debug, Clone)]
 pub struct Emit<'a> {
@@ -158,10 +166,7 @@ pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
         out.insert("order_id".into(), order.clone());
     }
     if let Some(reason) = reason {
-        out.insert(
-            "reason".into(),
-            Document::Text(reason.chars().take(MAX_REASON).collect()),
-        );
+        out.insert("reason".into(), Document::Text(cut(reason).to_owned()));
     }
     out
 }

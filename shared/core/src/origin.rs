@@ -48,6 +48,9 @@ pub enum Misaddressed {
     /// The definition has no such step, or the step is another cloud's.
     #[error("step {0} is not a step of this cloud")]
     NotOurs(StepIndex),
+    /// Another publisher's event would make a step act whose turn it is not known to be.
+    #[error("only a participant of the saga can advance it")]
+    OutOfTurn,
     /// The definition names a participant that this deployment does not have.
     #[error("participant `{0}` is not part of this deployment")]
     NoParticipant(String),
@@ -174,6 +177,14 @@ impl Origin<'_> {
     ) -> Result<OriginDecision, Misaddressed> {
         let reason = event.data.get("reason").and_then(Document::as_text);
         let mut decision = match event.address {
+            // Only our participants can say that a step was done in turn; another publisher's word that the last
+            // one is, is an override as a compensation is: shown, final, and contradicted if our own say otherwise.
+            Address::Complete if outsider.is_some() => {
+                let by = format!("publisher {}", outsider.unwrap_or_default());
+                let reason = reason.unwrap_or("confirmed from outside").to_owned();
+                self.resolve(Override::Completed, by, reason, entities)?
+            }
+            Address::Advance(_) if outsider.is_some() => return Err(Misaddressed::OutOfTurn),
             Address::Complete => self.end(Knock::Complete, event.hop, reason, entities)?,
             Address::Cancelled => self.end(Knock::Cancelled, event.hop, reason, entities)?,
             Address::Compensate(step) if outsider.is_some() => {
@@ -263,11 +274,7 @@ impl Origin<'_> {
     /// # Errors
     /// [`Misaddressed`] when a participant is missing.
     pub fn cancel(&self, by: String, reason: String) -> Result<OriginDecision, Misaddressed> {
-        let mark = Mark {
-            at: self.now,
-            by,
-            reason,
-        };
+        let mark = Mark::new(self.now, &by, &reason);
         let marked = Saga {
             cancel: self.saga.cancel.clone().or(Some(mark)),
             ..self.saga.clone()
@@ -301,11 +308,8 @@ impl Origin<'_> {
         // The time is part of the id of the cancel that closes the saga, which is another event than that of a cancel
         // that was asked for in the same millisecond.
         let after = |cancel: &Mark| self.now.max(cancel.at.plus_millis(1));
-        let mark = Mark {
-            at: self.saga.cancel.as_ref().map_or(self.now, after),
-            by,
-            reason,
-        };
+        let at = self.saga.cancel.as_ref().map_or(self.now, after);
+        let mark = Mark::new(at, &by, &reason);
         let reason = mark.reason.clone();
         let marked = Saga {
             resolved: Some(mark),

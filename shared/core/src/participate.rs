@@ -6,7 +6,7 @@
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
 use crate::document::Fields;
-use crate::event::{Address, Emit, Event, reason_data};
+use crate::event::{Address, Emit, Event, cut, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
@@ -64,7 +64,10 @@ impl<'a> Message<'a> {
     }
 
     fn reason(&self) -> Option<&str> {
-        self.data.get("reason").and_then(|reason| reason.as_text())
+        self.data
+            .get("reason")
+            .and_then(|reason| reason.as_text())
+            .map(cut)
     }
 }
 

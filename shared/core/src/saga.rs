@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::Fields;
 use crate::ends::{Ends, Phase};
+use crate::event::cut;
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participate::StepRecord;
 use crate::step::StepState;
@@ -88,6 +89,18 @@ pub struct Mark {
     pub by: String,
     /// Why.
     pub reason: String,
+}
+
+impl Mark {
+    /// A mark. What is longer than a reason may be is cut: others write it, and it is stored with every write.
+    #[must_use]
+    pub fn new(at: Timestamp, by: &str, reason: &str) -> Self {
+        Self {
+            at,
+            by: cut(by).to_owned(),
+            reason: cut(reason).to_owned(),
+        }
+    }
 }
 
 /// One saga: what the origin knows.

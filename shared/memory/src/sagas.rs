@@ -71,7 +71,7 @@ impl SagaStore for OriginCloud {
                 .entities
                 .are_as_read(&decision.writes, &Snapshot::default())
             {
-                return Ok(Inserted::Conflict);
+                return Ok(Inserted::Spent);
             }
             let revision = state.next_revision();
             state.stored.put(decision, revision);

@@ -10,6 +10,9 @@ use crate::{Malformed, json};
 /// EventBridge drops events with a longer `detail-type` without a word.
 pub const MAX_DETAIL_TYPE: usize = 128;
 
+/// The largest event that goes onto the bus: less than one request of 256 KB takes.
+pub const MAX_DETAIL_BYTES: usize = 240 * 1024;
+
 /// The CloudEvent inside an SQS body: the envelope's `detail`, or the body itself when there is no envelope
 /// (a redriven or replayed message may be the bare event).
 ///

@@ -207,13 +207,13 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The line of `saga`.
+    /// The line of `saga`; without a status when its definition is not known here.
     #[must_use]
-    pub fn of(saga: &Saga, definition: &Definition) -> Self {
+    pub fn of(saga: &Saga, status: Option<Status>) -> Self {
         Self {
             saga_id: saga.id.to_string(),
             definition: saga.definition.name.clone(),
-            status: saga.status(definition).as_str(),
+            status: status.map_or("UNKNOWN", Status::as_str),
             closing: saga.ends.closing,
             created_at: time::format(saga.created),
         }

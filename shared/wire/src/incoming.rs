@@ -75,6 +75,7 @@ impl Outside {
         let saga = named
             .parse()
             .map_err(|error| Malformed(format!("`data.saga_id`: {error}")))?;
+        let source = source.chars().take(256).collect();
         let id = id.parse().map_err(|error| Malformed(format!("`id`: {error}")))?;
         Ok(Self {
             id,

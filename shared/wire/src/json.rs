@@ -1,10 +1,11 @@
 //! JSON ↔ [`Document`], with exact numbers: a number's digits are taken as they are written, never through a
 //! float.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use saga_core::document::{Document, Fields, Number};
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::Malformed;
@@ -46,9 +47,12 @@ fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malfor
     }
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
-            let inner: BTreeMap<String, &RawValue> = from_str(text)?;
+            let Members(inner) = from_str(text)?;
             let mut fields = Fields::new();
             for (name, value) in inner {
+                if fields.contains_key(&name) {
+                    return Err(Malformed(format!("`{name}` stands twice in one object")));
+                }
                 let path = if path.is_empty() {
                     name.clone()
                 } else {
@@ -74,6 +78,32 @@ fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malfor
             .parse::<Number>()
             .map_or_else(|_| Document::Text(text.to_owned()), Document::Number),
     })
+}
+
+/// The members of a JSON object as they stand, one name twice if it does: of two readers, each could take another.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 /// Writes fields as a JSON object.

@@ -138,6 +138,7 @@ pub async fn of_two_inserts_at_once_one_wins(side: &impl SagaSide) {
     match &answers[1 - winners[0]] {
         Inserted::Exists(found) => assert_eq!(**found, *winner),
         Inserted::Conflict => {}
+        Inserted::Spent => panic!("the saga exists"),
         Inserted::Yes => unreachable!("counted above"),
     }
     assert_eq!(load(side, winner.id).await.0, *winner);

@@ -55,10 +55,10 @@ run "functions_get_the_environment_they_read" {
       } : name => join(" ", sort(keys(function.environment)))
       } == {
       saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
-      outbox_poller    = "ALERTS_TOPIC_ARN EVENT_BUS OUTBOX_TABLE RUST_LOG"
+      outbox_poller    = "EVENT_BUS OUTBOX_TABLE RUST_LOG"
       saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
       event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG WEBHOOK_ALLOWED_ORIGIN"
-      deadline_sweeper = "ALERTS_TOPIC_ARN NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+      deadline_sweeper = "NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
     }
     error_message = "A function refuses to start without one of its variables."
   }
