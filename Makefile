@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform deny stack-test
+.PHONY: help setup demo up down status test format lint unit terraform deny stack-test prove mutants
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,3 +48,9 @@ terraform: ## terraform validate and test, for every module and stack
 
 stack-test: ## store contract and end-to-end tests, on real emulators
 	$(PYTHON) tests/run.py stack
+
+prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
+	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
+
+mutants: ## that the checks catch deliberate faults: which check caught which (about eight minutes)
+	$(PYTHON) tests/mutants.py

@@ -100,7 +100,16 @@ def play(endpoints: dict) -> None:
     first = follow(endpoints, first["saga_id"], until=lambda saga: any(line["outcome"] == "repeated" for line in saga["timeline"]))
     say("  Azure answered again, AWS had heard it: a line in the timeline, and no second effect")
 
+    title("5. A four-step order to a place that shipping does not know: undone from the last step back")
+    far = {"order_id": f"demo-{run}-5", "amount": "50.00", "currency": "EUR", "destination": "ATLANTIS", "items": [{"sku": "keyboard", "quantity": 1}]}
+    third = start(endpoints, far, f"demo-{run}-5", expect=201, saga="order")
+    third = follow(endpoints, third["saga_id"])
+    expect("the saga's status", third["status"], "CANCELLED_VIA_COMPENSATION")
+    say(f"  compensated, because {third['reason']}")
+
     title("What DynamoDB and Azurite say themselves")
+    expect(f"LocalPayments {third['saga_id']}", dynamo.payment(third["saga_id"])["Status"]["S"], "CANCELLED_VIA_COMPENSATION")
+    expect(f"Azure step {third['saga_id']}|1", azure.step(third["saga_id"], 1)["State"], "UNDONE")
     for saga, payment, step in ((first, "COMPLETED", "DONE"), (second, "CANCELLED_VIA_COMPENSATION", "REFUSED")):
         expect(f"LocalPayments {saga['saga_id']}", dynamo.payment(saga["saga_id"])["Status"]["S"], payment)
         expect(f"Azure step {saga['saga_id']}|1", azure.step(saga["saga_id"], 1)["State"], step)
@@ -109,15 +118,15 @@ def play(endpoints: dict) -> None:
     expect("rows in the Azure outbox", azure.outbox_rows(), 0)
 
 
-def start(endpoints: dict, order: dict, key: str, expect: int) -> dict:
+def start(endpoints: dict, order: dict, key: str, expect: int, saga: str = "payment") -> dict:
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-    say(f"  POST /sagas/payment {json.dumps(order)}")
-    status, body = http.request("POST", f"{endpoints['api']}/sagas/payment", json.dumps(order).encode(), headers, seconds=30.0)
+    say(f"  POST /sagas/{saga} {json.dumps(order)}")
+    status, body = http.request("POST", f"{endpoints['api']}/sagas/{saga}", json.dumps(order).encode(), headers, seconds=30.0)
     if status != expect:
-        raise Wrong(f"POST /sagas/payment answered {status}, not {expect}: {body[:500].decode(errors='replace')}")
-    saga = json.loads(body)
-    say(f"  {status}, saga {saga['saga_id']}, {saga['status']}")
-    return saga
+        raise Wrong(f"POST /sagas/{saga} answered {status}, not {expect}: {body[:500].decode(errors='replace')}")
+    started = json.loads(body)
+    say(f"  {status}, saga {started['saga_id']}, {started['status']}")
+    return started
 
 
 def follow(endpoints: dict, saga_id: str, until=lambda saga: saga["status"] in ("COMPLETED", "CANCELLED_VIA_COMPENSATION")) -> dict:

@@ -109,6 +109,9 @@ class Quarantine(StackTest):
             "no saga": {"specversion": "1.0", "id": marker, "source": "s", "type": "PaymentCompensationRequested", "data": {}},
             "Azure speaking for AWS": self.ours(marker, sagaorigin="aws"),
             "an unknown version": self.ours(marker, sagaver=7),
+            "a step's turn from outside": {"specversion": "1.0", "id": marker, "source": "s", "type": "PaymentReserved", "data": {"saga_id": str(uuid.uuid4())}},
+            "one name twice": f'{{"specversion":"1.0","id":"{marker}","source":"s","type":"PaymentCompensationRequested","data":{{"saga_id":"a","saga_id":"b"}}}}'.encode(),
+            "more than the bus takes": {**self.ours(marker), "data": {"reason": "x" * 300_000}},
         }
         for name, body in cases.items():
             with self.subTest(name):

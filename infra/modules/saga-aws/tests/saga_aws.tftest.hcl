@@ -90,10 +90,10 @@ run "permissions_are_the_calls_the_code_makes" {
       } : name => join(" ", [for statement in jsondecode(function.policy).Statement : statement.Sid])
       } == {
       saga_initiator   = "Log Transitions Outbox Indexes"
-      outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Publish Alert"
+      outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Publish"
       saga_events      = "Log ReadQueue Transitions Outbox Quarantine Alert"
       event_ingress    = "Log Publish Quarantine Alert"
-      deadline_sweeper = "Log Transitions Outbox Indexes Alert"
+      deadline_sweeper = "Log Transitions Outbox Indexes"
     }
     error_message = "Nothing more than each function calls."
   }
