@@ -65,6 +65,7 @@ macro_rules! saga_store_contract {
             a_new_saga_is_found_as_it_was_stored
             what_was_never_stored_is_not_found
             the_second_insert_of_a_saga_finds_the_first_and_stores_nothing
+            a_new_saga_whose_entity_exists_is_spent_and_stores_nothing
             of_two_inserts_at_once_one_wins
             a_commit_replaces_the_saga_and_its_version
             a_commit_from_a_stale_version_changes_nothing

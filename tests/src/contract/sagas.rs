@@ -122,6 +122,22 @@ pub async fn the_second_insert_of_a_saga_finds_the_first_and_stores_nothing(side
     assert!(pending(side.outbox(), row.shard).await.is_empty());
 }
 
+/// A saga that expired leaves its entities behind: its key is spent, and nothing of the new saga is stored.
+pub async fn a_new_saga_whose_entity_exists_is_spent_and_stores_nothing(side: &impl SagaSide) {
+    let own = |number| OriginDecision {
+        writes: vec![write("a", 1)],
+        ..decision(&saga(number, time(0)))
+    };
+    insert(side, &own(1), None).await;
+    let row = row(2, time(1), "advance1");
+
+    let answer = side.sagas().insert(&own(2), Some(&row)).await.unwrap();
+
+    assert_eq!(answer, Inserted::Spent);
+    assert!(side.sagas().load(saga(2, time(0)).id).await.unwrap().is_none());
+    assert!(pending(side.outbox(), row.shard).await.is_empty());
+}
+
 /// Two callers with one idempotency key.
 pub async fn of_two_inserts_at_once_one_wins(side: &impl SagaSide) {
     let candidates = [saga(1, time(0)), saga(1, time(1))];
