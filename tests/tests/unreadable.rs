@@ -1,0 +1,54 @@
+//! A saga that this version cannot read (a deployment was rolled back, say) stands in nobody else's way.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use saga_app::list_sagas::{Query, list_sagas};
+use saga_app::ports::{Inserted, SagaStore};
+use saga_app::sweep_sagas::sweep_sagas;
+use saga_core::Saga;
+use saga_tests::contract::given::{decision, saga, time};
+use saga_tests::world::World;
+
+/// A world with sagas that are due: the first half of them of a version that is not known here.
+async fn world_with(count: u64) -> World {
+    let world = World::default();
+    for number in 1..=count {
+        let mut due: Saga = saga(number, time(0));
+        due.due = Some(time(0));
+        due.deadline = time(i64::from(u32::MAX));
+        if number <= count / 2 {
+            due.definition.version = 99;
+        }
+        let stored = world.aws.insert(&decision(&due), None).await.unwrap();
+        assert_eq!(stored, Inserted::Yes);
+    }
+    let wait = time(1_000).millis() - saga_app::ports::Time::now(&world.clock).millis();
+    world.clock.advance(wait.max(0));
+    world
+}
+
+#[tokio::test]
+async fn the_sweep_looks_after_all_others() {
+    let world = world_with(40).await;
+
+    let report = sweep_sagas(&world.deployment, &world.aws, &world.clock, 50)
+        .await
+        .unwrap();
+
+    assert_eq!((report.sent, report.unreadable), (20, 20));
+}
+
+#[tokio::test]
+async fn the_list_shows_it_without_a_status() {
+    let world = world_with(4).await;
+    let query = Query {
+        status: None,
+        since: None,
+        limit: 10,
+        cursor: None,
+    };
+
+    let page = list_sagas(&world.deployment, &world.aws, query).await.unwrap();
+
+    let unknown = page.sagas.iter().filter(|saga| saga.status == "UNKNOWN").count();
+    assert_eq!((page.sagas.len(), unknown), (4, 2));
+}
