@@ -35,7 +35,7 @@ format: ## formatting of Rust and Terraform
 
 
 lint: ## clippy, warnings denied
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
 unit: ## unit, property, wire, architecture and scenario tests, and doc tests
 	$(PYTHON) tests/run.py unit

@@ -1,6 +1,10 @@
 //! The store contract, held against DynamoDB and Table storage as the local stack's emulators play them. Each test
 //! has tables of its own.
-#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the helpers of these tests are tests, too"
+)]
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
