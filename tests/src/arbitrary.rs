@@ -189,8 +189,9 @@ pub fn saga() -> impl Strategy<Value = Saga> {
         (timestamp(), timestamp(), trace(), ends()),
         (own_steps, any::<bool>(), option::of(mark()), option::of(mark())),
         (timeline(), option::of(timestamp()), any::<u32>()),
+        (option::of(mark()), option::of(timestamp())),
     );
-    parts.prop_map(|(what, times, known, rest)| {
+    parts.prop_map(|(what, times, known, rest, (parked, stuck))| {
         let (id, name, version, input) = what;
         let (created, deadline, trace, ends) = times;
         let (mut steps, same_data, cancel, resolved) = known;
@@ -213,6 +214,8 @@ pub fn saga() -> impl Strategy<Value = Saga> {
             steps,
             cancel,
             resolved,
+            parked,
+            stuck,
             timeline,
             due,
             nudges,

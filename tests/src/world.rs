@@ -9,7 +9,7 @@ use saga_app::handle_event::{self, handle_event};
 use saga_app::override_saga::{Command, command};
 use saga_app::participate::{self, participate, partition};
 use saga_app::ports::{Partition, PortError, Time};
-use saga_app::relay_outbox::sweep;
+use saga_app::relay_outbox::Relay;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::document::{Document, Fields, fields};
@@ -18,6 +18,7 @@ use saga_core::origin::Override;
 use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{EntityKey, Placement};
 use saga_core::participate::StepRecord;
+use saga_core::relay::Rules;
 use saga_core::step::StepState;
 use saga_core::sweep::Patience;
 use saga_core::{Cloud, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
@@ -192,10 +193,27 @@ impl World {
 
     /// Publishes both outboxes, whatever is in them. A failure leaves the rows where they are.
     pub async fn publish(&mut self) {
-        // A negative age: rows of this very millisecond and of the next, too.
-        let _ = sweep(&self.aws, &self.aws, &self.clock, DEFAULT_SHARDS, -2).await;
-        let _ = sweep(&self.azure, &self.azure, &self.clock, DEFAULT_SHARDS, -2).await;
+        let until = self.clock.now().plus_millis(3_600_000);
+        let _ = self
+            .relay(&self.aws)
+            .within("aws", until)
+            .sweep(DEFAULT_SHARDS)
+            .await;
+        let _ = self
+            .relay(&self.azure)
+            .within("azure", until)
+            .sweep(DEFAULT_SHARDS)
+            .await;
         self.collect();
+    }
+
+    /// A relay that waits for nobody: rows of this very millisecond and of the next, too, are its own.
+    fn relay<'a, C>(&'a self, cloud: &'a C) -> Relay<'a, C, C, C, C, Clock> {
+        let rules = Rules {
+            grace_millis: -2,
+            ..self.deployment.relay
+        };
+        Relay::new(cloud, cloud, cloud, cloud, &self.clock, rules)
     }
 
     /// Puts what both sides have published on the way, routed as the rules of the bus and the topic do.
@@ -256,8 +274,10 @@ impl World {
                     publisher: &self.azure,
                     quarantine: &self.azure,
                     alerts: &self.azure,
+                    parking: &self.azure,
                     time: &self.clock,
                     cloud: Cloud::Azure,
+                    last_try: false,
                 };
                 participate(&self.deployment, &ports, &message).await?;
             }
@@ -318,7 +338,8 @@ impl World {
     /// Lets `millis` pass, and the sweeper look.
     pub async fn wait_and_sweep(&mut self, millis: i64) {
         self.clock.advance(millis);
-        let _ = sweep_sagas(&self.deployment, &self.aws, &self.clock, 10).await;
+        let until = self.clock.now().plus_millis(3_600_000);
+        let _ = sweep_sagas(&self.deployment, &self.aws, &self.aws, &self.clock, 10, until).await;
         self.publish().await;
     }
 
@@ -332,11 +353,23 @@ impl World {
             self.settle().await;
             let ends = self.saga(id).ends;
             if ends.phase != Phase::Open && !ends.closing {
-                return;
+                return self.empty_outboxes().await;
             }
             self.wait_and_sweep(wait).await;
         }
         panic!("the saga does not end: {:#?}", self.saga(id));
+    }
+
+    /// Lets time pass until nothing waits to be published: for its next try, or for a lease to run out.
+    async fn empty_outboxes(&mut self) {
+        for _ in 0..100 {
+            if self.aws.outbox().is_empty() && self.azure.outbox().is_empty() {
+                return;
+            }
+            self.clock.advance(61_000);
+            self.settle().await;
+        }
+        panic!("an outbox is never empty");
     }
 
     /// The saga.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use saga_app::list_sagas::{Query, list_sagas};
-use saga_app::ports::{Inserted, SagaStore};
+use saga_app::ports::{Inserted, SagaStore, Time};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::Saga;
 use saga_tests::contract::given::{decision, saga, time};
@@ -30,7 +30,8 @@ async fn world_with(count: u64) -> World {
 async fn the_sweep_looks_after_all_others() {
     let world = world_with(40).await;
 
-    let report = sweep_sagas(&world.deployment, &world.aws, &world.clock, 50)
+    let until = world.clock.now().plus_millis(60_000);
+    let report = sweep_sagas(&world.deployment, &world.aws, &world.aws, &world.clock, 50, until)
         .await
         .unwrap();
 
@@ -41,6 +42,7 @@ async fn the_sweep_looks_after_all_others() {
 async fn the_list_shows_it_without_a_status() {
     let world = world_with(4).await;
     let query = Query {
+        flag: None,
         status: None,
         since: None,
         limit: 10,

@@ -4,7 +4,6 @@
 //! Invariant: a call that fails, takes too long or panics is answered with 500, so the host shows its message
 //! again, and the process goes on with the next one. Work that has begun ends also when the host hangs up.
 
-use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use saga_app::Deployment;
-use saga_app::ports::{Alerts, Outbox, PortError, Publisher, Quarantine, StepStore, Time};
+use saga_app::ports::{Alerts, Outbox, Parking, PortError, Publisher, Quarantine, StepStore, Time, causes};
 use saga_azure::{Azure, EventGrid, EventGridAlerts, QuarantineQueue, TableStore};
 use saga_wire::custom_handler::Answer;
 use tokio::net::TcpListener;
@@ -94,7 +93,7 @@ where
     S: StepStore + Outbox + 'static,
     P: Publisher + 'static,
     Q: Quarantine + 'static,
-    A: Alerts + 'static,
+    A: Alerts + Parking + 'static,
     T: Time + 'static,
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
@@ -122,7 +121,7 @@ where
     S: StepStore + Outbox + 'static,
     P: Publisher + 'static,
     Q: Quarantine + 'static,
-    A: Alerts + 'static,
+    A: Alerts + Parking + 'static,
     T: Time + 'static,
 {
     let step = |State(handler): Shared<S, P, Q, A, T>, body: Bytes| {
@@ -142,7 +141,7 @@ async fn answer(work: impl Future<Output = Outcome> + Send + 'static) -> Respons
     match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
         Ok(Ok(Ok(line))) => Json(Answer::with_logs(vec![line])).into_response(),
         Ok(Ok(Err(error))) => {
-            tracing::error!(error = chain(&error), outcome = "failed", "invocation");
+            tracing::error!(error = causes(&error), outcome = "failed", "invocation");
             failed(code(&error), &error.to_string())
         }
         Ok(Err(_)) => {
@@ -171,27 +170,18 @@ fn code(error: &PortError) -> &'static str {
     }
 }
 
-/// An error and all that caused it, in one line: the JSON log would show the first only.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use saga_app::ports::{
-        Alert, Committed, Partition, Published, Quarantined, Snapshot, StepCommit, Versioned,
+        Alert, Committed, Page, Parked, Partition, Published, Quarantined, Snapshot, StepCommit, Versioned,
     };
-    use saga_core::outbox::OutboxRow;
+    use saga_core::EventId;
+    use saga_core::outbox::{Lease, OutboxRow};
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
+    use saga_core::relay::Limits;
     use saga_core::{SagaId, StepIndex, Timestamp};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -211,6 +201,7 @@ mod tests {
     struct Fake {
         mood: Arc<Mutex<Mood>>,
         kept: Arc<Mutex<Vec<String>>>,
+        parked: Arc<Mutex<Vec<Parked>>>,
         committed: Arc<Mutex<usize>>,
     }
 
@@ -238,18 +229,53 @@ mod tests {
     }
 
     impl Outbox for Fake {
-        async fn pending(&self, _: u16, _: Timestamp, _: usize) -> Result<Vec<OutboxRow>, PortError> {
+        async fn read(
+            &self,
+            shard: u16,
+            _: Option<&EventId>,
+            _: Timestamp,
+            _: usize,
+        ) -> Result<Page, PortError> {
+            Ok(Page {
+                lease: Lease::unknown(shard),
+                rows: Vec::new(),
+                next: None,
+            })
+        }
+        async fn take(&self, _: &Lease, _: &str, _: Timestamp) -> Result<Option<Lease>, PortError> {
+            Ok(None)
+        }
+        async fn release(&self, _: &Lease) -> Result<(), PortError> {
+            Ok(())
+        }
+        async fn earlier(&self, _: &OutboxRow) -> Result<Vec<EventId>, PortError> {
             Ok(Vec::new())
         }
         async fn delete(&self, _: &[OutboxRow]) -> Result<(), PortError> {
             Ok(())
         }
+        async fn postpone(&self, _: &[OutboxRow]) -> Result<(), PortError> {
+            Ok(())
+        }
+        async fn bury(&self, _: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
+            Ok(())
+        }
     }
 
     impl Publisher for Fake {
-        const BATCH: usize = 10;
+        const LIMITS: Limits = Limits {
+            events: 10,
+            bytes: 1_000,
+        };
         async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
             Ok(vec![Ok(()); rows.len()])
+        }
+    }
+
+    impl Parking for Fake {
+        async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+            self.parked.lock().unwrap().push(parked.clone());
+            Ok(())
         }
     }
 
@@ -286,6 +312,7 @@ mod tests {
             let fake = Fake {
                 mood: Arc::new(Mutex::new(mood)),
                 kept: Arc::default(),
+                parked: Arc::default(),
                 committed: Arc::default(),
             };
             let deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
@@ -315,8 +342,12 @@ mod tests {
 
     /// The invocation as the host writes it: the event encoded twice.
     fn invocation(event: &str) -> String {
+        nth_invocation(event, 1)
+    }
+
+    fn nth_invocation(event: &str, count: u32) -> String {
         let twice = serde_json::to_string(&serde_json::to_string(event).unwrap()).unwrap();
-        format!(r#"{{"Data":{{"event":{twice}}},"Metadata":{{"DequeueCount":"1"}}}}"#)
+        format!(r#"{{"Data":{{"event":{twice}}},"Metadata":{{"DequeueCount":"{count}"}}}}"#)
     }
 
     const EVENT: &str = r#"{"specversion":"1.0","id":"1795226400000-00000000-0000-8000-8000-000000000001-advance1",
@@ -366,6 +397,35 @@ mod tests {
                 .await
                 .0,
             200
+        );
+    }
+
+    #[tokio::test]
+    async fn the_origin_is_told_of_a_message_that_fails_for_the_last_time() {
+        let participant = Participant::start(Mood::Fails).await;
+        let parked = || participant.fake.parked.lock().unwrap().clone();
+        assert_eq!(
+            participant.call("/saga-step", &nth_invocation(EVENT, 4)).await.0,
+            500
+        );
+        assert_eq!(parked(), []);
+        assert_eq!(
+            participant.call("/saga-step", &nth_invocation(EVENT, 5)).await.0,
+            500
+        );
+        let [parked] = &parked()[..] else {
+            panic!("{:?}", parked())
+        };
+        assert!(parked.event.as_str().ends_with("advance1"), "{parked:?}");
+        assert!(parked.reason.contains("no answer"), "{parked:?}");
+    }
+
+    #[test]
+    fn the_last_try_is_the_hosts_last() {
+        let host: serde_json::Value = serde_json::from_str(include_str!("../host.json")).unwrap();
+        assert_eq!(
+            host["extensions"]["queues"]["maxDequeueCount"],
+            saga_step::LAST_TRY
         );
     }
 

@@ -22,7 +22,10 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = handler::chain(error.as_ref()), "the participant ends");
+            tracing::error!(
+                error = saga_app::ports::causes(error.as_ref()),
+                "the participant ends"
+            );
             ExitCode::FAILURE
         }
     }

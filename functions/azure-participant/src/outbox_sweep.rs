@@ -1,30 +1,39 @@
 //! Publishes what a step has committed and could not publish itself.
 
-use saga_app::ports::{Outbox, Publisher, Time};
-use saga_app::relay_outbox::sweep;
+use saga_app::ports::{Alerts, Outbox, Parking, Publisher, Time};
+use saga_app::relay_outbox::{Relay, Stopped};
 
 use crate::handler::{Handler, Outcome};
 
-/// A step publishes its own row at once; a row of this age was left behind.
-const OLDER_THAN_MILLIS: i64 = 5_000;
+/// The handler answers within 20 seconds; what is left then is there for the next time.
+const LONGEST_MILLIS: i64 = 8_000;
 
 pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>) -> Outcome
 where
     S: Outbox,
     P: Publisher,
+    A: Alerts + Parking,
     T: Time,
 {
     let Ok(_permit) = handler.sweeps.try_acquire() else {
         return Ok("the sweep before is still under way".to_owned());
     };
-    let shards = handler.deployment.shards;
-    let report = sweep(
+    let now = handler.time.now();
+    let owner = format!("{:x}-{:x}", now.millis(), handler.time.below(u64::MAX));
+    let (alerts, rules) = (&handler.alerts, handler.deployment.relay);
+    let relay = Relay::new(
         &handler.store,
         &handler.publisher,
+        alerts,
+        alerts,
         &handler.time,
-        shards,
-        OLDER_THAN_MILLIS,
-    )
-    .await?;
-    Ok(format!("published {}, left {}", report.published, report.left))
+        rules,
+    );
+    let relay = relay.within(&owner, now.plus_millis(LONGEST_MILLIS));
+    let report = relay.sweep(handler.deployment.shards).await?;
+    let (published, left, buried) = (report.published, report.left, report.buried);
+    let stopped = report.stopped.map(Stopped::as_str).unwrap_or_default();
+    Ok(format!(
+        "published {published}, left {left}, buried {buried} {stopped}"
+    ))
 }

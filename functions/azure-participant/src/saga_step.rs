@@ -1,6 +1,6 @@
 //! One message of the saga queue. What cannot be read is kept in the quarantine and not shown again.
 
-use saga_app::ports::{Alerts, Outbox, Publisher, Quarantine, StepStore, Time};
+use saga_app::ports::{Alerts, Outbox, Parking, Publisher, Quarantine, StepStore, Time};
 use saga_app::{Handled, participate};
 use saga_core::Cloud;
 use saga_wire::custom_handler;
@@ -9,13 +9,15 @@ use crate::handler::{Handler, Outcome};
 
 /// The name of the trigger's binding in `saga-step/function.json`.
 const BINDING: &str = "event";
+/// The host shows a message so often (`maxDequeueCount` in `host.json`), and then moves it to the poison queue.
+pub(crate) const LAST_TRY: u32 = 5;
 
 pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>, body: &[u8]) -> Outcome
 where
     S: StepStore + Outbox,
     P: Publisher,
     Q: Quarantine,
-    A: Alerts,
+    A: Alerts + Parking,
     T: Time,
 {
     // The semaphore is never closed.
@@ -24,6 +26,7 @@ where
     if body.trim().is_empty() {
         return Ok("an empty invocation: nothing to do and nothing to keep".to_owned());
     }
+    let last_try = custom_handler::dequeue_count(&body) >= LAST_TRY;
     // What is no invocation is no event either, and goes whole to the quarantine.
     let message = custom_handler::message(&body, BINDING).unwrap_or_else(|error| {
         tracing::warn!(error = error.to_string(), "not an invocation of saga-step");
@@ -34,8 +37,10 @@ where
         publisher: &handler.publisher,
         quarantine: &handler.quarantine,
         alerts: &handler.alerts,
+        parking: &handler.alerts,
         time: &handler.time,
         cloud: Cloud::Azure,
+        last_try,
     };
     Ok(
         match participate::participate(&handler.deployment, &ports, &message).await? {

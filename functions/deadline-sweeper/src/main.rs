@@ -2,9 +2,10 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use saga_app::sweep_sagas::sweep_sagas;
+use saga_aws::alerts::AlertsTopic;
 use saga_aws::clients;
 use saga_aws::saga_store::{DynamoSagas, Tables};
-use saga_runtime::clock::SystemClock;
+use saga_runtime::clock::{SystemClock, stop_at};
 use saga_runtime::environment::required;
 use saga_runtime::{deployment, telemetry};
 
@@ -18,10 +19,14 @@ async fn main() -> Result<(), Error> {
     let tables = Tables::named_by(required)?;
     let config = clients::config().await;
     let store = DynamoSagas::new(&config, tables, deployment.shards);
-    let (deployment, store) = (&deployment, &store);
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
-        let report = sweep_sagas(deployment, store, &SystemClock, PER_BUCKET).await?;
-        Ok::<_, Error>(serde_json::json!({ "sent": report.sent, "moved": report.moved, "unreadable": report.unreadable }))
+    let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
+    let (deployment, store, alerts) = (&deployment, &store, &alerts);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let until = stop_at(event.context.deadline);
+        let report = sweep_sagas(deployment, store, alerts, &SystemClock, PER_BUCKET, until).await?;
+        Ok::<_, Error>(serde_json::json!({
+            "sent": report.sent, "moved": report.moved, "stuck": report.stuck, "unreadable": report.unreadable
+        }))
     }))
     .await
 }

@@ -4,35 +4,33 @@
 mod stream;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use saga_app::relay_outbox::{Report, relay, sweep};
-use saga_aws::clients;
-use saga_aws::event_bridge::Bus;
-use saga_aws::outbox::DynamoOutbox;
-use saga_runtime::clock::SystemClock;
-use saga_runtime::environment::required;
-use saga_runtime::{deployment, telemetry};
+use saga_app::{park_saga::AtOrigin, relay_outbox::Relay};
+use saga_aws::saga_store::{DynamoSagas, Tables};
+use saga_aws::{alerts::AlertsTopic, clients, event_bridge::Bus, outbox::DynamoOutbox};
+use saga_runtime::clock::{SystemClock, stop_at};
+use saga_runtime::{deployment, environment::required, telemetry};
 use saga_wire::cloud_event::ORIGIN_SOURCE;
-
-/// What the stream has not published by then, the schedule does.
-const OVERDUE_MILLIS: i64 = 30_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let shards = deployment::load()?.shards;
+    let (deployment, time) = (&deployment::load()?, &SystemClock);
+    let tables = Tables::named_by(required)?;
     let config = clients::config().await;
-    let outbox = DynamoOutbox::new(&config, required("OUTBOX_TABLE")?);
+    let outbox = DynamoOutbox::new(&config, tables.outbox.clone());
+    let store = &DynamoSagas::new(&config, tables, deployment.shards);
     let bus = Bus::new(&config, required("EVENT_BUS")?, ORIGIN_SOURCE);
-    let (outbox, bus) = (&outbox, &bus);
+    let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
+    let parking = AtOrigin::new(deployment, store, time);
+    let relay = &Relay::new(&outbox, &bus, &alerts, &parking, time, deployment.relay);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<stream::Invocation>| {
-        let report: Report = match event.payload.records {
-            Some(records) => relay(outbox, bus, stream::rows(records)).await?,
-            None => sweep(outbox, bus, &SystemClock, shards, OVERDUE_MILLIS).await?,
+        let until = stop_at(event.context.deadline);
+        let relay = relay.within(&event.context.request_id, until);
+        let report = match event.payload.records {
+            Some(records) => relay.publish(stream::rows(records)).await?,
+            None => relay.sweep(deployment.shards).await?,
         };
-        // For the stream, an empty list of failures: what could not be published is still in the table.
-        Ok::<_, Error>(serde_json::json!({
-            "batchItemFailures": [], "published": report.published, "left": report.left, "calls": report.calls
-        }))
+        Ok::<_, Error>(stream::answer(&report))
     }))
     .await
 }

@@ -1,10 +1,11 @@
 //! What invokes the poller: the outbox table's stream, or the schedule. Each record of the stream is read on its
 //! own; one that cannot be read is left to the schedule, which reads the table.
 
+use saga_app::relay_outbox::{Report, Stopped};
 use saga_aws::outbox::row_of_image;
 use saga_core::outbox::OutboxRow;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A stream's batch has records; anything else is the schedule.
 #[derive(Debug, Deserialize)]
@@ -14,11 +15,26 @@ pub struct Invocation {
     pub records: Option<Vec<Value>>,
 }
 
+/// What the function answers. For the stream, an empty list of failures: what could not be published is still in the
+/// table.
+pub fn answer(report: &Report) -> Value {
+    json!({
+        "batchItemFailures": [],
+        "published": report.published,
+        "left": report.left,
+        "buried": report.buried,
+        "calls": report.calls,
+        "busy": report.busy,
+        "unseen": report.unseen,
+        "stopped": report.stopped.map(Stopped::as_str),
+    })
+}
+
 /// The rows of the records, oldest first.
 pub fn rows(records: Vec<Value>) -> Vec<OutboxRow> {
     let mut rows: Vec<OutboxRow> = records
         .iter()
-        .filter(|record| record["eventName"] == "INSERT")
+        .filter(|record| record["eventName"] == "INSERT" && is_pending(record))
         .filter_map(|record| {
             let row = row_of_image(&record["dynamodb"]["NewImage"]);
             if row.is_none() {
@@ -32,10 +48,17 @@ pub fn rows(records: Vec<Value>) -> Vec<OutboxRow> {
     rows
 }
 
+/// Leases and dead rows are in the same table.
+fn is_pending(record: &Value) -> bool {
+    let keys = &record["dynamodb"]["Keys"];
+    let shard = keys["Shard"]["S"].as_str();
+    let id = keys["EventId"]["S"].as_str();
+    shard != Some("dead") && !id.is_some_and(|id| id.starts_with('!'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn record(name: &str, id: &str) -> Value {
         json!({"eventName": name, "eventID": "1", "dynamodb": {"NewImage": {
@@ -57,6 +80,15 @@ mod tests {
             ["1", "2"]
         );
         assert_eq!(rows[0].shard, 7);
+    }
+
+    #[test]
+    fn leases_and_dead_rows_are_not_published() {
+        let mut lease = record("INSERT", "!lease");
+        lease["dynamodb"]["Keys"] = json!({"Shard": {"S": "07"}, "EventId": {"S": "!lease"}});
+        let mut dead = record("INSERT", "1");
+        dead["dynamodb"]["Keys"] = json!({"Shard": {"S": "dead"}, "EventId": {"S": "1"}});
+        assert_eq!(rows(vec![lease, dead]), []);
     }
 
     #[test]

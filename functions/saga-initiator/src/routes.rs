@@ -11,6 +11,7 @@ use saga_core::document::Fields;
 use saga_core::event::cut;
 use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
+use saga_core::saga::Flag;
 use saga_core::{Document, Outcome, SagaId, Status};
 use saga_wire::http::Problem;
 use saga_wire::{json, time};
@@ -101,7 +102,9 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let given = |name: &str| parameters.first(name).filter(|value| !value.is_empty());
         let wrong = |name: &str, what: &str| invalid(format!("`{name}` must be {what}"));
         let status = given("status").map(str::parse::<Status>).transpose();
+        let flag = given("flag").map(str::parse::<Flag>).transpose();
         let all = Status::ALL.map(Status::as_str).join(", ");
+        let flags = Flag::ALL.map(Flag::as_str).join(", ");
         let since = given("since").map(time::parse).transpose();
         let limit = given("limit").map(str::parse::<usize>).transpose();
         let limit = limit
@@ -113,6 +116,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             .transpose();
         let query = Query {
             status: status.map_err(|_| wrong("status", &format!("one of {all}")))?,
+            flag: flag.map_err(|_| wrong("flag", &format!("one of {flags}")))?,
             since: since.map_err(|_| wrong("since", "an RFC 3339 time, such as 2026-11-21T00:00:00Z"))?,
             limit: limit.ok_or_else(|| wrong("limit", &format!("a number from 1 to {MAX_PAGE}")))?,
             cursor: cursor.map_err(|()| wrong("cursor", "the `next` of the page before"))?,

@@ -138,18 +138,29 @@ module "outbox_poller" {
   log_retention_days = var.log_retention_days
   schedule           = "rate(1 minute)"
 
-  environment = merge(local.environment, {
-    OUTBOX_TABLE = module.tables.outbox.name
-    EVENT_BUS    = module.bus.bus_name
+  environment = merge(local.environment, local.store_environment, {
+    EVENT_BUS        = module.bus.bus_name
+    ALERTS_TOPIC_ARN = module.alerts.topic_arn
   })
 
+  # It empties shards under their leases, moves rows that nobody takes to the dead ones, and marks their sagas.
   statements = concat(
-    [{
-      sid       = "Outbox"
-      actions   = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:Query"]
-      resources = [module.tables.outbox.arn]
-    }],
-    [local.bus_statement],
+    [
+      {
+        sid = "Outbox"
+        actions = [
+          "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem",
+          "dynamodb:Query", "dynamodb:UpdateItem",
+        ]
+        resources = [module.tables.outbox.arn]
+      },
+      {
+        sid       = "Park"
+        actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+        resources = [module.tables.sagas.arn]
+      },
+    ],
+    [local.bus_statement, local.alert_statement],
     local.key_statements,
   )
 
@@ -230,11 +241,13 @@ module "deadline_sweeper" {
 
   environment = merge(local.environment, local.store_environment, {
     NUDGE_AFTER_SECONDS = tostring(var.nudge_after_seconds)
+    STUCK_AFTER_SECONDS = tostring(var.stuck_after_seconds)
+    ALERTS_TOPIC_ARN    = module.alerts.topic_arn
   })
 
   statements = concat(
     local.store_statements,
-    [local.index_statement],
+    [local.index_statement, local.alert_statement],
     local.key_statements,
   )
 }

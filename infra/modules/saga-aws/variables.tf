@@ -126,6 +126,18 @@ variable "nudge_after_seconds" {
   }
 }
 
+variable "stuck_after_seconds" {
+  description = "A saga whose end is overdue and that has not moved for so long is shown as stuck, and told of."
+  type        = number
+  default     = 900
+  nullable    = false
+
+  validation {
+    condition     = var.stuck_after_seconds >= 1 && var.stuck_after_seconds <= 86400 && floor(var.stuck_after_seconds) == var.stuck_after_seconds
+    error_message = "stuck_after_seconds is a whole number from 1 to 86400."
+  }
+}
+
 variable "archive_days" {
   description = "Keep every event of the bus for this many days, 0 for ever. Null: no archive."
   type        = number

@@ -33,6 +33,7 @@ module "saga" {
   api                 = { auth = "NONE" }
   ingress             = var.ingress
   nudge_after_seconds = 5
+  stuck_after_seconds = 20
   log_retention_days  = 1
 
   protection = {

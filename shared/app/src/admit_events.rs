@@ -3,10 +3,10 @@
 
 use saga_core::Cloud;
 use saga_core::ids::Timestamp;
-use saga_core::outbox::OutboxRow;
+use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::{Incoming, check};
-use saga_wire::{alert_event, cloud_event, event_grid};
+use saga_wire::{alert_event, cloud_event, event_grid, parked_event};
 
 use crate::Deployment;
 use crate::handle_event::quarantine;
@@ -65,10 +65,10 @@ pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
             }
         }
     }
-    for batch in rows.chunks(P::BATCH.max(1)) {
+    for batch in rows.chunks(P::LIMITS.events.max(1)) {
         let answers = ports.bus.publish(batch).await?;
-        if let Some(reason) = answers.into_iter().find_map(Result::err) {
-            return Err(PortError::unavailable("passing an event on to the bus", reason));
+        if let Some(refusal) = answers.into_iter().find_map(Result::err) {
+            return Err(refusal.into_error("passing an event on to the bus"));
         }
         for row in batch {
             tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "admitted", "event");
@@ -88,6 +88,19 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         return Ok(Read::Alert(Alert {
             subject: alert.subject,
             text: alert.text,
+        }));
+    }
+    if let Some(parked) = parked_event::parse(text) {
+        return Ok(Read::Event(OutboxRow {
+            shard: 0,
+            id: parked.event.clone(),
+            saga: parked.saga,
+            kind: parked_event::TYPE.to_owned(),
+            body: parked_event::write(&parked, now),
+            at: now,
+            queued: now,
+            follows: false,
+            tries: Tries::default(),
         }));
     }
     let incoming = event_grid::event(text).map_err(|error| error.to_string())?;
@@ -134,5 +147,8 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         kind: kind.clone(),
         body,
         at: now,
+        queued: now,
+        follows: false,
+        tries: Tries::default(),
     }))
 }

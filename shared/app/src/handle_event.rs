@@ -4,10 +4,11 @@ use saga_core::event::cut;
 use saga_core::origin::Origin;
 use saga_core::{Cloud, Outcome};
 use saga_wire::incoming::{Incoming, check};
-use saga_wire::{cloud_event, event_bridge};
+use saga_wire::{cloud_event, event_bridge, parked_event};
 
+use crate::park_saga::park_saga;
 use crate::ports::{
-    Alert, Alerts, Committed, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
+    Alert, Alerts, Committed, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
 };
 use crate::{Deployment, Handled, MAX_CONFLICTS};
 
@@ -33,7 +34,8 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
     body: &str,
 ) -> Result<Handled, PortError> {
     let handled = match read(deployment, body) {
-        Ok(incoming) => decide(deployment, ports, &incoming).await?,
+        Ok(Read::Event(incoming)) => decide(deployment, ports, &incoming).await?,
+        Ok(Read::Parked(parked)) => park(deployment, ports, parked).await?,
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
@@ -84,8 +86,16 @@ pub(crate) async fn quarantine(
     Ok(())
 }
 
-fn read(deployment: &Deployment, body: &str) -> Result<Incoming, String> {
+enum Read {
+    Event(Box<Incoming>),
+    Parked(parked_event::Parked),
+}
+
+fn read(deployment: &Deployment, body: &str) -> Result<Read, String> {
     let text = event_bridge::event_in(body).map_err(|error| error.to_string())?;
+    if let Some(parked) = parked_event::parse(text) {
+        return Ok(Read::Parked(parked));
+    }
     let incoming = cloud_event::parse(text).map_err(|error| error.to_string())?;
     if let Incoming::Ours(event) = &incoming {
         check(event, &deployment.catalogue).map_err(|error| error.to_string())?;
@@ -97,7 +107,29 @@ fn read(deployment: &Deployment, body: &str) -> Result<Incoming, String> {
             ));
         }
     }
-    Ok(incoming)
+    Ok(Read::Event(Box::new(incoming)))
+}
+
+/// The other cloud tells of a message that came to rest: the saga shows it, and the monitoring channel hears of it once.
+async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, Q, A, T>,
+    parked: parked_event::Parked,
+) -> Result<Handled, PortError> {
+    let parked = Parked {
+        saga: parked.saga,
+        event: parked.event,
+        reason: parked.reason,
+        at: ports.time.now(),
+    };
+    let alert = park_saga(deployment, ports.store, ports.time, &parked).await?;
+    let Some(alert) = alert else {
+        return Ok(Handled::Decided(Outcome::Repeated));
+    };
+    if let Err(error) = ports.alerts.raise(alert).await {
+        tracing::error!(saga_id = %parked.saga, error = causes(&error), "alert not sent");
+    }
+    Ok(Handled::Decided(Outcome::Applied))
 }
 
 async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
@@ -153,7 +185,7 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
             Ok(decision) => decision,
             Err(error) => return Ok(Handled::Quarantined(error.to_string())),
         };
-        let row = decision.emit.as_ref().map(|event| deployment.row(event));
+        let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
         if ports
             .store
             .commit(&decision, &saga.version, &read, row.as_ref())

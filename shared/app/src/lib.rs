@@ -5,6 +5,7 @@ pub mod admit_events;
 pub mod handle_event;
 pub mod list_sagas;
 pub mod override_saga;
+pub mod park_saga;
 pub mod participate;
 pub mod ports;
 pub mod relay_outbox;
@@ -12,11 +13,12 @@ pub mod start_saga;
 pub mod sweep_sagas;
 
 use saga_core::Catalogue;
-use saga_core::Event;
 use saga_core::definition::InvalidDefinition;
 use saga_core::origin::Participants;
-use saga_core::outbox::OutboxRow;
+use saga_core::outbox::{OutboxRow, Tries};
+use saga_core::relay::Rules;
 use saga_core::sweep::Patience;
+use saga_core::{Address, Event, Timestamp};
 pub use saga_participants::Settings;
 
 /// What this deployment consists of: its definitions, its participants, its patience.
@@ -29,6 +31,8 @@ pub struct Deployment {
     pub patience: Patience,
     /// How many shards an outbox has.
     pub shards: u16,
+    /// How patient a relay is with a row that is not taken.
+    pub relay: Rules,
 }
 
 impl Deployment {
@@ -44,12 +48,16 @@ impl Deployment {
             participants,
             patience,
             shards,
+            relay: Rules::default(),
         })
     }
 
-    /// The outbox row of an event.
+    /// The outbox row of an event that is emitted now.
     #[must_use]
-    pub fn row(&self, event: &Event) -> OutboxRow {
+    pub fn row(&self, event: &Event, now: Timestamp) -> OutboxRow {
+        let definition = self.catalogue.get(&event.definition);
+        let opens = definition
+            .is_some_and(|definition| event.address == Address::Advance(definition.first_after_origin()));
         OutboxRow {
             shard: event.saga.bucket(self.shards),
             id: event.id.clone(),
@@ -57,6 +65,9 @@ impl Deployment {
             kind: event.kind.clone(),
             body: saga_wire::cloud_event::write(event),
             at: event.time,
+            queued: now,
+            follows: !opens,
+            tries: Tries::default(),
         }
     }
 }

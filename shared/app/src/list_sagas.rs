@@ -1,5 +1,6 @@
 //! Finds sagas: one by its id, or the newest of a status.
 
+use saga_core::saga::Flag;
 use saga_core::{Saga, SagaId, Status, Timestamp};
 use saga_wire::http::{Listed, Page};
 
@@ -16,6 +17,8 @@ const MAX_LOOKED_AT: usize = 1_000;
 pub struct Query {
     /// Only sagas of this status.
     pub status: Option<Status>,
+    /// Only sagas with this flag.
+    pub flag: Option<Flag>,
     /// Only sagas started at or after this.
     pub since: Option<Timestamp>,
     /// At most so many (1 to [`MAX_PAGE`]).
@@ -65,7 +68,8 @@ pub async fn list_sagas(
             cursor = Some((saga.created, saga.id));
             let definition = deployment.catalogue.get(&saga.definition);
             let status = definition.map(|definition| saga.status(definition));
-            if query.status.is_none() || query.status == status {
+            let flagged = |wanted: Flag| saga.flags().any(|flag| flag == wanted);
+            if (query.status.is_none() || query.status == status) && query.flag.is_none_or(flagged) {
                 sagas.push(Listed::of(&saga, status));
             }
         }

@@ -98,7 +98,7 @@ pub async fn command<'a>(
             .saga
             .timeline
             .record(command_entry(name, &mark, decision.outcome));
-        let row = decision.emit.as_ref().map(|event| deployment.row(event));
+        let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
         if store
             .commit(&decision, &saga.version, &read, row.as_ref())
             .await?

@@ -1,8 +1,9 @@
 //! A message reaches a step on a cloud that does not keep the saga: one transaction with the step's record, the
 //! participant's entities and the outgoing event, which is then published at once. Should that fail, the
-//! outbox's sweep publishes it.
+//! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
 use saga_core::ids::bucket_of;
+use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
@@ -12,13 +13,14 @@ use saga_wire::incoming::{Incoming, check};
 
 use crate::handle_event::quarantine;
 use crate::ports::{
-    Alert, Alerts, Committed, Outbox, Partition, PortError, Publisher, Quarantine, StepCommit, StepStore,
-    Time, back_off, causes,
+    Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
+    StepCommit, StepStore, Time, back_off, causes,
 };
+use crate::relay_outbox::Relay;
 use crate::{Deployment, Handled, MAX_CONFLICTS};
 
 /// The ports that taking part needs.
-pub struct Ports<'a, S, P, Q, A, T> {
+pub struct Ports<'a, S, P, Q, A, K, T> {
     /// The steps, and the outbox beside them.
     pub store: &'a S,
     /// Where the outgoing events go.
@@ -27,10 +29,14 @@ pub struct Ports<'a, S, P, Q, A, T> {
     pub quarantine: &'a Q,
     /// The monitoring channel.
     pub alerts: &'a A,
+    /// The way to the origin for what comes to rest here.
+    pub parking: &'a K,
     /// Time and chance.
     pub time: &'a T,
     /// The cloud that we are on.
     pub cloud: Cloud,
+    /// Whether the queue gives this message up when it fails now.
+    pub last_try: bool,
 }
 
 /// Where the steps of a participant are kept.
@@ -46,9 +52,9 @@ pub fn partition(participant: &str, placement: Placement, saga: SagaId, buckets:
 ///
 /// # Errors
 /// [`PortError`]: the message stays on its queue and comes again.
-pub async fn participate<S, P, Q, A, T>(
+pub async fn participate<S, P, Q, A, K, T>(
     deployment: &Deployment,
-    ports: &Ports<'_, S, P, Q, A, T>,
+    ports: &Ports<'_, S, P, Q, A, K, T>,
     body: &str,
 ) -> Result<Handled, PortError>
 where
@@ -56,10 +62,19 @@ where
     P: Publisher,
     Q: Quarantine,
     A: Alerts,
+    K: Parking,
     T: Time,
 {
     let handled = match read(deployment, ports.cloud, body) {
-        Ok(event) => decide(deployment, ports, &event).await?,
+        Ok(event) => match decide(deployment, ports, &event).await {
+            Ok(handled) => handled,
+            Err(error) => {
+                if ports.last_try {
+                    park(ports, &event, &error).await;
+                }
+                return Err(error);
+            }
+        },
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
@@ -93,15 +108,39 @@ fn read(deployment: &Deployment, cloud: Cloud, body: &str) -> Result<Event, Stri
     Ok(event)
 }
 
-async fn decide<S, P, Q, A, T>(
+/// The queue gives the message up: the origin is told, if that is possible.
+async fn park<S, P, Q, A, K: Parking, T: Time>(
+    ports: &Ports<'_, S, P, Q, A, K, T>,
+    event: &Event,
+    error: &PortError,
+) {
+    let parked = Parked {
+        saga: event.saga,
+        event: event.id.clone(),
+        reason: format!(
+            "{} failed at every try on {}: {}",
+            event.kind,
+            ports.cloud,
+            causes(error)
+        ),
+        at: ports.time.now(),
+    };
+    tracing::error!(saga_id = %event.saga, event_id = %event.id, reason = parked.reason, outcome = "parked", "event");
+    if let Err(error) = ports.parking.park(&parked).await {
+        tracing::error!(saga_id = %event.saga, error = causes(&error), "the saga does not show that it is parked");
+    }
+}
+
+async fn decide<S, P, Q, A, K, T>(
     deployment: &Deployment,
-    ports: &Ports<'_, S, P, Q, A, T>,
+    ports: &Ports<'_, S, P, Q, A, K, T>,
     event: &Event,
 ) -> Result<Handled, PortError>
 where
     S: StepStore + Outbox,
     P: Publisher,
     A: Alerts,
+    K: Parking,
     T: Time,
 {
     let found = deployment
@@ -144,8 +183,10 @@ where
         };
         let decision = step.decide(record, &message, &read.entities, ports.time.now());
         let row = decision.emit.as_ref().map(|event| {
-            let mut row = deployment.row(event);
+            let mut row = deployment.row(event, ports.time.now());
             row.shard = partition.0;
+            // What a step says first has nothing of its own before it.
+            row.follows = known.is_some();
             row
         });
         let commit = StepCommit {
@@ -185,7 +226,7 @@ where
             }
         }
         if let Some(row) = row {
-            publish(ports, &row).await;
+            publish(deployment, ports, row).await;
         }
         return Ok(Handled::Decided(decision.outcome));
     }
@@ -196,21 +237,30 @@ where
 }
 
 /// Publishes what was just committed. A failure is logged and left to the sweep: the row is still there.
-async fn publish<S: Outbox, P: Publisher, Q, A, T>(
-    ports: &Ports<'_, S, P, Q, A, T>,
-    row: &saga_core::outbox::OutboxRow,
-) {
-    let rows = std::slice::from_ref(row);
-    let published = match ports.publisher.publish(rows).await {
-        Ok(mut answers) => match answers.pop() {
-            Some(Ok(())) => ports.store.delete(rows).await,
-            Some(Err(reason)) => Err(PortError::unavailable("publishing", reason)),
-            None => Err(PortError::unavailable("publishing", "no answer for the event")),
-        },
-        Err(error) => Err(error),
-    };
-    if let Err(error) = published {
+async fn publish<S, P, Q, A, K, T>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, P, Q, A, K, T>,
+    row: OutboxRow,
+) where
+    S: Outbox,
+    P: Publisher,
+    A: Alerts,
+    K: Parking,
+    T: Time,
+{
+    let (saga_id, event_id) = (row.saga, row.id.clone());
+    let rules = deployment.relay;
+    let relay = Relay::new(
+        ports.store,
+        ports.publisher,
+        ports.alerts,
+        ports.parking,
+        ports.time,
+        rules,
+    );
+    let until = ports.time.now().plus_millis(5_000);
+    if let Err(error) = relay.within("participant", until).publish(vec![row]).await {
         let error = causes(&error);
-        tracing::warn!(saga_id = %row.saga, event_id = %row.id, error, "left in the outbox for the sweep");
+        tracing::warn!(%saga_id, %event_id, error, "left in the outbox for the sweep");
     }
 }

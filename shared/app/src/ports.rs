@@ -7,10 +7,11 @@ use std::future::Future;
 
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::OutboxRow;
+use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
-use saga_core::{Saga, SagaId, StepIndex, Timestamp};
+use saga_core::relay::Limits;
+use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
 
 /// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
 #[derive(Debug, thiserror::Error)]
@@ -214,34 +215,110 @@ pub trait StepStore: Send + Sync {
     fn commit(&self, commit: StepCommit<'_>) -> impl Future<Output = Result<Committed, PortError>> + Send;
 }
 
+/// A reading of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The shard's lease, as it was before the rows were read.
+    pub lease: Lease,
+    /// Rows, oldest first.
+    pub rows: Vec<OutboxRow>,
+    /// Where to go on, if there may be more.
+    pub next: Option<EventId>,
+}
+
 /// The events that are committed and not yet published.
 ///
-/// An adapter MUST give only rows that are committed, oldest first, and MUST NOT hide a row before it is deleted.
+/// An adapter MUST give only rows that are committed, oldest first, MUST NOT hide a row before it is deleted, and MUST
+/// see every commit and every lease that was answered before. A row that it cannot read stays and is left out.
 pub trait Outbox: Send + Sync {
-    /// Up to `limit` pending rows of a shard (or partition), committed before `before`, oldest first.
-    fn pending(
+    /// The lease of a shard (or partition) and up to `limit` pending rows of it, decided before `before` and after the
+    /// row `after`.
+    fn read(
         &self,
         shard: u16,
+        after: Option<&EventId>,
         before: Timestamp,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+    ) -> impl Future<Output = Result<Page, PortError>> + Send;
+
+    /// Takes the lease for `owner`, or renews it. MUST do so only if nobody took, renewed or gave it back since it was
+    /// read as `known`, and give `None` otherwise.
+    fn take(
+        &self,
+        known: &Lease,
+        owner: &str,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Option<Lease>, PortError>> + Send;
+
+    /// Gives the lease back. MUST leave it alone when somebody else has taken it since.
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// The ids of pending rows of the same saga and shard that are older than this one.
+    fn earlier(&self, row: &OutboxRow) -> impl Future<Output = Result<Vec<EventId>, PortError>> + Send;
 
     /// Deletes published rows. Deleting what is gone is no error.
     fn delete(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Stores these rows' [`OutboxRow::tries`]. MUST NOT bring back a row that is gone.
+    fn postpone(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Moves a row to the dead ones, in one transaction, with its tries and the time. Burying what is gone is no error.
+    fn bury(&self, row: &OutboxRow, now: Timestamp) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The other side has no time for it now.
+    Throttled,
+    /// It may be taken another time.
+    Later(String),
+    /// It will never be taken as it is.
+    Never(String),
+}
+
+impl Refusal {
+    /// The error of whoever has only one answer to give.
+    #[must_use]
+    pub fn into_error(self, what: &'static str) -> PortError {
+        match self {
+            Self::Throttled => PortError::Throttled { what },
+            Self::Later(reason) | Self::Never(reason) => PortError::unavailable(what, reason),
+        }
+    }
 }
 
 /// What became of one published event.
-pub type Published = Result<(), String>;
+pub type Published = Result<(), Refusal>;
 
 /// Sends events on their way.
 ///
 /// An adapter MUST answer for each row, in order; `Ok` only when the service took that event.
 pub trait Publisher: Send + Sync {
-    /// The most rows that one call takes.
-    const BATCH: usize;
+    /// What one call takes.
+    const LIMITS: Limits;
 
     /// Publishes.
     fn publish(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<Vec<Published>, PortError>> + Send;
+}
+
+/// A message of a saga that came to rest where nobody works on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The saga.
+    pub saga: SagaId,
+    /// The message.
+    pub event: EventId,
+    /// Where it lies, and why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Tells the origin of messages that came to rest, so that their sagas show it.
+pub trait Parking: Send + Sync {
+    /// Tells it. A saga that does not exist is no error.
+    fn park(&self, parked: &Parked) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// A message that cannot be understood.

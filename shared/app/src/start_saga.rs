@@ -99,7 +99,10 @@ pub async fn start_saga<'a>(
     };
     let decision = start(definition, &deployment.participants, deployment.patience, begin)?
         .map_err(NotStarted::Refused)?;
-    let row = decision.emit.as_ref().map(|event| deployment.row(event));
+    let row = decision
+        .emit
+        .as_ref()
+        .map(|event| deployment.row(event, time.now()));
     let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
     if largest > MAX_EVENT_BYTES {
         return Err(NotStarted::TooLarge(largest));

@@ -1,10 +1,10 @@
 //! Looks after sagas that are due: what the core's plan for each says is committed, and the outbox sends it.
 
-use saga_core::SagaId;
 use saga_core::origin::Origin;
+use saga_core::{SagaId, Timestamp};
 
 use crate::Deployment;
-use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, causes};
+use crate::ports::{Alert, Alerts, Committed, PortError, SagaStore, Snapshot, Time, causes};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,27 +13,41 @@ pub struct Report {
     pub sent: usize,
     /// Sagas that moved while they were looked at; whoever moved them looks after them.
     pub moved: usize,
+    /// Sagas that are seen to be stuck for the first time.
+    pub stuck: usize,
     /// Sagas that this version cannot read. They stay as they are; the log names each.
     pub unreadable: usize,
 }
 
-/// One pass over all buckets, `per_bucket` sagas of each at most: bounded work, fair across buckets; what is
-/// left is still due at the next pass.
+/// One pass over all buckets, beginning anywhere, `per_bucket` sagas of each at most, until `until`: bounded work,
+/// fair across buckets; what is left is still due at the next pass.
 ///
 /// # Errors
 /// [`PortError`] when the store fails; what was done is done, and the rest is still due.
 pub async fn sweep_sagas(
     deployment: &Deployment,
     store: &impl SagaStore,
+    alerts: &impl Alerts,
     time: &impl Time,
     per_bucket: usize,
+    until: Timestamp,
 ) -> Result<Report, PortError> {
     let mut report = Report::default();
-    for bucket in 0..deployment.shards {
+    let shards = deployment.shards;
+    let first = u16::try_from(time.below(u64::from(shards))).unwrap_or_default();
+    for bucket in (0..shards).map(|number| (first + number) % shards) {
         for id in store.due(bucket, time.now(), per_bucket).await? {
-            match sweep_one(deployment, store, time, id).await {
-                Ok(Some(Committed::Yes)) => report.sent += 1,
-                Ok(Some(Committed::Conflict)) => report.moved += 1,
+            if time.now() >= until {
+                tracing::warn!(bucket, "out of time; what is left is still due");
+                return Ok(finished(report));
+            }
+            match sweep_one(deployment, store, alerts, time, id).await {
+                Ok(Some(Swept::Sent)) => report.sent += 1,
+                Ok(Some(Swept::Stuck)) => {
+                    report.sent += 1;
+                    report.stuck += 1;
+                }
+                Ok(Some(Swept::Moved)) => report.moved += 1,
                 Ok(None) => {}
                 // One saga that cannot be read must not keep all others from being looked after.
                 Err(error @ PortError::Corrupt { .. }) => {
@@ -44,21 +58,33 @@ pub async fn sweep_sagas(
             }
         }
     }
+    Ok(finished(report))
+}
+
+fn finished(report: Report) -> Report {
     tracing::info!(
         sent = report.sent,
         moved = report.moved,
+        stuck = report.stuck,
         unreadable = report.unreadable,
         "sagas swept"
     );
-    Ok(report)
+    report
+}
+
+enum Swept {
+    Sent,
+    Stuck,
+    Moved,
 }
 
 async fn sweep_one(
     deployment: &Deployment,
     store: &impl SagaStore,
+    alerts: &impl Alerts,
     time: &impl Time,
     id: SagaId,
-) -> Result<Option<Committed>, PortError> {
+) -> Result<Option<Swept>, PortError> {
     let Some(saga) = store.load(id).await? else {
         return Ok(None);
     };
@@ -76,10 +102,25 @@ async fn sweep_one(
         patience: deployment.patience,
         now: time.now(),
     };
-    let Some(decision) = origin.sweep().map_err(|error| corrupt(error.to_string()))? else {
+    let Some(mut decision) = origin.sweep().map_err(|error| corrupt(error.to_string()))? else {
         return Ok(None);
     };
-    let row = decision.emit.as_ref().map(|event| deployment.row(event));
+    let newly_stuck = saga.value.stuck.is_none() && decision.saga.stuck.is_some();
+    if let Some(text) = decision.alert.take() {
+        let alert = Alert {
+            subject: format!("saga-bridge: saga {id} is stuck"),
+            text,
+        };
+        // Told before it is marked as told. An alert that cannot be sent must not keep the saga from being looked after.
+        if let Err(error) = alerts.raise(alert).await {
+            tracing::error!(saga_id = %id, error = causes(&error), "alert not sent; it is tried at the next look");
+            decision.saga.stuck = None;
+        }
+    }
+    let row = decision
+        .emit
+        .as_ref()
+        .map(|event| deployment.row(event, time.now()));
     let committed = store
         .commit(&decision, &saga.version, &Snapshot::default(), row.as_ref())
         .await?;
@@ -94,5 +135,12 @@ async fn sweep_one(
             "saga"
         );
     }
-    Ok(Some(committed))
+    Ok(Some(match committed {
+        Committed::Conflict => Swept::Moved,
+        Committed::Yes if newly_stuck && decision.saga.stuck.is_some() => {
+            tracing::warn!(saga_id = %id, flag = "stuck", "saga flagged");
+            Swept::Stuck
+        }
+        Committed::Yes => Swept::Sent,
+    }))
 }

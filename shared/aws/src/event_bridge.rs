@@ -4,16 +4,20 @@
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use saga_app::ports::{PortError, Published, Publisher};
+use saga_app::ports::{PortError, Published, Publisher, Refusal};
 use saga_core::outbox::OutboxRow;
+use saga_core::relay::Limits;
 use saga_wire::MAX_EVENT_BYTES;
 use saga_wire::event_bridge::{MAX_DETAIL_BYTES, MAX_DETAIL_TYPE};
 
-use crate::failure::failure;
+use crate::failure::{failure, is_throttled};
 
 /// One request takes 10 entries, and in all regions at least 256 KB; what the entries' other fields take is
 /// within the rest.
 const MAX_REQUEST_BYTES: usize = MAX_DETAIL_BYTES;
+
+/// What is wrong with the entry itself, and stays so.
+const FOR_GOOD: [&str; 3] = ["MalformedDetail", "InvalidArgument", "ValidationException"];
 
 /// A bus.
 #[derive(Debug, Clone)]
@@ -44,7 +48,7 @@ impl Bus {
         // Another publisher's event may be larger than ours ever are; it stays on this cloud.
         (row.body.len() > MAX_REQUEST_BYTES).then(|| {
             format!(
-                "the event has {} bytes; ours have at most {MAX_EVENT_BYTES}",
+                "the event has {} bytes; ours have at most {MAX_EVENT_BYTES}, the bus takes {MAX_REQUEST_BYTES}",
                 row.body.len()
             )
         })
@@ -75,38 +79,45 @@ impl Bus {
         }
         let answers = answer.entries().iter().map(|entry| match entry.error_code() {
             None => Ok(()),
-            Some(code) => Err(format!("{code}: {}", entry.error_message().unwrap_or_default())),
+            Some(code) if is_throttled(code) => Err(Refusal::Throttled),
+            Some(code) => {
+                let reason = format!("{code}: {}", entry.error_message().unwrap_or_default());
+                Err(if FOR_GOOD.contains(&code) {
+                    Refusal::Never(reason)
+                } else {
+                    Refusal::Later(reason)
+                })
+            }
         });
         Ok(answers.collect())
     }
 }
 
 impl Publisher for Bus {
-    const BATCH: usize = 10;
+    const LIMITS: Limits = Limits {
+        events: 10,
+        bytes: MAX_REQUEST_BYTES,
+    };
 
     async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let mut answers = Vec::with_capacity(rows.len());
-        let mut batch: Vec<&OutboxRow> = Vec::with_capacity(Self::BATCH);
-        let mut bytes = 0;
-        for row in rows {
-            let reason = Self::refused(row);
-            let full = batch.len() == Self::BATCH || bytes + row.body.len() > MAX_REQUEST_BYTES;
-            if !batch.is_empty() && (full || reason.is_some()) {
-                answers.extend(self.put(&batch).await?);
-                batch.clear();
-                bytes = 0;
-            }
-            match reason {
-                Some(reason) => answers.push(Err(reason)),
-                None => {
-                    bytes += row.body.len();
-                    batch.push(row);
-                }
-            }
+        let mut answers: Vec<Option<Published>> = rows
+            .iter()
+            .map(|row| Self::refused(row).map(|reason| Err(Refusal::Never(reason))))
+            .collect();
+        let good: Vec<&OutboxRow> = rows
+            .iter()
+            .zip(&answers)
+            .filter_map(|(row, answer)| answer.is_none().then_some(row))
+            .collect();
+        let mut put = if good.is_empty() {
+            Vec::new()
+        } else {
+            self.put(&good).await?
         }
-        if !batch.is_empty() {
-            answers.extend(self.put(&batch).await?);
+        .into_iter();
+        for answer in answers.iter_mut().filter(|answer| answer.is_none()) {
+            *answer = put.next();
         }
-        Ok(answers)
+        Ok(answers.into_iter().flatten().collect())
     }
 }

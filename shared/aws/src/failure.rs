@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 use saga_app::ports::PortError;
 
 /// The codes by which AWS services say "slower".
-const THROTTLED: [&str; 6] = [
+const THROTTLED: [&str; 7] = [
+    "ThrottledException",
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "Throttling",
@@ -14,6 +15,11 @@ const THROTTLED: [&str; 6] = [
     "TooManyRequestsException",
     "InternalException.Throttled",
 ];
+
+/// Whether this code says "slower".
+pub(crate) fn is_throttled(code: &str) -> bool {
+    THROTTLED.contains(&code)
+}
 
 /// The failure of a call.
 pub(crate) fn failure<E, R>(what: &'static str, error: SdkError<E, R>) -> PortError
@@ -24,7 +30,7 @@ where
     if error
         .as_service_error()
         .and_then(|error| error.code())
-        .is_some_and(|code| THROTTLED.contains(&code))
+        .is_some_and(is_throttled)
     {
         return PortError::Throttled { what };
     }

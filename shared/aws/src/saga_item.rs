@@ -55,7 +55,11 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
     if saga.timeline.dropped > 0 {
         item.insert("Dropped".into(), n(saga.timeline.dropped));
     }
-    for (name, mark) in [("Cancel", &saga.cancel), ("Resolved", &saga.resolved)] {
+    for (name, mark) in [
+        ("Cancel", &saga.cancel),
+        ("Resolved", &saga.resolved),
+        ("Parked", &saga.parked),
+    ] {
         if let Some(mark) = mark {
             let fields = [
                 ("At", n(mark.at.millis())),
@@ -67,6 +71,9 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
                 AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into()),
             );
         }
+    }
+    if let Some(since) = saga.stuck {
+        item.insert("Stuck".into(), n(since.millis()));
     }
     if saga.nudges > 0 {
         item.insert("Nudges".into(), n(saga.nudges));
@@ -143,6 +150,8 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
+        parked: mark("Parked")?,
+        stuck: optional(item, "Stuck", time)?,
         timeline: Timeline {
             entries: lines
                 .iter()

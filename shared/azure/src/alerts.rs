@@ -2,8 +2,8 @@
 //! its own kind, the way all events go.
 
 use ring::digest::{SHA256, digest};
-use saga_app::ports::{Alert, Alerts, PortError, Time};
-use saga_wire::alert_event;
+use saga_app::ports::{Alert, Alerts, Parked, Parking, PortError, Time};
+use saga_wire::{alert_event, parked_event};
 
 use crate::event_grid::EventGrid;
 
@@ -39,7 +39,20 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
             .topic
             .publish_one(alert_event::write(&id, &text, now))
             .await?;
-        published.map_err(|reason| PortError::unavailable("Event Grid", reason))
+        published.map_err(|refusal| refusal.into_error("Event Grid"))
+    }
+}
+
+impl<T: Time> Parking for EventGridAlerts<T> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        let event = parked_event::Parked {
+            saga: parked.saga,
+            event: parked.event.clone(),
+            reason: parked.reason.clone(),
+        };
+        let text = parked_event::write(&event, self.time.now());
+        let published = self.topic.publish_one(text).await?;
+        published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
 

@@ -6,12 +6,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Method, Request};
-use saga_app::ports::{PortError, Published, Publisher};
+use saga_app::ports::{PortError, Published, Publisher, Refusal, causes};
 use saga_core::outbox::OutboxRow;
+use saga_core::relay::Limits;
 use saga_wire::cloud_event;
 
 use crate::config::{Config, InvalidConfig, Secret, endpoint};
@@ -19,6 +21,9 @@ use crate::service::{Answer, Call, Http, Repeat, Service};
 
 const WHAT: &str = "Event Grid";
 const SCOPE: &str = "https://eventgrid.azure.net/.default";
+/// All of it ends well within the time in which a row is its writer's: the outbox tries again anyway.
+const ATTEMPT: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 2;
 const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=utf-8";
 
 /// The topic. Clones share it.
@@ -59,8 +64,11 @@ impl EventGrid {
             Some(key) => Arc::new(TopicKey(key.clone())),
             None => http.bearer(SCOPE)?,
         };
+        let mut service = Service::new(http, base, authorization);
+        service.limits.attempt = service.limits.attempt.min(ATTEMPT);
+        service.limits.attempts = service.limits.attempts.min(ATTEMPTS);
         Ok(Self {
-            service: Arc::new(Service::new(http, base, authorization)),
+            service: Arc::new(service),
         })
     }
 
@@ -90,18 +98,28 @@ fn verdict(answer: &Answer) -> Result<Published, PortError> {
         200..300 => Ok(Ok(())),
         // No right (yet), no topic (yet): nothing about these events.
         401 | 403 | 404 | 410 => Err(answer.refused(WHAT)),
-        400..500 => Ok(Err(format!(
+        400..500 => Ok(Err(Refusal::Never(format!(
             "Event Grid refuses it for good: {} {}",
             answer.status,
             answer.code()
-        ))),
+        )))),
         _ => Err(answer.refused(WHAT)),
     }
 }
 
+fn refusal(error: &PortError) -> Refusal {
+    match error {
+        PortError::Throttled { .. } => Refusal::Throttled,
+        _ => Refusal::Later(causes(error)),
+    }
+}
+
 impl Publisher for EventGrid {
-    /// Ten events of the largest size are half of what a request may hold (1 MB).
-    const BATCH: usize = 10;
+    /// A request may hold 1 MB.
+    const LIMITS: Limits = Limits {
+        events: 10,
+        bytes: 900 * 1024,
+    };
 
     async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
         match rows {
@@ -117,7 +135,7 @@ impl Publisher for EventGrid {
                 for row in rows {
                     // What an outage cuts off stays for the next time; what was taken before it is known.
                     let one = self.publish_one(row.body.clone()).await;
-                    each.push(one.unwrap_or_else(|error| Err(crate::service::chain(&error))));
+                    each.push(one.unwrap_or_else(|error| Err(refusal(&error))));
                 }
                 Ok(each)
             }
@@ -128,6 +146,7 @@ impl Publisher for EventGrid {
 #[cfg(test)]
 mod tests {
     use saga_core::Timestamp;
+    use saga_core::outbox::Tries;
 
     use super::*;
     use crate::test_server::{Reply, TestServer, config, quick};
@@ -140,6 +159,9 @@ mod tests {
             kind: "K".into(),
             body: body.into(),
             at: Timestamp::from_millis(1),
+            queued: Timestamp::from_millis(1),
+            follows: false,
+            tries: Tries::default(),
         }
     }
 
@@ -185,7 +207,10 @@ mod tests {
         let server = TestServer::start(vec![bad(), Reply::status(200), bad()]).await;
         let answers = topic(&server).publish(&[row("{}"), row("x")]).await.unwrap();
         assert_eq!(answers[0], Ok(()));
-        assert!(answers[1].as_ref().unwrap_err().contains("400 BadRequest"));
+        assert!(
+            matches!(&answers[1], Err(Refusal::Never(reason)) if reason.contains("400 BadRequest")),
+            "{answers:?}"
+        );
     }
 
     #[tokio::test]

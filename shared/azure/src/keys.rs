@@ -1,4 +1,5 @@
-//! Names of rows: `step|<saga>|<k>`, `entity|<kind>|<id>`, `outbox|<event id>`, in the partition of a bucket.
+//! Names of rows: `step|<saga>|<k>`, `entity|<kind>|<id>`, `outbox|<event id>`, `dead|<event id>` and
+//! `lease`, in the partition of a bucket.
 //!
 //! Invariant: two different names never have the same key, and a key holds only what Table storage takes
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>): no
@@ -20,8 +21,10 @@ const MAX_UNITS: usize = 512;
 
 /// Every outbox row's key begins so.
 pub(crate) const OUTBOX: &str = "outbox|";
-/// The first key after all outbox rows (`}` follows `|`).
-pub(crate) const AFTER_OUTBOX: &str = "outbox}";
+/// The key of the lease of a partition's outbox: right before the outbox rows.
+pub(crate) const LEASE: &str = "lease";
+/// Every dead row's key begins so.
+const DEAD: &str = "dead|";
 
 pub(crate) fn partition(partition: &Partition) -> String {
     format!("{:02}", partition.0)
@@ -37,6 +40,10 @@ pub(crate) fn entity(key: &EntityKey) -> Result<String, Failure> {
 
 pub(crate) fn outbox(id: &EventId) -> Result<String, Failure> {
     checked(format!("{OUTBOX}{}", escape(id.as_str())))
+}
+
+pub(crate) fn dead(id: &EventId) -> Result<String, Failure> {
+    checked(format!("{DEAD}{}", escape(id.as_str())))
 }
 
 /// The event id in the key of an outbox row; `None` when it is no such key.
@@ -81,7 +88,12 @@ fn unescape(text: &str) -> Option<String> {
 
 /// A key as it stands between quotes in a URL: quotes doubled, everything else percent-encoded.
 pub(crate) fn in_url(key: &str) -> String {
-    percent(&key.replace('\'', "''"))
+    percent(&quoted(key))
+}
+
+/// A key as it stands between quotes in a filter.
+pub(crate) fn quoted(key: &str) -> String {
+    key.replace('\'', "''")
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.

@@ -11,6 +11,7 @@ mod columns;
 mod config;
 mod event_grid;
 mod keys;
+mod outbox;
 mod queue;
 mod rows;
 mod service;

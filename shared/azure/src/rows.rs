@@ -3,7 +3,7 @@
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
 use saga_core::document::{Fields, fields};
-use saga_core::outbox::OutboxRow;
+use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::participate::StepRecord;
 use saga_core::step::StepState;
 use saga_core::{Document, Timestamp};
@@ -65,17 +65,69 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
 }
 
 pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
-    fields([
+    let mut columns = fields([
         ("Format", FORMAT.into()),
         ("At", row.at.millis().into()),
+        ("Queued", row.queued.millis().into()),
         ("Saga", row.saga.to_string().into()),
         ("Type", row.kind.as_str().into()),
         ("Body", row.body.as_str().into()),
-    ])
+    ]);
+    if row.follows {
+        columns.insert("Follows".to_owned(), Document::Bool(true));
+    }
+    columns
+}
+
+/// The columns that a failed attempt changes.
+pub(crate) fn tries_fields(tries: &Tries) -> Fields {
+    let mut columns = fields([("Attempts", i64::from(tries.failed).into())]);
+    if let Some(next) = tries.next {
+        columns.insert("NextAt".to_owned(), next.millis().into());
+    }
+    if let Some(reason) = &tries.reason {
+        columns.insert("Reason".to_owned(), reason.as_str().into());
+    }
+    columns
+}
+
+pub(crate) fn dead_fields(row: &OutboxRow, now: Timestamp) -> Fields {
+    let mut columns = outbox_fields(row);
+    columns.extend(tries_fields(&row.tries));
+    columns.insert("DeadAt".to_owned(), now.millis().into());
+    columns
+}
+
+pub(crate) fn lease_fields(owner: Option<&str>, until: Timestamp) -> Fields {
+    let mut columns = fields([("Format", FORMAT.into()), ("Until", until.millis().into())]);
+    if let Some(owner) = owner {
+        columns.insert("Owner".to_owned(), owner.into());
+    }
+    columns
+}
+
+pub(crate) fn lease(shard: u16, row: &Row) -> Result<Lease, String> {
+    check_format(&row.fields)?;
+    Ok(Lease {
+        shard,
+        owner: row
+            .fields
+            .get("Owner")
+            .and_then(Document::as_text)
+            .map(str::to_owned),
+        until: Timestamp::from_millis(whole(&row.fields, "Until")?),
+        mark: Some(row.version.0.clone()),
+    })
 }
 
 pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
     check_format(&row.fields)?;
+    let optional = |name: &str| {
+        let there = row.fields.contains_key(name);
+        there.then(|| whole(&row.fields, name)).transpose()
+    };
+    let at = whole(&row.fields, "At")?;
+    let failed = optional("Attempts")?.unwrap_or(0);
     Ok(OutboxRow {
         shard,
         id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
@@ -84,7 +136,20 @@ pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
             .map_err(|error| format!("`Saga` {error}"))?,
         kind: text(&row.fields, "Type")?.to_owned(),
         body: text(&row.fields, "Body")?.to_owned(),
-        at: Timestamp::from_millis(whole(&row.fields, "At")?),
+        at: Timestamp::from_millis(at),
+        queued: Timestamp::from_millis(optional("Queued")?.unwrap_or(at)),
+        follows: row.fields.contains_key("Follows"),
+        tries: Tries {
+            failed: failed
+                .try_into()
+                .map_err(|_| "`Attempts` is out of range".to_owned())?,
+            next: optional("NextAt")?.map(Timestamp::from_millis),
+            reason: row
+                .fields
+                .get("Reason")
+                .and_then(Document::as_text)
+                .map(str::to_owned),
+        },
     })
 }
 
@@ -146,11 +211,20 @@ mod tests {
             kind: "InventoryReserved".to_owned(),
             body: "{\"specversion\":\"1.0\"}".to_owned(),
             at: Timestamp::from_millis(1_795_226_400_123),
+            queued: Timestamp::from_millis(1_795_226_400_200),
+            follows: true,
+            tries: Tries {
+                failed: 3,
+                next: Some(Timestamp::from_millis(1_795_226_500_000)),
+                reason: Some("503 \"busy\"".to_owned()),
+            },
         };
+        let mut fields = outbox_fields(&row);
+        fields.extend(tries_fields(&row.tries));
         let read = Row {
             key: keys::outbox(&row.id).unwrap(),
             version: Version("1".into()),
-            fields: outbox_fields(&row),
+            fields,
         };
         assert_eq!(outbox_row(5, &read).unwrap(), row);
     }

@@ -4,7 +4,6 @@
 //! Invariant: a request that may have been done is repeated only when doing it twice is the same as once. All
 //! other failures go up as [`PortError::Unavailable`], and whoever asked reads again before deciding again.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,7 +199,7 @@ pub(crate) enum Failure {
 pub(crate) struct Service {
     pipeline: Pipeline,
     base: String,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl fmt::Debug for Service {
@@ -321,16 +320,4 @@ fn give_up(what: &'static str, outcome: Result<Answer, Failure>) -> PortError {
         Ok(answer) => answer.refused(what),
         Err(failure) => PortError::unavailable(what, failure),
     }
-}
-
-/// The text of an error and of all that caused it.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,21 +7,17 @@
 
 use azure_core::http::Method;
 use futures_util::future::try_join_all;
-use saga_app::ports::{
-    Committed, Outbox, Partition, PortError, Snapshot, StepCommit, StepStore, Version, Versioned,
-};
-use saga_core::document::Fields;
-use saga_core::outbox::OutboxRow;
+use saga_app::ports::{Committed, Partition, PortError, Snapshot, StepCommit, StepStore, Version, Versioned};
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
-use saga_core::{Document, SagaId, StepIndex, Timestamp};
+use saga_core::{SagaId, StepIndex};
 use saga_wire::json;
 
-use crate::batch::{Answered, Batch, Change, MAX_CHANGES, Verb, answered, row_body, row_path};
+use crate::batch::{Answered, Batch, Change, Verb, answered, row_body, row_path};
 use crate::columns::{Row, columns};
 use crate::config::{Config, InvalidConfig, endpoint, table_name};
 use crate::keys;
-use crate::rows::{outbox_fields, outbox_row, step_fields, step_record};
+use crate::rows::{outbox_fields, step_fields, step_record};
 use crate::service::{Answer, Call, Failure, Http, Repeat, Service};
 use crate::shared_key::{Dialect, SharedKey};
 
@@ -31,16 +27,14 @@ const VERSION: &str = "2020-12-06";
 pub(crate) const SCOPE: &str = "https://storage.azure.com/.default";
 /// So many entities are read side by side.
 const READS: usize = 16;
-/// One call of [`Outbox::pending`] follows at most so many continuations: a page may be empty and not the last.
-const MAX_PAGES: usize = 20;
 
-const WHAT: &str = "Table storage";
+pub(crate) const WHAT: &str = "Table storage";
 
 /// The table.
 #[derive(Debug)]
 pub struct TableStore {
     service: Service,
-    table: String,
+    pub(crate) table: String,
 }
 
 impl TableStore {
@@ -82,7 +76,7 @@ impl TableStore {
         }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: String,
@@ -129,7 +123,7 @@ impl TableStore {
         }
     }
 
-    async fn apply(&self, batch: &Batch, repeat: Repeat) -> Result<Answered, PortError> {
+    pub(crate) async fn apply(&self, batch: &Batch, repeat: Repeat) -> Result<Answered, PortError> {
         let encoded = batch.encode(self.service.base(), &self.table);
         let encoded = encoded.map_err(|failure| PortError::unavailable(WHAT, failure))?;
         let headers = [
@@ -158,7 +152,7 @@ impl TableStore {
         }
     }
 
-    async fn delete_one(&self, partition: &str, key: &str) -> Result<(), PortError> {
+    pub(crate) async fn delete_one(&self, partition: &str, key: &str) -> Result<(), PortError> {
         let path = row_path(&self.table, partition, key);
         let headers = [("if-match", "*")];
         let answer = self
@@ -248,92 +242,6 @@ impl StepStore for TableStore {
     }
 }
 
-impl Outbox for TableStore {
-    async fn pending(
-        &self,
-        shard: u16,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<OutboxRow>, PortError> {
-        let partition = keys::partition(&Partition(shard));
-        let filter = format!(
-            "PartitionKey eq '{partition}' and RowKey ge '{}' and RowKey lt '{}' and At lt {}L",
-            keys::OUTBOX,
-            keys::AFTER_OUTBOX,
-            before.millis(),
-        );
-        let mut rows: Vec<OutboxRow> = Vec::new();
-        let mut next = String::new();
-        for _ in 0..MAX_PAGES {
-            if rows.len() >= limit {
-                break;
-            }
-            let top = (limit - rows.len()).min(1_000);
-            let path = format!(
-                "/{}()?$filter={}&$top={top}{next}",
-                self.table,
-                keys::percent(&filter)
-            );
-            let answer = self
-                .send(Method::Get, path, String::new(), &[], Repeat::Freely)
-                .await?;
-            if answer.status != 200 {
-                return Err(answer.refused(WHAT));
-            }
-            let page = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
-            let Some(Document::List(page)) = page.get("value") else {
-                return Err(unreadable("a page of rows has no `value`".to_owned()));
-            };
-            rows.extend(page.iter().filter_map(|row| readable(shard, row)));
-            match continuation(&answer) {
-                Some(more) => next = more,
-                None => break,
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
-        let mut partitions = std::collections::BTreeMap::<u16, Vec<String>>::new();
-        for row in rows {
-            let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
-            let keys = partitions.entry(row.shard).or_default();
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        for (shard, keys) in partitions {
-            let partition = keys::partition(&Partition(shard));
-            for some in keys.chunks(MAX_CHANGES) {
-                if let [key] = some {
-                    self.delete_one(&partition, key).await?;
-                    continue;
-                }
-                let gone = |key: &String| Change {
-                    verb: Verb::Delete,
-                    key: key.clone(),
-                    columns: Fields::new(),
-                };
-                let batch = Batch {
-                    partition: partition.clone(),
-                    changes: some.iter().map(gone).collect(),
-                };
-                match self.apply(&batch, Repeat::Freely).await? {
-                    Answered::Applied => {}
-                    // One of them is gone already, which stops all: each on its own, then.
-                    Answered::Refused { status: 404, code } if is_missing_row(&code) => {
-                        for key in some {
-                            self.delete_one(&partition, key).await?;
-                        }
-                    }
-                    Answered::Refused { status, code } => return Err(refused(status, code)),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 fn guard(version: Option<&Version>) -> Verb {
     version.map_or(Verb::Insert, |version| Verb::Replace(version.clone()))
 }
@@ -349,7 +257,7 @@ fn refusal(status: u16, code: String) -> Result<Committed, PortError> {
     }
 }
 
-fn refused(status: u16, code: String) -> PortError {
+pub(crate) fn refused(status: u16, code: String) -> PortError {
     match status {
         429 | 503 => PortError::Throttled { what: WHAT },
         _ => PortError::unavailable(WHAT, Failure::Refused { status, code }),
@@ -357,11 +265,11 @@ fn refused(status: u16, code: String) -> PortError {
 }
 
 /// A 404 can also mean that the table is missing, which is a fault of the deployment.
-fn is_missing_row(code: &str) -> bool {
+pub(crate) fn is_missing_row(code: &str) -> bool {
     matches!(code, "ResourceNotFound" | "EntityNotFound")
 }
 
-fn unreadable(why: String) -> PortError {
+pub(crate) fn unreadable(why: String) -> PortError {
     PortError::unavailable(WHAT, Failure::Unreadable(why))
 }
 
@@ -372,29 +280,11 @@ fn corrupt(key: &str, why: &str) -> PortError {
     }
 }
 
-/// The query parameters that fetch the next page
-/// (<https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination>).
-fn continuation(answer: &Answer) -> Option<String> {
-    let partition = answer.header("x-ms-continuation-nextpartitionkey")?;
-    let mut next = format!("&NextPartitionKey={}", keys::percent(partition));
-    if let Some(row) = answer.header("x-ms-continuation-nextrowkey") {
-        next.push_str(&format!("&NextRowKey={}", keys::percent(row)));
-    }
-    Some(next)
-}
-
-/// The outbox row, or none: a row that this version cannot read must not hold up those behind it.
-fn readable(shard: u16, row: &Document) -> Option<OutboxRow> {
-    let Document::Map(columns) = row else {
-        return None;
-    };
-    let read = Row::read(columns.clone()).and_then(|row| outbox_row(shard, &row));
-    read.inspect_err(|why| tracing::error!(shard, why, "an outbox row cannot be read; it is left as it is"))
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use saga_core::Timestamp;
+    use saga_core::document::Fields;
+    use saga_core::outbox::{OutboxRow, Tries};
     use saga_core::participant::EntityWrite;
     use saga_core::step::StepState;
 
@@ -434,6 +324,9 @@ mod tests {
             kind: "InventoryReserved".into(),
             body: "{}".into(),
             at: Timestamp::from_millis(1),
+            queued: Timestamp::from_millis(1),
+            follows: false,
+            tries: Tries::default(),
         }
     }
 
@@ -569,53 +462,5 @@ mod tests {
             load(&server).await.unwrap_err(),
             PortError::Corrupt { .. }
         ));
-    }
-
-    #[tokio::test]
-    async fn pending_rows_are_followed_over_pages_and_an_unreadable_one_holds_up_nobody() {
-        let one = |id: &str| {
-            format!(
-                r#"{{"odata.etag":"1","RowKey":"outbox|{id}","Format":1,"At":1,"Saga":"{SAGA}","Type":"InventoryReserved","Body":"{{}}"}}"#
-            )
-        };
-        let more = "x-ms-continuation-NextPartitionKey: 1!4!MDU-\r\nx-ms-continuation-NextRowKey: a b";
-        let server = TestServer::start(vec![
-            Reply::with(200, more, r#"{"value":[]}"#),
-            Reply::with(
-                200,
-                more,
-                &format!(r#"{{"value":[{},{{"RowKey":"outbox|bad"}}]}}"#, one("1")),
-            ),
-            Reply::body(200, &format!(r#"{{"value":[{}]}}"#, one("2"))),
-        ])
-        .await;
-        let rows = store(&server)
-            .pending(5, Timestamp::from_millis(9), 10)
-            .await
-            .unwrap();
-        assert_eq!(rows, [row(5, "1"), row(5, "2")]);
-        let last = server.requests().remove(2);
-        assert!(
-            last.contains("$top=9&NextPartitionKey=1%214%21MDU-&NextRowKey=a%20b "),
-            "{last}"
-        );
-    }
-
-    #[tokio::test]
-    async fn deleting_what_is_gone_is_no_error() {
-        let server = TestServer::start(vec![Reply::body(404, NO_ROW)]).await;
-        store(&server).delete(&[row(5, "1"), row(5, "1")]).await.unwrap();
-        let server = TestServer::start(vec![
-            inner(&[(404, "ResourceNotFound")]),
-            Reply::status(204),
-            Reply::body(404, NO_ROW),
-            Reply::status(204),
-        ])
-        .await;
-        store(&server)
-            .delete(&[row(5, "1"), row(5, "2"), row(6, "3")])
-            .await
-            .unwrap();
-        assert_eq!(server.requests().len(), 4);
     }
 }

@@ -18,6 +18,7 @@ pub mod origin;
 pub mod outbox;
 pub mod participant;
 pub mod participate;
+pub mod relay;
 pub mod saga;
 pub mod step;
 pub mod sweep;

@@ -106,6 +106,8 @@ pub fn start(
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
+        parked: None,
+        stuck: None,
         timeline: Timeline::default(),
         due: Some(patience.next(now, 0, deadline)),
         nudges: 0,
@@ -211,6 +213,10 @@ impl Origin<'_> {
                 self.step(step, event, entities)?
             }
         };
+        if decision.outcome == Outcome::Applied {
+            // It moves again.
+            (decision.saga.parked, decision.saga.stuck) = (None, None);
+        }
         decision
             .saga
             .timeline
@@ -361,7 +367,58 @@ impl Origin<'_> {
             self.patience
                 .next(self.now, decision.saga.nudges, self.saga.deadline),
         );
+        self.judge_stuck(&mut decision);
         Ok(Some(decision))
+    }
+
+    /// A saga that should have ended and has not moved for long is stuck: shown, and told once.
+    fn judge_stuck(&self, decision: &mut OriginDecision) {
+        let overdue = self.saga.deadline <= self.now || self.saga.ends.closing;
+        if !overdue || self.saga.stuck.is_some() {
+            return;
+        }
+        let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
+        let since = if self.saga.ends.closing {
+            moved
+        } else {
+            moved.max(self.saga.deadline)
+        };
+        let stuck_at = since.plus_millis(self.patience.stuck_millis);
+        if stuck_at > self.now {
+            decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
+            return;
+        }
+        decision.saga.stuck = Some(self.now);
+        decision.alert = Some(format!(
+            "It should have ended and has not moved since it was asked to: the other cloud does not answer ({}).\n\n\
+             Nothing is lost and nothing is torn: it is asked again with growing pauses, and ends when the other cloud \
+             answers. Look whether the other cloud's functions run and what lies in the dead-letter stores; resolve it by \
+             hand only if the other cloud will not come back.",
+            decision.status
+        ));
+    }
+
+    /// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
+    #[must_use]
+    pub fn park(&self, mark: Mark) -> Option<OriginDecision> {
+        let ends = self.saga.ends;
+        let owed = ends.phase == Phase::Open || ends.closing;
+        if !owed || self.saga.parked.as_ref().is_some_and(|known| known.by == mark.by) {
+            return None;
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        if self.saga.parked.is_none() {
+            decision.alert = Some(format!(
+                "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
+                 replay the message; until then the saga is asked again with growing pauses.",
+                mark.by, mark.reason
+            ));
+        }
+        // Not a move of the saga: a line of its own outcome.
+        let line = command_entry("parked", &mark, Outcome::Late);
+        decision.saga.timeline.record(line);
+        decision.saga.parked = Some(mark);
+        Some(decision)
     }
 
     /// The participant's context at a step of ours: the record's data, or the message's.
@@ -440,6 +497,9 @@ impl Origin<'_> {
                     decision.settle = self.settle()?;
                 }
                 let owed = ends.phase == Phase::Open || ends.closing;
+                if !owed {
+                    (decision.saga.parked, decision.saga.stuck) = (None, None);
+                }
                 decision.saga.due = owed.then(|| {
                     decision.saga.nudges = 0;
                     self.patience.next(self.now, 0, self.saga.deadline)

@@ -1,4 +1,4 @@
-//! A row of an outbox: an event that is committed and not yet published.
+//! An outbox: events that are committed and not yet published, in shards, each of which one worker at a time empties.
 
 use crate::ids::{EventId, SagaId, Timestamp};
 
@@ -18,6 +18,55 @@ pub struct OutboxRow {
     pub kind: String,
     /// The whole event, as it goes out.
     pub body: String,
-    /// When it was committed.
+    /// When what it tells of was decided: the time in its id, the same when it is emitted again.
     pub at: Timestamp,
+    /// When it was put here, the last time.
+    pub queued: Timestamp,
+    /// Whether an earlier event of its saga may still be pending here.
+    pub follows: bool,
+    /// What became of the attempts to publish it.
+    pub tries: Tries,
+}
+
+/// The attempts to publish a row that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tries {
+    /// How many.
+    pub failed: u32,
+    /// Not before this again.
+    pub next: Option<Timestamp>,
+    /// Why the last one failed.
+    pub reason: Option<String>,
+}
+
+/// Who empties a shard. A lease that has run out belongs to whoever takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The shard.
+    pub shard: u16,
+    /// Who has it; `None` when it was given back, or never taken.
+    pub owner: Option<String>,
+    /// Until when.
+    pub until: Timestamp,
+    /// Which taking of the lease this is: the store's own mark, another one each time.
+    pub mark: Option<String>,
+}
+
+impl Lease {
+    /// The lease of a shard that nobody has ever had.
+    #[must_use]
+    pub fn unknown(shard: u16) -> Self {
+        Self {
+            shard,
+            owner: None,
+            until: Timestamp::from_millis(0),
+            mark: None,
+        }
+    }
+
+    /// Whether it may be taken.
+    #[must_use]
+    pub fn is_free(&self, now: Timestamp) -> bool {
+        self.owner.is_none() || self.until <= now
+    }
 }

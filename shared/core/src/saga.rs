@@ -80,6 +80,60 @@ impl FromStr for Status {
     }
 }
 
+/// What is to be known of a saga beside its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// A cancel was asked for.
+    CancelRequested,
+    /// An override has not been followed everywhere yet.
+    Closing,
+    /// A message of it lies in a dead-letter store.
+    Parked,
+    /// It should have ended and does not move.
+    Stuck,
+    /// An operator or another publisher decided its end.
+    Resolved,
+}
+
+impl Flag {
+    /// Every flag.
+    pub const ALL: [Flag; 5] = [
+        Flag::CancelRequested,
+        Flag::Closing,
+        Flag::Parked,
+        Flag::Stuck,
+        Flag::Resolved,
+    ];
+
+    /// The word used in answers and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Flag::CancelRequested => "cancel_requested",
+            Flag::Closing => "closing",
+            Flag::Parked => "parked",
+            Flag::Stuck => "stuck",
+            Flag::Resolved => "resolved",
+        }
+    }
+}
+
+/// A text that is not a flag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown flag")]
+pub struct UnknownFlag;
+
+impl FromStr for Flag {
+    type Err = UnknownFlag;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFlag> {
+        Self::ALL
+            .into_iter()
+            .find(|flag| flag.as_str() == text)
+            .ok_or(UnknownFlag)
+    }
+}
+
 /// Who asked for something, when and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -126,6 +180,10 @@ pub struct Saga {
     pub cancel: Option<Mark>,
     /// Who overrode it, if anybody did.
     pub resolved: Option<Mark>,
+    /// The message of it that came to rest in a dead-letter store last, and why; until the saga moves again.
+    pub parked: Option<Mark>,
+    /// Since when it is seen not to move, though its deadline has passed.
+    pub stuck: Option<Timestamp>,
     /// What happened.
     pub timeline: Timeline,
     /// When the sweeper looks at it next; `None` once nothing can be owed any more.
@@ -135,6 +193,18 @@ pub struct Saga {
 }
 
 impl Saga {
+    /// Its flags.
+    pub fn flags(&self) -> impl Iterator<Item = Flag> {
+        let set = |flag: &Flag| match flag {
+            Flag::CancelRequested => self.cancel.is_some(),
+            Flag::Closing => self.ends.closing,
+            Flag::Parked => self.parked.is_some(),
+            Flag::Stuck => self.stuck.is_some(),
+            Flag::Resolved => self.resolved.is_some(),
+        };
+        Flag::ALL.into_iter().filter(set)
+    }
+
     /// The status, folded from the facts.
     #[must_use]
     pub fn status(&self, definition: &Definition) -> Status {

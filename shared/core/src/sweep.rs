@@ -11,6 +11,8 @@ pub struct Patience {
     pub first_millis: i64,
     /// At most, in milliseconds; it doubles from the first.
     pub longest_millis: i64,
+    /// A saga whose end is overdue and that has not moved for so long is stuck, in milliseconds.
+    pub stuck_millis: i64,
 }
 
 impl Default for Patience {
@@ -18,6 +20,7 @@ impl Default for Patience {
         Self {
             first_millis: 60_000,
             longest_millis: 3_600_000,
+            stuck_millis: 15 * 60_000,
         }
     }
 }

@@ -41,6 +41,16 @@ impl Timeline {
     /// The oldest lines, which tell how it began, are never dropped.
     const OLDEST_KEPT: usize = 8;
 
+    /// When something last moved the saga.
+    #[must_use]
+    pub fn last_moved(&self) -> Option<Timestamp> {
+        let moved = self
+            .entries
+            .iter()
+            .filter(|entry| entry.outcome == Outcome::Applied);
+        moved.map(|entry| entry.at).max()
+    }
+
     /// Adds a line, or counts it on the line that tells of the same event with the same outcome.
     pub fn record(&mut self, entry: Entry) {
         let same = |known: &&mut Entry| known.event == entry.event && known.outcome == entry.outcome;

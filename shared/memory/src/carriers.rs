@@ -1,9 +1,12 @@
 //! What leaves a cloud: published events, quarantined messages, alerts. The test takes them from here and brings
 //! them on.
 
-use saga_app::ports::{Alert, Alerts, PortError, Published, Publisher, Quarantine, Quarantined};
+use saga_app::ports::{
+    Alert, Alerts, Parked, Parking, PortError, Published, Publisher, Quarantine, Quarantined, Refusal,
+};
 use saga_core::Timestamp;
 use saga_core::outbox::OutboxRow;
+use saga_core::relay::Limits;
 
 use crate::cloud::Cloud;
 
@@ -13,6 +16,7 @@ pub(crate) struct Carriers {
     published: Vec<OutboxRow>,
     quarantined: Vec<Kept>,
     alerts: Vec<Alert>,
+    parked: Vec<Parked>,
 }
 
 /// A message in the quarantine.
@@ -39,6 +43,11 @@ impl<S> Cloud<S> {
         self.lock().carriers.quarantined.clone()
     }
 
+    /// What was said to have come to rest since the last time, in order.
+    pub fn take_parked(&self) -> Vec<Parked> {
+        std::mem::take(&mut self.lock().carriers.parked)
+    }
+
     /// The alerts that were raised, in order.
     pub fn alerts(&self) -> Vec<Alert> {
         self.lock().carriers.alerts.clone()
@@ -48,10 +57,16 @@ impl<S> Cloud<S> {
 impl<S: Send> Publisher for Cloud<S> {
     /// As EventBridge's PutEvents
     /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
-    const BATCH: usize = 10;
+    const LIMITS: Limits = Limits {
+        events: 10,
+        bytes: 240 * 1024,
+    };
 
     async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let refused = rows.iter().map(|_| Err("injected".to_owned())).collect();
+        let refused = rows
+            .iter()
+            .map(|_| Err(Refusal::Later("injected".to_owned())))
+            .collect();
         self.call("Publisher::publish", Some(refused), |state| {
             state.carriers.published.extend_from_slice(rows);
             Ok(rows.iter().map(|_| Ok(())).collect())
@@ -69,6 +84,16 @@ impl<S: Send> Quarantine for Cloud<S> {
                 body: message.body.to_owned(),
                 at: message.at,
             });
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl<S: Send> Parking for Cloud<S> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        self.call("Parking::park", None, |state| {
+            state.carriers.parked.push(parked.clone());
             Ok(())
         })
         .await

@@ -61,6 +61,16 @@ impl<S> Cloud<S> {
         self.lock().outbox.all()
     }
 
+    /// The rows that were given up, by id.
+    pub fn dead(&self) -> Vec<OutboxRow> {
+        self.lock().outbox.dead()
+    }
+
+    /// Adds a row past every port, as a commit would have.
+    pub fn put_row(&self, row: &OutboxRow) {
+        self.lock().outbox.put(Some(row));
+    }
+
     /// One call of a port. The lock is held for the effect only, never while the call gives way.
     pub(crate) async fn call<T>(
         &self,

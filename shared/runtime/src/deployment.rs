@@ -3,6 +3,7 @@
 use saga_app::{Deployment, Settings};
 use saga_core::document::Number;
 use saga_core::outbox::DEFAULT_SHARDS;
+use saga_core::relay::Rules;
 use saga_core::sweep::Patience;
 
 use crate::environment::{Misconfigured, parsed};
@@ -18,20 +19,23 @@ pub enum CannotStart {
     Definition(#[from] saga_core::definition::InvalidDefinition),
 }
 
-/// Loads definitions and participants, with `INVENTORY_LIMIT` (10000), `NUDGE_AFTER_SECONDS` (60) and
-/// `OUTBOX_SHARDS` (16).
+/// Loads definitions and participants, with `INVENTORY_LIMIT` (10000), `NUDGE_AFTER_SECONDS` (60),
+/// `STUCK_AFTER_SECONDS` (900), `OUTBOX_SHARDS` (16), `OUTBOX_MAX_ATTEMPTS` (20) and `OUTBOX_MAX_AGE_SECONDS` (86400).
 ///
 /// # Errors
 /// [`CannotStart`] names the setting or the definition.
 pub fn load() -> Result<Deployment, CannotStart> {
     let defaults = Patience::default();
-    let first: u32 = parsed(
-        "NUDGE_AFTER_SECONDS",
-        u32::try_from(defaults.first_millis / 1_000).unwrap_or(60),
-    )?;
     let patience = Patience {
-        first_millis: i64::from(first) * 1_000,
+        first_millis: seconds("NUDGE_AFTER_SECONDS", defaults.first_millis)?,
+        stuck_millis: seconds("STUCK_AFTER_SECONDS", defaults.stuck_millis)?,
         ..defaults
+    };
+    let rules = Rules::default();
+    let relay = Rules {
+        attempts: parsed("OUTBOX_MAX_ATTEMPTS", rules.attempts)?,
+        age_millis: seconds("OUTBOX_MAX_AGE_SECONDS", rules.age_millis)?,
+        ..rules
     };
     let inventory_limit = parsed::<Number>("INVENTORY_LIMIT", Settings::default().inventory_limit)?;
     let shards = parsed("OUTBOX_SHARDS", DEFAULT_SHARDS)?;
@@ -43,5 +47,12 @@ pub fn load() -> Result<Deployment, CannotStart> {
         }
         .into());
     }
-    Ok(Deployment::load(&Settings { inventory_limit }, patience, shards)?)
+    let deployment = Deployment::load(&Settings { inventory_limit }, patience, shards)?;
+    Ok(Deployment { relay, ..deployment })
+}
+
+/// A time in whole seconds, in milliseconds.
+fn seconds(name: &'static str, default_millis: i64) -> Result<i64, Misconfigured> {
+    let default = u32::try_from(default_millis / 1_000).unwrap_or(u32::MAX);
+    parsed(name, default).map(|seconds: u32| i64::from(seconds) * 1_000)
 }

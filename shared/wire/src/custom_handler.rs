@@ -17,6 +17,8 @@ use crate::{Malformed, json};
 struct Invocation<'a> {
     #[serde(rename = "Data", borrow)]
     data: BTreeMap<String, &'a RawValue>,
+    #[serde(rename = "Metadata", borrow, default)]
+    metadata: BTreeMap<String, &'a RawValue>,
 }
 
 /// What the host expects back; an empty body would fail the invocation.
@@ -51,6 +53,18 @@ pub fn message(body: &str, binding: &str) -> Result<String, Malformed> {
     let raw = invocation.data.get(binding);
     let raw = raw.ok_or_else(|| Malformed(format!("the invocation has no binding `{binding}`")))?;
     Ok(unwrap(raw.get()))
+}
+
+/// How often the host has shown the message, this time included; 0 when the invocation does not say.
+#[must_use]
+pub fn dequeue_count(body: &str) -> u32 {
+    let invocation: Result<Invocation<'_>, _> = json::from_str(body);
+    let count = invocation.ok().and_then(|invocation| {
+        let raw = invocation.metadata.get("DequeueCount")?;
+        // A number, or a string that holds one, or that again.
+        raw.get().trim_matches(['"', '\\', ' ']).parse().ok()
+    });
+    count.unwrap_or(0)
 }
 
 /// Takes off what carriers put around a JSON object: JSON strings and base64, at most four layers.
@@ -88,6 +102,7 @@ mod tests {
         for form in [event, &once, &twice, &base64] {
             let body = format!(r#"{{"Data":{{"event":{form}}},"Metadata":{{"DequeueCount":"\"1\""}}}}"#);
             assert_eq!(message(&body, "event").unwrap(), event, "{form}");
+            assert_eq!(dequeue_count(&body), 1);
         }
     }
 
@@ -97,5 +112,8 @@ mod tests {
         assert_eq!(message(body, "event").unwrap(), "not JSON");
         assert!(message(body, "other").is_err());
         assert!(message("[]", "event").is_err());
+        assert_eq!(dequeue_count("[]"), 0);
+        assert_eq!(dequeue_count(r#"{"Data":{},"Metadata":{"DequeueCount":"5"}}"#), 5);
+        assert_eq!(dequeue_count(r#"{"Data":{},"Metadata":{"DequeueCount":5}}"#), 5);
     }
 }

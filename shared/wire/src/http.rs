@@ -2,7 +2,7 @@
 
 use saga_core::definition::{Cloud, Definition};
 use saga_core::participant::FieldError;
-use saga_core::saga::{Mark, Saga, Status};
+use saga_core::saga::{Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -94,6 +94,8 @@ fn is_zero(count: &u32) -> bool {
 struct Flags<'a> {
     cancel_requested: bool,
     closing: bool,
+    parked: Option<&'a str>,
+    stuck: bool,
     resolved_by: Option<&'a str>,
 }
 
@@ -154,6 +156,8 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
         flags: Flags {
             cancel_requested: saga.cancel.is_some(),
             closing: saga.ends.closing,
+            parked: saga.parked.as_ref().map(|mark| mark.reason.as_str()),
+            stuck: saga.stuck.is_some(),
             resolved_by: saga.resolved.as_ref().map(|mark: &Mark| mark.by.as_str()),
         },
         created_at: time::format(saga.created),
@@ -200,8 +204,8 @@ pub struct Listed {
     pub definition: String,
     /// Its status.
     pub status: &'static str,
-    /// Whether an override has not been followed everywhere yet.
-    pub closing: bool,
+    /// Its flags: `cancel_requested`, `closing`, `parked`, `stuck`, `resolved`.
+    pub flags: Vec<&'static str>,
     /// When it started.
     pub created_at: String,
 }
@@ -214,7 +218,7 @@ impl Listed {
             saga_id: saga.id.to_string(),
             definition: saga.definition.name.clone(),
             status: status.map_or("UNKNOWN", Status::as_str),
-            closing: saga.ends.closing,
+            flags: saga.flags().map(Flag::as_str).collect(),
             created_at: time::format(saga.created),
         }
     }

@@ -13,6 +13,7 @@ pub mod event_grid;
 pub mod http;
 pub mod incoming;
 pub mod json;
+pub mod parked_event;
 pub mod quarantine;
 pub mod time;
 

@@ -7,7 +7,7 @@ use saga_core::definition::DefinitionRef;
 use saga_core::document::{Fields, fields};
 use saga_core::ends::Ends;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::step::StepState;
@@ -46,6 +46,8 @@ pub fn saga(number: u64, created: Timestamp) -> Saga {
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
+        parked: None,
+        stuck: None,
         timeline: Timeline::default(),
         due: Some(created.plus_millis(60_000)),
         nudges: 0,
@@ -114,10 +116,13 @@ pub fn row(number: u64, at: Timestamp, label: &str) -> OutboxRow {
         kind: "PaymentReserved".to_owned(),
         body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
         at,
+        queued: at.plus_millis(3),
+        follows: label != "advance1",
+        tries: Tries::default(),
     }
 }
 
 /// All that is pending in this shard.
 pub async fn pending(outbox: &impl Outbox, shard: u16) -> Vec<OutboxRow> {
-    outbox.pending(shard, much_later(), 100).await.unwrap()
+    outbox.read(shard, None, much_later(), 100).await.unwrap().rows
 }

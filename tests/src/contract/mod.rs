@@ -11,6 +11,7 @@
 //! It is called once for each test, and tests run side by side: give each its own tables.
 
 pub mod given;
+pub mod outbox;
 pub mod sagas;
 pub mod steps;
 
@@ -79,7 +80,13 @@ macro_rules! saga_store_contract {
             settling_what_does_not_exist_stops_the_whole_commit
             a_row_appears_with_its_commit_and_in_its_shard_only
             a_row_that_is_pending_is_committed_again_as_one
-            pending_rows_come_oldest_first_within_bounds
+            rows_come_oldest_first_in_pages
+            a_reading_of_rows_ends_where_it_is_told
+            a_row_is_postponed_where_it_is
+            a_row_is_buried_once
+            earlier_rows_of_a_saga_are_known
+            a_lease_is_taken_renewed_and_given_back
+            of_many_who_take_a_lease_at_once_one_gets_it
             deleting_rows_twice_is_no_error
             a_list_is_newest_first_and_its_pages_neither_skip_nor_repeat
             a_list_begins_where_it_is_told
@@ -107,7 +114,13 @@ macro_rules! step_store_contract {
             the_largest_order_is_one_transaction
             a_row_appears_with_its_commit_and_in_its_partition_only
             a_row_that_is_pending_is_committed_again_as_one
-            pending_rows_come_oldest_first_within_bounds
+            rows_come_oldest_first_in_pages
+            a_reading_of_rows_ends_where_it_is_told
+            a_row_is_postponed_where_it_is
+            a_row_is_buried_once
+            earlier_rows_of_a_saga_are_known
+            a_lease_is_taken_renewed_and_given_back
+            of_many_who_take_a_lease_at_once_one_gets_it
             deleting_rows_twice_is_no_error
             every_field_of_every_step_is_kept
             every_field_of_every_entity_is_kept

@@ -6,10 +6,11 @@ use saga_core::document::fields;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::participant::{EntityKey, EntityWrite};
-use saga_core::{Saga, SagaId, Timestamp};
+use saga_core::{Saga, SagaId};
 
 use super::SagaSide;
 use super::given::{changed, decision, key, much_later, pending, row, saga, time, write};
+use super::outbox;
 use crate::arbitrary::{self, nth_saga};
 use crate::property::{holds, same};
 
@@ -374,31 +375,57 @@ pub async fn a_row_that_is_pending_is_committed_again_as_one(side: &impl SagaSid
     assert_eq!(pending(side.outbox(), row.shard).await, [row]);
 }
 
-/// Oldest first, none at or after `before`, no more than asked for.
-pub async fn pending_rows_come_oldest_first_within_bounds(side: &impl SagaSide) {
-    let shard = row(1, time(0), "x").shard;
-    let mut rows = Vec::new();
-    for (at, label) in [(30, "a"), (10, "b"), (20, "c"), (20, "a"), (9_999_999, "a")] {
-        rows.push(row(1, time(at), label));
-    }
+/// Rows of one saga, oldest first.
+async fn rows(side: &impl SagaSide) -> Vec<OutboxRow> {
+    let times = [(30, "a"), (10, "b"), (20, "c"), (20, "a"), (9_999_999, "a")];
+    let mut rows = times.map(|(at, label)| row(1, time(at), label));
     insert(side, &decision(&saga(1, time(0))), None).await;
     for row in &rows {
         let (saga, version) = load(side, nth_saga(1)).await;
         let again = decision(&changed(&saga));
-        let answer = side
-            .sagas()
+        let sagas = side.sagas();
+        let answer = sagas
             .commit(&again, &version, &Snapshot::default(), Some(row))
             .await;
         assert_eq!(answer.unwrap(), Committed::Yes);
     }
     rows.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    rows.to_vec()
+}
 
-    let ask = async |before: Timestamp, limit| side.outbox().pending(shard, before, limit).await.unwrap();
-    assert_eq!(ask(much_later(), 100).await, rows);
-    assert_eq!(ask(much_later(), 3).await, rows[..3]);
-    assert_eq!(ask(time(30), 100).await, rows[..3]);
-    assert_eq!(ask(time(31), 100).await, rows[..4]);
-    assert_eq!(ask(time(10), 100).await, []);
+/// See [`outbox::pages_neither_skip_nor_repeat`].
+pub async fn rows_come_oldest_first_in_pages(side: &impl SagaSide) {
+    outbox::pages_neither_skip_nor_repeat(side.outbox(), &rows(side).await).await;
+}
+
+/// See [`outbox::a_reading_ends_where_it_is_told`].
+pub async fn a_reading_of_rows_ends_where_it_is_told(side: &impl SagaSide) {
+    outbox::a_reading_ends_where_it_is_told(side.outbox(), &rows(side).await).await;
+}
+
+/// See [`outbox::a_row_is_postponed_where_it_is`].
+pub async fn a_row_is_postponed_where_it_is(side: &impl SagaSide) {
+    outbox::a_row_is_postponed_where_it_is(side.outbox(), &rows(side).await).await;
+}
+
+/// See [`outbox::a_row_is_buried_once`].
+pub async fn a_row_is_buried_once(side: &impl SagaSide) {
+    outbox::a_row_is_buried_once(side.outbox(), &rows(side).await).await;
+}
+
+/// See [`outbox::earlier_rows_of_a_saga_are_known`].
+pub async fn earlier_rows_of_a_saga_are_known(side: &impl SagaSide) {
+    outbox::earlier_rows_of_a_saga_are_known(side.outbox(), &rows(side).await).await;
+}
+
+/// See [`outbox::a_lease_is_taken_renewed_and_given_back`].
+pub async fn a_lease_is_taken_renewed_and_given_back(side: &impl SagaSide) {
+    outbox::a_lease_is_taken_renewed_and_given_back(side.outbox(), row(1, time(0), "a").shard).await;
+}
+
+/// See [`outbox::of_many_who_take_a_lease_at_once_one_gets_it`].
+pub async fn of_many_who_take_a_lease_at_once_one_gets_it(side: &impl SagaSide) {
+    outbox::of_many_who_take_a_lease_at_once_one_gets_it(side.outbox(), row(1, time(0), "a").shard).await;
 }
 
 /// Two relays may publish one row.

@@ -7,7 +7,8 @@ use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::{StepIndex, Timestamp};
 
-use super::given::{key, much_later, pending, record, row, time, write};
+use super::given::{key, pending, record, row, time, write};
+use super::outbox;
 use super::sagas::named;
 use crate::arbitrary::{self, nth_saga};
 use crate::property::{holds, same};
@@ -275,8 +276,8 @@ pub async fn a_row_that_is_pending_is_committed_again_as_one<S: StepStore + Outb
     assert_eq!(pending(store, HERE.0).await, [row]);
 }
 
-/// Oldest first, none at or after `before`, no more than asked for.
-pub async fn pending_rows_come_oldest_first_within_bounds<S: StepStore + Outbox>(store: &S) {
+/// Rows of one saga, oldest first.
+async fn rows<S: StepStore + Outbox>(store: &S) -> Vec<OutboxRow> {
     stored(store, 1, &[]).await;
     let times = [(30, "a"), (10, "b"), (20, "c"), (20, "a"), (9_999_999, "a")];
     let mut rows = times.map(|(at, label)| row_here(1, time(at), label));
@@ -284,13 +285,42 @@ pub async fn pending_rows_come_oldest_first_within_bounds<S: StepStore + Outbox>
         emit(store, row).await;
     }
     rows.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    rows.to_vec()
+}
 
-    let ask = async |before: Timestamp, limit| store.pending(HERE.0, before, limit).await.unwrap();
-    assert_eq!(ask(much_later(), 100).await, rows);
-    assert_eq!(ask(much_later(), 3).await, rows[..3]);
-    assert_eq!(ask(time(30), 100).await, rows[..3]);
-    assert_eq!(ask(time(31), 100).await, rows[..4]);
-    assert_eq!(ask(time(10), 100).await, []);
+/// See [`outbox::pages_neither_skip_nor_repeat`].
+pub async fn rows_come_oldest_first_in_pages<S: StepStore + Outbox>(store: &S) {
+    outbox::pages_neither_skip_nor_repeat(store, &rows(store).await).await;
+}
+
+/// See [`outbox::a_reading_ends_where_it_is_told`].
+pub async fn a_reading_of_rows_ends_where_it_is_told<S: StepStore + Outbox>(store: &S) {
+    outbox::a_reading_ends_where_it_is_told(store, &rows(store).await).await;
+}
+
+/// See [`outbox::a_row_is_postponed_where_it_is`].
+pub async fn a_row_is_postponed_where_it_is<S: StepStore + Outbox>(store: &S) {
+    outbox::a_row_is_postponed_where_it_is(store, &rows(store).await).await;
+}
+
+/// See [`outbox::a_row_is_buried_once`].
+pub async fn a_row_is_buried_once<S: StepStore + Outbox>(store: &S) {
+    outbox::a_row_is_buried_once(store, &rows(store).await).await;
+}
+
+/// See [`outbox::earlier_rows_of_a_saga_are_known`].
+pub async fn earlier_rows_of_a_saga_are_known<S: StepStore + Outbox>(store: &S) {
+    outbox::earlier_rows_of_a_saga_are_known(store, &rows(store).await).await;
+}
+
+/// See [`outbox::a_lease_is_taken_renewed_and_given_back`].
+pub async fn a_lease_is_taken_renewed_and_given_back<S: StepStore + Outbox>(store: &S) {
+    outbox::a_lease_is_taken_renewed_and_given_back(store, HERE.0).await;
+}
+
+/// See [`outbox::of_many_who_take_a_lease_at_once_one_gets_it`].
+pub async fn of_many_who_take_a_lease_at_once_one_gets_it<S: StepStore + Outbox>(store: &S) {
+    outbox::of_many_who_take_a_lease_at_once_one_gets_it(store, HERE.0).await;
 }
 
 /// Two relays may publish one row.

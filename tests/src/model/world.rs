@@ -440,6 +440,8 @@ impl World {
             steps: steps.collect(),
             cancel: own.asked.then(|| mark("a cancel")),
             resolved: own.resolved.then(|| mark("an override")),
+            parked: None,
+            stuck: None,
             timeline: Timeline::default(),
             due: own.due.then(t0),
             nudges: 0,

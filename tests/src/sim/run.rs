@@ -1,6 +1,6 @@
 //! One run: processes, carriers and callers, in the order that chance chooses.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
 use saga_app::override_saga::{Command, command};
 use saga_app::participate::{self, participate};
-use saga_app::ports::PortError;
-use saga_app::relay_outbox;
+use saga_app::ports::{PortError, Time};
+use saga_app::relay_outbox::Relay;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_app::{Deployment, Settings};
@@ -99,6 +99,15 @@ struct Stage {
     orders: Vec<Order>,
     /// Callers who were told that their saga exists.
     answered: RefCell<Vec<SagaId>>,
+    /// How many relays have begun.
+    relays: Cell<u32>,
+}
+
+/// What wakes a relay.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Stream,
+    Sweep,
 }
 
 struct Order {
@@ -155,6 +164,7 @@ impl Stage {
         Watched {
             cloud: &self.aws,
             witness: &self.seen_aws,
+            clock: &self.clock,
         }
     }
 
@@ -162,6 +172,7 @@ impl Stage {
         Watched {
             cloud: &self.azure,
             witness: &self.seen_azure,
+            clock: &self.clock,
         }
     }
 
@@ -178,8 +189,10 @@ impl Stage {
                     publisher: &azure,
                     quarantine: &azure,
                     alerts: &azure,
+                    parking: &azure,
                     time: &self.clock,
                     cloud: Cloud::Azure,
+                    last_try: self.chance.below(4) == 3,
                 };
                 participate(&self.deployment, &ports, &parcel.body).await?;
                 let kept = self
@@ -258,25 +271,34 @@ impl Stage {
         .map(drop)
     }
 
-    async fn relay(&self, cloud: Cloud, age: i64) -> Result<(), PortError> {
+    /// A relay of a cloud: the sweep, or the stream with the rows that are there. Each has a name of its own.
+    async fn relay(&self, cloud: Cloud, how: How) -> Result<(), PortError> {
+        self.relays.set(self.relays.get() + 1);
+        let owner = format!("relay {}", self.relays.get());
         match cloud {
-            Cloud::Aws => {
-                let aws = self.watched_aws();
-                relay_outbox::sweep(&aws, &aws, &self.clock, DEFAULT_SHARDS, age)
-                    .await
-                    .map(drop)
-            }
-            Cloud::Azure => {
-                let azure = self.watched_azure();
-                relay_outbox::sweep(&azure, &azure, &self.clock, DEFAULT_SHARDS, age)
-                    .await
-                    .map(drop)
-            }
+            Cloud::Aws => self.relay_on(&self.watched_aws(), how, &owner).await,
+            Cloud::Azure => self.relay_on(&self.watched_azure(), how, &owner).await,
+        }
+    }
+
+    async fn relay_on<S: Send>(
+        &self,
+        cloud: &Watched<'_, S>,
+        how: How,
+        owner: &str,
+    ) -> Result<(), PortError> {
+        let relay = Relay::new(cloud, cloud, cloud, cloud, &self.clock, self.deployment.relay);
+        let relay = relay.within(owner, self.clock.now().plus_millis(35_000));
+        match how {
+            How::Sweep => relay.sweep(DEFAULT_SHARDS).await.map(drop),
+            How::Stream => relay.publish(cloud.cloud.outbox()).await.map(drop),
         }
     }
 
     async fn sweep(&self) -> Result<(), PortError> {
-        sweep_sagas(&self.deployment, &self.watched_aws(), &self.clock, 2)
+        let aws = self.watched_aws();
+        let until = self.clock.now().plus_millis(35_000);
+        sweep_sagas(&self.deployment, &aws, &aws, &self.clock, 2, until)
             .await
             .map(drop)
     }
@@ -379,6 +401,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         orders: orders(plan, chance),
         chance: chance.clone(),
         answered: RefCell::default(),
+        relays: Cell::default(),
     };
     let books = Books {
         deployment: &stage.deployment,
@@ -569,10 +592,15 @@ fn tick<'a>(
         }
         _ => {
             let cloud = [Cloud::Aws, Cloud::Azure][chance.below(2)];
+            // Azure has no stream: a step publishes its own row.
+            let how = match (cloud, chance.below(3)) {
+                (Cloud::Aws, 0 | 1) => How::Stream,
+                _ => How::Sweep,
+            };
             begin(
-                format!("the relay of {cloud}"),
+                format!("the relay of {cloud} ({how:?})"),
                 None,
-                Box::pin(stage.relay(cloud, -1)),
+                Box::pin(stage.relay(cloud, how)),
             );
         }
     }
@@ -585,6 +613,7 @@ fn tick<'a>(
 fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Parcel>) -> Result<(), String> {
     const MOST_POLLS: usize = 100_000;
     const MOST_ROUNDS: usize = 80;
+    const MOST_WAITS: usize = 500;
     const MOST_DELIVERIES: usize = 2_000;
     let finish = |name: &str, work: Pin<Box<dyn Future<Output = Result<(), PortError>> + '_>>| {
         let mut process = Process {
@@ -603,15 +632,24 @@ fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Parcel>) -> Result<(
     for order in &stage.orders {
         finish("a start", Box::pin(stage.start(order)))?;
     }
-    let mut deliveries = 0;
+    let (mut deliveries, mut waits) = (0, 0);
     for round in 0..MOST_ROUNDS {
         loop {
             stage.clock.advance(1_000);
-            finish("the relay", Box::pin(stage.relay(Cloud::Aws, -1)))?;
-            finish("the relay", Box::pin(stage.relay(Cloud::Azure, -1)))?;
+            finish("the stream", Box::pin(stage.relay(Cloud::Aws, How::Stream)))?;
+            finish("the relay", Box::pin(stage.relay(Cloud::Aws, How::Sweep)))?;
+            finish("the relay", Box::pin(stage.relay(Cloud::Azure, How::Sweep)))?;
             stage.collect(&mut on_the_way);
-            if on_the_way.is_empty() {
+            if on_the_way.is_empty() && stage.aws.outbox().is_empty() && stage.azure.outbox().is_empty() {
                 break;
+            }
+            if on_the_way.is_empty() {
+                // What is left waits for a lease to run out, for its grace or for its next try.
+                stage.clock.advance(30_000);
+                waits += 1;
+            }
+            if waits > MOST_WAITS {
+                return Err("works: an outbox is never empty".to_owned());
             }
             for parcel in std::mem::take(&mut on_the_way) {
                 story.tell(|| format!("in the end: {} at {:?}", parcel.kind, parcel.to));

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use saga_app::ports::{
-    Alert, Alerts, Committed, Inserted, Outbox, Partition, PortError, Published, Publisher, Quarantine,
-    Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Version, Versioned,
+    Alert, Alerts, Committed, Inserted, Outbox, Page, Parked, Parking, Partition, PortError, Published,
+    Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Time, Version, Versioned,
 };
 use saga_core::ends::Phase;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::OutboxRow;
+use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
+use saga_core::relay::Limits;
 use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
-use saga_memory::{Cloud, OriginCloud, StepCloud};
+use saga_memory::{Clock, Cloud, OriginCloud, StepCloud};
 
 /// What the ports of one cloud have seen.
 #[derive(Default)]
@@ -28,6 +29,8 @@ struct Seen {
     bodies: BTreeMap<EventId, String>,
     ids: BTreeMap<(SagaId, String), BTreeSet<EventId>>,
     ends: BTreeMap<SagaId, Phase>,
+    /// Who has which shard, as far as those who took one were told.
+    leases: BTreeMap<u16, Lease>,
 }
 
 impl Witness {
@@ -88,6 +91,8 @@ pub struct Watched<'a, S> {
     pub cloud: &'a Cloud<S>,
     /// Who looks on.
     pub witness: &'a Witness,
+    /// The time.
+    pub clock: &'a Clock,
 }
 
 impl<S> Watched<'_, S> {
@@ -103,18 +108,59 @@ impl<S> Watched<'_, S> {
 }
 
 impl<S: Send> Outbox for Watched<'_, S> {
-    async fn pending(
+    async fn read(
         &self,
         shard: u16,
+        after: Option<&EventId>,
         before: Timestamp,
         limit: usize,
-    ) -> Result<Vec<OutboxRow>, PortError> {
-        let rows = self.cloud.pending(shard, before, limit).await?;
-        self.witness
-            .lock()
-            .committed
-            .extend(rows.iter().map(|row| row.id.clone()));
-        Ok(rows)
+    ) -> Result<Page, PortError> {
+        let page = self.cloud.read(shard, after, before, limit).await?;
+        let ids = page.rows.iter().map(|row| row.id.clone());
+        self.witness.lock().committed.extend(ids);
+        Ok(page)
+    }
+
+    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
+        let taken = self.cloud.take(known, owner, until).await?;
+        if let Some(lease) = &taken {
+            let now = self.clock.now();
+            let mut seen = self.witness.lock();
+            let before = seen.leases.insert(lease.shard, lease.clone());
+            if let Some(before) = before.filter(|before| before.owner != lease.owner && before.until > now) {
+                seen.breaks(format!(
+                    "leases: {owner} took shard {}, which {:?} has until {:?}",
+                    lease.shard, before.owner, before.until
+                ));
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        {
+            let mut seen = self.witness.lock();
+            let own = seen
+                .leases
+                .get(&lease.shard)
+                .is_some_and(|known| known.owner == lease.owner);
+            if own {
+                seen.leases.remove(&lease.shard);
+            }
+        }
+        self.cloud.release(lease).await
+    }
+
+    async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
+        self.cloud.earlier(row).await
+    }
+
+    async fn postpone(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
+        self.cloud.postpone(rows).await
+    }
+
+    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+        self.cloud.bury(row, now).await
     }
 
     async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
@@ -132,7 +178,7 @@ impl<S: Send> Outbox for Watched<'_, S> {
 }
 
 impl<S: Send> Publisher for Watched<'_, S> {
-    const BATCH: usize = 10;
+    const LIMITS: Limits = <OriginCloud as Publisher>::LIMITS;
 
     async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
         let committed = self.cloud.outbox();
@@ -178,7 +224,7 @@ impl<'a> Bus<'a> {
 }
 
 impl Publisher for Bus<'_> {
-    const BATCH: usize = 10;
+    const LIMITS: Limits = <OriginCloud as Publisher>::LIMITS;
 
     async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
         let answers = self.cloud.publish(rows).await?;
@@ -191,6 +237,12 @@ impl Publisher for Bus<'_> {
 impl<S: Send> Quarantine for Watched<'_, S> {
     async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
         self.cloud.keep(message).await
+    }
+}
+
+impl<S: Send> Parking for Watched<'_, S> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        self.cloud.park(parked).await
     }
 }
 

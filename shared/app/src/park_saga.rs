@@ -1,0 +1,83 @@
+//! A saga shows that a message of it came to rest in a dead-letter store.
+
+use saga_core::origin::Origin;
+use saga_core::saga::Mark;
+
+use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
+use crate::{Deployment, MAX_CONFLICTS};
+
+/// Marks the saga as parked. The alert that is due when it was not parked before; none when it was, or has ended, or
+/// does not exist.
+///
+/// # Errors
+/// [`PortError`] when the store fails.
+pub async fn park_saga(
+    deployment: &Deployment,
+    store: &impl SagaStore,
+    time: &impl Time,
+    parked: &Parked,
+) -> Result<Option<Alert>, PortError> {
+    for attempt in 1..=MAX_CONFLICTS {
+        let Some(saga) = store.load(parked.saga).await? else {
+            return Ok(None);
+        };
+        let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
+            return Ok(None);
+        };
+        let origin = Origin {
+            saga: &saga.value,
+            definition,
+            participants: &deployment.participants,
+            patience: deployment.patience,
+            now: time.now(),
+        };
+        let mark = Mark::new(parked.at, parked.event.as_str(), &parked.reason);
+        let Some(decision) = origin.park(mark) else {
+            return Ok(None);
+        };
+        if store
+            .commit(&decision, &saga.version, &Snapshot::default(), None)
+            .await?
+            == Committed::Conflict
+        {
+            back_off(time, attempt).await;
+            continue;
+        }
+        tracing::warn!(saga_id = %parked.saga, flag = "parked", event_id = %parked.event, reason = parked.reason, "saga flagged");
+        return Ok(decision.alert.map(|text| Alert {
+            subject: format!("saga-bridge: saga {} is parked", parked.saga),
+            text,
+        }));
+    }
+    Err(PortError::Contended {
+        what: "the saga",
+        attempts: MAX_CONFLICTS,
+    })
+}
+
+/// Parks at the store of the sagas, for whoever runs beside it and tells the monitoring channel itself.
+pub struct AtOrigin<'a, S, T> {
+    deployment: &'a Deployment,
+    store: &'a S,
+    time: &'a T,
+}
+
+impl<'a, S, T> AtOrigin<'a, S, T> {
+    /// Parks at this store.
+    #[must_use]
+    pub fn new(deployment: &'a Deployment, store: &'a S, time: &'a T) -> Self {
+        Self {
+            deployment,
+            store,
+            time,
+        }
+    }
+}
+
+impl<S: SagaStore, T: Time> Parking for AtOrigin<'_, S, T> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        park_saga(self.deployment, self.store, self.time, parked)
+            .await
+            .map(drop)
+    }
+}

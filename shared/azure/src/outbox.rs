@@ -1,0 +1,411 @@
+//! [`Outbox`] beside the steps: a partition is a shard, with its lease and its pending rows one behind the other, so
+//! that one query gives both; dead rows have a prefix of their own.
+
+use azure_core::http::Method;
+use futures_util::future::try_join_all;
+use saga_app::ports::{Outbox, Page, Partition, PortError};
+use saga_core::document::Fields;
+use saga_core::outbox::{Lease, OutboxRow};
+use saga_core::{Document, EventId, Timestamp};
+use saga_wire::json;
+
+use crate::batch::{Answered, Batch, Change, MAX_CHANGES, Verb, row_body, row_path};
+use crate::columns::{Row, columns};
+use crate::keys;
+use crate::rows::{dead_fields, lease, lease_fields, outbox_row, tries_fields};
+use crate::service::{Answer, Repeat};
+use crate::table_store::{TableStore, WHAT, is_missing_row, refused, unreadable};
+
+/// One reading follows at most so many continuations: a page may be empty and not the last.
+const MAX_PAGES: usize = 20;
+
+/// What one or several pages of a query gave.
+struct Found {
+    rows: Vec<Row>,
+    more: bool,
+}
+
+impl TableStore {
+    async fn query(&self, filter: &str, limit: usize) -> Result<Found, PortError> {
+        let (mut rows, mut next) = (Vec::new(), String::new());
+        for _ in 0..MAX_PAGES {
+            let top = (limit - rows.len()).min(1_000);
+            let filter = keys::percent(filter);
+            let path = format!("/{}()?$filter={filter}&$top={top}{next}", self.table);
+            let answer = self
+                .send(Method::Get, path, String::new(), &[], Repeat::Freely)
+                .await?;
+            if answer.status != 200 {
+                return Err(answer.refused(WHAT));
+            }
+            let page = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+            let Some(Document::List(page)) = page.get("value") else {
+                return Err(unreadable("a page of rows has no `value`".to_owned()));
+            };
+            rows.extend(page.iter().filter_map(readable));
+            match continuation(&answer) {
+                Some(more) => next = more,
+                None => return Ok(Found { rows, more: false }),
+            }
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        Ok(Found { rows, more: true })
+    }
+
+    async fn write_lease(
+        &self,
+        known: &Lease,
+        owner: Option<&str>,
+        until: Timestamp,
+    ) -> Result<Option<String>, PortError> {
+        let partition = keys::partition(&Partition(known.shard));
+        let fields = columns(&lease_fields(owner, until));
+        let body = row_body(&partition, keys::LEASE, &fields);
+        let answer = match &known.mark {
+            Some(etag) => {
+                let path = row_path(&self.table, &partition, keys::LEASE);
+                let headers = [("if-match", etag.as_str())];
+                self.send(Method::Put, path, body, &headers, Repeat::Freely)
+                    .await?
+            }
+            None => {
+                let headers = [("prefer", "return-no-content")];
+                let path = format!("/{}", self.table);
+                self.send(Method::Post, path, body, &headers, Repeat::Freely)
+                    .await?
+            }
+        };
+        match answer.status {
+            412 => Ok(None),
+            409 if answer.code() == "EntityAlreadyExists" => Ok(None),
+            404 if is_missing_row(&answer.code()) => Ok(None),
+            _ if answer.succeeded() => {
+                let etag = answer.header("etag").map(str::to_owned);
+                etag.map(Some)
+                    .ok_or_else(|| unreadable("the answer to a write has no ETag".to_owned()))
+            }
+            _ => Err(answer.refused(WHAT)),
+        }
+    }
+
+    async fn postpone_one(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
+        let partition = keys::partition(&Partition(row.shard));
+        let path = row_path(&self.table, &partition, &key);
+        let body = json::write_object(&columns(&tries_fields(&row.tries)));
+        let headers = [("if-match", "*")];
+        let answer = self
+            .send(Method::Patch, path, body, &headers, Repeat::Freely)
+            .await?;
+        match answer.status {
+            404 if is_missing_row(&answer.code()) => Ok(()),
+            _ if answer.succeeded() => Ok(()),
+            _ => Err(answer.refused(WHAT)),
+        }
+    }
+}
+
+impl Outbox for TableStore {
+    /// Ids begin with the time of the event in milliseconds, so the key alone bounds the time.
+    async fn read(
+        &self,
+        shard: u16,
+        after: Option<&EventId>,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Page, PortError> {
+        let over = |failure| PortError::unavailable(WHAT, failure);
+        let from = match after {
+            None => format!("RowKey ge '{}'", keys::LEASE),
+            Some(id) => format!("RowKey gt '{}'", keys::quoted(&keys::outbox(id).map_err(over)?)),
+        };
+        let filter = format!(
+            "PartitionKey eq '{}' and {from} and RowKey lt '{}{:013}'",
+            keys::partition(&Partition(shard)),
+            keys::OUTBOX,
+            before.millis(),
+        );
+        let found = self.query(&filter, limit + usize::from(after.is_none())).await?;
+        let held = found.rows.iter().find(|row| row.key == keys::LEASE);
+        let lease = match held {
+            Some(row) => lease(shard, row).map_err(unreadable)?,
+            None => Lease::unknown(shard),
+        };
+        let rows = found.rows.iter().filter(|row| row.key != keys::LEASE);
+        let rows: Vec<OutboxRow> = rows
+            .filter_map(|row| {
+                let read = outbox_row(shard, row);
+                // A row that this version cannot read must not hold up those behind it.
+                read.inspect_err(|why| {
+                    tracing::error!(shard, why, "an outbox row cannot be read; it is left as it is")
+                })
+                .ok()
+            })
+            .collect();
+        let last = found.rows.iter().rev().find_map(|row| keys::event_id(&row.key));
+        Ok(Page {
+            lease,
+            next: last.filter(|_| found.more),
+            rows,
+        })
+    }
+
+    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
+        let mark = self.write_lease(known, Some(owner), until).await?;
+        Ok(mark.map(|mark| Lease {
+            shard: known.shard,
+            owner: Some(owner.to_owned()),
+            until,
+            mark: Some(mark),
+        }))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        self.write_lease(lease, None, Timestamp::from_millis(0))
+            .await
+            .map(drop)
+    }
+
+    async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
+        let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
+        let filter = format!(
+            "PartitionKey eq '{}' and RowKey ge '{}' and RowKey lt '{}' and Saga eq '{}'",
+            keys::partition(&Partition(row.shard)),
+            keys::OUTBOX,
+            keys::quoted(&key),
+            row.saga,
+        );
+        // One saga has a handful of events.
+        let found = self.query(&filter, 100).await?;
+        Ok(found
+            .rows
+            .iter()
+            .filter_map(|row| keys::event_id(&row.key))
+            .collect())
+    }
+
+    async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
+        let mut partitions = std::collections::BTreeMap::<u16, Vec<String>>::new();
+        for row in rows {
+            let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
+            let keys = partitions.entry(row.shard).or_default();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        for (shard, keys) in partitions {
+            let partition = keys::partition(&Partition(shard));
+            for some in keys.chunks(MAX_CHANGES) {
+                if let [key] = some {
+                    self.delete_one(&partition, key).await?;
+                    continue;
+                }
+                let gone = |key: &String| Change {
+                    verb: Verb::Delete,
+                    key: key.clone(),
+                    columns: Fields::new(),
+                };
+                let batch = Batch {
+                    partition: partition.clone(),
+                    changes: some.iter().map(gone).collect(),
+                };
+                match self.apply(&batch, Repeat::Freely).await? {
+                    Answered::Applied => {}
+                    // One of them is gone already, which stops all: each on its own, then.
+                    Answered::Refused { status: 404, code } if is_missing_row(&code) => {
+                        for key in some {
+                            self.delete_one(&partition, key).await?;
+                        }
+                    }
+                    Answered::Refused { status, code } => return Err(refused(status, code)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn postpone(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
+        try_join_all(rows.iter().map(|row| self.postpone_one(row)))
+            .await
+            .map(drop)
+    }
+
+    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+        let over = |failure| PortError::unavailable(WHAT, failure);
+        let dead = Change {
+            verb: Verb::Put,
+            key: keys::dead(&row.id).map_err(over)?,
+            columns: columns(&dead_fields(row, now)),
+        };
+        let pending = Change {
+            verb: Verb::Delete,
+            key: keys::outbox(&row.id).map_err(over)?,
+            columns: Fields::new(),
+        };
+        let batch = Batch {
+            partition: keys::partition(&Partition(row.shard)),
+            changes: vec![dead, pending],
+        };
+        match self.apply(&batch, Repeat::Freely).await? {
+            Answered::Applied => Ok(()),
+            // It is gone: published after all, or buried by another.
+            Answered::Refused { status: 404, code } if is_missing_row(&code) => Ok(()),
+            Answered::Refused { status, code } => Err(refused(status, code)),
+        }
+    }
+}
+
+/// The query parameters that fetch the next page
+/// (<https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination>).
+fn continuation(answer: &Answer) -> Option<String> {
+    let partition = answer.header("x-ms-continuation-nextpartitionkey")?;
+    let mut next = format!("&NextPartitionKey={}", keys::percent(partition));
+    if let Some(row) = answer.header("x-ms-continuation-nextrowkey") {
+        next.push_str(&format!("&NextRowKey={}", keys::percent(row)));
+    }
+    Some(next)
+}
+
+fn readable(row: &Document) -> Option<Row> {
+    let Document::Map(columns) = row else {
+        return None;
+    };
+    let read = Row::read(columns.clone());
+    read.inspect_err(|why| tracing::error!(why, "a row cannot be read; it is left as it is"))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_core::outbox::Tries;
+
+    use super::*;
+    use crate::test_server::{Reply, TestServer, config, quick};
+
+    const SAGA: &str = "00000000-0000-8000-8000-000000000001";
+    const NO_ROW: &str =
+        r#"{"odata.error":{"code":"ResourceNotFound","message":{"lang":"en-US","value":"x"}}}"#;
+
+    fn store(server: &TestServer) -> TableStore {
+        let config = config(server);
+        TableStore::on(&quick(&config), &config).unwrap()
+    }
+
+    fn inner(statuses: &[(u16, &str)]) -> Reply {
+        let part = |(status, code): &(u16, &str)| {
+            format!(
+                "--changesetresponse_1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\nA: b\r\n\r\n\
+                 {{\"odata.error\":{{\"code\":\"{code}\"}}}}\r\n"
+            )
+        };
+        let parts: String = statuses.iter().map(part).collect();
+        Reply::body(
+            202,
+            &format!("--batchresponse_2\r\n\r\n{parts}--changesetresponse_1--\r\n--batchresponse_2--\r\n"),
+        )
+    }
+
+    fn row(shard: u16, id: &str) -> OutboxRow {
+        OutboxRow {
+            shard,
+            id: id.parse().unwrap(),
+            saga: SAGA.parse().unwrap(),
+            kind: "InventoryReserved".into(),
+            body: "{}".into(),
+            at: Timestamp::from_millis(1),
+            queued: Timestamp::from_millis(1),
+            follows: false,
+            tries: Tries::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_followed_over_pages_and_an_unreadable_one_holds_up_nobody() {
+        let one = |id: &str| {
+            format!(
+                r#"{{"odata.etag":"1","RowKey":"outbox|{id}","Format":1,"At":1,"Saga":"{SAGA}","Type":"InventoryReserved","Body":"{{}}"}}"#
+            )
+        };
+        let lease = r#"{"odata.etag":"W/\"7\"","RowKey":"lease","Format":1,"Until":9,"Owner":"a"}"#;
+        let more = "x-ms-continuation-NextPartitionKey: 1!4!MDU-\r\nx-ms-continuation-NextRowKey: a b";
+        let server = TestServer::start(vec![
+            Reply::with(200, more, r#"{"value":[]}"#),
+            Reply::with(
+                200,
+                more,
+                &format!(
+                    r#"{{"value":[{lease},{},{{"odata.etag":"1","RowKey":"outbox|bad"}}]}}"#,
+                    one("1")
+                ),
+            ),
+            Reply::body(200, &format!(r#"{{"value":[{}]}}"#, one("2"))),
+        ])
+        .await;
+        let page = store(&server)
+            .read(5, None, Timestamp::from_millis(9), 10)
+            .await
+            .unwrap();
+        assert_eq!(page.rows, [row(5, "1"), row(5, "2")]);
+        let held = (page.lease.owner.as_deref(), page.lease.mark.as_deref());
+        assert_eq!(held, (Some("a"), Some("W/\"7\"")));
+        assert_eq!(page.next, None);
+        let last = server.requests().remove(2);
+        assert!(
+            last.contains("$top=8&NextPartitionKey=1%214%21MDU-&NextRowKey=a%20b "),
+            "{last}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_others_took_is_not_ours() {
+        let known = Lease {
+            mark: Some("W/\"7\"".into()),
+            ..Lease::unknown(5)
+        };
+        let until = Timestamp::from_millis(9);
+        for (known, status, code) in [
+            (&known, 412, "UpdateConditionNotSatisfied"),
+            (&Lease::unknown(5), 409, "EntityAlreadyExists"),
+            (&known, 404, "ResourceNotFound"),
+        ] {
+            let body = format!(r#"{{"odata.error":{{"code":"{code}"}}}}"#);
+            let server = TestServer::start(vec![Reply::body(status, &body)]).await;
+            let taken = store(&server).take(known, "me", until).await.unwrap();
+            assert_eq!(taken, None, "{code}");
+        }
+        let server = TestServer::start(vec![Reply::with(204, "etag: W/\"8\"", "")]).await;
+        let taken = store(&server).take(&known, "me", until).await.unwrap().unwrap();
+        assert_eq!(taken.mark.as_deref(), Some("W/\"8\""));
+        assert!(server.requests()[0].contains("if-match: W/\"7\""));
+    }
+
+    #[tokio::test]
+    async fn deleting_burying_or_postponing_what_is_gone_is_no_error() {
+        let server = TestServer::start(vec![Reply::body(404, NO_ROW)]).await;
+        store(&server).delete(&[row(5, "1"), row(5, "1")]).await.unwrap();
+        let server = TestServer::start(vec![
+            inner(&[(404, "ResourceNotFound")]),
+            Reply::status(204),
+            Reply::body(404, NO_ROW),
+            Reply::status(204),
+        ])
+        .await;
+        store(&server)
+            .delete(&[row(5, "1"), row(5, "2"), row(6, "3")])
+            .await
+            .unwrap();
+        assert_eq!(server.requests().len(), 4);
+        let server = TestServer::start(vec![
+            Reply::body(404, NO_ROW),
+            inner(&[(404, "ResourceNotFound")]),
+        ])
+        .await;
+        store(&server).postpone(&[row(5, "1")]).await.unwrap();
+        store(&server)
+            .bury(&row(5, "1"), Timestamp::from_millis(2))
+            .await
+            .unwrap();
+    }
+}
