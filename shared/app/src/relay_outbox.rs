@@ -241,7 +241,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
                 mine = true;
             }
             run.plan.add(page.rows, now);
-            self.drain(run, run.plan.ready() > PAGE).await?;
+            self.drain(run, run.plan.ready() > 2 * PAGE).await?;
             let lost = mine && !run.leases.iter().any(|lease| lease.shard == shard);
             match page.next {
                 Some(_) if lost || self.must_stop(run) => {
@@ -254,11 +254,16 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         }
     }
 
-    /// Publishes what is ready, in waves; all of it when it is the `last` of it, otherwise full calls only.
+    /// Publishes what is ready, in waves; all of it when it is the `last` of it, otherwise full waves only.
     async fn drain(&self, run: &mut Run, last: bool) -> Result<(), PortError> {
         loop {
             self.renew(run).await?;
-            if run.plan.ready() == 0 || self.must_stop(run) {
+            let enough = if last {
+                1
+            } else {
+                run.pace.width * P::LIMITS.events
+            };
+            if run.plan.ready() < enough || self.must_stop(run) {
                 break;
             }
             let wave = run.plan.wave(run.pace.width, last);
@@ -321,7 +326,9 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         for row in &done {
             tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "published", "outbox");
         }
-        self.outbox.delete(&done).await?;
+        if !done.is_empty() {
+            self.outbox.delete(&done).await?;
+        }
         run.report.published += done.len();
         self.settle(run, fates).await
     }
@@ -344,7 +351,9 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             tracing::warn!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "left", "outbox");
             run.plan.blocks(row);
         }
-        self.outbox.postpone(&later).await?;
+        if !later.is_empty() {
+            self.outbox.postpone(&later).await?;
+        }
         for row in &dead {
             let reason = row.tries.reason.as_deref();
             tracing::error!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "dead", "outbox");

@@ -1,6 +1,7 @@
 //! The outbox of a cloud, and its port.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use saga_app::ports::{Outbox, Page, PortError};
 use saga_core::outbox::{Lease, OutboxRow};
@@ -11,7 +12,7 @@ use crate::cloud::Cloud;
 /// Pending rows by shard and event, the order in which they are read; the dead ones; and the leases.
 #[derive(Default)]
 pub(crate) struct Rows {
-    pending: BTreeMap<(u16, EventId), OutboxRow>,
+    pending: BTreeMap<u16, BTreeMap<EventId, OutboxRow>>,
     dead: BTreeMap<EventId, OutboxRow>,
     leases: BTreeMap<u16, Lease>,
 }
@@ -20,18 +21,33 @@ impl Rows {
     /// Adds a row. An event that is pending already stays one row, as the last emission wrote it.
     pub(crate) fn put(&mut self, row: Option<&OutboxRow>) {
         if let Some(row) = row {
-            self.pending.insert(key(row), row.clone());
+            let shard = self.pending.entry(row.shard).or_default();
+            shard.insert(row.id.clone(), row.clone());
         }
     }
 
     pub(crate) fn all(&self) -> Vec<OutboxRow> {
-        let mut rows: Vec<_> = self.pending.values().cloned().collect();
+        let mut rows: Vec<_> = self
+            .pending
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect();
         rows.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         rows
     }
 
     pub(crate) fn dead(&self) -> Vec<OutboxRow> {
         self.dead.values().cloned().collect()
+    }
+
+    fn get_mut(&mut self, row: &OutboxRow) -> Option<&mut OutboxRow> {
+        self.pending.get_mut(&row.shard)?.get_mut(&row.id)
+    }
+
+    fn remove(&mut self, row: &OutboxRow) -> bool {
+        let shard = self.pending.get_mut(&row.shard);
+        shard.is_some_and(|shard| shard.remove(&row.id).is_some())
     }
 
     fn lease(&self, shard: u16) -> Lease {
@@ -63,10 +79,6 @@ impl Rows {
     }
 }
 
-fn key(row: &OutboxRow) -> (u16, EventId) {
-    (row.shard, row.id.clone())
-}
-
 impl<S: Send> Outbox for Cloud<S> {
     async fn read(
         &self,
@@ -76,11 +88,12 @@ impl<S: Send> Outbox for Cloud<S> {
         limit: usize,
     ) -> Result<Page, PortError> {
         self.call("Outbox::read", None, |state| {
-            let all = state.outbox.pending.iter();
-            let mine = all.filter(|((number, _), _)| *number == shard);
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let mine = state.outbox.pending.get(&shard).into_iter();
             let mut rows = mine
+                .flat_map(|rows| rows.range::<EventId, _>((from, Bound::Unbounded)))
                 .map(|(_, row)| row)
-                .filter(|row| row.at < before && after.is_none_or(|after| row.id > *after));
+                .filter(|row| row.at < before);
             let page: Vec<OutboxRow> = rows.by_ref().take(limit).cloned().collect();
             let more = rows.next().is_some();
             Ok(Page {
@@ -113,9 +126,9 @@ impl<S: Send> Outbox for Cloud<S> {
 
     async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
         self.call("Outbox::earlier", None, |state| {
-            let rows = state.outbox.pending.values();
-            let earlier =
-                rows.filter(|known| known.shard == row.shard && known.saga == row.saga && known.id < row.id);
+            let rows = state.outbox.pending.get(&row.shard).into_iter();
+            let rows = rows.flat_map(BTreeMap::values);
+            let earlier = rows.filter(|known| known.saga == row.saga && known.id < row.id);
             Ok(earlier.map(|known| known.id.clone()).collect())
         })
         .await
@@ -124,7 +137,7 @@ impl<S: Send> Outbox for Cloud<S> {
     async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
         self.call("Outbox::delete", None, |state| {
             for row in rows {
-                state.outbox.pending.remove(&key(row));
+                state.outbox.remove(row);
             }
             Ok(())
         })
@@ -134,7 +147,7 @@ impl<S: Send> Outbox for Cloud<S> {
     async fn postpone(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
         self.call("Outbox::postpone", None, |state| {
             for row in rows {
-                if let Some(known) = state.outbox.pending.get_mut(&key(row)) {
+                if let Some(known) = state.outbox.get_mut(row) {
                     known.tries = row.tries.clone();
                 }
             }
@@ -145,7 +158,7 @@ impl<S: Send> Outbox for Cloud<S> {
 
     async fn bury(&self, row: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
         self.call("Outbox::bury", None, |state| {
-            if state.outbox.pending.remove(&key(row)).is_some() {
+            if state.outbox.remove(row) {
                 state.outbox.dead.insert(row.id.clone(), row.clone());
             }
             Ok(())

@@ -1,0 +1,636 @@
+//! The outbox relay under load, with several workers, and against a bus that misbehaves.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use saga_app::ports::{PortError, Published, Publisher, Refusal, Time};
+use saga_app::relay_outbox::{Relay, Report, Stopped};
+use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
+use saga_core::relay::{Limits, Rules};
+use saga_core::{EventId, SagaId};
+use saga_memory::{Clock, Fault, OriginCloud};
+use saga_tests::arbitrary::nth_saga;
+use saga_tests::contract::given::time;
+use saga_tests::sim::chance::Chance;
+
+/// What a bus does with an entry or a call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mood {
+    Takes,
+    RefusesTheEntry,
+    ThrottlesTheEntry,
+    ThrottlesTheCall,
+    FailsBefore,
+    LosesTheAnswer,
+}
+
+/// A bus, and what it took, in order.
+struct Bus<F> {
+    mood: F,
+    taken: Mutex<Vec<OutboxRow>>,
+    calls: Mutex<usize>,
+}
+
+impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Bus<F> {
+    fn new(mood: F) -> Self {
+        Self {
+            mood,
+            taken: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    fn taken(&self) -> Vec<OutboxRow> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    fn calls(&self) -> usize {
+        *self.calls.lock().unwrap()
+    }
+}
+
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|context| {
+        if given {
+            return Poll::Ready(());
+        }
+        given = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Publisher for Bus<F> {
+    const LIMITS: Limits = Limits {
+        events: 10,
+        bytes: 10_000,
+    };
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+        assert!(!rows.is_empty() && rows.len() <= 10, "{} entries", rows.len());
+        let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
+        assert!(bytes <= 10_000 || rows.len() == 1, "{bytes} bytes");
+        *self.calls.lock().unwrap() += 1;
+        give_way().await;
+        match (self.mood)(&rows[0]) {
+            Mood::ThrottlesTheCall => return Err(PortError::Throttled { what: "the bus" }),
+            Mood::FailsBefore => return Err(PortError::unavailable("the bus", "500")),
+            _ => {}
+        }
+        let mut lost = false;
+        let answers = rows.iter().map(|row| match (self.mood)(row) {
+            Mood::RefusesTheEntry if row.body.starts_with("never") => {
+                Err(Refusal::Never("oversize".to_owned()))
+            }
+            Mood::RefusesTheEntry => Err(Refusal::Later("InternalFailure".to_owned())),
+            Mood::ThrottlesTheEntry => Err(Refusal::Throttled),
+            mood => {
+                lost |= mood == Mood::LosesTheAnswer;
+                self.taken.lock().unwrap().push(row.clone());
+                Ok(())
+            }
+        });
+        let answers: Vec<Published> = answers.collect();
+        give_way().await;
+        if lost {
+            return Err(PortError::unavailable("the bus", "no answer"));
+        }
+        Ok(answers)
+    }
+}
+
+/// The events of `sagas` sagas, `each` of each, all of them overdue at `time(1_000_000)`.
+fn backlog(cloud: &OriginCloud, sagas: u64, each: i64) -> Vec<OutboxRow> {
+    let mut rows = Vec::new();
+    for number in 0..sagas {
+        let saga = nth_saga(number);
+        for nth in 0..each {
+            let at = time(number as i64 + 1_000 * nth);
+            let row = OutboxRow {
+                shard: saga.bucket(DEFAULT_SHARDS),
+                id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
+                saga,
+                kind: "PaymentReserved".to_owned(),
+                body: "b".repeat(600),
+                at,
+                queued: at,
+                follows: nth > 0,
+                tries: Tries::default(),
+            };
+            cloud.put_row(&row);
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn clock(seed: u64) -> Clock {
+    Clock::new(time(1_000_000), seed)
+}
+
+async fn sweep_with<P: Publisher>(
+    cloud: &OriginCloud,
+    bus: &P,
+    clock: &Clock,
+    rules: Rules,
+    owner: &str,
+) -> Report {
+    let until = clock.now().plus_millis(35_000);
+    let relay = Relay::new(cloud, bus, cloud, cloud, clock, rules);
+    relay.within(owner, until).sweep(DEFAULT_SHARDS).await.unwrap()
+}
+
+async fn sweep<P: Publisher>(cloud: &OriginCloud, bus: &P, clock: &Clock) -> Report {
+    sweep_with(cloud, bus, clock, Rules::default(), "a worker").await
+}
+
+/// Sweeps, with time between, until the outbox is empty.
+async fn sweep_to_the_end<P: Publisher>(cloud: &OriginCloud, bus: &P, clock: &Clock) {
+    for round in 0..200 {
+        if cloud.outbox().is_empty() {
+            return;
+        }
+        sweep_with(cloud, bus, clock, Rules::default(), &format!("at last {round}")).await;
+        clock.advance(61_000);
+    }
+    panic!("{} rows are never published", cloud.outbox().len());
+}
+
+type Work<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Polls one of them once; it leaves when it is done.
+fn poll_one(work: &mut Vec<Work<'_>>, at: usize) {
+    if work[at]
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_ready()
+    {
+        drop(work.swap_remove(at));
+    }
+}
+
+/// The events of each saga, as they were first taken.
+fn by_saga(taken: &[OutboxRow]) -> BTreeMap<SagaId, Vec<EventId>> {
+    let mut sagas: BTreeMap<SagaId, Vec<EventId>> = BTreeMap::new();
+    for row in taken {
+        let events = sagas.entry(row.saga).or_default();
+        if !events.contains(&row.id) {
+            events.push(row.id.clone());
+        }
+    }
+    sagas
+}
+
+fn all_in_order(rows: &[OutboxRow], taken: &[OutboxRow]) {
+    let expected: BTreeSet<&EventId> = rows.iter().map(|row| &row.id).collect();
+    let got: BTreeSet<&EventId> = taken.iter().map(|row| &row.id).collect();
+    assert_eq!(got, expected, "every event arrives, and no other");
+    for (saga, events) in by_saga(taken) {
+        assert!(events.is_sorted(), "saga {saga}: {events:?}");
+    }
+    for row in rows {
+        let bodies = taken.iter().filter(|taken| taken.id == row.id);
+        assert!(
+            bodies.into_iter().all(|taken| taken.body == row.body),
+            "{}",
+            row.id
+        );
+    }
+}
+
+#[test]
+fn four_workers_publish_every_event_once_and_in_order() {
+    for seed in 0..300 {
+        let (cloud, bus, clock) = (
+            OriginCloud::new(),
+            Bus::new(|_: &OutboxRow| Mood::Takes),
+            clock(seed),
+        );
+        let rows = backlog(&cloud, 40, 3);
+        let chance = Chance::of_seed(seed);
+        let mut started = 0;
+        let mut work: Vec<Work<'_>> = Vec::new();
+        while started < 12 || !work.is_empty() {
+            if started < 12 && work.len() < 4 {
+                let (cloud, bus, clock, owner) = (&cloud, &bus, &clock, format!("worker {started}"));
+                work.push(Box::pin(async move {
+                    sweep_with(cloud, bus, clock, Rules::default(), &owner).await;
+                }));
+                started += 1;
+            }
+            let at = chance.below(work.len());
+            poll_one(&mut work, at);
+        }
+        assert_eq!(
+            cloud.outbox(),
+            [],
+            "seed {seed}: twelve sweeps in turn leave nothing"
+        );
+        assert_eq!(
+            bus.taken().len(),
+            rows.len(),
+            "seed {seed}: no event is published twice"
+        );
+        all_in_order(&rows, &bus.taken());
+    }
+}
+
+#[test]
+fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
+    let (mut twice, mut deaths) = (0, 0);
+    for seed in 0..400 {
+        let chance = Chance::of_seed(seed);
+        let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mood = {
+            let (chance, well) = (chance.clone(), Arc::clone(&well));
+            move |_: &OutboxRow| match chance.below(30) {
+                _ if well.load(std::sync::atomic::Ordering::Relaxed) => Mood::Takes,
+                1 | 2 => Mood::RefusesTheEntry,
+                3 => Mood::ThrottlesTheEntry,
+                4 => Mood::ThrottlesTheCall,
+                5 => Mood::FailsBefore,
+                6 => Mood::LosesTheAnswer,
+                _ => Mood::Takes,
+            }
+        };
+        let store = {
+            let (chance, well) = (chance.clone(), Arc::clone(&well));
+            move |_: &'static str| match chance.below(60) {
+                _ if well.load(std::sync::atomic::Ordering::Relaxed) => Fault::None,
+                1 => Fault::FailBefore,
+                2 => Fault::FailAfter,
+                _ => Fault::None,
+            }
+        };
+        let (cloud, bus, clock) = (OriginCloud::with_faults(store), Bus::new(mood), clock(seed));
+        let rows = backlog(&cloud, 15, 3);
+        let mut work: Vec<Work<'_>> = Vec::new();
+        for tick in 0..1_500 {
+            if work.len() < 4 && chance.below(10) == 1 {
+                let (cloud, bus, clock, owner) = (&cloud, &bus, &clock, format!("worker {tick}"));
+                work.push(Box::pin(async move {
+                    let until = clock.now().plus_millis(35_000);
+                    let relay = Relay::new(cloud, bus, cloud, cloud, clock, Rules::default());
+                    let relay = relay.within(&owner, until);
+                    let _ = relay.sweep(DEFAULT_SHARDS).await;
+                }));
+            }
+            if work.is_empty() {
+                clock.advance(chance.below(40_000) as i64);
+                continue;
+            }
+            let at = chance.below(work.len());
+            if chance.below(100) == 99 {
+                deaths += 1;
+                drop(work.swap_remove(at));
+            } else {
+                poll_one(&mut work, at);
+            }
+            // Every call of a process takes time; some take much.
+            clock.advance([10, 10, 100, 9_000][chance.below(4)]);
+        }
+        drop(work);
+        well.store(true, std::sync::atomic::Ordering::Relaxed);
+        let mut end: Vec<Work<'_>> = vec![Box::pin(sweep_to_the_end(&cloud, &bus, &clock))];
+        while !end.is_empty() {
+            poll_one(&mut end, 0);
+        }
+        assert_eq!(cloud.dead(), [], "seed {seed}: nothing was refused often enough");
+        all_in_order(&rows, &bus.taken());
+        twice += bus.taken().len() - rows.len();
+    }
+    assert!(twice > 0 && deaths > 0, "the test is worth something");
+}
+
+/// Requests as they are counted for a bill.
+fn counted() -> (
+    Arc<Mutex<BTreeMap<&'static str, usize>>>,
+    impl Fn(&'static str) -> Fault + Send + Sync,
+) {
+    let calls: Arc<Mutex<BTreeMap<&'static str, usize>>> = Arc::default();
+    let count = {
+        let calls = Arc::clone(&calls);
+        move |call: &'static str| {
+            *calls.lock().unwrap().entry(call).or_default() += 1;
+            Fault::None
+        }
+    };
+    (calls, count)
+}
+
+#[tokio::test]
+async fn a_full_batch_costs_less_than_a_fifth_of_a_request_an_event() {
+    for backlog_of in [1_000_u64, 1_001, 10_000] {
+        let (calls, count) = counted();
+        let (cloud, bus, clock) = (
+            OriginCloud::with_faults(count),
+            Bus::new(|_: &OutboxRow| Mood::Takes),
+            clock(1),
+        );
+        backlog(&cloud, backlog_of, 1);
+        let report = sweep(&cloud, &bus, &clock).await;
+        let n = usize::try_from(backlog_of).unwrap();
+        assert_eq!((report.published, report.left, report.stopped), (n, 0, None));
+        assert_eq!(bus.calls(), n.div_ceil(10), "PutEvents");
+        let calls = calls.lock().unwrap().clone();
+        // A wave of fifty is deleted in two requests of 25.
+        let deletes = 2 * calls["Outbox::delete"];
+        let others = calls
+            .iter()
+            .filter(|(name, _)| **name != "Outbox::delete")
+            .map(|(_, count)| count);
+        let requests = bus.calls() + deletes + others.sum::<usize>();
+        let each = requests as f64 / n as f64;
+        println!("{each} requests an event of {n}");
+        assert!(each <= 0.2, "{each} requests an event of {n}: {calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_sweep_is_one_reading_a_shard() {
+    let (calls, count) = counted();
+    let (cloud, bus, clock) = (
+        OriginCloud::with_faults(count),
+        Bus::new(|_: &OutboxRow| Mood::Takes),
+        clock(1),
+    );
+    assert_eq!(sweep(&cloud, &bus, &clock).await, Report::default());
+    let calls = calls.lock().unwrap().clone();
+    assert_eq!(
+        calls,
+        BTreeMap::from([("Outbox::read", usize::from(DEFAULT_SHARDS))])
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_is_never_taken_is_buried_and_the_others_go_out() {
+    let bad = nth_saga(3);
+    let mood = move |row: &OutboxRow| {
+        if row.saga == bad {
+            Mood::RefusesTheEntry
+        } else {
+            Mood::Takes
+        }
+    };
+    let (cloud, bus, clock) = (OriginCloud::new(), Bus::new(mood), clock(1));
+    let rows = backlog(&cloud, 10, 2);
+    for round in 0..100 {
+        sweep(&cloud, &bus, &clock).await;
+        if round == 0 {
+            // Its next event waits behind it, and nobody else does.
+            assert_eq!(cloud.outbox().len(), 2);
+            assert_eq!(cloud.alerts(), []);
+        }
+        clock.advance(3_600_000 / 4);
+    }
+    // Twenty attempts each: then the later one was tried, too.
+    let dead = cloud.dead();
+    assert_eq!(dead.len(), 2);
+    for row in &dead {
+        assert!((3..=20).contains(&row.tries.failed), "{row:?}");
+        assert_eq!(row.tries.reason.as_deref(), Some("InternalFailure"));
+    }
+    assert_eq!(cloud.outbox(), []);
+    assert_eq!(bus.taken().len(), rows.len() - 2);
+    assert_eq!(cloud.alerts().len(), 2, "one for each");
+    let parked = cloud.take_parked();
+    assert!(parked.iter().all(|parked| parked.saga == bad), "{parked:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_can_never_be_taken_is_buried_at_once() {
+    let (cloud, clock) = (OriginCloud::new(), clock(1));
+    let bus = Bus::new(|row: &OutboxRow| {
+        if row.body.starts_with("never") {
+            Mood::RefusesTheEntry
+        } else {
+            Mood::Takes
+        }
+    });
+    let rows = backlog(&cloud, 30, 1);
+    let huge = OutboxRow {
+        body: format!("never{}", "x".repeat(20_000)),
+        ..rows[4].clone()
+    };
+    cloud.put_row(&huge);
+    let report = sweep(&cloud, &bus, &clock).await;
+    assert_eq!((report.published, report.buried, report.left), (29, 1, 0));
+    assert_eq!(cloud.dead().len(), 1);
+    assert_eq!(cloud.dead()[0].tries.reason.as_deref(), Some("oversize"));
+    assert!(cloud.alerts()[0].text.contains(huge.id.as_str()));
+}
+
+#[tokio::test]
+async fn an_alert_that_cannot_be_sent_keeps_the_row() {
+    let faults = |call: &'static str| match call {
+        "Alerts::raise" => Fault::FailBefore,
+        _ => Fault::None,
+    };
+    let (cloud, clock) = (OriginCloud::with_faults(faults), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    backlog(&cloud, 1, 1);
+    for _ in 0..60 {
+        sweep(&cloud, &bus, &clock).await;
+        clock.advance(3_600_000);
+    }
+    assert_eq!((cloud.dead().len(), cloud.outbox().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_bus_that_is_down_costs_a_few_attempts_and_no_event() {
+    let (cloud, clock) = (OriginCloud::new(), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::FailsBefore);
+    let rows = backlog(&cloud, 2_000, 1);
+    let report = sweep(&cloud, &bus, &clock).await;
+    assert_eq!(report.stopped, Some(Stopped::Down));
+    assert!(bus.calls() <= 15, "{} calls in one invocation", bus.calls());
+    assert_eq!(cloud.outbox().len(), rows.len());
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    clock.advance(61_000);
+    sweep_to_the_end(&cloud, &bus, &clock).await;
+    all_in_order(&rows, &bus.taken());
+}
+
+#[tokio::test]
+async fn a_throttled_bus_is_given_what_it_takes_and_no_attempt_is_counted() {
+    // So many entries in a second of virtual time.
+    const CAPACITY: usize = 100;
+    let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
+    let window = Mutex::new((0_i64, 0_usize));
+    let mood = {
+        let clock = Arc::clone(&clock);
+        move |_: &OutboxRow| {
+            let mut window = window.lock().unwrap();
+            let second = clock.now().millis() / 1_000;
+            if window.0 != second {
+                *window = (second, 0);
+            }
+            window.1 += 1;
+            if window.1 > CAPACITY {
+                Mood::ThrottlesTheEntry
+            } else {
+                Mood::Takes
+            }
+        }
+    };
+    let bus = Bus::new(mood);
+    let rows = backlog(&cloud, 1_000, 1);
+    let report = sweep(&cloud, &bus, &clock).await;
+    assert!(report.published >= 500, "{report:?}");
+    assert!(cloud.outbox().iter().all(|row| row.tries == Tries::default()));
+    let wasted = bus.calls() as f64 / (report.published as f64 / 10.0);
+    assert!(wasted < 2.5, "{wasted} times the calls that were needed");
+    sweep_to_the_end(&cloud, &bus, &clock).await;
+    all_in_order(&rows, &bus.taken());
+}
+
+#[tokio::test]
+async fn it_stops_before_its_time_is_up_and_says_what_is_left() {
+    let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
+    let slow = {
+        let clock = Arc::clone(&clock);
+        move |_: &OutboxRow| {
+            clock.advance(20);
+            Mood::Takes
+        }
+    };
+    let bus = Bus::new(slow);
+    let rows = backlog(&cloud, 4_000, 1);
+    let until = clock.now().plus_millis(35_000);
+    let report = sweep(&cloud, &bus, &clock).await;
+    assert_eq!(report.stopped, Some(Stopped::OutOfTime));
+    assert!(report.published > 0 && report.unseen > 0, "{report:?}");
+    assert_eq!(report.published + cloud.outbox().len(), rows.len());
+    // The last wave had begun before.
+    assert!(
+        clock.now() < until.plus_millis(2 * 5 * 10 * 20),
+        "{:?}",
+        clock.now()
+    );
+    sweep_to_the_end(&cloud, &bus, &clock).await;
+    assert_eq!(
+        bus.taken().len(),
+        rows.len(),
+        "its leases were given back, and nothing went out twice"
+    );
+}
+
+#[tokio::test]
+async fn a_dead_workers_shards_are_taken_over() {
+    let (cloud, bus, clock) = (
+        OriginCloud::new(),
+        Bus::new(|_: &OutboxRow| Mood::Takes),
+        clock(1),
+    );
+    let rows = backlog(&cloud, 200, 1);
+    {
+        let mut dies: Work<'_> = Box::pin(async {
+            sweep(&cloud, &bus, &clock).await;
+        });
+        // It has taken leases and published nothing.
+        while bus.calls() == 0 {
+            assert!(
+                dies.as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+            );
+        }
+    }
+    let report = sweep_with(&cloud, &bus, &clock, Rules::default(), "another").await;
+    assert!(report.busy > 0 && !cloud.outbox().is_empty(), "{report:?}");
+    clock.advance(61_000);
+    let report = sweep_with(&cloud, &bus, &clock, Rules::default(), "a third").await;
+    assert_eq!((report.busy, cloud.outbox().len()), (0, 0));
+    all_in_order(&rows, &bus.taken());
+}
+
+/// A row as the stream brings it, just committed.
+fn fresh(clock: &Clock, nth: i64, follows: bool) -> OutboxRow {
+    let (saga, at) = (nth_saga(1), clock.now().plus_millis(nth));
+    OutboxRow {
+        shard: saga.bucket(DEFAULT_SHARDS),
+        id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
+        saga,
+        kind: "PaymentReserved".to_owned(),
+        body: "{}".to_owned(),
+        at,
+        queued: at,
+        follows,
+        tries: Tries::default(),
+    }
+}
+
+async fn stream<P: Publisher>(cloud: &OriginCloud, bus: &P, clock: &Clock, rows: &[OutboxRow]) -> Report {
+    let until = clock.now().plus_millis(35_000);
+    let relay = Relay::new(cloud, bus, cloud, cloud, clock, Rules::default());
+    relay
+        .within("the stream", until)
+        .publish(rows.to_vec())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn on_the_stream_too_a_later_event_waits_for_an_earlier_one() {
+    let (cloud, clock) = (OriginCloud::new(), clock(1));
+    let [first, second, third] = [
+        fresh(&clock, 0, false),
+        fresh(&clock, 1, true),
+        fresh(&clock, 2, true),
+    ];
+    for row in [&first, &second, &third] {
+        cloud.put_row(row);
+    }
+    let bad = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    assert_eq!(
+        stream(&cloud, &bad, &clock, std::slice::from_ref(&first))
+            .await
+            .left,
+        1
+    );
+    // Another invocation, which knows nothing of the first row but what the table says.
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    assert_eq!(
+        stream(&cloud, &bus, &clock, std::slice::from_ref(&second))
+            .await
+            .left,
+        1
+    );
+    assert_eq!(bus.taken(), []);
+    // At hand together, they go one after the other.
+    let report = stream(&cloud, &bus, &clock, &[first.clone(), second.clone(), third]).await;
+    assert_eq!(report.published, 3);
+    assert!(by_saga(&bus.taken())[&first.saga].is_sorted());
+    assert_eq!(bus.calls(), 3, "never two of a saga in one call");
+}
+
+#[tokio::test]
+async fn what_is_old_on_the_stream_is_the_sweeps() {
+    let (cloud, bus, clock) = (
+        OriginCloud::new(),
+        Bus::new(|_: &OutboxRow| Mood::Takes),
+        clock(1),
+    );
+    let row = fresh(&clock, 0, false);
+    cloud.put_row(&row);
+    assert_eq!(
+        sweep(&cloud, &bus, &clock).await.published,
+        0,
+        "it is the stream's for 30 seconds"
+    );
+    clock.advance(19_000);
+    assert_eq!(
+        stream(&cloud, &bus, &clock, std::slice::from_ref(&row))
+            .await
+            .published,
+        0
+    );
+    clock.advance(12_000);
+    assert_eq!(sweep(&cloud, &bus, &clock).await.published, 1);
+}
