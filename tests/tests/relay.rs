@@ -353,7 +353,7 @@ async fn a_full_batch_costs_less_than_a_fifth_of_a_request_an_event() {
 }
 
 #[tokio::test]
-async fn an_idle_sweep_is_one_reading_a_shard() {
+async fn an_idle_sweep_is_one_glance() {
     let (calls, count) = counted();
     let (cloud, bus, clock) = (
         OriginCloud::with_faults(count),
@@ -362,10 +362,7 @@ async fn an_idle_sweep_is_one_reading_a_shard() {
     );
     assert_eq!(sweep(&cloud, &bus, &clock).await, Report::default());
     let calls = calls.lock().unwrap().clone();
-    assert_eq!(
-        calls,
-        BTreeMap::from([("Outbox::read", usize::from(DEFAULT_SHARDS))])
-    );
+    assert_eq!(calls, BTreeMap::from([("Outbox::overdue", 1)]));
 }
 
 #[tokio::test]

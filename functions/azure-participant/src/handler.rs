@@ -229,21 +229,20 @@ mod tests {
     }
 
     impl Outbox for Fake {
-        async fn read(
-            &self,
-            shard: u16,
-            _: Option<&EventId>,
-            _: Timestamp,
-            _: usize,
-        ) -> Result<Page, PortError> {
+        async fn overdue(&self, _: u16, _: Timestamp) -> Result<Vec<u16>, PortError> {
+            Ok(Vec::new())
+        }
+        async fn read(&self, _: u16, _: Option<&EventId>, _: Timestamp, _: usize) -> Result<Page, PortError> {
             Ok(Page {
-                lease: Lease::unknown(shard),
                 rows: Vec::new(),
                 next: None,
             })
         }
-        async fn take(&self, _: &Lease, _: &str, _: Timestamp) -> Result<Option<Lease>, PortError> {
-            Ok(None)
+        async fn take(&self, _: &Lease, _: Timestamp) -> Result<bool, PortError> {
+            Ok(false)
+        }
+        async fn renew(&self, _: &Lease) -> Result<bool, PortError> {
+            Ok(false)
         }
         async fn release(&self, _: &Lease) -> Result<(), PortError> {
             Ok(())

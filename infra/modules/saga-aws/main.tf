@@ -150,7 +150,7 @@ module "outbox_poller" {
         sid = "Outbox"
         actions = [
           "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem",
-          "dynamodb:Query", "dynamodb:UpdateItem",
+          "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
         ]
         resources = [module.tables.outbox.arn]
       },

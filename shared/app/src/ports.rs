@@ -218,8 +218,6 @@ pub trait StepStore: Send + Sync {
 /// A reading of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The shard's lease, as it was before the rows were read.
-    pub lease: Lease,
     /// Rows, oldest first.
     pub rows: Vec<OutboxRow>,
     /// Where to go on, if there may be more.
@@ -231,8 +229,24 @@ pub struct Page {
 /// An adapter MUST give only rows that are committed, oldest first, MUST NOT hide a row before it is deleted, and MUST
 /// see every commit and every lease that was answered before. A row that it cannot read stays and is left out.
 pub trait Outbox: Send + Sync {
-    /// The lease of a shard (or partition) and up to `limit` pending rows of it, decided before `before` and after the
-    /// row `after`.
+    /// The shards (or partitions) below `shards` that may have rows decided before `before`, or leases. MUST NOT leave one
+    /// out.
+    fn overdue(
+        &self,
+        shards: u16,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<u16>, PortError>> + Send;
+
+    /// Takes the lease of a shard. MUST give it only if nobody has one that runs on after `now`.
+    fn take(&self, wanted: &Lease, now: Timestamp) -> impl Future<Output = Result<bool, PortError>> + Send;
+
+    /// Makes the lease run until `lease.until`. MUST do so only if nobody has taken it since, and say so otherwise.
+    fn renew(&self, lease: &Lease) -> impl Future<Output = Result<bool, PortError>> + Send;
+
+    /// Gives the lease back. MUST leave it alone when somebody else has taken it since.
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Up to `limit` pending rows of a shard, decided before `before` and after the row `after`.
     fn read(
         &self,
         shard: u16,
@@ -240,18 +254,6 @@ pub trait Outbox: Send + Sync {
         before: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Page, PortError>> + Send;
-
-    /// Takes the lease for `owner`, or renews it. MUST do so only if nobody took, renewed or gave it back since it was
-    /// read as `known`, and give `None` otherwise.
-    fn take(
-        &self,
-        known: &Lease,
-        owner: &str,
-        until: Timestamp,
-    ) -> impl Future<Output = Result<Option<Lease>, PortError>> + Send;
-
-    /// Gives the lease back. MUST leave it alone when somebody else has taken it since.
-    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// The ids of pending rows of the same saga and shard that are older than this one.
     fn earlier(&self, row: &OutboxRow) -> impl Future<Output = Result<Vec<EventId>, PortError>> + Send;

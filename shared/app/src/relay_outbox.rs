@@ -153,18 +153,25 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
     /// [`PortError`] when the outbox cannot be reached. What was published before is deleted.
     pub async fn sweep(&self, shards: u16) -> Result<Report, PortError> {
         let mut run = self.run();
-        let first = u16::try_from(self.time.below(u64::from(shards))).unwrap_or_default();
+        let before = self.rules.swept_before(self.time.now());
+        let mut overdue = self.outbox.overdue(shards, before).await?;
+        if !overdue.is_empty() {
+            let first = self.time.below(overdue.len() as u64);
+            overdue.rotate_left(usize::try_from(first).unwrap_or_default());
+        }
         let mut swept = Ok(());
-        for shard in (0..shards).map(|number| (first + number) % shards) {
+        for shard in overdue {
             if swept.is_err() || self.must_stop(&mut run) {
                 run.report.unseen += 1;
                 continue;
             }
-            swept = self.shard(&mut run, shard).await;
+            swept = self.shard(&mut run, shard, before).await;
         }
         let drained = self.drain(&mut run, true).await;
         run.plan.give_up(None);
-        self.release(&mut run).await;
+        for lease in std::mem::take(&mut run.leases) {
+            self.give_back(&lease).await;
+        }
         swept.and(drained)?;
         let report = self.report(run);
         if report != Report::default() {
@@ -215,43 +222,42 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         run.report.stopped.is_some()
     }
 
-    /// Reads a shard page by page. Its lease is taken once there is something to do.
-    async fn shard(&self, run: &mut Run, shard: u16) -> Result<(), PortError> {
-        // Rows of this very millisecond, too: one may have failed already and be due.
-        let before = self.time.now().plus_millis(1);
+    /// Reads a shard page by page under its lease, and publishes full waves on the way.
+    async fn shard(&self, run: &mut Run, shard: u16, before: Timestamp) -> Result<(), PortError> {
+        let now = self.time.now();
+        let lease = Lease {
+            shard,
+            owner: self.owner.to_owned(),
+            until: now.plus_millis(LEASE_MILLIS),
+        };
+        if !self.outbox.take(&lease, now).await? {
+            run.report.busy += 1;
+            return Ok(());
+        }
+        run.leases.push(lease);
         let mut after = None;
-        let mut known: Option<Lease> = None;
-        let mut mine = false;
         loop {
             let page = self.outbox.read(shard, after.as_ref(), before, PAGE).await?;
-            let now = self.time.now();
-            let lease = known.get_or_insert(page.lease);
-            if !mine && run.plan.has_work(&page.rows, now) {
-                if !lease.is_free(now) {
-                    run.report.busy += 1;
-                    return Ok(());
-                }
-                // Nobody had it since it was read, so nobody has touched the rows that were read after it.
-                let until = now.plus_millis(LEASE_MILLIS);
-                let Some(taken) = self.outbox.take(lease, self.owner, until).await? else {
-                    run.report.busy += 1;
-                    return Ok(());
-                };
-                run.leases.push(taken);
-                mine = true;
-            }
-            run.plan.add(page.rows, now);
+            run.plan.add(page.rows, self.time.now());
             self.drain(run, run.plan.ready() > 2 * PAGE).await?;
-            let lost = mine && !run.leases.iter().any(|lease| lease.shard == shard);
+            let lost = !run.leases.iter().any(|lease| lease.shard == shard);
             match page.next {
                 Some(_) if lost || self.must_stop(run) => {
                     run.report.unseen += 1;
                     return Ok(());
                 }
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => break,
             }
         }
+        if !run.plan.has(shard) {
+            let (done, kept): (Vec<_>, Vec<_>) = run.leases.drain(..).partition(|lease| lease.shard == shard);
+            run.leases = kept;
+            for lease in &done {
+                self.give_back(lease).await;
+            }
+        }
+        Ok(())
     }
 
     /// Publishes what is ready, in waves; all of it when it is the `last` of it, otherwise full waves only.
@@ -274,15 +280,6 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             if run.pace.pause_millis > 0 && run.plan.ready() > 0 {
                 self.time.sleep(1 + self.time.below(run.pace.pause_millis)).await;
             }
-        }
-        let done: Vec<Lease> = {
-            let plan = &run.plan;
-            run.leases
-                .extract_if(.., |lease| last && !plan.has(lease.shard))
-                .collect()
-        };
-        for lease in done {
-            self.give_back(&lease).await;
         }
         Ok(())
     }
@@ -409,32 +406,23 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
                 kept.push(lease);
                 continue;
             }
-            let renewed = if lease.until > now {
-                self.outbox
-                    .take(&lease, self.owner, now.plus_millis(LEASE_MILLIS))
-                    .await?
-            } else {
-                None
+            let longer = Lease {
+                until: now.plus_millis(LEASE_MILLIS),
+                ..lease
             };
-            match renewed {
-                Some(lease) => kept.push(lease),
-                None => {
-                    tracing::warn!(
-                        shard = lease.shard,
-                        "the lease was lost; its rows are left to whoever has it"
-                    );
-                    run.plan.give_up(Some(lease.shard));
-                }
+            // What has run out may have been another's in between, who is done with it.
+            if lease.until > now && self.outbox.renew(&longer).await? {
+                kept.push(longer);
+            } else {
+                tracing::warn!(
+                    shard = longer.shard,
+                    "the lease was lost; its rows are left to whoever has it"
+                );
+                run.plan.give_up(Some(longer.shard));
             }
         }
         run.leases = kept;
         Ok(())
-    }
-
-    async fn release(&self, run: &mut Run) {
-        for lease in std::mem::take(&mut run.leases) {
-            self.give_back(&lease).await;
-        }
     }
 
     async fn give_back(&self, lease: &Lease) {

@@ -1,20 +1,21 @@
-//! [`Outbox`] on DynamoDB. A shard is a partition of the table `SagaOutbox`: its lease stands at its head, its pending
-//! rows follow in the order of their ids, and nothing else is in it, so reading a shard costs what is pending whatever
-//! the table's history, and one reading with strong consistency gives the lease and the rows. Dead rows are in a
-//! partition of their own.
+//! [`Outbox`] on DynamoDB. A shard is a partition of the table `SagaOutbox`: its pending rows in the order of their ids,
+//! and, while somebody empties it, its lease. Nothing else is in it, so reading a shard costs what is pending whatever the
+//! table's history. Dead rows are in a partition of their own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use futures_util::future::try_join_all;
 use saga_app::ports::{Outbox, Page, PortError};
 use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::{EventId, Timestamp};
 
 use crate::failure::failure;
-use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
+use crate::item::{Item, n, number, optional, parsed, s, text};
 use crate::saga_item::bucket;
 
 /// The partition of dead rows.
@@ -23,11 +24,15 @@ const DEAD: &str = "dead";
 const DEAD_KEPT_MILLIS: i64 = 90 * 24 * 3_600 * 1_000;
 /// The sort key of a shard's lease: before every event's.
 const LEASE: &str = "!lease";
+/// A lease that its owner's death has left is swept away after this, should nobody take the shard before.
+const LEASE_KEPT_MILLIS: i64 = 3_600_000;
+/// So many items say where work is; a table with more has work everywhere.
+const GLANCE: i32 = 100;
 /// `Shard` is a reserved word of DynamoDB.
 const SHARD: &str = "#shard";
 
-const LEASE_IS_NEW: &str = "attribute_not_exists(Mark)";
-const LEASE_IS_AS_READ: &str = "Mark = :known";
+const LEASE_IS_FREE: &str = "attribute_not_exists(EventId) OR #until <= :now";
+const LEASE_IS_OURS: &str = "#owner = :owner";
 const ROW_EXISTS: &str = "attribute_exists(EventId)";
 
 /// The outbox table.
@@ -101,19 +106,6 @@ fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
     number(item, name).map(Timestamp::from_millis)
 }
 
-fn is_lease(item: &Item) -> bool {
-    text(item, "EventId").is_ok_and(|id| id == LEASE)
-}
-
-fn read_lease(shard: u16, item: &Item) -> Result<Lease, PortError> {
-    Ok(Lease {
-        shard,
-        owner: optional(item, "Owner", text)?.map(str::to_owned),
-        until: time(item, "Until")?,
-        mark: Some(number::<u64>(item, "Mark")?.to_string()),
-    })
-}
-
 /// A row that this version cannot read must not hold up those behind it.
 fn readable(item: &Item) -> Option<OutboxRow> {
     let id = text(item, "EventId").unwrap_or_default();
@@ -123,7 +115,7 @@ fn readable(item: &Item) -> Option<OutboxRow> {
 }
 
 impl DynamoOutbox {
-    fn key(&self, row: &OutboxRow) -> [(String, aws_sdk_dynamodb::types::AttributeValue); 2] {
+    fn key(&self, row: &OutboxRow) -> [(String, AttributeValue); 2] {
         [
             ("Shard".to_owned(), s(bucket(row.shard))),
             ("EventId".to_owned(), s(row.id.as_str())),
@@ -132,6 +124,81 @@ impl DynamoOutbox {
 }
 
 impl Outbox for DynamoOutbox {
+    /// One request while little is pending, which is nearly always.
+    async fn overdue(&self, shards: u16, before: Timestamp) -> Result<Vec<u16>, PortError> {
+        let answer = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .projection_expression("#shard, EventId")
+            .expression_attribute_names(SHARD, "Shard")
+            .consistent_read(true)
+            .limit(GLANCE)
+            .send()
+            .await
+            .map_err(|error| failure("looking into the outbox", error))?;
+        if answer.last_evaluated_key().is_some() {
+            return Ok((0..shards).collect());
+        }
+        let before = format!("{:013}", before.millis());
+        let items = answer.items().iter();
+        let old = items.filter(|item| text(item, "EventId").is_ok_and(|id| *id < *before));
+        // The dead partition's name is no number.
+        let found = old.filter_map(|item| text(item, "Shard").ok()?.parse::<u16>().ok());
+        let found: BTreeSet<u16> = found.filter(|shard| *shard < shards).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
+        let mut item = Item::from(lease_key(wanted));
+        item.insert("Owner".into(), s(&wanted.owner));
+        item.insert("Until".into(), n(wanted.until.millis()));
+        let expires = wanted.until.plus_millis(LEASE_KEPT_MILLIS).millis() / 1_000;
+        item.insert("ExpiresAt".into(), n(expires));
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(LEASE_IS_FREE)
+            .expression_attribute_names("#until", "Until")
+            .expression_attribute_values(":now", n(now.millis()))
+            .send()
+            .await;
+        held("taking a shard of the outbox", sent.map(drop))
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<bool, PortError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(lease_key(lease).into()))
+            .update_expression("SET #until = :until")
+            .condition_expression(LEASE_IS_OURS)
+            .expression_attribute_names("#until", "Until")
+            .expression_attribute_names("#owner", "Owner")
+            .expression_attribute_values(":until", n(lease.until.millis()))
+            .expression_attribute_values(":owner", s(&lease.owner))
+            .send()
+            .await;
+        held("keeping a shard of the outbox", sent.map(drop))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        let sent = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(lease_key(lease).into()))
+            .condition_expression(LEASE_IS_OURS)
+            .expression_attribute_names("#owner", "Owner")
+            .expression_attribute_values(":owner", s(&lease.owner))
+            .send()
+            .await;
+        held("giving back a shard of the outbox", sent.map(drop)).map(drop)
+    }
+
     /// Ids begin with the time of the event in milliseconds, so the key alone bounds the time.
     async fn read(
         &self,
@@ -140,10 +207,12 @@ impl Outbox for DynamoOutbox {
         before: Timestamp,
         limit: usize,
     ) -> Result<Page, PortError> {
-        // The first page begins with the lease.
-        let from = after.map_or(LEASE, EventId::as_str);
-        let start =
-            after.map(|_| Item::from([("Shard".into(), s(bucket(shard))), ("EventId".into(), s(from))]));
+        // The lease stands before the first row.
+        let after = after.map_or(LEASE, EventId::as_str);
+        let start = [
+            ("Shard".to_owned(), s(bucket(shard))),
+            ("EventId".to_owned(), s(after)),
+        ];
         let answer = self
             .client
             .query()
@@ -153,35 +222,16 @@ impl Outbox for DynamoOutbox {
             .expression_attribute_values(":shard", s(bucket(shard)))
             .expression_attribute_values(":before", s(format!("{:013}", before.millis())))
             .consistent_read(true)
-            .limit(i32::try_from(limit + usize::from(after.is_none())).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(start)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(Some(start.into()))
             .send()
             .await
             .map_err(|error| failure("reading the outbox", error))?;
-        let lease = answer.items().iter().find(|item| is_lease(item));
-        let rows = answer.items().iter().filter(|item| !is_lease(item));
         let next = answer.last_evaluated_key().map(|key| parsed(key, "EventId"));
         Ok(Page {
-            lease: lease.map_or_else(|| Ok(Lease::unknown(shard)), |item| read_lease(shard, item))?,
-            rows: rows.filter_map(readable).collect(),
+            rows: answer.items().iter().filter_map(readable).collect(),
             next: next.transpose()?,
         })
-    }
-
-    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
-        let mark = self.write_lease(known, Some(owner), until).await?;
-        Ok(mark.map(|mark| Lease {
-            shard: known.shard,
-            owner: Some(owner.to_owned()),
-            until,
-            mark: Some(mark.to_string()),
-        }))
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        self.write_lease(lease, None, Timestamp::from_millis(0))
-            .await
-            .map(drop)
     }
 
     async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
@@ -265,10 +315,7 @@ impl Outbox for DynamoOutbox {
 
 /// Whether the row that a transaction was to delete is not there.
 fn gone<R>(
-    error: &aws_sdk_dynamodb::error::SdkError<
-        aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
-        R,
-    >,
+    error: &SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
 ) -> bool {
     use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as E;
     let Some(E::TransactionCanceledException(cancelled)) = error.as_service_error() else {
@@ -281,45 +328,6 @@ fn gone<R>(
 }
 
 impl DynamoOutbox {
-    /// Writes the lease if it is as it was read; its new mark, or `None`.
-    async fn write_lease(
-        &self,
-        known: &Lease,
-        owner: Option<&str>,
-        until: Timestamp,
-    ) -> Result<Option<u64>, PortError> {
-        let before = known.mark.as_deref().map(str::parse::<u64>).transpose();
-        let before = before.map_err(|_| corrupt("the mark of a lease is no number"))?;
-        let mark = before.unwrap_or(0) + 1;
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("Shard", s(bucket(known.shard)))
-            .key("EventId", s(LEASE))
-            .expression_attribute_names("#owner", "Owner")
-            .expression_attribute_names("#until", "Until")
-            .expression_attribute_values(":mark", n(mark))
-            .expression_attribute_values(":until", n(until.millis()));
-        update = match owner {
-            Some(owner) => update
-                .update_expression("SET #owner = :owner, #until = :until, Mark = :mark")
-                .expression_attribute_values(":owner", s(owner)),
-            None => update.update_expression("SET #until = :until, Mark = :mark REMOVE #owner"),
-        };
-        update = match before {
-            Some(before) => update
-                .condition_expression(LEASE_IS_AS_READ)
-                .expression_attribute_values(":known", n(before)),
-            None => update.condition_expression(LEASE_IS_NEW),
-        };
-        match update.send().await {
-            Ok(_) => Ok(Some(mark)),
-            Err(error) if is_refused(error.as_service_error()) => Ok(None),
-            Err(error) => Err(failure("taking a shard of the outbox", error)),
-        }
-    }
-
     async fn postpone_one(&self, row: &OutboxRow) -> Result<(), PortError> {
         let mut update = self
             .client
@@ -335,11 +343,7 @@ impl DynamoOutbox {
                 .expression_attribute_values(":next", n(next.millis())),
             None => update.update_expression("SET Attempts = :failed, Reason = :reason"),
         };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused(error.as_service_error()) => Ok(()),
-            Err(error) => Err(failure("postponing a row of the outbox", error)),
-        }
+        held("postponing a row of the outbox", update.send().await.map(drop)).map(drop)
     }
 
     async fn delete_some(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
@@ -377,8 +381,22 @@ impl DynamoOutbox {
     }
 }
 
-/// Whether a condition did not hold, or another transaction was at the same item.
-fn is_refused(error: Option<&aws_sdk_dynamodb::operation::update_item::UpdateItemError>) -> bool {
-    use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
-    error.is_some_and(|error| matches!(error, E::ConditionalCheckFailedException(_)))
+fn lease_key(lease: &Lease) -> [(String, AttributeValue); 2] {
+    [
+        ("Shard".to_owned(), s(bucket(lease.shard))),
+        ("EventId".to_owned(), s(LEASE)),
+    ]
+}
+
+/// Whether the condition of a write held.
+fn held<E, R>(what: &'static str, sent: Result<(), SdkError<E, R>>) -> Result<bool, PortError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let Err(error) = sent else { return Ok(true) };
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some("ConditionalCheckFailedException") => Ok(false),
+        _ => Err(failure(what, error)),
+    }
 }

@@ -1,9 +1,9 @@
-//! [`Outbox`] beside the steps: a partition is a shard, with its lease and its pending rows one behind the other, so
-//! that one query gives both; dead rows have a prefix of their own.
+//! [`Outbox`] beside the steps: a partition is a shard, with its pending rows, its dead rows, and its lease while somebody
+//! empties it, each with a prefix of their own.
 
 use azure_core::http::Method;
 use futures_util::future::try_join_all;
-use saga_app::ports::{Outbox, Page, Partition, PortError};
+use saga_app::ports::{Outbox, Page, Partition, PortError, Version};
 use saga_core::document::Fields;
 use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::{Document, EventId, Timestamp};
@@ -54,38 +54,44 @@ impl TableStore {
         Ok(Found { rows, more: true })
     }
 
+    /// The lease of a shard as it is now, with its version.
+    async fn lease(&self, shard: u16) -> Result<Option<(Lease, Version)>, PortError> {
+        let row = self.row(&keys::partition(&Partition(shard)), keys::LEASE).await?;
+        let read = row.map(|row| lease(shard, &row).map(|lease| (lease, row.version)));
+        read.transpose().map_err(unreadable)
+    }
+
+    /// Writes the lease, or deletes it, if it is as it was read; whether it was.
     async fn write_lease(
         &self,
-        known: &Lease,
-        owner: Option<&str>,
-        until: Timestamp,
-    ) -> Result<Option<String>, PortError> {
-        let partition = keys::partition(&Partition(known.shard));
-        let fields = columns(&lease_fields(owner, until));
-        let body = row_body(&partition, keys::LEASE, &fields);
-        let answer = match &known.mark {
-            Some(etag) => {
-                let path = row_path(&self.table, &partition, keys::LEASE);
-                let headers = [("if-match", etag.as_str())];
-                self.send(Method::Put, path, body, &headers, Repeat::Freely)
-                    .await?
-            }
-            None => {
-                let headers = [("prefer", "return-no-content")];
-                let path = format!("/{}", self.table);
-                self.send(Method::Post, path, body, &headers, Repeat::Freely)
-                    .await?
-            }
+        lease: &Lease,
+        known: Option<&Version>,
+        keep: bool,
+    ) -> Result<bool, PortError> {
+        let partition = keys::partition(&Partition(lease.shard));
+        let path = row_path(&self.table, &partition, keys::LEASE);
+        let body = || row_body(&partition, keys::LEASE, &columns(&lease_fields(lease)));
+        let (method, path, body, headers) = match known {
+            None => (
+                Method::Post,
+                format!("/{}", self.table),
+                body(),
+                ("prefer", "return-no-content"),
+            ),
+            Some(version) if keep => (Method::Put, path, body(), ("if-match", version.0.as_str())),
+            Some(version) => (
+                Method::Delete,
+                path,
+                String::new(),
+                ("if-match", version.0.as_str()),
+            ),
         };
+        let answer = self.send(method, path, body, &[headers], Repeat::Freely).await?;
         match answer.status {
-            412 => Ok(None),
-            409 if answer.code() == "EntityAlreadyExists" => Ok(None),
-            404 if is_missing_row(&answer.code()) => Ok(None),
-            _ if answer.succeeded() => {
-                let etag = answer.header("etag").map(str::to_owned);
-                etag.map(Some)
-                    .ok_or_else(|| unreadable("the answer to a write has no ETag".to_owned()))
-            }
+            412 => Ok(false),
+            409 if answer.code() == "EntityAlreadyExists" => Ok(false),
+            404 if is_missing_row(&answer.code()) => Ok(false),
+            _ if answer.succeeded() => Ok(true),
             _ => Err(answer.refused(WHAT)),
         }
     }
@@ -108,6 +114,55 @@ impl TableStore {
 }
 
 impl Outbox for TableStore {
+    /// One request a partition: a query over all of them would read every step and entity on the way.
+    async fn overdue(&self, shards: u16, before: Timestamp) -> Result<Vec<u16>, PortError> {
+        let mut found = Vec::new();
+        for shard in 0..shards {
+            let filter = format!(
+                "PartitionKey eq '{}' and RowKey ge '{}' and RowKey lt '{}{:013}'",
+                keys::partition(&Partition(shard)),
+                keys::LEASE,
+                keys::OUTBOX,
+                before.millis(),
+            );
+            let first = self.query(&filter, 1).await?;
+            if !first.rows.is_empty() || first.more {
+                found.push(shard);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
+        if self.write_lease(wanted, None, true).await? {
+            return Ok(true);
+        }
+        match self.lease(wanted.shard).await? {
+            Some((held, version)) if held.until <= now => {
+                self.write_lease(wanted, Some(&version), true).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<bool, PortError> {
+        match self.lease(lease.shard).await? {
+            Some((held, version)) if held.owner == lease.owner => {
+                self.write_lease(lease, Some(&version), true).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        match self.lease(lease.shard).await? {
+            Some((held, version)) if held.owner == lease.owner => {
+                self.write_lease(lease, Some(&version), false).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Ids begin with the time of the event in milliseconds, so the key alone bounds the time.
     async fn read(
         &self,
@@ -116,56 +171,29 @@ impl Outbox for TableStore {
         before: Timestamp,
         limit: usize,
     ) -> Result<Page, PortError> {
-        let over = |failure| PortError::unavailable(WHAT, failure);
-        let from = match after {
-            None => format!("RowKey ge '{}'", keys::LEASE),
-            Some(id) => format!("RowKey gt '{}'", keys::quoted(&keys::outbox(id).map_err(over)?)),
-        };
+        let after = after.map_or(Ok(keys::OUTBOX.to_owned()), keys::outbox);
+        let after = after.map_err(|failure| PortError::unavailable(WHAT, failure))?;
         let filter = format!(
-            "PartitionKey eq '{}' and {from} and RowKey lt '{}{:013}'",
+            "PartitionKey eq '{}' and RowKey gt '{}' and RowKey lt '{}{:013}'",
             keys::partition(&Partition(shard)),
+            keys::quoted(&after),
             keys::OUTBOX,
             before.millis(),
         );
-        let found = self.query(&filter, limit + usize::from(after.is_none())).await?;
-        let held = found.rows.iter().find(|row| row.key == keys::LEASE);
-        let lease = match held {
-            Some(row) => lease(shard, row).map_err(unreadable)?,
-            None => Lease::unknown(shard),
-        };
-        let rows = found.rows.iter().filter(|row| row.key != keys::LEASE);
-        let rows: Vec<OutboxRow> = rows
-            .filter_map(|row| {
-                let read = outbox_row(shard, row);
-                // A row that this version cannot read must not hold up those behind it.
-                read.inspect_err(|why| {
-                    tracing::error!(shard, why, "an outbox row cannot be read; it is left as it is")
-                })
-                .ok()
+        let found = self.query(&filter, limit).await?;
+        let rows = found.rows.iter().filter_map(|row| {
+            let read = outbox_row(shard, row);
+            // A row that this version cannot read must not hold up those behind it.
+            read.inspect_err(|why| {
+                tracing::error!(shard, why, "an outbox row cannot be read; it is left as it is");
             })
-            .collect();
+            .ok()
+        });
         let last = found.rows.iter().rev().find_map(|row| keys::event_id(&row.key));
         Ok(Page {
-            lease,
+            rows: rows.collect(),
             next: last.filter(|_| found.more),
-            rows,
         })
-    }
-
-    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
-        let mark = self.write_lease(known, Some(owner), until).await?;
-        Ok(mark.map(|mark| Lease {
-            shard: known.shard,
-            owner: Some(owner.to_owned()),
-            until,
-            mark: Some(mark),
-        }))
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        self.write_lease(lease, None, Timestamp::from_millis(0))
-            .await
-            .map(drop)
     }
 
     async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
@@ -328,7 +356,6 @@ mod tests {
                 r#"{{"odata.etag":"1","RowKey":"outbox|{id}","Format":1,"At":1,"Saga":"{SAGA}","Type":"InventoryReserved","Body":"{{}}"}}"#
             )
         };
-        let lease = r#"{"odata.etag":"W/\"7\"","RowKey":"lease","Format":1,"Until":9,"Owner":"a"}"#;
         let more = "x-ms-continuation-NextPartitionKey: 1!4!MDU-\r\nx-ms-continuation-NextRowKey: a b";
         let server = TestServer::start(vec![
             Reply::with(200, more, r#"{"value":[]}"#),
@@ -336,7 +363,7 @@ mod tests {
                 200,
                 more,
                 &format!(
-                    r#"{{"value":[{lease},{},{{"odata.etag":"1","RowKey":"outbox|bad"}}]}}"#,
+                    r#"{{"value":[{},{{"odata.etag":"1","RowKey":"outbox|bad"}}]}}"#,
                     one("1")
                 ),
             ),
@@ -348,8 +375,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(page.rows, [row(5, "1"), row(5, "2")]);
-        let held = (page.lease.owner.as_deref(), page.lease.mark.as_deref());
-        assert_eq!(held, (Some("a"), Some("W/\"7\"")));
         assert_eq!(page.next, None);
         let last = server.requests().remove(2);
         assert!(
@@ -360,25 +385,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_lease_that_others_took_is_not_ours() {
-        let known = Lease {
-            mark: Some("W/\"7\"".into()),
-            ..Lease::unknown(5)
+        let wanted = Lease {
+            shard: 5,
+            owner: "me".into(),
+            until: Timestamp::from_millis(9),
         };
-        let until = Timestamp::from_millis(9);
-        for (known, status, code) in [
-            (&known, 412, "UpdateConditionNotSatisfied"),
-            (&Lease::unknown(5), 409, "EntityAlreadyExists"),
-            (&known, 404, "ResourceNotFound"),
+        let refusal =
+            |status, code: &str| Reply::body(status, &format!(r#"{{"odata.error":{{"code":"{code}"}}}}"#));
+        let held = |until| {
+            let row = format!(
+                r#"{{"odata.etag":"W/\"7\"","RowKey":"lease","Format":1,"Owner":"you","Until":"{until}","Until@odata.type":"Edm.Int64"}}"#
+            );
+            Reply::body(200, &row)
+        };
+        let exists = || refusal(409, "EntityAlreadyExists");
+        let now = Timestamp::from_millis(5);
+        for (answers, taken) in [
+            (vec![Reply::status(204)], true),
+            (vec![exists(), held(6)], false),
+            (vec![exists(), held(5), Reply::status(204)], true),
+            (
+                vec![exists(), held(5), refusal(412, "UpdateConditionNotSatisfied")],
+                false,
+            ),
+            (vec![exists(), refusal(404, "ResourceNotFound")], false),
         ] {
-            let body = format!(r#"{{"odata.error":{{"code":"{code}"}}}}"#);
-            let server = TestServer::start(vec![Reply::body(status, &body)]).await;
-            let taken = store(&server).take(known, "me", until).await.unwrap();
-            assert_eq!(taken, None, "{code}");
+            let server = TestServer::start(answers).await;
+            assert_eq!(store(&server).take(&wanted, now).await.unwrap(), taken);
         }
-        let server = TestServer::start(vec![Reply::with(204, "etag: W/\"8\"", "")]).await;
-        let taken = store(&server).take(&known, "me", until).await.unwrap().unwrap();
-        assert_eq!(taken.mark.as_deref(), Some("W/\"8\""));
-        assert!(server.requests()[0].contains("if-match: W/\"7\""));
+        let server = TestServer::start(vec![held(6), held(6)]).await;
+        assert!(!store(&server).renew(&wanted).await.unwrap());
+        store(&server).release(&wanted).await.unwrap();
+        assert_eq!(server.requests().len(), 2);
     }
 
     #[tokio::test]

@@ -98,25 +98,20 @@ pub(crate) fn dead_fields(row: &OutboxRow, now: Timestamp) -> Fields {
     columns
 }
 
-pub(crate) fn lease_fields(owner: Option<&str>, until: Timestamp) -> Fields {
-    let mut columns = fields([("Format", FORMAT.into()), ("Until", until.millis().into())]);
-    if let Some(owner) = owner {
-        columns.insert("Owner".to_owned(), owner.into());
-    }
-    columns
+pub(crate) fn lease_fields(lease: &Lease) -> Fields {
+    fields([
+        ("Format", FORMAT.into()),
+        ("Owner", lease.owner.as_str().into()),
+        ("Until", lease.until.millis().into()),
+    ])
 }
 
 pub(crate) fn lease(shard: u16, row: &Row) -> Result<Lease, String> {
     check_format(&row.fields)?;
     Ok(Lease {
         shard,
-        owner: row
-            .fields
-            .get("Owner")
-            .and_then(Document::as_text)
-            .map(str::to_owned),
+        owner: text(&row.fields, "Owner")?.to_owned(),
         until: Timestamp::from_millis(whole(&row.fields, "Until")?),
-        mark: Some(row.version.0.clone()),
     })
 }
 

@@ -108,7 +108,7 @@ impl TableStore {
         self.service.send(&call).await
     }
 
-    async fn row(&self, partition: &str, key: &str) -> Result<Option<Row>, PortError> {
+    pub(crate) async fn row(&self, partition: &str, key: &str) -> Result<Option<Row>, PortError> {
         let path = row_path(&self.table, partition, key);
         let answer = self
             .send(Method::Get, path, String::new(), &[], Repeat::Freely)

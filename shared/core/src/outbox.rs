@@ -39,34 +39,13 @@ pub struct Tries {
     pub reason: Option<String>,
 }
 
-/// Who empties a shard. A lease that has run out belongs to whoever takes it.
+/// Who empties a shard, and until when. One that has run out belongs to whoever takes it; one that is given back is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The shard.
     pub shard: u16,
-    /// Who has it; `None` when it was given back, or never taken.
-    pub owner: Option<String>,
+    /// Who has it: another name for each run of a relay.
+    pub owner: String,
     /// Until when.
     pub until: Timestamp,
-    /// Which taking of the lease this is: the store's own mark, another one each time.
-    pub mark: Option<String>,
-}
-
-impl Lease {
-    /// The lease of a shard that nobody has ever had.
-    #[must_use]
-    pub fn unknown(shard: u16) -> Self {
-        Self {
-            shard,
-            owner: None,
-            until: Timestamp::from_millis(0),
-            mark: None,
-        }
-    }
-
-    /// Whether it may be taken.
-    #[must_use]
-    pub fn is_free(&self, now: Timestamp) -> bool {
-        self.owner.is_none() || self.until <= now
-    }
 }

@@ -49,6 +49,12 @@ impl Rules {
         now.plus_millis(LONGEST_CALL_MILLIS) < self.due(row)
     }
 
+    /// A sweep looks at rows that were decided before this.
+    #[must_use]
+    pub fn swept_before(self, now: Timestamp) -> Timestamp {
+        now.plus_millis(1 - self.grace_millis)
+    }
+
     /// When a row becomes a sweep's.
     #[must_use]
     pub fn due(self, row: &OutboxRow) -> Timestamp {
@@ -148,13 +154,6 @@ impl Plan {
     /// Adds rows that are at hand because they were just committed.
     pub fn add_fresh(&mut self, rows: Vec<OutboxRow>) {
         self.ready.extend(rows);
-    }
-
-    /// Whether a sweep has anything to do with these rows.
-    #[must_use]
-    pub fn has_work(&self, rows: &[OutboxRow], now: Timestamp) -> bool {
-        let due = |row: &&OutboxRow| self.rules.due(row) <= now && !self.blocked.contains(&row.saga);
-        rows.iter().any(|row| due(&row))
     }
 
     /// This row stays, and later ones of its saga behind it.

@@ -66,6 +66,11 @@ impl<S> Cloud<S> {
         self.lock().outbox.dead()
     }
 
+    /// How many leases there are.
+    pub fn leases(&self) -> usize {
+        self.lock().outbox.leases()
+    }
+
     /// Adds a row past every port, as a commit would have.
     pub fn put_row(&self, row: &OutboxRow) {
         self.lock().outbox.put(Some(row));

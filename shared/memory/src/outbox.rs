@@ -37,6 +37,10 @@ impl Rows {
         rows
     }
 
+    pub(crate) fn leases(&self) -> usize {
+        self.leases.len()
+    }
+
     pub(crate) fn dead(&self) -> Vec<OutboxRow> {
         self.dead.values().cloned().collect()
     }
@@ -50,32 +54,9 @@ impl Rows {
         shard.is_some_and(|shard| shard.remove(&row.id).is_some())
     }
 
-    fn lease(&self, shard: u16) -> Lease {
-        self.leases
-            .get(&shard)
-            .cloned()
-            .unwrap_or_else(|| Lease::unknown(shard))
-    }
-
-    /// Writes a lease if nobody has since it was read.
-    fn write_lease(
-        &mut self,
-        known: &Lease,
-        owner: Option<&str>,
-        until: Timestamp,
-        mark: u64,
-    ) -> Option<Lease> {
-        if self.lease(known.shard).mark != known.mark {
-            return None;
-        }
-        let lease = Lease {
-            shard: known.shard,
-            owner: owner.map(str::to_owned),
-            until,
-            mark: Some(mark.to_string()),
-        };
-        self.leases.insert(known.shard, lease.clone());
-        Some(lease)
+    fn is_held_by(&self, lease: &Lease) -> bool {
+        let held = self.leases.get(&lease.shard);
+        held.is_some_and(|held| held.owner == lease.owner)
     }
 }
 
@@ -97,7 +78,6 @@ impl<S: Send> Outbox for Cloud<S> {
             let page: Vec<OutboxRow> = rows.by_ref().take(limit).cloned().collect();
             let more = rows.next().is_some();
             Ok(Page {
-                lease: state.outbox.lease(shard),
                 next: page.last().filter(|_| more).map(|row| row.id.clone()),
                 rows: page,
             })
@@ -105,20 +85,47 @@ impl<S: Send> Outbox for Cloud<S> {
         .await
     }
 
-    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
-        self.call("Outbox::take", Some(None), |state| {
-            let mark = state.next_revision();
-            Ok(state.outbox.write_lease(known, Some(owner), until, mark))
+    async fn overdue(&self, shards: u16, before: Timestamp) -> Result<Vec<u16>, PortError> {
+        self.call("Outbox::overdue", None, |state| {
+            let outbox = &state.outbox;
+            let old = |shard: &u16| {
+                let mut rows = outbox.pending.get(shard).into_iter().flat_map(BTreeMap::values);
+                outbox.leases.contains_key(shard) || rows.any(|row| row.at < before)
+            };
+            Ok((0..shards).filter(old).collect())
+        })
+        .await
+    }
+
+    async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
+        self.call("Outbox::take", Some(false), |state| {
+            let leases = &mut state.outbox.leases;
+            let held = leases.get(&wanted.shard);
+            let free = held.is_none_or(|held| held.until <= now);
+            if free {
+                leases.insert(wanted.shard, wanted.clone());
+            }
+            Ok(free)
+        })
+        .await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<bool, PortError> {
+        self.call("Outbox::renew", Some(false), |state| {
+            let ours = state.outbox.is_held_by(lease);
+            if ours {
+                state.outbox.leases.insert(lease.shard, lease.clone());
+            }
+            Ok(ours)
         })
         .await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         self.call("Outbox::release", None, |state| {
-            let mark = state.next_revision();
-            state
-                .outbox
-                .write_lease(lease, None, Timestamp::from_millis(0), mark);
+            if state.outbox.is_held_by(lease) {
+                state.outbox.leases.remove(&lease.shard);
+            }
             Ok(())
         })
         .await

@@ -82,6 +82,7 @@ macro_rules! saga_store_contract {
             a_row_that_is_pending_is_committed_again_as_one
             rows_come_oldest_first_in_pages
             a_reading_of_rows_ends_where_it_is_told
+            overdue_shards_are_known
             a_row_is_postponed_where_it_is
             a_row_is_buried_once
             earlier_rows_of_a_saga_are_known
@@ -116,6 +117,7 @@ macro_rules! step_store_contract {
             a_row_that_is_pending_is_committed_again_as_one
             rows_come_oldest_first_in_pages
             a_reading_of_rows_ends_where_it_is_told
+            overdue_shards_are_known
             a_row_is_postponed_where_it_is
             a_row_is_buried_once
             earlier_rows_of_a_saga_are_known

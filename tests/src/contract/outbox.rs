@@ -2,60 +2,78 @@
 
 use futures_util::future::join_all;
 use saga_app::ports::{Outbox, Page};
-use saga_core::outbox::{Lease, OutboxRow, Tries};
+use saga_core::outbox::{DEFAULT_SHARDS, Lease, OutboxRow, Tries};
 use saga_core::{EventId, Timestamp};
 
 use super::given::{much_later, pending, time};
 
-async fn lease(outbox: &impl Outbox, shard: u16) -> Lease {
-    outbox.read(shard, None, much_later(), 10).await.unwrap().lease
+fn lease(shard: u16, owner: &str, until: i64) -> Lease {
+    Lease {
+        shard,
+        owner: owner.to_owned(),
+        until: time(until),
+    }
 }
 
-async fn take(outbox: &impl Outbox, known: &Lease, owner: &str, until: Timestamp) -> Option<Lease> {
-    outbox.take(known, owner, until).await.unwrap()
-}
-
-/// Nobody's, taken, renewed, given back, run out and taken over; and each only by who has read it as it is.
+/// Taken by one, kept by him, run out and taken by another; and nobody gives back what is not his.
 pub async fn a_lease_is_taken_renewed_and_given_back(outbox: &impl Outbox, shard: u16) {
-    let unknown = lease(outbox, shard).await;
-    assert!(unknown.is_free(time(0)));
-    let first = take(outbox, &unknown, "ann", time(10)).await.unwrap();
-    assert_eq!(lease(outbox, shard).await, first);
-    assert_eq!((first.owner.as_deref(), first.until), (Some("ann"), time(10)));
-    assert!(!first.is_free(time(9)) && first.is_free(time(10)));
-    assert_eq!(take(outbox, &unknown, "bob", time(20)).await, None);
+    let take =
+        async |owner: &str, until, now| outbox.take(&lease(shard, owner, until), time(now)).await.unwrap();
+    let renew = async |owner: &str, until| outbox.renew(&lease(shard, owner, until)).await.unwrap();
+    let release = async |owner: &str| outbox.release(&lease(shard, owner, 0)).await.unwrap();
 
-    let renewed = take(outbox, &first, "ann", time(20)).await.unwrap();
-    assert_ne!(renewed.mark, first.mark);
-    assert_eq!(take(outbox, &first, "ann", time(30)).await, None);
+    assert!(!renew("ann", 10).await, "nobody has it");
+    release("ann").await;
+    assert!(take("ann", 10, 0).await);
+    assert!(!take("bob", 19, 9).await);
+    assert!(renew("ann", 20).await);
+    assert!(!take("bob", 29, 19).await);
 
-    // Bob finds it run out; Ann, who was slow, can neither renew it nor give it back.
-    let found = lease(outbox, shard).await;
-    let bobs = take(outbox, &found, "bob", time(40)).await.unwrap();
-    assert_eq!(take(outbox, &renewed, "ann", time(50)).await, None);
-    outbox.release(&renewed).await.unwrap();
-    assert_eq!(lease(outbox, shard).await, bobs);
+    // It runs out, and Bob takes it; Ann, who was slow, can neither keep it nor give it back.
+    assert!(take("bob", 40, 20).await);
+    assert!(!renew("ann", 50).await);
+    release("ann").await;
+    assert!(!take("cid", 60, 21).await);
+    assert!(renew("bob", 60).await);
 
-    outbox.release(&bobs).await.unwrap();
-    let free = lease(outbox, shard).await;
-    assert!(free.is_free(time(0)), "{free:?}");
-    assert_eq!(take(outbox, &bobs, "bob", time(60)).await, None);
-    assert!(take(outbox, &free, "cid", time(60)).await.is_some());
-    assert_eq!(
-        lease(outbox, shard + 1).await,
-        Lease::unknown(shard + 1),
+    release("bob").await;
+    release("bob").await;
+    assert!(take("cid", 70, 22).await);
+    let elsewhere = lease(shard + 1, "ann", 70);
+    assert!(
+        outbox.take(&elsewhere, time(22)).await.unwrap(),
         "each shard has its own"
     );
 }
 
-/// All at once, first of a lease that nobody has had, then of one that has run out.
+/// All at once, first of a lease that nobody has, then of one that has run out.
 pub async fn of_many_who_take_a_lease_at_once_one_gets_it(outbox: &impl Outbox, shard: u16) {
     for round in 1..4 {
-        let known = lease(outbox, shard).await;
-        let takes = (0..8).map(|_| take(outbox, &known, "somebody", time(round)));
-        let got = join_all(takes).await.into_iter().flatten().count();
-        assert_eq!(got, 1);
+        let wanted: Vec<Lease> = (0..8)
+            .map(|nth| lease(shard, &format!("{round} {nth}"), round))
+            .collect();
+        let takes = wanted.iter().map(|wanted| outbox.take(wanted, time(round - 1)));
+        let got = join_all(takes).await;
+        assert_eq!(got.into_iter().filter(|got| *got.as_ref().unwrap()).count(), 1);
     }
+}
+
+/// The shards with rows that are old enough, and those with a lease.
+pub async fn overdue_shards_are_known(outbox: &impl Outbox, rows: &[OutboxRow]) {
+    let (shard, oldest) = (rows[0].shard, rows[0].at);
+    let overdue = async |before: Timestamp| outbox.overdue(DEFAULT_SHARDS, before).await.unwrap();
+    assert_eq!(overdue(oldest).await, Vec::<u16>::new());
+    assert_eq!(overdue(oldest.plus_millis(1)).await, [shard]);
+    assert_eq!(
+        outbox.overdue(shard, much_later()).await.unwrap(),
+        Vec::<u16>::new()
+    );
+    let other = (shard + 1) % DEFAULT_SHARDS;
+    assert!(outbox.take(&lease(other, "ann", 10), time(0)).await.unwrap());
+    let mut both = vec![shard, other];
+    both.sort_unstable();
+    assert_eq!(overdue(oldest.plus_millis(1)).await, both);
+    assert_eq!(overdue(oldest).await, [other]);
 }
 
 /// Rows of one shard, oldest first, in pages of every size; a lease among them is no row.
@@ -63,8 +81,7 @@ pub async fn pages_neither_skip_nor_repeat(outbox: &impl Outbox, rows: &[OutboxR
     let shard = rows[0].shard;
     for leased in [false, true] {
         if leased {
-            let known = lease(outbox, shard).await;
-            take(outbox, &known, "ann", time(10)).await.unwrap();
+            assert!(outbox.take(&lease(shard, "ann", 10), time(0)).await.unwrap());
         }
         for limit in 1..=rows.len() + 1 {
             let (mut found, mut after): (Vec<OutboxRow>, Option<EventId>) = (Vec::new(), None);
@@ -73,7 +90,7 @@ pub async fn pages_neither_skip_nor_repeat(outbox: &impl Outbox, rows: &[OutboxR
                     .read(shard, after.as_ref(), much_later(), limit)
                     .await
                     .unwrap();
-                assert!(page.rows.len() <= limit + 1, "a page of {limit}");
+                assert!(page.rows.len() <= limit, "a page of {limit}");
                 found.extend(page.rows);
                 after = page.next;
                 if after.is_none() {

@@ -403,6 +403,11 @@ pub async fn a_reading_of_rows_ends_where_it_is_told(side: &impl SagaSide) {
     outbox::a_reading_ends_where_it_is_told(side.outbox(), &rows(side).await).await;
 }
 
+/// See [`outbox::overdue_shards_are_known`].
+pub async fn overdue_shards_are_known(side: &impl SagaSide) {
+    outbox::overdue_shards_are_known(side.outbox(), &rows(side).await).await;
+}
+
 /// See [`outbox::a_row_is_postponed_where_it_is`].
 pub async fn a_row_is_postponed_where_it_is(side: &impl SagaSide) {
     outbox::a_row_is_postponed_where_it_is(side.outbox(), &rows(side).await).await;

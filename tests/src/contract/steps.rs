@@ -298,6 +298,11 @@ pub async fn a_reading_of_rows_ends_where_it_is_told<S: StepStore + Outbox>(stor
     outbox::a_reading_ends_where_it_is_told(store, &rows(store).await).await;
 }
 
+/// See [`outbox::overdue_shards_are_known`].
+pub async fn overdue_shards_are_known<S: StepStore + Outbox>(store: &S) {
+    outbox::overdue_shards_are_known(store, &rows(store).await).await;
+}
+
 /// See [`outbox::a_row_is_postponed_where_it_is`].
 pub async fn a_row_is_postponed_where_it_is<S: StepStore + Outbox>(store: &S) {
     outbox::a_row_is_postponed_where_it_is(store, &rows(store).await).await;

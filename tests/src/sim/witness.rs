@@ -57,6 +57,28 @@ impl Seen {
         self.broken.get_or_insert(rule);
     }
 
+    /// Whoever hears that it has a lease, and believes it.
+    fn took(&mut self, lease: &Lease, now: Timestamp) {
+        if lease.until <= now {
+            return;
+        }
+        let before = self.leases.insert(lease.shard, lease.clone());
+        if let Some(before) = before.filter(|before| before.owner != lease.owner && before.until > now) {
+            let rule = format!(
+                "leases: {} has shard {}, which {} has until {:?}",
+                lease.owner, lease.shard, before.owner, before.until
+            );
+            self.breaks(rule);
+        }
+    }
+
+    fn gave_back(&mut self, lease: &Lease) {
+        let held = self.leases.get(&lease.shard);
+        if held.is_some_and(|held| held.owner == lease.owner) {
+            self.leases.remove(&lease.shard);
+        }
+    }
+
     /// R2: what is emitted again has the id and the content of the first.
     fn emitted(&mut self, row: &OutboxRow) {
         let first = self
@@ -121,33 +143,28 @@ impl<S: Send> Outbox for Watched<'_, S> {
         Ok(page)
     }
 
-    async fn take(&self, known: &Lease, owner: &str, until: Timestamp) -> Result<Option<Lease>, PortError> {
-        let taken = self.cloud.take(known, owner, until).await?;
-        if let Some(lease) = &taken {
-            let now = self.clock.now();
-            let mut seen = self.witness.lock();
-            let before = seen.leases.insert(lease.shard, lease.clone());
-            if let Some(before) = before.filter(|before| before.owner != lease.owner && before.until > now) {
-                seen.breaks(format!(
-                    "leases: {owner} took shard {}, which {:?} has until {:?}",
-                    lease.shard, before.owner, before.until
-                ));
-            }
+    async fn overdue(&self, shards: u16, before: Timestamp) -> Result<Vec<u16>, PortError> {
+        self.cloud.overdue(shards, before).await
+    }
+
+    async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
+        let taken = self.cloud.take(wanted, now).await?;
+        if taken {
+            self.witness.lock().took(wanted, self.clock.now());
         }
         Ok(taken)
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        {
-            let mut seen = self.witness.lock();
-            let own = seen
-                .leases
-                .get(&lease.shard)
-                .is_some_and(|known| known.owner == lease.owner);
-            if own {
-                seen.leases.remove(&lease.shard);
-            }
+    async fn renew(&self, lease: &Lease) -> Result<bool, PortError> {
+        let kept = self.cloud.renew(lease).await?;
+        if kept {
+            self.witness.lock().took(lease, self.clock.now());
         }
+        Ok(kept)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        self.witness.lock().gave_back(lease);
         self.cloud.release(lease).await
     }
 
