@@ -87,7 +87,6 @@ resource "azurerm_service_plan" "this" {
 }
 
 resource "azurerm_function_app_flex_consumption" "this" {
-  #checkov:skip=CKV_AZURE_221:Only the deployment comes in; the app has no HTTP function.
   name                = "${var.name}-participant"
   resource_group_name = var.resource_group_name
   location            = var.location

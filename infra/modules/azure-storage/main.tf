@@ -5,6 +5,7 @@ resource "azurerm_storage_account" "this" {
   #checkov:skip=CKV_AZURE_33:Logs of the queue service go to Log Analytics by a diagnostic setting (module azure-operations); this check looks for the older classic logs.
   #checkov:skip=CKV_AZURE_35:Flex Consumption without a virtual network has no addresses to allow, and Event Grid delivers from addresses of its own; access is by identity and role only.
   #checkov:skip=CKV_AZURE_59:See CKV_AZURE_35: reached over public endpoints, by identities only.
+  #checkov:skip=CKV_AZURE_206:Three zones by default; a second region (variable `replication`) lags behind, and sagas are re-sent anyway.
   #checkov:skip=CKV2_AZURE_1:Encrypted by a key of Microsoft; a key of one's own would need a Key Vault that has to be up for every saga.
   #checkov:skip=CKV2_AZURE_33:A private endpoint needs a virtual network, which nothing else here has.
   name                             = var.name

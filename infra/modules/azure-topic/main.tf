@@ -3,8 +3,7 @@
 # or what was refused, lies in the dead-letter container.
 
 resource "azurerm_eventgrid_topic" "this" {
-  #checkov:skip=CKV_AZURE_106:The other cloud publishes from addresses that are not known; who may publish is decided by roles on this topic.
-  #checkov:skip=CKV_AZURE_193:See CKV_AZURE_106.
+  #checkov:skip=CKV_AZURE_193:The other cloud publishes from addresses that are not known; who may publish is decided by roles on this topic.
   #checkov:skip=CKV_AZURE_192:Local authentication is off unless a topic key is asked for (variable `access_key`), which is what this check cannot see.
   name                = var.name
   resource_group_name = var.resource_group_name
