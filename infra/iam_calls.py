@@ -84,7 +84,11 @@ class Adapter:
     def _actions(self, operation: str) -> set[str]:
         if operation.startswith("transact_write"):
             return set()  # the items' actions, found where the items are made
-        return {self.service + ":" + "".join(word.capitalize() for word in operation.split("_"))}
+        if operation == "transact_get_items":
+            return {"dynamodb:GetItem"}
+        # SQS and SNS know a batch by the action of its entries.
+        words = operation.removesuffix("_batch") if self.service in ("sqs", "sns") else operation
+        return {self.service + ":" + "".join(word.capitalize() for word in words.split("_"))}
 
     def makes_calls(self) -> bool:
         return any(actions for actions, _ in self.methods.values())

@@ -80,17 +80,6 @@ resource "azurerm_storage_management_policy" "this" {
   }
 }
 
-# Keeps people from deleting the account in the portal or with the CLI. Terraform, which made the lock,
-# takes it away before the account.
-resource "azurerm_management_lock" "this" {
-  count = var.deletion_protection ? 1 : 0
-
-  name       = "saga-data"
-  scope      = azurerm_storage_account.this.id
-  lock_level = "CanNotDelete"
-  notes      = "Holds the state of running sagas."
-}
-
 locals {
   # The Functions host adds "-poison" to the name of the queue that it could not work off.
   queues = {

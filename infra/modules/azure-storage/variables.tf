@@ -45,13 +45,6 @@ variable "dead_letter_days" {
   }
 }
 
-variable "deletion_protection" {
-  description = "Lock the account against deletion outside Terraform. Who applies needs Owner or User Access Administrator for it."
-  type        = bool
-  default     = true
-  nullable    = false
-}
-
 variable "tags" {
   description = "Tags of everything."
   type        = map(string)

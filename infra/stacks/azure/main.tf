@@ -40,7 +40,6 @@ module "storage" {
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   replication         = var.replication
-  deletion_protection = var.deletion_protection
   tags                = local.tags
 }
 
@@ -48,7 +47,7 @@ module "access" {
   source = "../../modules/azure-access"
 
   name                 = var.name
-  owners               = var.owners
+  owners               = setunion(var.owners, [data.azuread_client_config.current.object_id])
   subscription_writers = merge({ terraform = data.azuread_client_config.current.object_id }, var.subscription_writers)
   publisher            = local.publisher
   secret               = var.client_secret
@@ -112,4 +111,17 @@ module "operations" {
   runbook_url         = var.runbook_url
   log_retention_days  = var.log_retention_days
   tags                = local.tags
+}
+
+# Keeps people from deleting the data in the portal or with the CLI. It also keeps everybody from deleting
+# anything inside the account, role assignments included, so it is made last and taken away first.
+resource "azurerm_management_lock" "data" {
+  count = var.deletion_protection ? 1 : 0
+
+  name       = "saga-data"
+  scope      = module.storage.account.id
+  lock_level = "CanNotDelete"
+  notes      = "Holds the state of running sagas."
+
+  depends_on = [module.storage, module.topic, module.participant, module.operations]
 }

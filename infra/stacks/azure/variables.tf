@@ -98,7 +98,7 @@ variable "package" {
 }
 
 variable "owners" {
-  description = "Object ids of who may change the Entra applications, beside administrators."
+  description = "Object ids of who may change the Entra applications, beside who applies and administrators."
   type        = set(string)
   default     = []
   nullable    = false
@@ -147,7 +147,7 @@ variable "always_ready" {
 }
 
 variable "deletion_protection" {
-  description = "Lock the data against deletion outside Terraform."
+  description = "Lock the data against deletion outside Terraform. Set it to false and apply before a change that deletes or replaces something in the data account."
   type        = bool
   default     = true
   nullable    = false

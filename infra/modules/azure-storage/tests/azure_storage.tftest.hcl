@@ -20,11 +20,6 @@ run "nobody_has_a_key" {
     condition     = azurerm_storage_container.dead_letters.container_access_type == "private"
     error_message = "Dead letters are nobody else's business."
   }
-
-  assert {
-    condition     = azurerm_management_lock.this[0].lock_level == "CanNotDelete"
-    error_message = "Running sagas are not deleted by accident."
-  }
 }
 
 run "names_are_the_ones_the_host_and_the_local_stack_use" {
@@ -50,14 +45,13 @@ run "options" {
   command = apply
 
   variables {
-    replication         = "GZRS"
-    dead_letter_days    = 30
-    deletion_protection = false
+    replication      = "GZRS"
+    dead_letter_days = 30
   }
 
   assert {
-    condition     = azurerm_storage_account.this.account_replication_type == "GZRS" && length(azurerm_management_lock.this) == 0
-    error_message = "Replication and lock follow the variables."
+    condition     = azurerm_storage_account.this.account_replication_type == "GZRS"
+    error_message = "Replication follows the variable."
   }
 
   assert {

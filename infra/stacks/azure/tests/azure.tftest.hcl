@@ -38,6 +38,28 @@ run "first_apply_knows_no_aws" {
   }
 }
 
+run "data_is_locked_unless_told_otherwise" {
+  command = apply
+
+  assert {
+    condition     = azurerm_management_lock.data[0].lock_level == "CanNotDelete" && azurerm_management_lock.data[0].scope == module.storage.account.id
+    error_message = "Running sagas are not deleted by accident."
+  }
+}
+
+run "no_lock_when_told" {
+  command = plan
+
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = length(azurerm_management_lock.data) == 0
+    error_message = "The lock follows the variable."
+  }
+}
+
 run "second_apply_subscribes_the_webhook" {
   command = apply
 
