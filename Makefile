@@ -55,5 +55,6 @@ stack-test: ## store contract and end-to-end tests, on real emulators
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
 
-mutants: ## that the checks catch deliberate faults: which check caught which (about eight minutes)
+mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
 	$(PYTHON) tests/mutants.py
+	$(PYTHON) infra/mutants.py
