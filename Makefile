@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform deny stack-test prove mutants
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ down: ## stop the local stack
 status: ## what of the local stack runs
 	@$(STACK) status
 
-test: format lint unit deny terraform stack-test ## everything that CI runs
+test: format lint unit deny terraform policy stack-test ## everything that CI runs
 	@echo "make test: all passed"
 
 format: ## formatting of Rust and Terraform
@@ -43,8 +43,11 @@ unit: ## unit, property, wire, architecture and scenario tests, and doc tests
 deny: ## dependency policy: licences, sources, duplicates, advisories
 	$(PYTHON) tests/run.py deny
 
-terraform: ## terraform validate and test, for every module and stack
+terraform: ## terraform validate and test, for every module and stack; roles against the calls of the code
 	$(PYTHON) infra/terraform.py check
+
+policy: ## scan the Terraform for what should not be (checkov)
+	$(PYTHON) infra/policy.py
 
 stack-test: ## store contract and end-to-end tests, on real emulators
 	$(PYTHON) tests/run.py stack
@@ -52,5 +55,6 @@ stack-test: ## store contract and end-to-end tests, on real emulators
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
 
-mutants: ## that the checks catch deliberate faults: which check caught which (about eight minutes)
+mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
 	$(PYTHON) tests/mutants.py
+	$(PYTHON) infra/mutants.py

@@ -1,8 +1,9 @@
 # The bus and its two ways out. An event says where it goes (`sagatarget`): to the other cloud through
-# an API destination, or to the AWS participants through a queue. Both ways retry for a day and then
-# keep the event in a dead-letter queue, because EventBridge drops what has neither.
+# an API destination (or the queue of a relay), or to the AWS participants through a queue. Both ways retry
+# for a day and then keep the event in a dead-letter queue, because EventBridge drops what has neither.
 
 locals {
+  direct         = var.azure.relay_queue == null
   retry_seconds  = 24 * 60 * 60
   retry_attempts = 185
 }
@@ -23,6 +24,8 @@ resource "aws_cloudwatch_event_archive" "this" {
 
 # EventBridge keeps the secret in Secrets Manager, in a secret it owns.
 resource "aws_cloudwatch_event_connection" "azure" {
+  count = local.direct ? 1 : 0
+
   name               = "${var.prefix}saga-to-azure"
   description        = "How EventBridge proves to the Event Grid topic who it is"
   authorization_type = var.azure.oauth == null ? "API_KEY" : "OAUTH_CLIENT_CREDENTIALS"
@@ -65,18 +68,29 @@ resource "aws_cloudwatch_event_connection" "azure" {
       }
     }
   }
+
+  lifecycle {
+    precondition {
+      condition     = var.azure_secret != null
+      error_message = "azure_secret is missing: an API destination signs in with it. Without a secret, give azure.relay_queue."
+    }
+  }
 }
 
 resource "aws_cloudwatch_event_api_destination" "azure" {
+  count = local.direct ? 1 : 0
+
   name                             = "${var.prefix}saga-to-azure"
   description                      = "Event Grid topic of the other cloud"
-  connection_arn                   = aws_cloudwatch_event_connection.azure.arn
+  connection_arn                   = aws_cloudwatch_event_connection.azure[0].arn
   invocation_endpoint              = var.azure.topic_endpoint
   invocation_rate_limit_per_second = var.azure.rate_limit
   http_method                      = "POST"
 }
 
 resource "aws_iam_role" "to_azure" {
+  count = local.direct ? 1 : 0
+
   name = "${var.prefix}saga-bus-to-azure"
 
   assume_role_policy = jsonencode({
@@ -92,15 +106,17 @@ resource "aws_iam_role" "to_azure" {
 }
 
 resource "aws_iam_role_policy" "to_azure" {
+  count = local.direct ? 1 : 0
+
   name = "invoke-api-destination"
-  role = aws_iam_role.to_azure.id
+  role = aws_iam_role.to_azure[0].id
 
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect   = "Allow"
       Action   = "events:InvokeApiDestination"
-      Resource = aws_cloudwatch_event_api_destination.azure.arn
+      Resource = aws_cloudwatch_event_api_destination.azure[0].arn
     }]
   })
 }
@@ -115,20 +131,25 @@ resource "aws_cloudwatch_event_rule" "to_azure" {
 resource "aws_cloudwatch_event_target" "to_azure" {
   rule           = aws_cloudwatch_event_rule.to_azure.name
   event_bus_name = aws_cloudwatch_event_bus.this.name
-  target_id      = "event-grid-topic"
-  arn            = aws_cloudwatch_event_api_destination.azure.arn
-  role_arn       = aws_iam_role.to_azure.arn
+  target_id      = local.direct ? "event-grid-topic" : "relay-queue"
+  arn            = local.direct ? aws_cloudwatch_event_api_destination.azure[0].arn : var.azure.relay_queue.arn
+  role_arn       = local.direct ? aws_iam_role.to_azure[0].arn : null
 
   # The detail is a CloudEvent. Event Grid refuses EventBridge's envelope, and takes a single
-  # CloudEvent only under this content type.
-  input_path = "$.detail"
+  # CloudEvent only under this content type. A relay gets the envelope, as every queue here does, and takes
+  # the detail out of it.
+  input_path = local.direct ? "$.detail" : null
 
-  http_target {
-    header_parameters = {
-      "Content-Type" = "application/cloudevents+json"
-    }
-    query_string_parameters = {
-      "api-version" = "2018-01-01"
+  dynamic "http_target" {
+    for_each = local.direct ? ["2018-01-01"] : []
+
+    content {
+      header_parameters = {
+        "Content-Type" = "application/cloudevents+json"
+      }
+      query_string_parameters = {
+        "api-version" = http_target.value
+      }
     }
   }
 
@@ -170,11 +191,16 @@ resource "aws_cloudwatch_event_target" "to_aws" {
 # --- who may write to the queues: each rule, and nothing else of EventBridge -----------------------------
 
 locals {
-  senders = {
-    events          = { queue = var.aws.queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
-    events_dlq      = { queue = var.aws.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
-    destination_dlq = { queue = var.azure.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_azure.arn }
-  }
+  senders = merge(
+    {
+      events          = { queue = var.aws.queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
+      events_dlq      = { queue = var.aws.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
+      destination_dlq = { queue = var.azure.dead_letter_queue, rule_arn = aws_cloudwatch_event_rule.to_azure.arn }
+    },
+    local.direct ? {} : {
+      relay = { queue = var.azure.relay_queue, rule_arn = aws_cloudwatch_event_rule.to_azure.arn }
+    },
+  )
 }
 
 resource "aws_sqs_queue_policy" "from_rule" {

@@ -19,6 +19,8 @@ variable "azure" {
     - rate_limit: requests a second EventBridge may send. A backlog that the limit cannot clear within the
       24 hours of retries ends in the dead-letter queue, so keep it well above the peak.
     - dead_letter_queue: where events go that could not be delivered.
+    - relay_queue: the queue of a relay that sends in place of EventBridge; oauth, rate_limit and azure_secret
+      are of no use then. Null: EventBridge sends.
   EOT
   type = object({
     topic_endpoint = string
@@ -32,6 +34,10 @@ variable "azure" {
       arn = string
       url = string
     })
+    relay_queue = optional(object({
+      arn = string
+      url = string
+    }))
   })
   nullable = false
 
@@ -52,13 +58,13 @@ variable "azure" {
 }
 
 variable "azure_secret" {
-  description = "The client secret when azure.oauth is set, else the topic's access key."
+  description = "The client secret when azure.oauth is set, else the topic's access key; null with a relay."
   type        = string
+  default     = null
   sensitive   = true
-  nullable    = false
 
   validation {
-    condition     = length(var.azure_secret) >= 1 && length(var.azure_secret) <= 512
+    condition     = var.azure_secret == null || try(length(var.azure_secret) >= 1 && length(var.azure_secret) <= 512, false)
     error_message = "azure_secret has 1 to 512 characters."
   }
 }

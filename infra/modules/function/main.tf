@@ -2,6 +2,8 @@
 # trigger needs (reading a queue or a stream) is granted here, so a caller lists only what the code calls.
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_158:Encrypted by a key of AWS; log lines carry ids and outcomes, never a payload.
+  #checkov:skip=CKV_AWS_338:How long logs are kept is a variable; the sagas themselves are kept in their table.
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
 }
@@ -53,23 +55,40 @@ locals {
 }
 
 resource "aws_iam_role_policy" "this" {
+  #checkov:skip=CKV_AWS_290:The one statement without a resource is dynamodb:ListStreams, which knows none.
+  #checkov:skip=CKV_AWS_355:See CKV_AWS_290.
   name = "calls"
   role = aws_iam_role.this.id
 
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      for statement in concat(local.log_statements, local.queue_statements, local.stream_statements, var.statements) : {
-        Sid      = statement.sid
-        Effect   = "Allow"
-        Action   = statement.actions
-        Resource = statement.resources
-      }
+      for statement in concat(local.log_statements, local.queue_statements, local.stream_statements, var.statements) : merge(
+        {
+          Sid      = statement.sid
+          Effect   = "Allow"
+          Action   = statement.actions
+          Resource = statement.resources
+        },
+        length(try(statement.conditions, [])) == 0 ? {} : {
+          Condition = {
+            for test in distinct([for condition in statement.conditions : condition.test]) : test => {
+              for condition in statement.conditions : condition.variable => condition.values if condition.test == test
+            }
+          }
+        },
+      )
     ]
   })
 }
 
 resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_50:The trace id travels in the events and stands in every log line, on both clouds; X-Ray would see one of them.
+  #checkov:skip=CKV_AWS_115:Reserved where it protects somebody (variable `reserved_concurrency`); reserving takes from the account's other functions.
+  #checkov:skip=CKV_AWS_116:Where a lost invocation would lose something, the trigger has a queue for it: events queue and stream. A schedule's next tick does the work of a lost one.
+  #checkov:skip=CKV_AWS_117:It talks to AWS and to public endpoints only; a virtual network would add a gateway and hide nothing.
+  #checkov:skip=CKV_AWS_173:The environment holds names and addresses, no secrets.
+  #checkov:skip=CKV_AWS_272:The package comes from who applies, with its hash in the plan.
   function_name = var.name
   description   = var.description
   role          = aws_iam_role.this.arn
@@ -110,6 +129,7 @@ resource "aws_lambda_function" "this" {
 # since 6.29 InvokeFunction bound to calls that came through the URL. An unbound InvokeFunction is not
 # added here, because it would also let any AWS account invoke the function with an event of its making.
 resource "aws_lambda_function_url" "this" {
+  #checkov:skip=CKV_AWS_258:Closed unless the code authenticates its callers; which URL is open is tested where the functions are put together (module saga-aws).
   count = var.url == null ? 0 : 1
 
   function_name      = aws_lambda_function.this.function_name

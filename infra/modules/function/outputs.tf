@@ -13,6 +13,11 @@ output "role_name" {
   value       = aws_iam_role.this.name
 }
 
+output "role_arn" {
+  description = "The role's ARN, for whoever is to trust it."
+  value       = aws_iam_role.this.arn
+}
+
 output "log_group_name" {
   description = "The log group's name, for metric filters."
   value       = aws_cloudwatch_log_group.this.name
@@ -36,4 +41,9 @@ output "environment" {
 output "policy" {
   description = "What the role allows, as JSON, for reviews and tests."
   value       = aws_iam_role_policy.this.policy
+}
+
+output "url_auth" {
+  description = "Who may call the URL: AWS_IAM or NONE; null without one."
+  value       = one(aws_lambda_function_url.this[*].authorization_type)
 }

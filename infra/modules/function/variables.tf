@@ -76,11 +76,16 @@ variable "environment" {
 }
 
 variable "statements" {
-  description = "What the code calls, as IAM statements. Wildcard actions are refused."
+  description = "What the code calls, as IAM statements. Wildcard actions are refused; every resource only under conditions."
   type = list(object({
     sid       = string
     actions   = list(string)
     resources = list(string)
+    conditions = optional(list(object({
+      test     = string
+      variable = string
+      values   = list(string)
+    })), [])
   }))
   default  = []
   nullable = false
@@ -96,8 +101,8 @@ variable "statements" {
   }
 
   validation {
-    condition     = alltrue([for statement in var.statements : length(statement.actions) > 0 && length(statement.resources) > 0 && !contains(statement.resources, "*")])
-    error_message = "A statement has actions and resources, and no resource is \"*\"."
+    condition     = alltrue([for statement in var.statements : length(statement.actions) > 0 && length(statement.resources) > 0 && (!contains(statement.resources, "*") || length(statement.conditions) > 0)])
+    error_message = "A statement has actions and resources; the resource \"*\" needs conditions (some calls know no resource)."
   }
 }
 

@@ -42,6 +42,7 @@ module "bus" {
     oauth             = var.azure.oauth
     rate_limit        = var.azure.rate_limit
     dead_letter_queue = module.queues.destination_dlq
+    relay_queue       = one(module.relay[*].queue)
   }
 
   aws = {
@@ -65,19 +66,23 @@ locals {
   # items; whoever makes transitions writes outbox rows and never reads them.
   store_statements = [
     {
-      sid = "Transitions"
-      actions = [
-        "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem",
-        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
-      ]
+      sid       = "Transitions"
+      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [module.tables.sagas.arn, module.tables.payments.arn]
     },
     {
       sid       = "Outbox"
-      actions   = ["dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
+      actions   = ["dynamodb:PutItem"]
       resources = [module.tables.outbox.arn]
     },
   ]
+
+  # Entities of a step, sagas of a page.
+  batch_statement = {
+    sid       = "Batches"
+    actions   = ["dynamodb:BatchGetItem"]
+    resources = [module.tables.sagas.arn, module.tables.payments.arn]
+  }
 
   index_statement = {
     sid       = "Indexes"
@@ -123,7 +128,7 @@ module "saga_initiator" {
   memory_mb          = 256
   environment        = merge(local.environment, local.store_environment)
   log_retention_days = var.log_retention_days
-  statements         = concat(local.store_statements, [local.index_statement], local.key_statements)
+  statements         = concat(local.store_statements, [local.batch_statement, local.index_statement], local.key_statements)
   url                = var.api
 }
 
@@ -187,7 +192,7 @@ module "saga_events" {
 
   statements = concat(
     local.store_statements,
-    [local.quarantine_statement, local.alert_statement],
+    [local.batch_statement, local.quarantine_statement, local.alert_statement],
     local.key_statements,
   )
 
@@ -205,6 +210,8 @@ module "event_ingress" {
   architecture       = var.architecture
   memory_mb          = 256
   log_retention_days = var.log_retention_days
+  # The URL is open: a flood of refused calls must not take the other functions' share.
+  reserved_concurrency = var.ingress.reserved_concurrency
 
   environment = merge(local.environment, {
     EVENT_BUS              = module.bus.bus_name

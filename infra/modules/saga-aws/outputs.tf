@@ -48,3 +48,40 @@ output "log_groups" {
     deadline_sweeper = module.deadline_sweeper.log_group_name
   }
 }
+
+output "relay_role_arn" {
+  description = "The role that Entra is to trust, or null when EventBridge sends."
+  value       = one(module.relay[*].role_arn)
+}
+
+output "watched" {
+  description = "What module operations looks at: names of functions, queues, rules and the bus."
+  value = {
+    bus = module.bus.bus_name
+
+    functions = merge(
+      {
+        saga-initiator   = module.saga_initiator.name
+        outbox-poller    = module.outbox_poller.name
+        saga-events      = module.saga_events.name
+        event-ingress    = module.event_ingress.name
+        deadline-sweeper = module.deadline_sweeper.name
+      },
+      { for relay in module.relay : "event-relay" => relay.function_name },
+    )
+
+    events_queue = module.queues.events.name
+
+    dead_letter_queues = merge(
+      {
+        events-dlq      = module.queues.events_dlq.name
+        destination-dlq = module.queues.destination_dlq.name
+        outbox-failures = module.queues.outbox_failures.name
+      },
+      { for relay in module.relay : "relay-dlq" => relay.dead_letter_queue.name },
+    )
+
+    quarantine_queue = module.queues.quarantine.name
+    rules            = module.bus.rules
+  }
+}

@@ -41,6 +41,8 @@ variable "azure" {
     - topic_endpoint: its publish URL, https://<topic>.<region>-1.eventgrid.azure.net/api/events.
     - oauth: the app registration EventBridge signs in as. Null: the topic's access key is sent instead.
     - rate_limit: requests a second EventBridge may send.
+    - relay: send through the function event-relay, with a federated token in place of a secret: the tenant, the
+      application or identity to become, and how many invocations at a time. Null: EventBridge sends.
   EOT
   type = object({
     topic_endpoint = string
@@ -50,15 +52,20 @@ variable "azure" {
       scope          = optional(string, "https://eventgrid.azure.net/.default")
     }))
     rate_limit = optional(number, 300)
+    relay = optional(object({
+      tenant_id           = string
+      client_id           = string
+      maximum_concurrency = optional(number, 10)
+    }))
   })
   nullable = false
 }
 
 variable "azure_secret" {
-  description = "The client secret when azure.oauth is set, else the topic's access key."
+  description = "The client secret when azure.oauth is set, else the topic's access key; null with azure.relay."
   type        = string
+  default     = null
   sensitive   = true
-  nullable    = false
 }
 
 variable "api" {
@@ -75,7 +82,8 @@ variable "ingress" {
   description = <<-EOT
     Whose tokens the webhook takes: issuers (Entra knows two for a tenant), the URL of their keys, the audience
     (the webhook's app registration), the tenant, the client id that must have asked for the token
-    (Microsoft.EventGrid's), the app role it must have been given, and the origin allowed in the handshake.
+    (Microsoft.EventGrid's), the app role it must have been given, the origin allowed in the handshake, and the
+    most invocations at a time (null: as many as the account has).
   EOT
   type = object({
     issuers        = list(string)
@@ -85,6 +93,8 @@ variable "ingress" {
     client_id      = optional(string, "4962773b-9cdb-44cf-a8bf-237846a00ab7")
     role           = optional(string, "AzureEventGridSecureWebhookSubscriber")
     allowed_origin = optional(string, "eventgrid.azure.net")
+
+    reserved_concurrency = optional(number)
   })
   nullable = false
 

@@ -76,7 +76,7 @@ run "sends_the_bare_cloud_event" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_api_destination.azure.invocation_rate_limit_per_second == 300
+    condition     = aws_cloudwatch_event_api_destination.azure[0].invocation_rate_limit_per_second == 300
     error_message = "The highest rate is the default: a low one lets the backlog outlive the retries."
   }
 }
@@ -85,13 +85,13 @@ run "signs_in_with_client_credentials" {
   command = apply
 
   assert {
-    condition     = aws_cloudwatch_event_connection.azure.authorization_type == "OAUTH_CLIENT_CREDENTIALS"
+    condition     = aws_cloudwatch_event_connection.azure[0].authorization_type == "OAUTH_CLIENT_CREDENTIALS"
     error_message = "With oauth the connection fetches tokens."
   }
 
   assert {
     condition = {
-      for parameter in aws_cloudwatch_event_connection.azure.auth_parameters[0].oauth[0].oauth_http_parameters[0].body : parameter.key => parameter.value
+      for parameter in aws_cloudwatch_event_connection.azure[0].auth_parameters[0].oauth[0].oauth_http_parameters[0].body : parameter.key => parameter.value
     } == { grant_type = "client_credentials", scope = "https://eventgrid.azure.net/.default" }
     error_message = "Entra wants the grant type and the scope of Event Grid."
   }
@@ -148,14 +148,57 @@ run "the_topic_key_instead_of_oauth" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_connection.azure.authorization_type == "API_KEY" && aws_cloudwatch_event_connection.azure.auth_parameters[0].api_key[0].key == "aeg-sas-key"
+    condition     = aws_cloudwatch_event_connection.azure[0].authorization_type == "API_KEY" && aws_cloudwatch_event_connection.azure[0].auth_parameters[0].api_key[0].key == "aeg-sas-key"
     error_message = "Without oauth the topic's key travels in Event Grid's own header."
   }
 
   assert {
-    condition     = aws_cloudwatch_event_api_destination.azure.invocation_rate_limit_per_second == 50
+    condition     = aws_cloudwatch_event_api_destination.azure[0].invocation_rate_limit_per_second == 50
     error_message = "The rate limit is used."
   }
+}
+
+run "a_relay_in_place_of_the_api_destination" {
+  command = apply
+
+  variables {
+    azure_secret = null
+    azure = {
+      topic_endpoint    = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      dead_letter_queue = { arn = "arn:aws:sqs:eu-central-1:123456789012:saga-destination-dlq", url = "https://sqs.eu-central-1.amazonaws.com/123456789012/saga-destination-dlq" }
+      relay_queue       = { arn = "arn:aws:sqs:eu-central-1:123456789012:saga-relay", url = "https://sqs.eu-central-1.amazonaws.com/123456789012/saga-relay" }
+    }
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_connection.azure) + length(aws_cloudwatch_event_api_destination.azure) + length(aws_iam_role.to_azure) == 0
+    error_message = "No connection, so no secret in Secrets Manager."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_target.to_azure.arn == var.azure.relay_queue.arn && aws_cloudwatch_event_target.to_azure.input_path == null && length(aws_cloudwatch_event_target.to_azure.http_target) == 0
+    error_message = "The relay gets the same events, in the envelope that every queue gets."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_target.to_azure.retry_policy[0].maximum_event_age_in_seconds == 86400 && aws_cloudwatch_event_target.to_azure.dead_letter_config[0].arn == var.azure.dead_letter_queue.arn
+    error_message = "Same guarantees: a day of retries, then the dead-letter queue."
+  }
+
+  assert {
+    condition     = basename(jsondecode(aws_sqs_queue_policy.from_rule["relay"].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == "saga-to-azure"
+    error_message = "The rule, and only it, may write to the relay's queue."
+  }
+}
+
+run "refuses_no_secret_without_a_relay" {
+  command = plan
+
+  variables {
+    azure_secret = null
+  }
+
+  expect_failures = [aws_cloudwatch_event_connection.azure]
 }
 
 run "an_archive_when_asked" {

@@ -86,6 +86,30 @@ run "settings" {
   }
 }
 
+run "every_resource_only_under_conditions" {
+  command = apply
+
+  variables {
+    statements = [{
+      sid       = "Token"
+      actions   = ["sts:GetWebIdentityToken"]
+      resources = ["*"]
+      conditions = [
+        { test = "StringEquals", variable = "sts:SigningAlgorithm", values = ["RS256"] },
+        { test = "NumericLessThanEquals", variable = "sts:DurationSeconds", values = ["300"] },
+      ]
+    }]
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.this.policy).Statement[1].Condition == {
+      StringEquals          = { "sts:SigningAlgorithm" = ["RS256"] }
+      NumericLessThanEquals = { "sts:DurationSeconds" = ["300"] }
+    }
+    error_message = "Conditions reach the policy."
+  }
+}
+
 run "a_signed_url" {
   command = apply
 

@@ -89,13 +89,63 @@ run "permissions_are_the_calls_the_code_makes" {
         event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
       } : name => join(" ", [for statement in jsondecode(function.policy).Statement : statement.Sid])
       } == {
-      saga_initiator   = "Log Transitions Outbox Indexes"
+      saga_initiator   = "Log Transitions Outbox Batches Indexes"
       outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Publish"
-      saga_events      = "Log ReadQueue Transitions Outbox Quarantine Alert"
+      saga_events      = "Log ReadQueue Transitions Outbox Batches Quarantine Alert"
       event_ingress    = "Log Publish Quarantine Alert"
       deadline_sweeper = "Log Transitions Outbox Indexes"
     }
     error_message = "Nothing more than each function calls."
+  }
+}
+
+# calls.json is read from the functions' code by infra/iam_calls.py.
+run "roles_allow_exactly_the_calls_of_the_code" {
+  command = apply
+
+  assert {
+    condition = {
+      for name, function in {
+        saga-initiator = module.saga_initiator, outbox-poller = module.outbox_poller, saga-events = module.saga_events,
+        event-ingress  = module.event_ingress, deadline-sweeper = module.deadline_sweeper,
+        } : name => distinct(sort(flatten([
+          for statement in jsondecode(function.policy).Statement : statement.Action
+          # What a trigger, the log and the key need is not called by the code.
+          if !contains(["Log", "ReadQueue", "ReadStream", "ListStreams", "ReportStreamFailure", "Key"], statement.Sid)
+      ])))
+    } == { for name, calls in jsondecode(file("tests/calls.json")) : name => distinct(calls) if name != "event-relay" }
+    error_message = "A role allows what its function does not call, or forbids what it calls."
+  }
+}
+
+run "only_the_webhook_is_open" {
+  command = apply
+
+  assert {
+    condition = {
+      for name, function in {
+        saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+      } : name => function.url_auth if function.url_auth != null
+    } == { saga_initiator = "AWS_IAM", event_ingress = "NONE" }
+    error_message = "Callers of every other URL sign their requests."
+  }
+}
+
+run "federation_in_place_of_a_secret" {
+  command = apply
+
+  variables {
+    azure_secret = null
+    azure = {
+      topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      relay          = { tenant_id = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+    }
+  }
+
+  assert {
+    condition     = output.watched.functions["event-relay"] == "event-relay" && output.watched.dead_letter_queues["relay-dlq"] == "saga-relay-dlq" && output.relay_role_arn != null
+    error_message = "The relay is there, and watched."
   }
 }
 

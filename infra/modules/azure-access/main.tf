@@ -1,0 +1,111 @@
+# Who the two clouds are to each other, in Entra: the application that stands for the webhook on AWS, for
+# which Event Grid gets its tokens, and the application that AWS signs in as when it publishes to the topic.
+
+locals {
+  # Microsoft's own, the same in every tenant (https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery).
+  event_grid_client_id = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
+  handshake_role       = "AzureEventGridSecureWebhookSubscriber"
+  handshake_role_id    = uuidv5("url", "${local.handshake_role}/${var.name}")
+
+  # Event Grid delivers; whoever makes the subscription has to have the role, too, or it is refused.
+  holders = merge(
+    { event_grid = azuread_service_principal.event_grid.object_id },
+    { for name, id in var.subscription_writers : "writer_${name}" => id },
+  )
+}
+
+# --- the webhook ------------------------------------------------------------------------------------------
+
+resource "azuread_application" "webhook" {
+  display_name            = "${var.name}-ingress"
+  description             = "The webhook on AWS that takes saga events from Event Grid"
+  sign_in_audience        = "AzureADMyOrg"
+  prevent_duplicate_names = true
+  owners                  = var.owners
+
+  # Tokens of version 2 name the application by its client id, whatever name was asked for.
+  api {
+    requested_access_token_version = 2
+  }
+
+  app_role {
+    id                   = local.handshake_role_id
+    value                = local.handshake_role
+    display_name         = local.handshake_role
+    description          = "May deliver events to the webhook, and make subscriptions that do"
+    allowed_member_types = ["Application", "User"]
+    enabled              = true
+  }
+}
+
+# Entra gives nobody a token for the webhook who has no role of it.
+resource "azuread_service_principal" "webhook" {
+  client_id                    = azuread_application.webhook.client_id
+  app_role_assignment_required = true
+  owners                       = var.owners
+}
+
+resource "azuread_service_principal" "event_grid" {
+  client_id    = local.event_grid_client_id
+  use_existing = true
+}
+
+resource "azuread_app_role_assignment" "handshake" {
+  for_each = local.holders
+
+  app_role_id         = local.handshake_role_id
+  principal_object_id = each.value
+  resource_object_id  = azuread_service_principal.webhook.object_id
+}
+
+# --- AWS as a publisher -----------------------------------------------------------------------------------
+
+resource "azuread_application" "publisher" {
+  count = var.publisher == "none" ? 0 : 1
+
+  display_name            = "${var.name}-publisher"
+  description             = "AWS, when it publishes saga events to the Event Grid topic"
+  sign_in_audience        = "AzureADMyOrg"
+  prevent_duplicate_names = true
+  owners                  = var.owners
+}
+
+resource "azuread_service_principal" "publisher" {
+  count = var.publisher == "none" ? 0 : 1
+
+  client_id = azuread_application.publisher[0].client_id
+  owners    = var.owners
+}
+
+# A new secret is made before the old one goes; deliveries that fall between are tried again by the bus.
+resource "azuread_application_password" "publisher" {
+  count = var.publisher == "client-secret" ? 1 : 0
+
+  application_id      = azuread_application.publisher[0].id
+  display_name        = "eventbridge"
+  end_date            = var.secret.expires
+  rotate_when_changed = { rotation = var.secret.rotation }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+# No secret at all: AWS vouches for the relay's role, and only for it.
+resource "azuread_application_federated_identity_credential" "publisher" {
+  count = var.publisher == "federation" ? 1 : 0
+
+  application_id = azuread_application.publisher[0].id
+  display_name   = "event-relay"
+  description    = "The relay's role on AWS"
+  issuer         = try(var.federation.issuer, "")
+  subject        = try(var.federation.role_arn, "")
+  audiences      = ["api://AzureADTokenExchange"]
+
+  lifecycle {
+    precondition {
+      condition     = var.federation != null
+      error_message = "publisher = \"federation\" needs federation: the issuer of the AWS account and the relay's role."
+    }
+  }
+}

@@ -1,0 +1,124 @@
+mock_provider "azuread" {
+  source = "../../mocks/azuread"
+}
+
+variables {
+  name                 = "saga-test"
+  subscription_writers = { terraform = "99999999-0000-0000-0000-000000000001" }
+}
+
+run "event_grid_and_who_applies_have_the_handshake_role" {
+  command = apply
+
+  assert {
+    condition     = one(azuread_application.webhook.app_role).value == "AzureEventGridSecureWebhookSubscriber" && one(azuread_application.webhook.app_role).enabled
+    error_message = "Event Grid and the webhook know the role by this name."
+  }
+
+  assert {
+    condition     = { for name, assignment in azuread_app_role_assignment.handshake : name => assignment.principal_object_id } == { event_grid = azuread_service_principal.event_grid.object_id, writer_terraform = "99999999-0000-0000-0000-000000000001" }
+    error_message = "Without the role Event Grid gets no token, and the subscription is refused."
+  }
+
+  assert {
+    condition     = alltrue([for assignment in azuread_app_role_assignment.handshake : assignment.app_role_id == one(azuread_application.webhook.app_role).id && assignment.resource_object_id == azuread_service_principal.webhook.object_id])
+    error_message = "The role that is given is the webhook's."
+  }
+
+  assert {
+    condition     = azuread_service_principal.event_grid.client_id == "4962773b-9cdb-44cf-a8bf-237846a00ab7" && azuread_service_principal.event_grid.use_existing
+    error_message = "Microsoft.EventGrid is there already."
+  }
+
+  assert {
+    condition     = azuread_service_principal.webhook.app_role_assignment_required
+    error_message = "Who has no role gets no token."
+  }
+
+  assert {
+    condition     = azuread_application.webhook.api[0].requested_access_token_version == 2 && output.webhook_audience == azuread_application.webhook.client_id
+    error_message = "The audience of version 2 is the client id."
+  }
+}
+
+run "a_client_secret_for_eventbridge" {
+  command = apply
+
+  assert {
+    condition     = length(azuread_application_password.publisher) == 1 && length(azuread_application_federated_identity_credential.publisher) == 0
+    error_message = "EventBridge's connection cannot federate."
+  }
+
+  assert {
+    condition     = output.publisher.client_id == azuread_application.publisher[0].client_id && output.publisher_secret == azuread_application_password.publisher[0].value
+    error_message = "What crosses to AWS."
+  }
+}
+
+run "federation_has_no_secret" {
+  command = apply
+
+  variables {
+    publisher = "federation"
+    federation = {
+      issuer   = "https://abc.tokens.sts.global.api.aws"
+      role_arn = "arn:aws:iam::123456789012:role/event-relay"
+    }
+  }
+
+  assert {
+    condition     = length(azuread_application_password.publisher) == 0 && output.publisher_secret == null
+    error_message = "No secret where federation serves."
+  }
+
+  assert {
+    condition     = azuread_application_federated_identity_credential.publisher[0].subject == var.federation.role_arn && azuread_application_federated_identity_credential.publisher[0].audiences == tolist(["api://AzureADTokenExchange"])
+    error_message = "AWS vouches for one role."
+  }
+}
+
+run "the_topic_key_needs_no_publisher" {
+  command = apply
+
+  variables {
+    publisher = "none"
+  }
+
+  assert {
+    condition     = length(azuread_application.publisher) == 0 && output.publisher == null
+    error_message = "Nothing that nobody uses."
+  }
+}
+
+run "refuses_federation_with_nobody" {
+  command = plan
+
+  variables {
+    publisher = "federation"
+  }
+
+  expect_failures = [azuread_application_federated_identity_credential.publisher]
+}
+
+run "refuses_every_role_of_an_account" {
+  command = plan
+
+  variables {
+    federation = { issuer = "http://abc.example.com", role_arn = "arn:aws:iam::123456789012:role/*" }
+  }
+
+  expect_failures = [var.federation]
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    name                 = "9"
+    subscription_writers = {}
+    publisher            = "password"
+    secret               = { expires = "tomorrow" }
+  }
+
+  expect_failures = [var.name, var.subscription_writers, var.publisher, var.secret]
+}

@@ -1,0 +1,71 @@
+variable "name" {
+  description = "Names of the applications begin with it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{1,40}$", var.name))
+    error_message = "name is a letter followed by 1 to 40 letters, digits and hyphens."
+  }
+}
+
+variable "owners" {
+  description = "Object ids of who may change the applications, beside administrators."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "subscription_writers" {
+  description = "Object ids of who makes Event Grid subscriptions to the webhook, under names of your own: whoever applies."
+  type        = map(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.subscription_writers) > 0
+    error_message = "subscription_writers names at least who applies: Event Grid refuses a subscription of anybody without the role."
+  }
+}
+
+variable "publisher" {
+  description = "How AWS signs in to publish: client-secret (EventBridge's API destination), federation (the relay, no secret) or none (the topic's key)."
+  type        = string
+  default     = "client-secret"
+  nullable    = false
+
+  validation {
+    condition     = contains(["client-secret", "federation", "none"], var.publisher)
+    error_message = "publisher is client-secret, federation or none."
+  }
+}
+
+variable "secret" {
+  description = "With publisher client-secret: when the secret expires (RFC 3339; null: two years after it was made), and a word whose change makes a new one."
+  type = object({
+    expires  = optional(string)
+    rotation = optional(string, "1")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.secret.expires == null || can(formatdate("YYYY", var.secret.expires))
+    error_message = "secret.expires is a time such as 2027-06-30T00:00:00Z."
+  }
+}
+
+variable "federation" {
+  description = "With publisher federation: the issuer of the AWS account's tokens, and the ARN of the relay's role."
+  type        = object({ issuer = string, role_arn = string })
+  default     = null
+
+  validation {
+    condition     = var.federation == null || can(regex("^https://[^/?#]+", var.federation.issuer))
+    error_message = "federation.issuer is the https URL that `aws iam get-outbound-web-identity-federation-info` shows."
+  }
+
+  validation {
+    condition     = var.federation == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*?]+$", var.federation.role_arn))
+    error_message = "federation.role_arn is the ARN of one IAM role."
+  }
+}

@@ -1,0 +1,195 @@
+# Where the Azure side logs, and who is told. Every alert links to its section of the runbook.
+
+resource "azurerm_log_analytics_workspace" "this" {
+  name                = "${var.name}-logs"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  sku                 = "PerGB2018"
+  retention_in_days   = var.log_retention_days
+  daily_quota_gb      = var.daily_quota_gb
+  tags                = var.tags
+}
+
+resource "azurerm_application_insights" "this" {
+  name                = "${var.name}-insights"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  application_type    = "other"
+  workspace_id        = azurerm_log_analytics_workspace.this.id
+  # The participant signs in with its identity.
+  local_authentication_enabled = false
+  tags                         = var.tags
+}
+
+# Writes into the queues: the only way to see a single queue, for the metrics know the account as a whole.
+resource "azurerm_monitor_diagnostic_setting" "queues" {
+  name                       = "saga-queue-writes"
+  target_resource_id         = "${var.storage_account_id}/queueServices/default"
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+
+  enabled_log {
+    category = "StorageWrite"
+  }
+}
+
+resource "azurerm_monitor_action_group" "this" {
+  name                = "${var.name}-alerts"
+  resource_group_name = var.resource_group_name
+  short_name          = substr(replace(var.name, "-", ""), 0, 12)
+  tags                = var.tags
+
+  dynamic "email_receiver" {
+    for_each = var.email_addresses
+
+    content {
+      name                    = "mail-${substr(sha256(email_receiver.value), 0, 8)}"
+      email_address           = email_receiver.value
+      use_common_alert_schema = true
+    }
+  }
+
+  dynamic "webhook_receiver" {
+    for_each = var.webhook_urls
+
+    content {
+      name                    = "webhook-${substr(sha256(webhook_receiver.value), 0, 8)}"
+      service_uri             = webhook_receiver.value
+      use_common_alert_schema = true
+    }
+  }
+}
+
+# --- what Event Grid counts -------------------------------------------------------------------------------
+
+locals {
+  topic_alerts = {
+    dead-lettered = {
+      metric    = "DeadLetteredCount"
+      threshold = 0
+      severity  = 1
+      text      = "Event Grid gave events up and dead-lettered them."
+    }
+    dropped = {
+      metric    = "DroppedEventCount"
+      threshold = 0
+      severity  = 0
+      text      = "Event Grid lost events: neither delivered nor dead-lettered."
+    }
+    delivery-failing = {
+      metric    = "DeliveryAttemptFailCount"
+      threshold = var.delivery_failures
+      severity  = 2
+      text      = "Deliveries fail and are tried again."
+    }
+    publish-failing = {
+      metric    = "PublishFailCount"
+      threshold = var.publish_failures
+      severity  = 2
+      text      = "The topic refuses publishers."
+    }
+  }
+}
+
+resource "azurerm_monitor_metric_alert" "topic" {
+  for_each = local.topic_alerts
+
+  name                = "${var.name}-${each.key}"
+  resource_group_name = var.resource_group_name
+  scopes              = [var.topic_id]
+  description         = "${each.value.text} Runbook: ${var.runbook_url}#${each.key}"
+  severity            = each.value.severity
+  frequency           = "PT5M"
+  window_size         = "PT15M"
+  tags                = var.tags
+
+  criteria {
+    metric_namespace = "Microsoft.EventGrid/topics"
+    metric_name      = each.value.metric
+    aggregation      = "Total"
+    operator         = "GreaterThan"
+    threshold        = each.value.threshold
+  }
+
+  action {
+    action_group_id = azurerm_monitor_action_group.this.id
+  }
+}
+
+# --- what the logs say ------------------------------------------------------------------------------------
+
+locals {
+  log_alerts = {
+    poison = {
+      query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.poison}'"
+      operator  = "GreaterThan"
+      threshold = 0
+      severity  = 1
+      text      = "The participant failed five times on a message, which is in the poison queue now."
+    }
+    azure-quarantine = {
+      query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.quarantine}'"
+      operator  = "GreaterThan"
+      threshold = 0
+      severity  = 1
+      text      = "The participant was given an event that it cannot understand."
+    }
+    participant-failing = {
+      query     = "AppRequests | where AppRoleName =~ '${var.function_app_name}' and Success == false"
+      operator  = "GreaterThan"
+      threshold = var.participant_failures
+      severity  = 2
+      text      = "Invocations of the participant fail."
+    }
+    participant-silent = {
+      query     = "AppRequests | where AppRoleName =~ '${var.function_app_name}' and Name =~ 'outbox-sweep'"
+      operator  = "LessThan"
+      threshold = 1
+      severity  = 1
+      text      = "The participant's timer has not run for a quarter of an hour."
+    }
+  }
+}
+
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "log" {
+  for_each = local.log_alerts
+
+  name                    = "${var.name}-${each.key}"
+  resource_group_name     = var.resource_group_name
+  location                = var.location
+  scopes                  = [azurerm_log_analytics_workspace.this.id]
+  description             = "${each.value.text} Runbook: ${var.runbook_url}#${each.key}"
+  severity                = each.value.severity
+  evaluation_frequency    = "PT5M"
+  window_duration         = "PT15M"
+  auto_mitigation_enabled = true
+  # A table is there once something was logged into it.
+  skip_query_validation = true
+  tags                  = var.tags
+
+  criteria {
+    query                   = each.value.query
+    time_aggregation_method = "Count"
+    operator                = each.value.operator
+    threshold               = each.value.threshold
+  }
+
+  action {
+    action_groups = [azurerm_monitor_action_group.this.id]
+  }
+}
+
+# --- what people look at ----------------------------------------------------------------------------------
+
+resource "azurerm_application_insights_workbook" "this" {
+  name                = uuidv5("url", "saga-bridge/${var.name}")
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  display_name        = "Sagas on Azure (${var.name})"
+  source_id           = lower(azurerm_log_analytics_workspace.this.id)
+  data_json = jsonencode({
+    version             = "Notebook/1.0"
+    items               = local.workbook_items
+    fallbackResourceIds = [azurerm_log_analytics_workspace.this.id]
+  })
+  tags = var.tags
+}

@@ -1,0 +1,15 @@
+output "application_insights_id" {
+  description = "Application Insights, as the scope of a role."
+  value       = azurerm_application_insights.this.id
+}
+
+output "application_insights_connection_string" {
+  description = "Where the participant logs."
+  value       = azurerm_application_insights.this.connection_string
+  sensitive   = true
+}
+
+output "alerts" {
+  description = "The names of all alerts: sections of the runbook."
+  value       = sort(concat(keys(local.topic_alerts), keys(local.log_alerts)))
+}

@@ -1,0 +1,88 @@
+mock_provider "azurerm" {
+  source = "../../mocks/azurerm"
+}
+
+variables {
+  name                = "sagatest"
+  resource_group_name = "saga"
+  location            = "westeurope"
+  topic_id            = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.EventGrid/topics/topic"
+  storage_account_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data"
+  queues              = { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
+  function_app_name   = "sagatest-participant"
+}
+
+run "every_alert_reaches_people_and_has_a_section_in_the_runbook" {
+  command = apply
+
+  variables {
+    email_addresses = ["on-call@example.com"]
+    webhook_urls    = ["https://pager.example.com/azure"]
+    runbook_url     = "https://wiki.example.com/saga"
+  }
+
+  assert {
+    condition     = alltrue([for alert in output.alerts : strcontains(file("../../RUNBOOK.md"), "\n## ${alert}\n")]) && length(output.alerts) == 8
+    error_message = "An alert without a section in RUNBOOK.md leaves its reader alone."
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for name, alert in azurerm_monitor_metric_alert.topic : endswith(alert.description, "https://wiki.example.com/saga#${name}") && length(alert.action) == 1],
+      [for name, alert in azurerm_monitor_scheduled_query_rules_alert_v2.log : endswith(alert.description, "https://wiki.example.com/saga#${name}") && length(alert.action) == 1],
+    ))
+    error_message = "Every alert links to its section and tells the action group."
+  }
+
+  assert {
+    condition     = azurerm_monitor_action_group.this.email_receiver[0].email_address == "on-call@example.com" && azurerm_monitor_action_group.this.webhook_receiver[0].service_uri == "https://pager.example.com/azure"
+    error_message = "People and pagers are told."
+  }
+}
+
+run "lost_and_given_up_events_are_seen" {
+  command = apply
+
+  assert {
+    condition = { for name, alert in azurerm_monitor_metric_alert.topic : name => "${alert.criteria[0].metric_name} ${alert.criteria[0].threshold}" } == {
+      dead-lettered    = "DeadLetteredCount 0"
+      dropped          = "DroppedEventCount 0"
+      delivery-failing = "DeliveryAttemptFailCount 20"
+      publish-failing  = "PublishFailCount 5"
+    }
+    error_message = "One lost or given up event is one too many."
+  }
+
+  assert {
+    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["poison"].criteria[0].query, "saga-events-poison") && one(azurerm_monitor_diagnostic_setting.queues.enabled_log).category == "StorageWrite"
+    error_message = "Queue by queue, from the log of writes."
+  }
+
+  assert {
+    condition     = azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].operator == "LessThan"
+    error_message = "Silence is told, too."
+  }
+}
+
+run "the_workbook_is_what_the_portal_reads" {
+  command = apply
+
+  assert {
+    condition     = jsondecode(azurerm_application_insights_workbook.this.data_json).version == "Notebook/1.0" && length(jsondecode(azurerm_application_insights_workbook.this.data_json).items) == 6
+    error_message = "Six charts."
+  }
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    name               = "A"
+    email_addresses    = ["nobody"]
+    webhook_urls       = ["http://pager.example.com"]
+    log_retention_days = 7
+    daily_quota_gb     = 0
+  }
+
+  expect_failures = [var.name, var.email_addresses, var.webhook_urls, var.log_retention_days, var.daily_quota_gb]
+}

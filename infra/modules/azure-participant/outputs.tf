@@ -1,0 +1,12 @@
+output "principal_id" {
+  description = "The identity's object id, for its role on the topic."
+  value       = azurerm_user_assigned_identity.this.principal_id
+}
+
+output "function_app" {
+  description = "The app: id and name."
+  value = {
+    id   = azurerm_function_app_flex_consumption.this.id
+    name = azurerm_function_app_flex_consumption.this.name
+  }
+}

@@ -1,0 +1,179 @@
+mock_provider "azurerm" {
+  source = "../../mocks/azurerm"
+}
+
+variables {
+  name                = "sagatest"
+  host_account_name   = "sagatesthost"
+  resource_group_name = "saga"
+  location            = "westeurope"
+  topic_endpoint      = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
+
+  application_insights = {
+    id                = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Insights/components/insights"
+    connection_string = "InstrumentationKey=00000000-0000-0000-0000-000000000000"
+  }
+
+  data = {
+    account = { name = "sagatestdata", table_endpoint = "https://sagatestdata.table.core.windows.net/", queue_endpoint = "https://sagatestdata.queue.core.windows.net/" }
+    table   = { name = "SagaSteps", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/tableServices/default/tables/SagaSteps" }
+    queues = {
+      events     = { name = "saga-events", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events" }
+      poison     = { name = "saga-events-poison", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events-poison" }
+      quarantine = { name = "saga-quarantine", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-quarantine" }
+    }
+  }
+}
+
+run "a_custom_handler_on_flex_consumption" {
+  command = apply
+
+  assert {
+    condition     = azurerm_service_plan.this.sku_name == "FC1" && azurerm_service_plan.this.os_type == "Linux" && azurerm_function_app_flex_consumption.this.runtime_name == "custom"
+    error_message = "The host starts our executable."
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.https_only && !azurerm_function_app_flex_consumption.this.webdeploy_publish_basic_authentication_enabled
+    error_message = "No plain HTTP, and no password to deploy with."
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.storage_authentication_type == "UserAssignedIdentity" && azurerm_function_app_flex_consumption.this.storage_container_endpoint == "https://mock.blob.core.windows.net/package"
+    error_message = "The package is read by the identity."
+  }
+}
+
+run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
+  command = apply
+
+  # The handler's code is read here: a setting that it asks for and nobody sets is seen before a deployment.
+  assert {
+    condition = length(regexall("required\\(\"", file("../../../functions/azure-participant/src/config.rs"))) > 5 && length(setsubtract(
+      flatten(regexall("required\\(\"([A-Z_]+)\"\\)", file("../../../functions/azure-participant/src/config.rs"))),
+      keys(azurerm_function_app_flex_consumption.this.app_settings),
+    )) == 0
+    error_message = "The handler refuses to start without one of its settings."
+  }
+
+  assert {
+    condition = length(setintersection(
+      ["AZURE_STORAGE_KEY", "EVENTGRID_TOPIC_KEY", "AzureWebJobsStorage", "SagaStorage"],
+      keys(azurerm_function_app_flex_consumption.this.app_settings),
+    )) == 0
+    error_message = "With a key or a connection string the identity would not be used."
+  }
+
+  assert {
+    condition = length(setsubtract(
+      setsubtract(keys(azurerm_function_app_flex_consumption.this.app_settings), [
+        "AzureWebJobsStorage__accountName", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId",
+        "SagaStorage__queueServiceUri", "SagaStorage__credential", "SagaStorage__clientId",
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "SAGA_QUEUE", "RUST_LOG", "INVENTORY_LIMIT",
+      ]),
+      flatten(regexall("(?:required|optional)\\(\"([A-Z_]+)\"\\)", file("../../../functions/azure-participant/src/config.rs"))),
+    )) == 0
+    error_message = "A setting that nobody reads is a mistake."
+  }
+
+  assert {
+    condition = jsondecode(file("../../../functions/azure-participant/saga-step/function.json")).bindings[0].queueName == "%SAGA_QUEUE%" && contains(
+      keys(azurerm_function_app_flex_consumption.this.app_settings),
+      "${jsondecode(file("../../../functions/azure-participant/saga-step/function.json")).bindings[0].connection}__queueServiceUri",
+    )
+    error_message = "The trigger finds its queue by these settings."
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["AZURE_CLIENT_ID"] == azurerm_user_assigned_identity.this.client_id
+    error_message = "Of several identities, this one."
+  }
+}
+
+run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
+  command = apply
+
+  assert {
+    condition = { for name, role in azurerm_role_assignment.this : name => "${role.role_definition_name} on ${basename(role.scope)}" } == {
+      table      = "Storage Table Data Contributor on SagaSteps"
+      queue_read = "Storage Queue Data Reader on saga-events"
+      queue_work = "Storage Queue Data Message Processor on saga-events"
+      poison     = "Storage Queue Data Message Sender on saga-events-poison"
+      quarantine = "Storage Queue Data Message Sender on saga-quarantine"
+      host       = "Storage Blob Data Owner on mock"
+      monitoring = "Monitoring Metrics Publisher on insights"
+    }
+    error_message = "The narrowest scope that Azure knows for each call."
+  }
+
+  assert {
+    condition     = azurerm_role_assignment.this["host"].scope == azurerm_storage_account.host.id && azurerm_storage_account.host.name != var.data.account.name
+    error_message = "The host's wide role does not reach the sagas."
+  }
+
+  assert {
+    condition     = !azurerm_storage_account.host.shared_access_key_enabled && azurerm_storage_account.host.min_tls_version == "TLS1_2"
+    error_message = "No keys here either."
+  }
+}
+
+run "options" {
+  command = plan
+
+  variables {
+    memory_mb         = 2048
+    maximum_instances = 100
+    always_ready      = 1
+    inventory_limit   = "2500.50"
+    replication       = "ZRS"
+    package           = "versions.tf" # any file: only planned
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.instance_memory_in_mb == 2048 && azurerm_function_app_flex_consumption.this.maximum_instance_count == 100 && azurerm_function_app_flex_consumption.this.always_ready[0].instance_count == 1
+    error_message = "Size follows the variables."
+  }
+
+  assert {
+    condition     = length(terraform_data.package) == 1
+    error_message = "A package that is given is uploaded."
+  }
+}
+
+run "refuses_roles_on_more_than_a_table_or_queue" {
+  command = plan
+
+  variables {
+    data = {
+      account = { name = "sagatestdata", table_endpoint = "https://sagatestdata.table.core.windows.net/", queue_endpoint = "https://sagatestdata.queue.core.windows.net/" }
+      table   = { name = "SagaSteps", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      queues = {
+        events     = { name = "saga-events", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        poison     = { name = "saga-events-poison", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        quarantine = { name = "saga-quarantine", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      }
+    }
+  }
+
+  expect_failures = [var.data]
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    name              = "A"
+    host_account_name = "saga-host"
+    replication       = "GRS"
+    topic_endpoint    = "http://example.com"
+    inventory_limit   = "1e4"
+    memory_mb         = 1024
+    maximum_instances = 0
+    always_ready      = -1
+  }
+
+  expect_failures = [
+    var.name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
+    var.maximum_instances, var.always_ready,
+  ]
+}

@@ -1,0 +1,90 @@
+# Where the participant on Azure keeps its data, and where events wait for it. Nobody has a key to this
+# account: every caller is an identity with a role on the one table, queue or container that it uses.
+
+resource "azurerm_storage_account" "this" {
+  #checkov:skip=CKV_AZURE_33:Logs of the queue service go to Log Analytics by a diagnostic setting (module azure-operations); this check looks for the older classic logs.
+  #checkov:skip=CKV_AZURE_35:Flex Consumption without a virtual network has no addresses to allow, and Event Grid delivers from addresses of its own; access is by identity and role only.
+  #checkov:skip=CKV_AZURE_59:See CKV_AZURE_35: reached over public endpoints, by identities only.
+  #checkov:skip=CKV_AZURE_206:Three zones by default; a second region (variable `replication`) lags behind, and sagas are re-sent anyway.
+  #checkov:skip=CKV2_AZURE_1:Encrypted by a key of Microsoft; a key of one's own would need a Key Vault that has to be up for every saga.
+  #checkov:skip=CKV2_AZURE_33:A private endpoint needs a virtual network, which nothing else here has.
+  name                             = var.name
+  resource_group_name              = var.resource_group_name
+  location                         = var.location
+  account_tier                     = "Standard"
+  account_replication_type         = var.replication
+  min_tls_version                  = "TLS1_2"
+  https_traffic_only_enabled       = true
+  shared_access_key_enabled        = false
+  default_to_oauth_authentication  = true
+  allow_nested_items_to_be_public  = false
+  cross_tenant_replication_enabled = false
+  local_user_enabled               = false
+  tags                             = var.tags
+
+  # There are no keys to sign a SAS with; if keys are ever turned on, no SAS lives long.
+  sas_policy {
+    expiration_period = "00.01:00:00"
+    expiration_action = "Log"
+  }
+
+  blob_properties {
+    delete_retention_policy {
+      days = 30
+    }
+
+    container_delete_retention_policy {
+      days = 30
+    }
+  }
+}
+
+resource "azurerm_storage_table" "this" {
+  #checkov:skip=CKV2_AZURE_20:Every access is in the participant's own log, with saga and outcome; a second log of each row would cost more than the table.
+  name               = "SagaSteps"
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+resource "azurerm_storage_queue" "this" {
+  for_each = local.queues
+
+  name               = each.value
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+# Written by Event Grid when it gives an event up.
+resource "azurerm_storage_container" "dead_letters" {
+  #checkov:skip=CKV2_AZURE_21:Written by Event Grid alone, which counts what it dead-letters; read by an operator.
+  name                  = "deadletters"
+  storage_account_id    = azurerm_storage_account.this.id
+  container_access_type = "private"
+}
+
+resource "azurerm_storage_management_policy" "this" {
+  storage_account_id = azurerm_storage_account.this.id
+
+  rule {
+    name    = "old-dead-letters"
+    enabled = true
+
+    filters {
+      blob_types   = ["blockBlob"]
+      prefix_match = ["${azurerm_storage_container.dead_letters.name}/"]
+    }
+
+    actions {
+      base_blob {
+        delete_after_days_since_creation_greater_than = var.dead_letter_days
+      }
+    }
+  }
+}
+
+locals {
+  # The Functions host adds "-poison" to the name of the queue that it could not work off.
+  queues = {
+    events     = "saga-events"
+    poison     = "saga-events-poison"
+    quarantine = "saga-quarantine"
+  }
+}

@@ -1,0 +1,73 @@
+mock_provider "azurerm" {
+  source = "../../mocks/azurerm"
+}
+
+variables {
+  name                = "sagatestdata"
+  resource_group_name = "saga"
+  location            = "westeurope"
+}
+
+run "nobody_has_a_key" {
+  command = apply
+
+  assert {
+    condition     = !azurerm_storage_account.this.shared_access_key_enabled && azurerm_storage_account.this.min_tls_version == "TLS1_2" && !azurerm_storage_account.this.allow_nested_items_to_be_public
+    error_message = "Callers are identities, over TLS 1.2, and nothing is public."
+  }
+
+  assert {
+    condition     = azurerm_storage_container.dead_letters.container_access_type == "private"
+    error_message = "Dead letters are nobody else's business."
+  }
+}
+
+run "names_are_the_ones_the_host_and_the_local_stack_use" {
+  command = apply
+
+  assert {
+    condition     = { for key, queue in output.queues : key => queue.name } == { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
+    error_message = "The host makes the poison queue's name from the queue's."
+  }
+
+  assert {
+    condition     = output.table.name == "SagaSteps" && output.dead_letters.name == "deadletters"
+    error_message = "Tools look for these names."
+  }
+
+  assert {
+    condition     = endswith(output.queues.events.id, "/storageAccounts/mock/queueServices/default/queues/saga-events") && endswith(output.table.id, "/tableServices/default/tables/SagaSteps")
+    error_message = "Scopes of roles are Resource Manager's identifiers."
+  }
+}
+
+run "options" {
+  command = apply
+
+  variables {
+    replication      = "GZRS"
+    dead_letter_days = 30
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.account_replication_type == "GZRS"
+    error_message = "Replication follows the variable."
+  }
+
+  assert {
+    condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].delete_after_days_since_creation_greater_than == 30
+    error_message = "Dead letters are kept as long as asked."
+  }
+}
+
+run "refuses_what_azure_would_refuse" {
+  command = plan
+
+  variables {
+    name             = "Saga-Data"
+    replication      = "RAID5"
+    dead_letter_days = 7
+  }
+
+  expect_failures = [var.name, var.replication, var.dead_letter_days]
+}

@@ -1,0 +1,147 @@
+# Alarms into one topic. Every alarm is named after its section of the runbook and links to it. Metrics that
+# AWS does not have come out of the functions' log lines (metrics.tf).
+
+locals {
+  # name → what it looks at. `silence` says what no data means: most of these metrics exist only when
+  # something happens.
+  alarms = merge(
+    {
+      outbox-age = {
+        text      = "An event waits in the outbox for more than ${var.thresholds.outbox_age_seconds} seconds."
+        namespace = var.metrics_namespace, metric = "OutboxOldest", dimensions = {}, statistic = "Maximum"
+        threshold = var.thresholds.outbox_age_seconds * 1000, period = 60, periods = 3, silence = "notBreaching"
+      }
+      outbox-buried = {
+        text      = "An event was moved to the dead partition of the outbox: the bus refused it for good."
+        namespace = var.metrics_namespace, metric = "OutboxBuried", dimensions = {}, statistic = "Sum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+      stuck-sagas = {
+        text      = "A saga is stuck: it was sent again and again, and nothing answered."
+        namespace = var.metrics_namespace, metric = "SagasStuck", dimensions = {}, statistic = "Sum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+      parked-sagas = {
+        text      = "A saga is parked: one of its events lies in a dead-letter store."
+        namespace = var.metrics_namespace, metric = "SagasParked", dimensions = {}, statistic = "Sum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+      unreadable-sagas = {
+        text      = "A saga cannot be read, and is left out of every sweep."
+        namespace = var.metrics_namespace, metric = "SagasUnreadable", dimensions = {}, statistic = "Maximum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+      ingress-refusals = {
+        text      = "The webhook turned more than ${var.thresholds.ingress_refusals} calls away in five minutes."
+        namespace = var.metrics_namespace, metric = "IngressRefusals", dimensions = {}, statistic = "Sum"
+        threshold = var.thresholds.ingress_refusals, period = 300, periods = 1, silence = "notBreaching"
+      }
+      events-queue-age = {
+        text      = "An event for AWS waits for more than ${var.thresholds.events_queue_age_seconds} seconds."
+        namespace = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimensions = { QueueName = var.watched.events_queue }, statistic = "Maximum"
+        threshold = var.thresholds.events_queue_age_seconds, period = 60, periods = 3, silence = "notBreaching"
+      }
+      quarantine = {
+        text      = "There are events in quarantine that nobody understands."
+        namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.watched.quarantine_queue }, statistic = "Maximum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+      stream-age = {
+        text      = "The outbox' stream is not read: events wait for the minute's sweep."
+        namespace = "AWS/Lambda", metric = "IteratorAge", dimensions = { FunctionName = var.watched.functions["outbox-poller"] }, statistic = "Maximum"
+        threshold = 60000, period = 60, periods = 5, silence = "notBreaching"
+      }
+    },
+    {
+      for name, queue in var.watched.dead_letter_queues : name => {
+        text      = "There are dead letters in ${queue}."
+        namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = queue }, statistic = "Maximum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+    },
+    {
+      for name in ["outbox-poller", "deadline-sweeper"] : "${name}-silent" => {
+        text      = "${name} has not run for ten minutes."
+        namespace = "AWS/Lambda", metric = "Invocations", dimensions = { FunctionName = var.watched.functions[name] }, statistic = "Sum"
+        threshold = 1, period = 300, periods = 2, silence = "breaching"
+      }
+    },
+    {
+      for name, function in var.watched.functions : "throttles-${name}" => {
+        text      = "${name} is throttled."
+        namespace = "AWS/Lambda", metric = "Throttles", dimensions = { FunctionName = function }, statistic = "Sum"
+        threshold = var.thresholds.throttles, period = 300, periods = 1, silence = "notBreaching"
+      }
+    },
+    {
+      for name, rule in var.watched.rules : "rule-failing-${replace(name, "_", "-")}" => {
+        text      = "The rule ${rule} lost events: neither delivered nor put into its dead-letter queue."
+        namespace = "AWS/Events", metric = "FailedInvocations", dimensions = { EventBusName = var.watched.bus, RuleName = rule }, statistic = "Sum"
+        threshold = 0, period = 300, periods = 1, silence = "notBreaching"
+      }
+    },
+  )
+
+  # Several alarms of one kind share a section.
+  sections = {
+    for name in concat(keys(local.alarms), [for function in keys(var.watched.functions) : "errors-${function}"]) : name => (
+      startswith(name, "throttles-") ? "throttles" : startswith(name, "errors-") ? "errors" : startswith(name, "rule-failing-") ? "rule-failing" :
+      endswith(name, "-silent") ? "function-silent" : name
+    )
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name          = "${var.prefix}saga-${each.key}"
+  alarm_description   = "${each.value.text} Runbook: ${var.runbook_url}#${local.sections[each.key]}"
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  period              = each.value.period
+  evaluation_periods  = each.value.periods
+  threshold           = each.value.threshold
+  comparison_operator = each.value.silence == "breaching" ? "LessThanThreshold" : "GreaterThanThreshold"
+  treat_missing_data  = each.value.silence
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
+# A share, not a number: one failure among a thousand is a retry, one of one is an outage.
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  for_each = var.watched.functions
+
+  alarm_name          = "${var.prefix}saga-errors-${each.key}"
+  alarm_description   = "More than ${var.thresholds.error_percent} % of the invocations of ${each.key} fail. Runbook: ${var.runbook_url}#errors"
+  evaluation_periods  = 2
+  threshold           = var.thresholds.error_percent
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+
+  metric_query {
+    id          = "share"
+    expression  = "100 * errors / invocations"
+    label       = "failed, %"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { errors = "Errors", invocations = "Invocations" }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/Lambda"
+        metric_name = metric_query.value
+        dimensions  = { FunctionName = each.value }
+        stat        = "Sum"
+        period      = 300
+      }
+    }
+  }
+}

@@ -1,0 +1,127 @@
+mock_provider "aws" {}
+
+variables {
+  region           = "eu-central-1"
+  alerts_topic_arn = "arn:aws:sns:eu-central-1:123456789012:saga-alerts"
+  runbook_url      = "https://wiki.example.com/saga"
+
+  watched = {
+    bus = "enterprise-core-bus"
+    functions = {
+      saga-initiator = "saga-initiator", outbox-poller = "outbox-poller", saga-events = "saga-events",
+      event-ingress  = "event-ingress", deadline-sweeper = "deadline-sweeper", event-relay = "event-relay",
+    }
+    events_queue = "saga-events"
+    dead_letter_queues = {
+      events-dlq = "saga-events-dlq", destination-dlq = "saga-destination-dlq", outbox-failures = "saga-outbox-failures",
+      relay-dlq  = "saga-relay-dlq",
+    }
+    quarantine_queue = "saga-quarantine"
+    rules            = { to_azure = "saga-to-azure", to_aws = "saga-to-aws" }
+  }
+
+  log_groups = {
+    saga_initiator = "/aws/lambda/saga-initiator", outbox_poller = "/aws/lambda/outbox-poller", saga_events = "/aws/lambda/saga-events",
+    event_ingress  = "/aws/lambda/event-ingress", deadline_sweeper = "/aws/lambda/deadline-sweeper",
+  }
+}
+
+run "every_alarm_has_a_section_in_the_runbook_and_tells_the_topic" {
+  command = apply
+
+  assert {
+    condition     = length(output.alarms) > 20 && alltrue([for section in values(output.alarms) : strcontains(file("../../RUNBOOK.md"), "\n## ${section}\n")])
+    error_message = "An alarm without a section in RUNBOOK.md leaves its reader alone."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.errors)) :
+      alarm.alarm_actions == toset([var.alerts_topic_arn]) && strcontains(alarm.alarm_description, "https://wiki.example.com/saga#")
+    ])
+    error_message = "Every alarm tells people, and where to read on."
+  }
+}
+
+run "what_must_be_watched_is" {
+  command = apply
+
+  assert {
+    condition = alltrue([
+      for name in ["outbox-age", "stuck-sagas", "parked-sagas", "ingress-refusals", "quarantine", "events-dlq", "destination-dlq", "relay-dlq", "errors-saga-events", "throttles-event-ingress", "outbox-poller-silent"] :
+      contains(keys(output.alarms), name)
+    ])
+    error_message = "Backlog, dead letters, quarantine, stuck and parked sagas, errors, throttles, refusals and silence."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["outbox-age"].threshold == 120000 && aws_cloudwatch_metric_alarm.this["outbox-age"].metric_name == "OutboxOldest"
+    error_message = "The outbox logs milliseconds."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["outbox-poller-silent"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["outbox-poller-silent"].comparison_operator == "LessThanThreshold"
+    error_message = "No data is the alarm."
+  }
+
+  # A metric of ours that an alarm names comes out of a log.
+  assert {
+    condition     = length(setsubtract([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.metric_name if alarm.namespace == "SagaBridge"], keys(aws_cloudwatch_log_metric_filter.this))) == 0
+    error_message = "An alarm on a metric that nobody writes never rings."
+  }
+}
+
+run "metrics_come_out_of_the_lines_that_the_code_logs" {
+  command = apply
+
+  # Messages of the code itself, so that a renamed line is seen here.
+  assert {
+    condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
+      strcontains(file("../../../shared/app/src/relay_outbox.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
+      strcontains(file("../../../shared/app/src/start_saga.rs"), "\"start\")") && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
+    )
+    error_message = "The code logs another message than the filter looks for."
+  }
+}
+
+run "the_dashboard_is_json_with_all_charts" {
+  command = apply
+
+  assert {
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 11 && output.dashboard_name == "saga-bridge"
+    error_message = "Nine charts and two tables."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "saga-relay-dlq") && strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "SagasCompleted")
+    error_message = "Dead letters and sagas by state."
+  }
+}
+
+run "options" {
+  command = apply
+
+  variables {
+    prefix            = "blue-"
+    metrics_namespace = "BlueSagas"
+    thresholds        = { outbox_age_seconds = 30 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["outbox-age"].threshold == 30000 && aws_cloudwatch_metric_alarm.this["outbox-age"].namespace == "BlueSagas" && aws_cloudwatch_metric_alarm.this["outbox-age"].alarm_name == "blue-saga-outbox-age"
+    error_message = "Thresholds, namespace and prefix are used."
+  }
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    prefix            = "-"
+    metrics_namespace = "AWS/Lambda"
+    thresholds        = { error_percent = 101 }
+    log_groups        = {}
+  }
+
+  expect_failures = [var.prefix, var.metrics_namespace, var.thresholds, var.log_groups]
+}

@@ -1,0 +1,89 @@
+variable "prefix" {
+  description = "Put before every name, so that two deployments fit into one account. Empty: the plain names."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([A-Za-z][A-Za-z0-9_-]{0,31})?$", var.prefix))
+    error_message = "prefix is empty, or a letter followed by at most 31 letters, digits, hyphens or underscores."
+  }
+}
+
+variable "region" {
+  description = "The region that the dashboard shows."
+  type        = string
+  nullable    = false
+}
+
+variable "alerts_topic_arn" {
+  description = "The topic that alarms publish to."
+  type        = string
+  nullable    = false
+}
+
+variable "watched" {
+  description = "Names of what is looked at: the output `watched` of module saga-aws."
+  type = object({
+    bus                = string
+    functions          = map(string)
+    events_queue       = string
+    dead_letter_queues = map(string)
+    quarantine_queue   = string
+    rules              = map(string)
+  })
+  nullable = false
+
+  validation {
+    condition     = contains(keys(var.watched.functions), "outbox-poller") && contains(keys(var.watched.functions), "deadline-sweeper")
+    error_message = "watched.functions names outbox-poller and deadline-sweeper: the two that must never be silent."
+  }
+}
+
+variable "log_groups" {
+  description = "Log groups by function: the output `log_groups` of module saga-aws."
+  type        = map(string)
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in ["saga_initiator", "outbox_poller", "saga_events", "event_ingress", "deadline_sweeper"] : contains(keys(var.log_groups), name)])
+    error_message = "log_groups names saga_initiator, outbox_poller, saga_events, event_ingress and deadline_sweeper."
+  }
+}
+
+variable "metrics_namespace" {
+  description = "Namespace of the metrics that come out of logs. Two deployments in an account need two."
+  type        = string
+  default     = "SagaBridge"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_./#-]{1,100}$", var.metrics_namespace)) && !startswith(var.metrics_namespace, "AWS/")
+    error_message = "metrics_namespace has 1 to 100 letters, digits and _ . / # -, and is not one of AWS's."
+  }
+}
+
+variable "thresholds" {
+  description = "When alarms ring."
+  type = object({
+    outbox_age_seconds       = optional(number, 120)
+    events_queue_age_seconds = optional(number, 300)
+    ingress_refusals         = optional(number, 10)
+    error_percent            = optional(number, 5)
+    throttles                = optional(number, 5)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for threshold in values(var.thresholds) : threshold >= 0]) && var.thresholds.error_percent <= 100
+    error_message = "thresholds are not negative, and error_percent is at most 100."
+  }
+}
+
+variable "runbook_url" {
+  description = "Where RUNBOOK.md is to be read; alarms link to its sections."
+  type        = string
+  default     = "infra/RUNBOOK.md"
+  nullable    = false
+}

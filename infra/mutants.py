@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Plant mistakes in a copy of the Terraform, and show which check catches each.
+
+    infra/mutants.py [WORD…]     all, or those whose name has one of the words (about six minutes)
+
+Exits with 1 when a mistake is caught by nothing. Needs what `infra/terraform.py check` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    name: str
+    file: str
+    old: str  # a pattern; its first match is replaced
+    new: str
+    folders: tuple[str, ...] = ()  # whose tests to run, beside rules and iam_calls
+
+
+def module(name: str) -> str:
+    return f"infra/modules/{name}/main.tf"
+
+
+def mistake(name: str, of: str, old: str, new: str, tests: bool = True) -> Mistake:
+    return Mistake(name, module(of), old, new, (f"infra/modules/{of}",) if tests else ())
+
+
+SUBSCRIPTION = '"/subscriptions/00000000-0000-0000-0000-000000000000"'
+
+MISTAKES = [
+    mistake("an IAM wildcard", "saga-aws", r'\["events:PutEvents"\]', '["events:*"]'),
+    mistake("an IAM wildcard beside module function", "bus", r'"events:InvokeApiDestination"', '"events:*"', tests=False),
+    mistake("an action that nobody calls", "saga-aws", r'\["events:PutEvents"\]', '["events:PutEvents", "events:PutRule"]'),
+    Mistake("a call that no role allows", "shared/aws/src/event_bridge.rs", r"\.put_events\(\)", ".put_partner_events()"),
+    mistake("a queue that lost its dead-letter queue", "relay", r'(?ms)^resource "aws_sqs_queue_redrive_policy" "this" \{.*?^\}\n', ""),
+    mistake("a new queue without a dead-letter queue", "queues", r'(?m)^resource "aws_sqs_queue" "events" \{', 'resource "aws_sqs_queue" "extra" {\n  name = "extra"\n}\n\n\\g<0>', tests=False),
+    mistake("a rule's target without retry policy", "bus", r"(?ms)^  retry_policy \{.*?^  \}\n", ""),
+    mistake("the API without authorisation", "saga-aws", r"= var\.api\n", '= { auth = "NONE" }\n'),
+    mistake("every URL without authorisation", "function", r"= var\.url\.auth\n", '= "NONE"\n'),
+    mistake("a webhook without Entra", "azure-topic", r"(?m)^    active_directory_tenant_id.*\n    active_directory_app.*\n", ""),
+    mistake("Event Grid without the handshake role", "azure-access", r"\{ event_grid = [^}]*\}", "{}"),
+    mistake("the handshake role by another name", "azure-access", r'"AzureEventGridSecureWebhookSubscriber"', '"Subscriber"'),
+    mistake("an input schema other than CloudEvents", "azure-topic", r'= "CloudEventSchemaV1_0"', '= "EventGridSchema"'),
+    mistake("a sender in the whole subscription", "azure-topic", r"= azurerm_eventgrid_topic\.this\.id\n", f"= {SUBSCRIPTION}\n"),
+    mistake("a role on all tables of the subscription", "azure-participant", r"scope = var\.data\.table\.id", 'scope = split("/resourceGroups", var.data.table.id)[0]'),
+    mistake("a subscription without dead letters", "azure-topic", r"(?ms)^  storage_blob_dead_letter_destination \{.*?^  \}\n", ""),
+    mistake("a setting that the handler asks for forgotten", "azure-participant", r"(?m)^    SAGA_TABLE .*\n", ""),
+    Mistake("an alarm without a section in the runbook", "infra/RUNBOOK.md", r"## parked-sagas", "## parked", ("infra/modules/operations",)),
+]
+
+
+def caught_by(mistake: Mistake, place: Path) -> list[str]:
+    file = place / mistake.file
+    sound = file.read_text()
+    broken, found = re.subn(mistake.old, mistake.new, sound, count=1)
+    if not found or broken == sound:
+        raise SystemExit(f"{mistake.name}: {mistake.file} has no {mistake.old}")
+    file.write_text(broken)
+    try:
+        caught = []
+        for check in ("rules", "iam_calls"):
+            done = run(place, [f"infra/{check}.py"])
+            caught += [done.stderr.strip().splitlines()[0]] if done.returncode else []
+        if mistake.folders:
+            done = run(place, ["infra/terraform.py", "check", *mistake.folders])
+            shown = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+            failed = re.findall(r'run "(\w+)"\.\.\. fail', shown) or re.findall(r"Error: (.*)", shown)
+            caught += [f"{' '.join(mistake.folders)}: {', '.join(dict.fromkeys(failed))}"] if done.returncode else []
+            if "SKIPPED" in shown:
+                raise SystemExit("the providers are not there: nothing can be said")
+        return caught
+    finally:
+        file.write_text(sound)
+
+
+def run(place: Path, command: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *command], cwd=place, env=os.environ, capture_output=True, text=True, check=False)
+
+
+def main(words: list[str]) -> int:
+    missed = []
+    with tempfile.TemporaryDirectory(prefix="terraform-mutants-") as folder:
+        for each in COPIED:
+            shutil.copytree(ROOT / each, Path(folder, each), symlinks=True, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
+        chosen = [one for one in MISTAKES if not words or any(word in one.name for word in words)]
+        # What fails without a mistake would catch everything.
+        folders = sorted({folder for one in chosen for folder in one.folders})
+        for sound in (["infra/rules.py"], ["infra/iam_calls.py"], ["infra/terraform.py", "check", *folders]):
+            if len(sound) != 2 and (done := run(Path(folder), sound)).returncode:
+                raise SystemExit(f"{sound[0]} fails without a mistake:\n{done.stdout}{done.stderr}")
+        for one in chosen:
+            caught = caught_by(one, Path(folder))
+            print(f"{'caught' if caught else 'MISSED'}: {one.name}", *caught, sep="\n    ", flush=True)
+            missed += [] if caught else [one.name]
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,29 @@
+output "api_url" {
+  description = "The HTTP API; requests are signed (AWS_IAM)."
+  value       = module.saga.api_url
+}
+
+output "ingress_url" {
+  description = "The webhook, for the Azure stack's variable ingress_url."
+  value       = module.saga.ingress_url
+}
+
+output "relay_role_arn" {
+  description = "With federation-relay: the role for the Azure stack's variable federation."
+  value       = module.saga.relay_role_arn
+}
+
+output "alerts_topic_arn" {
+  description = "The topic to subscribe people and pagers to."
+  value       = module.saga.alerts_topic_arn
+}
+
+output "dashboard" {
+  description = "The CloudWatch dashboard."
+  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards:name=${module.operations.dashboard_name}"
+}
+
+output "names" {
+  description = "The names that tools look for."
+  value       = module.saga.names
+}

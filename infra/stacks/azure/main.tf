@@ -1,0 +1,127 @@
+# The Azure side, whole. Applied first; then AWS; then again with AWS's ingress_url.
+
+provider "azurerm" {
+  features {}
+
+  subscription_id = var.subscription_id
+  # The accounts have no keys, so the provider must not ask for any.
+  storage_use_azuread = true
+  # What this stack uses; the default differs between 4.x and 5.x.
+  resource_provider_registrations = "none"
+  resource_providers_to_register = [
+    "Microsoft.EventGrid", "Microsoft.Insights", "Microsoft.ManagedIdentity", "Microsoft.OperationalInsights",
+    "Microsoft.Storage", "Microsoft.Web",
+  ]
+}
+
+provider "azuread" {
+  tenant_id = var.tenant_id
+}
+
+data "azuread_client_config" "current" {}
+
+locals {
+  tags = merge({ application = "saga-bridge" }, var.tags)
+
+  # How AWS signs in follows from how it sends.
+  publisher = var.transport == "federation-relay" ? "federation" : var.topic_key ? "none" : "client-secret"
+}
+
+resource "azurerm_resource_group" "this" {
+  name     = "${var.name}-saga"
+  location = var.location
+  tags     = local.tags
+}
+
+module "storage" {
+  source = "../../modules/azure-storage"
+
+  name                = "${replace(var.name, "-", "")}data"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  replication         = var.replication
+  tags                = local.tags
+}
+
+module "access" {
+  source = "../../modules/azure-access"
+
+  name                 = var.name
+  owners               = setunion(var.owners, [data.azuread_client_config.current.object_id])
+  subscription_writers = merge({ terraform = data.azuread_client_config.current.object_id }, var.subscription_writers)
+  publisher            = local.publisher
+  secret               = var.client_secret
+  federation           = var.federation
+}
+
+module "topic" {
+  source = "../../modules/azure-topic"
+
+  name                = var.topic_name
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  access_key          = local.publisher == "none"
+  storage_account_id  = module.storage.account.id
+  queue               = module.storage.queues.events
+  dead_letters        = module.storage.dead_letters
+  tags                = local.tags
+
+  senders = merge(
+    { participant = module.participant.principal_id },
+    local.publisher == "none" ? {} : { aws = module.access.publisher.object_id },
+  )
+
+  webhook = var.ingress_url == null ? null : {
+    url       = var.ingress_url
+    tenant_id = var.tenant_id
+    audience  = module.access.webhook_audience
+  }
+}
+
+module "participant" {
+  source = "../../modules/azure-participant"
+
+  name                 = var.name
+  host_account_name    = "${replace(var.name, "-", "")}host"
+  resource_group_name  = azurerm_resource_group.this.name
+  location             = azurerm_resource_group.this.location
+  data                 = { account = module.storage.account, table = module.storage.table, queues = module.storage.queues }
+  topic_endpoint       = module.topic.endpoint
+  application_insights = { id = module.operations.application_insights_id, connection_string = module.operations.application_insights_connection_string }
+  inventory_limit      = var.inventory_limit
+  memory_mb            = var.memory_mb
+  maximum_instances    = var.maximum_instances
+  always_ready         = var.always_ready
+  package              = var.package
+  tags                 = local.tags
+}
+
+module "operations" {
+  source = "../../modules/azure-operations"
+
+  name                = var.name
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  topic_id            = module.topic.id
+  storage_account_id  = module.storage.account.id
+  queues              = { for key, queue in module.storage.queues : key => queue.name }
+  function_app_name   = "${var.name}-participant"
+  email_addresses     = var.alert_email_addresses
+  webhook_urls        = var.alert_webhook_urls
+  runbook_url         = var.runbook_url
+  log_retention_days  = var.log_retention_days
+  tags                = local.tags
+}
+
+# Keeps people from deleting the data in the portal or with the CLI. It also keeps everybody from deleting
+# anything inside the account, role assignments included, so it is made last and taken away first.
+resource "azurerm_management_lock" "data" {
+  count = var.deletion_protection ? 1 : 0
+
+  name       = "saga-data"
+  scope      = module.storage.account.id
+  lock_level = "CanNotDelete"
+  notes      = "Holds the state of running sagas."
+
+  depends_on = [module.storage, module.topic, module.participant, module.operations]
+}

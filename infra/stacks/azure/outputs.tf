@@ -1,0 +1,39 @@
+# What the AWS stack is given. `for_aws` is its variable file but for the secret.
+
+output "for_aws" {
+  description = "Variables of the AWS stack: terraform output -json for_aws > ../aws/azure.auto.tfvars.json"
+  value = {
+    transport      = var.transport
+    topic_endpoint = module.topic.endpoint
+    tenant_id      = var.tenant_id
+    audience       = module.access.webhook_audience
+    client_id      = try(module.access.publisher.client_id, null)
+  }
+}
+
+output "azure_secret" {
+  description = "The secret of the AWS stack: client secret or topic key; null with federation-relay."
+  value       = local.publisher == "none" ? module.topic.access_key : module.access.publisher_secret
+  sensitive   = true
+}
+
+output "function_app" {
+  description = "The Function App and its resource group, for the Azure CLI."
+  value = {
+    name           = module.participant.function_app.name
+    resource_group = azurerm_resource_group.this.name
+  }
+}
+
+output "names" {
+  description = "The names that tools look for."
+  value = {
+    storage_account        = module.storage.account.name
+    azure_table            = module.storage.table.name
+    azure_queue            = module.storage.queues.events.name
+    azure_poison_queue     = module.storage.queues.poison.name
+    azure_quarantine_queue = module.storage.queues.quarantine.name
+    dead_letter_container  = module.storage.dead_letters.name
+    topic                  = module.topic.name
+  }
+}

@@ -1,0 +1,118 @@
+mock_provider "azurerm" {
+  source = "../../mocks/azurerm"
+}
+
+mock_provider "azuread" {
+  source = "../../mocks/azuread"
+}
+
+variables {
+  subscription_id = "00000000-0000-0000-0000-000000000000"
+  tenant_id       = "11111111-2222-3333-4444-555555555555"
+  name            = "saga-test"
+  package         = null
+}
+
+run "first_apply_knows_no_aws" {
+  command = apply
+
+  assert {
+    condition = output.for_aws == {
+      transport      = "api-destination"
+      topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
+      tenant_id      = "11111111-2222-3333-4444-555555555555"
+      audience       = "66666666-7777-8888-9999-000000000000"
+      client_id      = "66666666-7777-8888-9999-000000000000"
+    }
+    error_message = "What crosses to AWS, by the names of its variables."
+  }
+
+  assert {
+    condition     = output.azure_secret == "not-a-secret"
+    error_message = "EventBridge signs in with a client secret by default."
+  }
+
+  assert {
+    condition     = output.names.storage_account == "sagatestdata" && output.names.azure_poison_queue == "saga-events-poison" && output.names.azure_table == "SagaSteps"
+    error_message = "The names that tools look for."
+  }
+}
+
+run "data_is_locked_unless_told_otherwise" {
+  command = apply
+
+  assert {
+    condition     = azurerm_management_lock.data[0].lock_level == "CanNotDelete" && azurerm_management_lock.data[0].scope == module.storage.account.id
+    error_message = "Running sagas are not deleted by accident."
+  }
+}
+
+run "no_lock_when_told" {
+  command = plan
+
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = length(azurerm_management_lock.data) == 0
+    error_message = "The lock follows the variable."
+  }
+}
+
+run "second_apply_subscribes_the_webhook" {
+  command = apply
+
+  variables {
+    ingress_url = "https://abc.lambda-url.eu-central-1.on.aws/"
+  }
+
+  assert {
+    condition     = output.for_aws.audience == "66666666-7777-8888-9999-000000000000"
+    error_message = "Nothing that AWS was given changes."
+  }
+}
+
+run "federation_has_no_secret" {
+  command = apply
+
+  variables {
+    transport = "federation-relay"
+    federation = {
+      issuer   = "https://abc.tokens.sts.global.api.aws"
+      role_arn = "arn:aws:iam::123456789012:role/event-relay"
+    }
+  }
+
+  assert {
+    condition     = output.azure_secret == null && output.for_aws.client_id != null
+    error_message = "No secret crosses."
+  }
+}
+
+run "the_topic_key_when_asked" {
+  command = apply
+
+  variables {
+    topic_key = true
+  }
+
+  assert {
+    condition     = output.for_aws.client_id == null && output.azure_secret != null
+    error_message = "The key in place of an application."
+  }
+}
+
+run "refuses_bad_settings" {
+  command = plan
+
+  variables {
+    subscription_id = "mine"
+    tenant_id       = "example.onmicrosoft.com"
+    name            = "Saga"
+    transport       = "carrier-pigeon"
+    ingress_url     = "http://abc.example.com/"
+  }
+
+  expect_failures = [var.subscription_id, var.tenant_id, var.name, var.transport, var.ingress_url]
+}

@@ -1,0 +1,189 @@
+variable "subscription_id" {
+  description = "The Azure subscription."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", var.subscription_id))
+    error_message = "subscription_id is a GUID."
+  }
+}
+
+variable "tenant_id" {
+  description = "The Entra tenant: of the subscription, of the applications, and of the tokens that the webhook takes."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", var.tenant_id))
+    error_message = "tenant_id is a GUID."
+  }
+}
+
+variable "name" {
+  description = "Names begin with it; storage accounts and Function App make it unique in all of Azure."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,17}[a-z0-9]$", var.name))
+    error_message = "name has 3 to 19 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "location" {
+  description = "A region that has Flex Consumption (az functionapp list-flexconsumption-locations)."
+  type        = string
+  default     = "westeurope"
+  nullable    = false
+}
+
+variable "topic_name" {
+  description = "The Event Grid topic's name, unique in its region."
+  type        = string
+  default     = "enterprise-saga-choreography"
+  nullable    = false
+}
+
+variable "transport" {
+  description = "How AWS sends: api-destination (EventBridge signs in with a secret) or federation-relay (a function without a secret). The same as in the AWS stack."
+  type        = string
+  default     = "api-destination"
+  nullable    = false
+
+  validation {
+    condition     = contains(["api-destination", "federation-relay"], var.transport)
+    error_message = "transport is api-destination or federation-relay."
+  }
+}
+
+variable "topic_key" {
+  description = "With api-destination: send the topic's access key in place of OAuth. Whoever has the key can speak for anybody."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "client_secret" {
+  description = "With api-destination and OAuth: when the secret expires (null: after two years), and a word whose change makes a new one."
+  type = object({
+    expires  = optional(string)
+    rotation = optional(string, "1")
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "federation" {
+  description = "With federation-relay: the issuer of the AWS account's tokens, and the ARN of the relay's role."
+  type        = object({ issuer = string, role_arn = string })
+  default     = null
+}
+
+variable "ingress_url" {
+  description = "The webhook on AWS (output ingress_url of the AWS stack). Null until it is known: then nothing goes back to AWS."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ingress_url == null || can(regex("^https://[^/?#]+/?$", var.ingress_url))
+    error_message = "ingress_url is the AWS stack's output, an https URL without a path."
+  }
+}
+
+variable "package" {
+  description = "Path of the participant's zip. Null: nothing is uploaded."
+  type        = string
+  default     = "../../../target/package/azure-participant.zip"
+}
+
+variable "owners" {
+  description = "Object ids of who may change the Entra applications, beside who applies and administrators."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "subscription_writers" {
+  description = "Object ids of others than who applies now that will apply this stack, under names of your own."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "inventory_limit" {
+  description = "The amount over which an order is refused."
+  type        = string
+  default     = "10000"
+  nullable    = false
+}
+
+variable "replication" {
+  description = "Copies of the data: LRS, ZRS, GRS, GZRS, RAGRS or RAGZRS."
+  type        = string
+  default     = "ZRS"
+  nullable    = false
+}
+
+variable "memory_mb" {
+  description = "Memory of an instance of the Function App: 512, 2048 or 4096."
+  type        = number
+  default     = 512
+  nullable    = false
+}
+
+variable "maximum_instances" {
+  description = "How far the Function App scales out."
+  type        = number
+  default     = 40
+  nullable    = false
+}
+
+variable "always_ready" {
+  description = "Instances that wait warm; they cost while nothing runs."
+  type        = number
+  default     = 0
+  nullable    = false
+}
+
+variable "deletion_protection" {
+  description = "Lock the data against deletion outside Terraform. Set it to false and apply before a change that deletes or replaces something in the data account."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "alert_email_addresses" {
+  description = "Who gets mail."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "alert_webhook_urls" {
+  description = "A pager or a chat to call."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "runbook_url" {
+  description = "Where your people read infra/RUNBOOK.md; alerts link to its sections."
+  type        = string
+  default     = "infra/RUNBOOK.md"
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept, 30 to 730."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "tags" {
+  description = "Tags of everything, beside application = saga-bridge."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
