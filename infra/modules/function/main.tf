@@ -194,7 +194,7 @@ resource "aws_lambda_event_source_mapping" "stream" {
 
   filter_criteria {
     filter {
-      pattern = jsonencode(var.stream_trigger.filter)
+      pattern = var.stream_trigger.pattern
     }
   }
 

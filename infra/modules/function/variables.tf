@@ -185,6 +185,7 @@ variable "stream_trigger" {
     - batch_size, parallelization: rows an invocation, invocations at a time for each shard of the stream.
     - maximum_age_seconds, maximum_retries: when to give up on a failing batch, which blocks its shard.
     - failure_queue_arn: the SQS queue told of a batch that was given up.
+    - pattern: the records that wake it, as the JSON of a filter.
   EOT
   type = object({
     arn                 = string
@@ -193,6 +194,7 @@ variable "stream_trigger" {
     parallelization     = optional(number, 2)
     maximum_age_seconds = optional(number, 300)
     maximum_retries     = optional(number, 5)
+    pattern             = optional(string, "{\"eventName\":[\"INSERT\"]}")
   })
   default = null
 

@@ -172,6 +172,12 @@ module "outbox_poller" {
   stream_trigger = {
     arn               = module.tables.outbox.stream_arn
     failure_queue_arn = module.queues.outbox_failures.arn
+
+    # Leases and dead rows are in the same table and no business of the stream.
+    pattern = jsonencode({
+      eventName = ["INSERT"]
+      dynamodb  = { Keys = { Shard = { S = [{ anything-but = ["dead", "discarded"] }] }, EventId = { S = [{ anything-but = ["!lease"] }] } } }
+    })
   }
 }
 
