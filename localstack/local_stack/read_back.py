@@ -32,7 +32,38 @@ class Dynamo:
         return self._call("GetItem", {"TableName": self.names["payments_table"], "Key": key, "ConsistentRead": True})["Item"]
 
     def outbox_rows(self) -> int:
-        return self._call("Scan", {"TableName": self.names["outbox_table"], "Select": "COUNT", "ConsistentRead": True})["Count"]
+        """Pending rows: neither dead ones nor leases."""
+        return len([row for row in self.outbox_items() if row["Shard"]["S"].isdigit() and row["EventId"]["S"] != "!lease"])
+
+    def dead_rows(self) -> list[dict]:
+        return [row for row in self.outbox_items() if row["Shard"]["S"] == "dead"]
+
+    def outbox_items(self) -> list[dict]:
+        body = {"TableName": self.names["outbox_table"], "ConsistentRead": True}
+        found, answer = [], {"LastEvaluatedKey": None}
+        while "LastEvaluatedKey" in answer:
+            if answer["LastEvaluatedKey"]:
+                body["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            answer = self._call("Scan", body)
+            found += answer["Items"]
+        return found
+
+    def put_outbox_rows(self, rows: list[dict]) -> None:
+        """Rows as they are committed: `Shard`, `EventId`, `SagaId`, `Type`, `Body` and the times."""
+        table = self.names["outbox_table"]
+        for start in range(0, len(rows), 25):
+            requests = [{"PutRequest": {"Item": row}} for row in rows[start:start + 25]]
+            self._call("BatchWriteItem", {"RequestItems": {table: requests}})
+
+    def make_overdue(self, saga_id: str, at: int) -> None:
+        """Moves a saga's deadline, in milliseconds, and has the sweeper look at once."""
+        names = {"#d": "Deadline", "#due": "DueAt", "#r": "Revision"}
+        values = {":at": {"N": str(at)}, ":one": {"N": "1"}}
+        self._call("UpdateItem", {
+            "TableName": self.names["sagas_table"], "Key": {"SagaId": {"S": saga_id}},
+            "UpdateExpression": "SET #d = :at, #due = :at, #r = #r + :one",
+            "ExpressionAttributeNames": names, "ExpressionAttributeValues": values, "ConditionExpression": "attribute_exists(DueAt)",
+        })
 
     def _call(self, operation: str, body: dict) -> dict:
         return aws_json(self.endpoints, "dynamodb", f"DynamoDB_20120810.{operation}", body)
@@ -82,15 +113,29 @@ class Azure:
         return self._get(f"{self.table}(PartitionKey='{partition}',RowKey='{quote(row)}')")
 
     def _get(self, path: str, query: str = "") -> dict:
+        headers = self._table_headers(path)
+        return _json(http.request("GET", f"{self.url}/{path}" + (f"?{query}" if query else ""), headers=headers))
+
+    def put_row(self, partition: str, row: str, columns: dict) -> None:
+        path = f"{self.table}(PartitionKey='{partition}',RowKey='{quote(row)}')"
+        headers = self._table_headers(path) | {"Content-Type": "application/json"}
+        status, answer = http.request("PUT", f"{self.url}/{path}", json.dumps(columns).encode(), headers)
+        if status != 204:
+            raise Problem(f"Azurite answered {status}: {answer[:300].decode(errors='replace')}", "read the log of Azurite")
+
+    def delete_row(self, partition: str, row: str) -> None:
+        path = f"{self.table}(PartitionKey='{partition}',RowKey='{quote(row)}')"
+        http.request("DELETE", f"{self.url}/{path}", headers=self._table_headers(path) | {"If-Match": "*"})
+
+    def _table_headers(self, path: str) -> dict[str, str]:
         date = formatdate(usegmt=True)
         resource = f"/{ACCOUNT}/" + f"{self.url}/{path}".split("/", 3)[3]
-        headers = {
+        return {
             "x-ms-date": date,
             "x-ms-version": "2019-02-02",
             "Authorization": f"SharedKeyLite {ACCOUNT}:{sign(date + chr(10) + resource)}",
             "Accept": "application/json;odata=nometadata",
         }
-        return _json(http.request("GET", f"{self.url}/{path}" + (f"?{query}" if query else ""), headers=headers))
 
 
 def _json(answer: tuple[int, bytes]) -> dict:

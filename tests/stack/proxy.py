@@ -15,6 +15,7 @@ class Proxy:
     """Passes everything on, unless `answer` says something else."""
 
     def __init__(self, upstream: str):
+        self.upstream = upstream
         host = upstream.removeprefix("http://")
         proxy = self
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "localstack"))
 
 from local_stack import http  # noqa: E402
 from local_stack.read_back import Azure, Dynamo, aws_json  # noqa: E402
+from local_stack.storage import bucket_of  # noqa: E402, F401
 
 TERMINAL = ("COMPLETED", "CANCELLED_VIA_COMPENSATION")
 # MiniStack drops what an API destination could not deliver; the sweeper, which runs once a minute, sends it again.
@@ -152,6 +153,19 @@ class StackTest(unittest.TestCase):
         status, answer = http.request("POST", self.e["aws"], urlencode(form).encode(), headers)
         self.assertEqual(status, 200, answer)
         return url
+
+    def invoke(self, function: str, payload: dict | None = None) -> dict:
+        """Invokes a function directly, as its schedule does."""
+        scope = f"test/20260101/{self.e['region']}/lambda/aws4_request"
+        headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"}
+        url = f"{self.e['aws']}/2015-03-31/functions/{function}/invocations"
+        status, answer = http.request("POST", url, json.dumps(payload or {}).encode(), headers, seconds=90)
+        self.assertEqual(status, 200, answer)
+        return json.loads(answer)
+
+    def alerts_on(self, url: str) -> list[str]:
+        """Takes what has arrived on a queue of `subscribe_to_alerts`: the subjects."""
+        return [f"{alert['Subject']}\n{alert['Message']}" for alert in self.queue_bodies(url)]
 
     def assert_outboxes_empty(self):
         wait_for("both outboxes to be empty", lambda: self.dynamo.outbox_rows() == 0 and self.azure.outbox_rows() == 0, 90)

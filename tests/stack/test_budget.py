@@ -59,6 +59,8 @@ class Counting(Proxy):
 
     def note(self, target: str, raw: bytes):
         action = target.split(".")[-1]
+        if b"!lease" in raw:
+            action = "Lease"
         self.requests[action] += 1
         if action not in ("TransactWriteItems", "PutItem", "BatchWriteItem"):
             return
@@ -92,9 +94,9 @@ class Counting(Proxy):
                 f"largest item {self.largest_item} bytes")
 
     def full_batches(self, sagas: int) -> float:
-        """Two PutEvents and one BatchWriteItem for ten sagas; the rest as it was counted, but for the queries of the
-        schedule, which are as many whatever the number of sagas."""
-        batched = ("PutEvents", "BatchWriteItem", "Query")
+        """Two PutEvents and one BatchWriteItem for ten sagas; the rest as it was counted, but for the schedule's look into
+        the outbox, which is the same whatever the number of sagas."""
+        batched = ("PutEvents", "BatchWriteItem", "Scan", "Lease", "Query")
         return sum(count for name, count in self.requests.items() if name not in batched) / sagas + 3 / 10
 
 
