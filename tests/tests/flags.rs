@@ -1,0 +1,199 @@
+//! What a saga shows when it does not move: `stuck` and `parked`, told once, and gone when it moves again.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use saga_app::handle_event::{Ports, handle_event};
+use saga_app::list_sagas::{Query, list_sagas};
+use saga_app::override_saga::Command;
+use saga_app::park_saga::park_saga;
+use saga_app::ports::{Parked, Time};
+use saga_core::origin::Override;
+use saga_core::saga::Flag;
+use saga_core::{SagaId, Status};
+use saga_memory::{Fault, OriginCloud, StepCloud};
+use saga_tests::world::{World, envelope};
+use saga_wire::parked_event;
+
+const MINUTE: i64 = 60_000;
+
+fn flags(world: &World, id: SagaId) -> Vec<&'static str> {
+    world.saga(id).flags().map(Flag::as_str).collect()
+}
+
+/// Time passes, the sweeper looks each minute, and Azure says nothing.
+async fn silence(world: &mut World, minutes: i64) {
+    for _ in 0..minutes {
+        world.wait_and_sweep(MINUTE).await;
+        world.on_the_way.clear();
+    }
+}
+
+async fn lost(world: &mut World) -> SagaId {
+    let id = world.start("129.90").await;
+    world.publish().await;
+    world.on_the_way.clear();
+    id
+}
+
+#[tokio::test]
+async fn a_saga_past_its_deadline_that_does_not_move_is_stuck_and_told_once() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    // The deadline is after 15 minutes: then it is asked to cancel, which is a move.
+    silence(&mut world, 16).await;
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+    silence(&mut world, 13).await;
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+    silence(&mut world, 3).await;
+    assert_eq!(flags(&world, id), ["cancel_requested", "stuck"]);
+    assert_eq!(world.status(id), Status::PendingAzureConfirmation);
+    assert_eq!(world.payment(id), "PENDING_AZURE_CONFIRMATION", "never torn");
+    silence(&mut world, 300).await;
+    let alerts = world.aws.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert!(alerts[0].subject.contains(&id.to_string()) && alerts[0].subject.contains("stuck"));
+
+    world.heal(id).await;
+    world.check(&[id]);
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+}
+
+#[tokio::test]
+async fn an_override_that_azure_does_not_follow_is_stuck() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    world.resolve(id, Override::Cancelled).await;
+    silence(&mut world, 10).await;
+    assert_eq!(flags(&world, id), ["closing", "resolved"]);
+    silence(&mut world, 8).await;
+    assert_eq!(flags(&world, id), ["closing", "stuck", "resolved"]);
+    world.heal(id).await;
+    assert_eq!(flags(&world, id), ["resolved"]);
+}
+
+#[tokio::test]
+async fn an_alert_that_cannot_be_sent_is_sent_later_and_keeps_nobody_from_being_asked_again() {
+    let failing = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let faults = {
+        let failing = failing.clone();
+        move |call: &'static str| match call {
+            "Alerts::raise" if failing.load(std::sync::atomic::Ordering::Relaxed) => Fault::FailBefore,
+            _ => Fault::None,
+        }
+    };
+    let mut world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    let id = lost(&mut world).await;
+    silence(&mut world, 100).await;
+    assert_eq!(
+        (flags(&world, id), world.aws.alerts().len()),
+        (vec!["cancel_requested"], 0)
+    );
+    let nudges = world.saga(id).nudges;
+    failing.store(false, std::sync::atomic::Ordering::Relaxed);
+    silence(&mut world, 60).await;
+    assert_eq!(
+        (flags(&world, id), world.aws.alerts().len()),
+        (vec!["cancel_requested", "stuck"], 1)
+    );
+    assert!(world.saga(id).nudges > nudges);
+}
+
+#[tokio::test]
+async fn a_saga_in_time_is_not_stuck() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    silence(&mut world, 14).await;
+    assert_eq!(flags(&world, id), Vec::<&str>::new());
+    world.command(id, Command::Cancel).await;
+    silence(&mut world, 14).await;
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+}
+
+fn parked(world: &World, id: SagaId, event: &str) -> Parked {
+    Parked {
+        saga: id,
+        event: event.parse().unwrap(),
+        reason: "the table is gone".to_owned(),
+        at: world.clock.now(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_came_to_rest_shows_on_its_saga_until_that_moves() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    let park = async |event: &str| {
+        world.clock.advance(1);
+        let parked = parked(&world, id, event);
+        park_saga(&world.deployment, &world.aws, &world.clock, &parked)
+            .await
+            .unwrap()
+    };
+    let alert = park("their-1").await.expect("the first is told");
+    assert!(alert.text.contains("the table is gone"), "{alert:?}");
+    assert_eq!(park("their-1").await, None);
+    assert_eq!(park("their-2").await, None, "one alert a saga");
+    let saga = world.saga(id);
+    assert_eq!(saga.parked.as_ref().unwrap().reason, "the table is gone");
+    assert_eq!(
+        saga.timeline
+            .entries
+            .iter()
+            .filter(|entry| entry.verb == "parked")
+            .count(),
+        2
+    );
+    let query = Query {
+        flag: Some(Flag::Parked),
+        status: None,
+        since: None,
+        limit: 10,
+        cursor: None,
+    };
+    let page = list_sagas(&world.deployment, &world.aws, query.clone())
+        .await
+        .unwrap();
+    assert_eq!(page.sagas.len(), 1);
+    assert_eq!(page.sagas[0].flags, ["parked"]);
+
+    world.heal(id).await;
+    assert_eq!(flags(&world, id), Vec::<&str>::new());
+    let page = list_sagas(&world.deployment, &world.aws, query).await.unwrap();
+    assert!(page.sagas.is_empty());
+    let late = parked(&world, id, "their-3");
+    let again = park_saga(&world.deployment, &world.aws, &world.clock, &late)
+        .await
+        .unwrap();
+    assert_eq!(
+        (again, flags(&world, id)),
+        (None, Vec::new()),
+        "a saga that has ended is owed nothing"
+    );
+}
+
+#[tokio::test]
+async fn azure_tells_of_it_by_an_event() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    let event = parked_event::Parked {
+        saga: id,
+        event: "their-1".parse().unwrap(),
+        reason: "failed at every try".to_owned(),
+    };
+    let body = envelope(
+        parked_event::TYPE,
+        &parked_event::write(&event, world.clock.now()),
+    );
+    let ports = Ports {
+        store: &world.aws,
+        quarantine: &world.aws,
+        alerts: &world.aws,
+        time: &world.clock,
+    };
+    for _ in 0..2 {
+        handle_event(&world.deployment, &ports, &body).await.unwrap();
+    }
+    assert_eq!(flags(&world, id), ["parked"]);
+    assert_eq!(world.aws.alerts().len(), 1);
+    assert_eq!(world.aws.quarantined(), []);
+}
