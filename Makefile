@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,3 +58,7 @@ prove: ## the model with four steps and a hundred thousand simulator seeds (abou
 mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
 	$(PYTHON) tests/mutants.py
 	$(PYTHON) infra/mutants.py
+
+bench: ## what the outbox costs at 1,000, 10,000 and 100,000 rows, in memory and on the emulators (about fifteen minutes)
+	cargo test --locked --profile prove -p saga-tests --test bench_relay -- --nocapture --ignored
+	$(PYTHON) tests/run.py bench

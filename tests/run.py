@@ -4,6 +4,7 @@
     python3 tests/run.py unit     everything that needs no emulator
     python3 tests/run.py stack    the store contract and the end-to-end tests, on a local stack of their own
     python3 tests/run.py deny     the dependency policy
+    python3 tests/run.py bench    what the outbox costs, on a local stack of its own
 
 Uses cargo-nextest where it is installed, else cargo test.
 """
@@ -26,7 +27,7 @@ PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 200
 
 
 def main() -> int:
-    parts = {"unit": unit, "stack": stack, "deny": deny}
+    parts = {"unit": unit, "stack": stack, "deny": deny, "bench": bench}
     if len(sys.argv) != 2 or sys.argv[1] not in parts:
         print(__doc__, file=sys.stderr)
         return 2
@@ -38,6 +39,20 @@ def unit() -> int:
 
 
 def stack() -> int:
+    return on_a_stack(contract_and_end_to_end)
+
+
+def contract_and_end_to_end() -> int:
+    with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", PORT_BASE + 6):
+        contract = cargo_test(["--package", "saga-tests", "--features", "stack"], only="stack")
+    return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", "tests/stack", "-t", "tests"]) or contract
+
+
+def bench() -> int:
+    return on_a_stack(lambda: run([sys.executable, "tests/bench.py"]))
+
+
+def on_a_stack(work) -> int:
     state = ROOT / "localstack" / ".test"
     command = [sys.executable, str(ROOT / "localstack" / "stack.py")]
     place = ["--port-base", str(PORT_BASE), "--state", str(state)]
@@ -46,9 +61,7 @@ def stack() -> int:
         if status:
             return status
         os.environ["SAGA_ENDPOINTS"] = str(state / "endpoints.json")
-        with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", PORT_BASE + 6):
-            contract = cargo_test(["--package", "saga-tests", "--features", "stack"], only="stack")
-        return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", "tests/stack", "-t", "tests"]) or contract
+        return work()
     finally:
         run([*command, "down", *place])
 

@@ -66,7 +66,7 @@ class Healing(StackTest):
         self.all_end(sagas + more)
 
     def test_the_handler_is_killed_between_commit_and_publish(self):
-        """The topic hangs, so a handler that has committed is still publishing when it is killed."""
+        """Killed as soon as its step is seen in the table: what it has not published by then waits in its outbox."""
         for _ in range(2):
             sagas = self.some_sagas(1)
             deadline = time.monotonic() + 20

@@ -61,6 +61,11 @@ impl<S> Cloud<S> {
         self.lock().outbox.all()
     }
 
+    /// Whether nothing is pending.
+    pub fn outbox_is_empty(&self) -> bool {
+        self.lock().outbox.is_empty()
+    }
+
     /// The rows that were given up, by id.
     pub fn dead(&self) -> Vec<OutboxRow> {
         self.lock().outbox.dead()

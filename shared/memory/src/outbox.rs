@@ -37,6 +37,10 @@ impl Rows {
         rows
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.values().all(BTreeMap::is_empty)
+    }
+
     pub(crate) fn leases(&self) -> usize {
         self.leases.len()
     }
