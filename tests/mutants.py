@@ -43,7 +43,7 @@ MUTANTS = [
     Mutant("no tombstone", "shared/core/src/step.rs",
            "(Compensate | Cancel, None) => to(Refused, Effect::Tombstone, E::Compensate)",
            "(Compensate | Cancel, None) => again(E::Compensate)"),
-    Mutant("deadline writes CANCELLED locally", "shared/core/src/origin.rs",
+    Mutant("deadline writes CANCELLED locally", "shared/core/src/sweep.rs",
            'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;',
            'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;\n'
            "            decision.saga.ends.phase = Phase::Cancelled;\n"
@@ -109,7 +109,7 @@ MUTANTS = [
            "if old || failed >= self.attempts {", "if old && failed >= self.attempts {"),
     Mutant("buried without a word", "shared/app/src/relay_outbox.rs",
            "if !dead.is_empty() && !self.tell(&dead).await {", "if dead.is_empty() && !self.tell(&dead).await {"),
-    Mutant("stuck is told at every look", "shared/core/src/origin.rs",
+    Mutant("stuck is told at every look", "shared/core/src/sweep.rs",
            "if !overdue || self.saga.stuck.is_some() {", "if !overdue {"),
     Mutant("a saga that moves stays parked", "shared/core/src/origin.rs",
            "            (decision.saga.parked, decision.saga.stuck) = (None, None);\n        }\n        decision\n",
@@ -136,9 +136,9 @@ MUTANTS = [
            "(Knock::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..ends }, true, None),"),
     Mutant("status fold forgets refusals", "shared/core/src/saga.rs",
            "record.state != StepState::Done", "record.state == StepState::Undone"),
-    Mutant("the sweep sends the opening while closing", "shared/core/src/origin.rs",
+    Mutant("the sweep sends the opening while closing", "shared/core/src/sweep.rs",
            "if self.saga.ends.cancelling || self.saga.ends.closing {", "if self.saga.ends.cancelling {"),
-    Mutant("the sweep looks only once", "shared/core/src/origin.rs",
+    Mutant("the sweep looks only once", "shared/core/src/sweep.rs",
            "        decision.saga.due = Some(\n            self.patience\n"
            "                .next(self.now, decision.saga.nudges, self.saga.deadline),\n        );",
            "        decision.saga.due = None;"),

@@ -109,7 +109,10 @@ async fn a_backlog_of_any_size() {
                 first = micros;
             }
             if count == 100_000 {
-                println!("(time an event at 100,000 is {:.2} times that at 1,000)", micros / first);
+                println!(
+                    "(time an event at 100,000 is {:.2} times that at 1,000)",
+                    micros / first
+                );
             }
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod definition;
 pub mod document;
+pub mod emit;
 pub mod ends;
 pub mod event;
 pub mod ids;

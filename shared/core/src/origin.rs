@@ -10,15 +10,17 @@ use std::collections::BTreeMap;
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
 use crate::document::{Document, Fields};
+pub use crate::emit::command_entry;
+use crate::emit::{cancel_event, compensate_last, entry, opening_event};
 use crate::ends::{Ends, Knock, Phase, Send, Verdict, knock};
-use crate::event::{Address, Emit, Event, reason_data};
-use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
+use crate::event::{Address, Event, reason_data};
+use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participant::{Context, Entities, EntityKey, EntityWrite, Participant, Work};
 use crate::participate::{Message, Step};
 use crate::saga::{Mark, Saga, Status};
 use crate::step::{Effect, StepState, StepVerb};
 use crate::sweep::Patience;
-use crate::timeline::{Entry, Timeline};
+use crate::timeline::Timeline;
 
 /// The participants of this deployment, by name.
 pub type Participants = BTreeMap<&'static str, Box<dyn Participant>>;
@@ -332,95 +334,6 @@ impl Origin<'_> {
         Ok(decision)
     }
 
-    /// What the sweeper does with this saga: `None` when it is not due.
-    ///
-    /// # Errors
-    /// [`Misaddressed`] when a participant is missing.
-    pub fn sweep(&self) -> Result<Option<OriginDecision>, Misaddressed> {
-        if self.saga.due.is_none_or(|due| due > self.now) {
-            return Ok(None);
-        }
-        let open = self.saga.ends.phase == Phase::Open;
-        if !open && !self.saga.ends.closing {
-            let mut decision = self.unchanged(Outcome::Applied);
-            decision.saga.due = None;
-            return Ok(Some(decision));
-        }
-        if open && !self.saga.ends.cancelling && self.saga.deadline <= self.now {
-            let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;
-            if let Some(mark) = decision.saga.cancel.clone() {
-                decision
-                    .saga
-                    .timeline
-                    .record(command_entry("cancel", &mark, decision.outcome));
-            }
-            return Ok(Some(decision));
-        }
-        let mut decision = self.unchanged(Outcome::Applied);
-        decision.emit = if self.saga.ends.cancelling || self.saga.ends.closing {
-            cancel_event(self.saga, self.definition)
-        } else {
-            opening_event(self.saga, self.definition, self.participants)
-        };
-        decision.saga.nudges = self.saga.nudges.saturating_add(1);
-        decision.saga.due = Some(
-            self.patience
-                .next(self.now, decision.saga.nudges, self.saga.deadline),
-        );
-        self.judge_stuck(&mut decision);
-        Ok(Some(decision))
-    }
-
-    /// A saga that should have ended and has not moved for long is stuck: shown, and told once.
-    fn judge_stuck(&self, decision: &mut OriginDecision) {
-        let overdue = self.saga.deadline <= self.now || self.saga.ends.closing;
-        if !overdue || self.saga.stuck.is_some() {
-            return;
-        }
-        let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
-        let since = if self.saga.ends.closing {
-            moved
-        } else {
-            moved.max(self.saga.deadline)
-        };
-        let stuck_at = since.plus_millis(self.patience.stuck_millis);
-        if stuck_at > self.now {
-            decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
-            return;
-        }
-        decision.saga.stuck = Some(self.now);
-        decision.alert = Some(format!(
-            "It should have ended and has not moved since it was asked to: the other cloud does not answer ({}).\n\n\
-             Nothing is lost and nothing is torn: it is asked again with growing pauses, and ends when the other cloud \
-             answers. Look whether the other cloud's functions run and what lies in the dead-letter stores; resolve it by \
-             hand only if the other cloud will not come back.",
-            decision.status
-        ));
-    }
-
-    /// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
-    #[must_use]
-    pub fn park(&self, mark: Mark) -> Option<OriginDecision> {
-        let ends = self.saga.ends;
-        let owed = ends.phase == Phase::Open || ends.closing;
-        if !owed || self.saga.parked.as_ref().is_some_and(|known| known.by == mark.by) {
-            return None;
-        }
-        let mut decision = self.unchanged(Outcome::Applied);
-        if self.saga.parked.is_none() {
-            decision.alert = Some(format!(
-                "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
-                 replay the message; until then the saga is asked again with growing pauses.",
-                mark.by, mark.reason
-            ));
-        }
-        // Not a move of the saga: a line of its own outcome.
-        let line = command_entry("parked", &mark, Outcome::Late);
-        decision.saga.timeline.record(line);
-        decision.saga.parked = Some(mark);
-        Some(decision)
-    }
-
     /// The participant's context at a step of ours: the record's data, or the message's.
     ///
     /// # Errors
@@ -576,7 +489,7 @@ impl Origin<'_> {
         Ok(all)
     }
 
-    fn unchanged(&self, outcome: Outcome) -> OriginDecision {
+    pub(crate) fn unchanged(&self, outcome: Outcome) -> OriginDecision {
         OriginDecision {
             outcome,
             status: self.saga.status(self.definition),
@@ -589,7 +502,7 @@ impl Origin<'_> {
     }
 }
 
-fn step_at<'a>(
+pub(crate) fn step_at<'a>(
     definition: &'a Definition,
     participants: &'a Participants,
     saga: SagaId,
@@ -607,116 +520,4 @@ fn step_at<'a>(
         cloud: Cloud::ORIGIN,
         participant: participant.as_ref(),
     })
-}
-
-/// The event that opened the first step after the origin's, as it was sent the first time.
-fn opening_event(saga: &Saga, definition: &Definition, participants: &Participants) -> Option<Event> {
-    let (time, hop, data) = match saga.steps.get(&StepIndex::FIRST) {
-        Some(record) if definition.opens_at_origin() => {
-            let step = step_at(definition, participants, saga.id, StepIndex::FIRST).ok()?;
-            let message = Message {
-                verb: StepVerb::Advance,
-                time: record.at,
-                hop: 0,
-                trace: &saga.trace,
-                data: &record.data,
-            };
-            return step
-                .decide(Some(record), &message, &Entities::new(), record.at)
-                .emit;
-        }
-        _ => (saga.created, 1, saga.input.clone()),
-    };
-    origin_event(
-        saga,
-        definition,
-        Address::Advance(definition.first_after_origin()),
-        time,
-        hop,
-        data,
-    )
-}
-
-/// The cancel that chases the saga: its time is that of the wish, so it has one id however often it is sent.
-fn cancel_event(saga: &Saga, definition: &Definition) -> Option<Event> {
-    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref())?;
-    let data = reason_data(&saga.input, Some(&mark.reason));
-    origin_event(
-        saga,
-        definition,
-        Address::Cancel(definition.first_after_origin()),
-        mark.at,
-        1,
-        data,
-    )
-}
-
-/// The answer to a `complete` that reaches a cancelled saga.
-fn compensate_last(saga: &Saga, definition: &Definition, hop: u16) -> Option<Event> {
-    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref());
-    let data = reason_data(&saga.input, mark.map(|mark| mark.reason.as_str()));
-    let time = mark.map_or(saga.created, |mark| mark.at);
-    origin_event(
-        saga,
-        definition,
-        Address::Compensate(definition.last()),
-        time,
-        hop.saturating_add(1),
-        data,
-    )
-}
-
-fn origin_event(
-    saga: &Saga,
-    definition: &Definition,
-    address: Address,
-    time: Timestamp,
-    hop: u16,
-    data: Fields,
-) -> Option<Event> {
-    let sender = Cloud::ORIGIN;
-    Emit {
-        saga: saga.id,
-        definition,
-        address,
-        sender,
-        time,
-        hop,
-        trace: &saga.trace,
-        data,
-    }
-    .event()
-}
-
-fn entry(event: &Event, at: Timestamp, outcome: Outcome, note: Option<&str>) -> Entry {
-    Entry {
-        at,
-        event: event.id.clone(),
-        verb: event.address.verb().to_owned(),
-        step: event.step_number,
-        cloud: event.sender,
-        outcome,
-        note: note.map(|note| note.chars().take(crate::event::MAX_REASON).collect()),
-        times: 1,
-    }
-}
-
-/// A line of the timeline for a command, which has no event. Its id names the command and its time.
-#[must_use]
-pub fn command_entry(command: &str, mark: &Mark, outcome: Outcome) -> Entry {
-    Entry {
-        at: mark.at,
-        event: EventId::of_command(mark.at, command),
-        verb: command.to_owned(),
-        step: 0,
-        cloud: Cloud::ORIGIN,
-        outcome,
-        note: Some(
-            format!("{}: {}", mark.by, mark.reason)
-                .chars()
-                .take(crate::event::MAX_REASON)
-                .collect(),
-        ),
-        times: 1,
-    }
 }

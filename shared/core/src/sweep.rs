@@ -2,7 +2,12 @@
 //! what opened it. Because every repeat is answered again, one retransmission from the origin heals the
 //! loss of any message anywhere.
 
+use crate::Outcome;
+use crate::emit::{cancel_event, command_entry, opening_event};
+use crate::ends::Phase;
 use crate::ids::Timestamp;
+use crate::origin::{Misaddressed, Origin, OriginDecision};
+use crate::saga::Mark;
 
 /// How long the origin waits before it sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,5 +39,96 @@ impl Patience {
             .saturating_mul(1_i64.checked_shl(nudges.min(32)).unwrap_or(i64::MAX));
         let next = now.plus_millis(wait.clamp(1, self.longest_millis.max(1)));
         if now < deadline { next.min(deadline) } else { next }
+    }
+}
+
+impl Origin<'_> {
+    /// What the sweeper does with this saga: `None` when it is not due.
+    ///
+    /// # Errors
+    /// [`Misaddressed`] when a participant is missing.
+    pub fn sweep(&self) -> Result<Option<OriginDecision>, Misaddressed> {
+        if self.saga.due.is_none_or(|due| due > self.now) {
+            return Ok(None);
+        }
+        let open = self.saga.ends.phase == Phase::Open;
+        if !open && !self.saga.ends.closing {
+            let mut decision = self.unchanged(Outcome::Applied);
+            decision.saga.due = None;
+            return Ok(Some(decision));
+        }
+        if open && !self.saga.ends.cancelling && self.saga.deadline <= self.now {
+            let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;
+            if let Some(mark) = decision.saga.cancel.clone() {
+                decision
+                    .saga
+                    .timeline
+                    .record(command_entry("cancel", &mark, decision.outcome));
+            }
+            return Ok(Some(decision));
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        decision.emit = if self.saga.ends.cancelling || self.saga.ends.closing {
+            cancel_event(self.saga, self.definition)
+        } else {
+            opening_event(self.saga, self.definition, self.participants)
+        };
+        decision.saga.nudges = self.saga.nudges.saturating_add(1);
+        decision.saga.due = Some(
+            self.patience
+                .next(self.now, decision.saga.nudges, self.saga.deadline),
+        );
+        self.judge_stuck(&mut decision);
+        Ok(Some(decision))
+    }
+
+    /// A saga that should have ended and has not moved for long is stuck: shown, and told once.
+    fn judge_stuck(&self, decision: &mut OriginDecision) {
+        let overdue = self.saga.deadline <= self.now || self.saga.ends.closing;
+        if !overdue || self.saga.stuck.is_some() {
+            return;
+        }
+        let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
+        let since = if self.saga.ends.closing {
+            moved
+        } else {
+            moved.max(self.saga.deadline)
+        };
+        let stuck_at = since.plus_millis(self.patience.stuck_millis);
+        if stuck_at > self.now {
+            decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
+            return;
+        }
+        decision.saga.stuck = Some(self.now);
+        decision.alert = Some(format!(
+            "It should have ended and has not moved since it was asked to: the other cloud does not answer ({}).\n\n\
+             Nothing is lost and nothing is torn: it is asked again with growing pauses, and ends when the other cloud \
+             answers. Look whether the other cloud's functions run and what lies in the dead-letter stores; resolve it by \
+             hand only if the other cloud will not come back.",
+            decision.status
+        ));
+    }
+
+    /// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
+    #[must_use]
+    pub fn park(&self, mark: Mark) -> Option<OriginDecision> {
+        let ends = self.saga.ends;
+        let owed = ends.phase == Phase::Open || ends.closing;
+        if !owed || self.saga.parked.as_ref().is_some_and(|known| known.by == mark.by) {
+            return None;
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        if self.saga.parked.is_none() {
+            decision.alert = Some(format!(
+                "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
+                 replay the message; until then the saga is asked again with growing pauses.",
+                mark.by, mark.reason
+            ));
+        }
+        // Not a move of the saga: a line of its own outcome.
+        let line = command_entry("parked", &mark, Outcome::Late);
+        decision.saga.timeline.record(line);
+        decision.saga.parked = Some(mark);
+        Some(decision)
     }
 }
