@@ -16,6 +16,7 @@ use saga_memory::{Clock, Fault, OriginCloud};
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::time;
 use saga_tests::sim::chance::Chance;
+use saga_tests::sim::witness::{Watched, Witness};
 
 /// What a bus does with an entry or a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +33,7 @@ enum Mood {
 struct Bus<F> {
     mood: F,
     taken: Mutex<Vec<OutboxRow>>,
+    witness: Witness,
     calls: Mutex<usize>,
 }
 
@@ -40,6 +42,7 @@ impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Bus<F> {
         Self {
             mood,
             taken: Mutex::default(),
+            witness: Witness::default(),
             calls: Mutex::default(),
         }
     }
@@ -93,6 +96,7 @@ impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Publisher for Bus<F> {
             mood => {
                 lost |= mood == Mood::LosesTheAnswer;
                 self.taken.lock().unwrap().push(row.clone());
+                self.witness.carried(&row.id);
                 Ok(())
             }
         });
@@ -276,7 +280,13 @@ fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
                 let (cloud, bus, clock, owner) = (&cloud, &bus, &clock, format!("worker {tick}"));
                 work.push(Box::pin(async move {
                     let until = clock.now().plus_millis(35_000);
-                    let relay = Relay::new(cloud, bus, cloud, cloud, clock, Rules::default());
+                    let witness = &bus.witness;
+                    let watched = Watched {
+                        cloud,
+                        witness,
+                        clock,
+                    };
+                    let relay = Relay::new(&watched, bus, cloud, cloud, clock, Rules::default());
                     let relay = relay.within(&owner, until);
                     let _ = relay.sweep(DEFAULT_SHARDS).await;
                 }));
@@ -294,6 +304,9 @@ fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
             }
             // Every call of a process takes time; some take much.
             clock.advance([10, 10, 100, 9_000][chance.below(4)]);
+            if let Some(rule) = bus.witness.broken() {
+                panic!("seed {seed}: {rule}");
+            }
         }
         drop(work);
         well.store(true, std::sync::atomic::Ordering::Relaxed);

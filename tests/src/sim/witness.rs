@@ -47,6 +47,11 @@ impl Witness {
         }
     }
 
+    /// A carrier took this event.
+    pub fn carried(&self, id: &EventId) {
+        self.lock().taken.insert(id.clone());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
