@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod clients;
+pub mod dead_letters;
 pub mod event_bridge;
 mod failure;
 mod item;
