@@ -47,7 +47,10 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
     let each = parts.into_iter().enumerate().map(|(index, body)| {
         let mut item = Item::from([
             ("Shard".into(), s(DISCARDED)),
-            ("EventId".into(), s(format!("{:013}-{tail}#{:03}", discarded.at.millis(), index + 1))),
+            (
+                "EventId".into(),
+                s(format!("{:013}-{tail}#{:03}", discarded.at.millis(), index + 1)),
+            ),
             ("Letter".into(), s(&id)),
             ("Source".into(), s(letter.id.source.as_str())),
             ("Reason".into(), s(&letter.reason)),
@@ -57,14 +60,24 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
             ("Part".into(), n(index + 1)),
             ("Parts".into(), n(count)),
             ("Body".into(), s(body)),
-            ("ExpiresAt".into(), n(discarded.at.millis() / 1_000 + NINETY_DAYS_SECONDS)),
+            (
+                "ExpiresAt".into(),
+                n(discarded.at.millis() / 1_000 + NINETY_DAYS_SECONDS),
+            ),
         ]);
         let known = [
             ("SagaId", letter.facts.saga.map(|saga| saga.to_string())),
             ("Type", letter.facts.kind.clone()),
-            ("Event", letter.facts.event.as_ref().map(|event| event.as_str().to_owned())),
+            (
+                "Event",
+                letter.facts.event.as_ref().map(|event| event.as_str().to_owned()),
+            ),
         ];
-        item.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), s(value?)))));
+        item.extend(
+            known
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), s(value?)))),
+        );
         item
     });
     each.collect()
@@ -85,7 +98,13 @@ impl Archive for Shelf {
     fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
             for item in items(discarded) {
-                let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+                let sent = self
+                    .client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(item))
+                    .send()
+                    .await;
                 sent.map_err(|error| failure("archiving a letter", error))?;
             }
             Ok(())
@@ -130,7 +149,8 @@ impl Memory for Shelf {
                 .item("Told", s(told.join(" ")))
                 .send()
                 .await;
-            sent.map(|_| ()).map_err(|error| failure("remembering what was told", error))
+            sent.map(|_| ())
+                .map_err(|error| failure("remembering what was told", error))
         })
     }
 }

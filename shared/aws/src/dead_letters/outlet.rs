@@ -47,7 +47,11 @@ impl AwsOutlet {
             body: message.to_owned(),
             at: letter.first.unwrap_or(Timestamp::from_millis(0)),
         };
-        let bus = if letter.id.source == Source::Quarantine { &self.ingress } else { &self.orchestrator };
+        let bus = if letter.id.source == Source::Quarantine {
+            &self.ingress
+        } else {
+            &self.orchestrator
+        };
         let answers = bus.publish(&[row]).await?;
         let none = || PortError::unavailable("putting an event on the bus", "there is no answer for it");
         answers.into_iter().next().ok_or_else(none)
@@ -72,7 +76,8 @@ impl Outlet for AwsOutlet {
                         .message_body(message)
                         .send()
                         .await;
-                    sent.map(|_| Ok(())).map_err(|error| failure("sending a letter to the events queue", error))
+                    sent.map(|_| Ok(()))
+                        .map_err(|error| failure("sending a letter to the events queue", error))
                 }
                 Destination::Topic | Destination::ParticipantQueue => {
                     Ok(Err("it is on the other cloud".to_owned()))

@@ -7,7 +7,8 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as System, QueueAttributeName,
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as System,
+    QueueAttributeName,
 };
 use futures_util::future::try_join_all;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
@@ -139,7 +140,10 @@ impl LetterSource for DeadQueue {
                 .await
                 .map_err(|error| failure("reading the letters of a queue", error))?;
             let messages = answer.messages.unwrap_or_default();
-            Ok(messages.into_iter().filter_map(|message| self.held(message)).collect())
+            Ok(messages
+                .into_iter()
+                .filter_map(|message| self.held(message))
+                .collect())
         })
     }
 
@@ -166,7 +170,11 @@ impl LetterSource for DeadQueue {
                 Err(error) => {
                     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
                     // How SQS says that a receipt is not valid any more.
-                    let expired = ["ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException"];
+                    let expired = [
+                        "ReceiptHandleIsInvalid",
+                        "InvalidParameterValue",
+                        "InvalidParameterValueException",
+                    ];
                     if code.is_some_and(|code| expired.contains(&code)) {
                         return Ok(Removal::NotOurs);
                     }
@@ -177,6 +185,11 @@ impl LetterSource for DeadQueue {
     }
 
     fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
-        Box::pin(async move { Err(PortError::unavailable("an SQS queue", "its letters are no rows of an outbox")) })
+        Box::pin(async move {
+            Err(PortError::unavailable(
+                "an SQS queue",
+                "its letters are no rows of an outbox",
+            ))
+        })
     }
 }

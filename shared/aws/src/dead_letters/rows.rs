@@ -66,10 +66,18 @@ impl DeadRows {
             .consistent_read(true)
             .limit(PAGE);
         if let Some(after) = after {
-            request = request.exclusive_start_key("Shard", s(DEAD)).exclusive_start_key("EventId", s(after));
+            request = request
+                .exclusive_start_key("Shard", s(DEAD))
+                .exclusive_start_key("EventId", s(after));
         }
-        let answer = request.send().await.map_err(|error| failure("reading the dead rows", error))?;
-        let next = answer.last_evaluated_key().map(|key| text(key, "EventId").map(str::to_owned)).transpose()?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| failure("reading the dead rows", error))?;
+        let next = answer
+            .last_evaluated_key()
+            .map(|key| text(key, "EventId").map(str::to_owned))
+            .transpose()?;
         Ok((answer.items().iter().filter_map(held).collect(), next))
     }
 
@@ -110,10 +118,12 @@ fn held(item: &Item) -> Option<Held> {
     let given = |name: &str| text(item, name).ok().map(str::to_owned);
     let time = |name: &str| number::<i64>(item, name).ok().map(Timestamp::from_millis);
     let from = given("From").filter(|from| from.parse::<u16>().is_ok());
-    let missing = ["Body", "SagaId", "Type", "From"].into_iter().find(|name| match *name {
-        "From" => from.is_none(),
-        name => given(name).is_none(),
-    });
+    let missing = ["Body", "SagaId", "Type", "From"]
+        .into_iter()
+        .find(|name| match *name {
+            "From" => from.is_none(),
+            name => given(name).is_none(),
+        });
     let letter = row(
         Source::Outbox,
         Row {
@@ -202,7 +212,11 @@ impl LetterSource for DeadRows {
                 .await;
             match sent {
                 Ok(_) => Ok(Removal::Removed),
-                Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+                {
                     Ok(Removal::NotOurs)
                 }
                 Err(error) => Err(failure("removing a dead row", error)),
@@ -213,7 +227,12 @@ impl LetterSource for DeadRows {
     fn requeue<'a>(&'a self, held: &'a Held, now: Timestamp) -> Answer<'a, Removal> {
         Box::pin(async move {
             let changes = self.changes(held, now)?;
-            let sent = self.client.transact_write_items().set_transact_items(Some(changes.into())).send().await;
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(changes.into()))
+                .send()
+                .await;
             match sent {
                 Ok(_) => Ok(Removal::Removed),
                 Err(error) if condition_failed(&error) => Ok(Removal::NotOurs),
@@ -224,7 +243,8 @@ impl LetterSource for DeadRows {
 }
 
 fn condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
         return false;
     };
     let mut reasons = cancelled.cancellation_reasons().iter();
