@@ -2,12 +2,12 @@
 //!
 //! What is not done stays where it is, so a run that ended early goes on when it is asked for again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use saga_core::Timestamp;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
+use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
 use super::act::{Done, act, item};
@@ -188,24 +188,34 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             }
         }
         let (ports, command, by) = (self.ports, self.command, self.by);
-        let each = begun.iter().map(|(held, foreseen, slot)| async move {
-            let early = slot.millis() - ports.time.now().millis();
-            if early > 0 {
-                ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
+        // Letters of one saga go one after the other: side by side, they would only stand in each other's way when
+        // its timeline is written.
+        let mut queues = BTreeMap::<Option<SagaId>, Vec<(Held, Foreseen, Timestamp)>>::new();
+        for one in begun {
+            queues.entry(one.0.letter.facts.saga).or_default().push(one);
+        }
+        let each = queues.into_values().map(|queue| async move {
+            let mut done = Vec::with_capacity(queue.len());
+            for (held, foreseen, slot) in queue {
+                let early = slot.millis() - ports.time.now().millis();
+                if early > 0 {
+                    ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
+                }
+                let what = act(
+                    ports,
+                    source,
+                    &held,
+                    command.act,
+                    by,
+                    &command.reason,
+                    foreseen.has_saga,
+                );
+                let what = what.await;
+                done.push((held, what));
             }
-            act(
-                ports,
-                source,
-                held,
-                command.act,
-                by,
-                &command.reason,
-                foreseen.has_saga,
-            )
-            .await
+            done
         });
-        let done = join_all(each).await;
-        for ((held, _, _), done) in begun.into_iter().zip(done) {
+        for (held, done) in join_all(each).await.into_iter().flatten() {
             match done {
                 Done::Yes(text) => {
                     self.report.done += 1;
