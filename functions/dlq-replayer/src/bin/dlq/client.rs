@@ -32,9 +32,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether other arguments would help.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Failure::Refused(400, _))
+    /// The status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Failure::Refused(status, _) => Some(*status),
+            Failure::Setup(_) | Failure::Unreachable(_) => None,
+        }
     }
 }
 

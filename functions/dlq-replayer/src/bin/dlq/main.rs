@@ -44,7 +44,11 @@ async fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             output::complain(&failure.to_string());
-            ExitCode::from(if failure.is_usage() { WRONG_USAGE } else { REFUSED })
+            ExitCode::from(match failure.status() {
+                Some(400) => WRONG_USAGE,
+                Some(404) => SOME_FAILED,
+                _ => REFUSED,
+            })
         }
     }
 }
