@@ -1,4 +1,5 @@
 //! Every envelope in which a dead letter lies somewhere, as the clouds document it and as others may write it.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
