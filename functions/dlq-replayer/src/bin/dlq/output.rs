@@ -14,6 +14,7 @@ pub struct Output {
     colours: bool,
     terminal: bool,
     headed: bool,
+    widths: [usize; 6],
 }
 
 /// Says what is wrong, on standard error.
@@ -30,6 +31,7 @@ impl Output {
             colours: terminal && optional("NO_COLOR").is_none(),
             terminal,
             headed: false,
+            widths: [2, 4, 4, 5, 4, 0],
         }
     }
 
@@ -61,39 +63,55 @@ impl Output {
             return self.text(&answer.to_string());
         }
         let letters = answer["letters"].as_array().cloned().unwrap_or_default();
-        if !self.headed && !letters.is_empty() {
-            let head = format!(
-                "{:<56} {:<36} {:<28} {:>5}  {:<24} REASON",
-                "ID", "SAGA", "TYPE", "TRIES", "LAST"
-            );
+        let rows: Vec<[String; 6]> = letters.iter().map(|letter| self.row(letter)).collect();
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        if !self.headed && !rows.is_empty() {
+            let head = self.line(&["ID", "SAGA", "TYPE", "TRIES", "LAST", "REASON"].map(str::to_owned));
             let head = self.paint("1", &head);
             self.text(&head);
             self.headed = true;
         }
-        for letter in &letters {
-            let word = |name: &str| match &letter[name] {
-                Value::String(text) => self.cut(text),
-                Value::Null => "-".to_owned(),
-                other => other.to_string(),
+        for (row, letter) in rows.iter().zip(&letters) {
+            let line = self.line(row);
+            let line = if letter["unreadable"].is_null() {
+                line
+            } else {
+                self.paint("31", &line)
             };
-            let reason = match letter["unreadable"].as_str() {
-                Some(why) => self.paint(
-                    "31",
-                    &self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
-                ),
-                None => word("reason"),
-            };
-            let line = format!(
-                "{:<56} {:<36} {:<28} {:>5}  {:<24} {reason}",
-                word("id"),
-                word("saga_id"),
-                word("type"),
-                word("attempts"),
-                word("last_at"),
-            );
             self.text(&line);
         }
         self.notices(answer);
+    }
+
+    fn row(&self, letter: &Value) -> [String; 6] {
+        let word = |name: &str| match &letter[name] {
+            Value::String(text) => self.cut(text),
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let reason = match letter["unreadable"].as_str() {
+            Some(why) => self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
+            None => word("reason"),
+        };
+        [
+            word("id"),
+            word("saga_id"),
+            word("type"),
+            word("attempts"),
+            word("last_at"),
+            reason,
+        ]
+    }
+
+    /// The cells of a row, each as wide as the widest so far; the last is as wide as it is.
+    fn line(&self, cells: &[String; 6]) -> String {
+        let [id, saga, kind, tries, last, reason] = cells;
+        let [a, b, c, d, e, _] = self.widths;
+        format!("{id:<a$}  {saga:<b$}  {kind:<c$}  {tries:>d$}  {last:<e$}  {reason}")
     }
 
     /// The last line of a list.
