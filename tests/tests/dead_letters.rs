@@ -303,6 +303,28 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
 }
 
 #[tokio::test]
+async fn of_a_deep_queue_only_the_growth_is_told() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    for (count, new) in [(1_500, 1_500), (1_500, 0), (1_600, 100)] {
+        for number in 1..count {
+            let mut more = letter.clone();
+            more.id.key = format!("more-{number}");
+            desk.places.put(more);
+        }
+        let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+        assert_eq!((report.new, report.failed), (new, 0), "{count}");
+    }
+    assert!(
+        world
+            .aws
+            .alerts()
+            .iter()
+            .all(|alert| alert.text.contains("list --source poison"))
+    );
+}
+
+#[tokio::test]
 async fn an_alert_that_cannot_be_sent_is_sent_by_the_next_watch() {
     let mut world = World::default();
     let failing = Desk::with(|clock| {

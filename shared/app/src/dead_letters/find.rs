@@ -5,7 +5,7 @@ use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
 use saga_wire::dead_letter::http::Notice;
 
 use super::foresee::foresee;
-use super::ports::{Depth, LetterSource, Receipt, Walk};
+use super::ports::{LetterSource, Receipt, Walk};
 use super::{LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Ports};
 use crate::ports::{PortError, SagaStore, Time};
 
@@ -23,11 +23,6 @@ pub(super) async fn look(
     mut see: impl FnMut(DeadLetter) -> bool + Send,
 ) -> Result<Looked, PortError> {
     walk.lease_seconds = LEASE_SECONDS;
-    let before = if source.is_queue() {
-        source.depth().await?
-    } else {
-        Depth::default()
-    };
     let until = time.now().plus_millis(LOOK_MILLIS);
     let mut held: Vec<Receipt> = Vec::new();
     let mut seen = 0;
@@ -46,26 +41,30 @@ pub(super) async fn look(
             more = more && see(one.letter);
         }
         if !more {
-            break Ok(None);
+            break Ok(Some(None));
         }
         if seen >= MAX_HELD || time.now() >= until {
-            break Ok(Some(format!(
+            break Ok(Some(Some(format!(
                 "there are more letters than one look takes; {seen} were looked at"
-            )));
+            ))));
         }
+    };
+    // Whoever looks at the same time hides some from us: what we did not come to is said, not passed over.
+    let unseen = match &walked {
+        Ok(None) if source.is_queue() => {
+            let depth = source.depth().await?;
+            (depth.visible + depth.hidden).saturating_sub(seen)
+        }
+        _ => 0,
     };
     // Also after a failure: what is not put back now comes back when the lease ends.
     if !held.is_empty() {
         source.put_back(held).await?;
     }
-    let hidden = (before.hidden > 0).then(|| {
-        format!(
-            "{} letters are held by somebody else at the moment; ask again in a minute",
-            before.hidden
-        )
-    });
+    let hidden = (unseen > 0)
+        .then(|| format!("{unseen} letters are held by somebody else at the moment; ask again in a minute"));
     Ok(Looked {
-        incomplete: walked?.or(hidden),
+        incomplete: walked?.flatten().or(hidden),
     })
 }
 

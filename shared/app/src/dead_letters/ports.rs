@@ -125,6 +125,8 @@ pub struct Watched {
     pub until: i64,
     /// Marks of the letters told that came shortly before it: they must not be told again.
     pub told: BTreeSet<String>,
+    /// How many letters there were.
+    pub depth: usize,
 }
 
 /// Remembers what was told.

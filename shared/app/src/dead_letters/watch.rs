@@ -18,6 +18,10 @@ const OVERLAP_MILLIS: i64 = 5 * 60 * 1_000;
 /// At most so many letters told are remembered for a source; of a flood that is larger, some are told twice.
 const MAX_TOLD: usize = 4_000;
 
+/// Of a queue with more letters than this, only the growth is told: looking at all of them every minute would hide them
+/// from the operators who work on them.
+const DEEP: usize = 1_000;
+
 /// What a watch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
@@ -73,10 +77,22 @@ async fn watch_one(
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
-    if source.depth().await?.visible == 0 {
+    let depth = source.depth().await?;
+    let depth = depth.visible + depth.hidden;
+    if depth == 0 {
         return Ok(0);
     }
     let before = memory.load(source.source()).await?;
+    if source.is_queue() && depth > DEEP {
+        let new = depth.saturating_sub(before.depth);
+        if new > 0 {
+            alerts.raise(message(source, new, None)).await?;
+        }
+        if depth != before.depth {
+            memory.save(source.source(), &Watched { depth, ..before }).await?;
+        }
+        return Ok(new);
+    }
     let from = before.until - OVERLAP_MILLIS;
     let walk = Walk {
         since: Some(Timestamp::from_millis(from)),
@@ -103,7 +119,7 @@ async fn watch_one(
         return Ok(0);
     };
     let new = arrivals.len();
-    alerts.raise(message(source, new, &example)).await?;
+    alerts.raise(message(source, new, Some(&example))).await?;
     let until = example.arrived().millis().max(before.until);
     let recent = arrivals
         .into_iter()
@@ -117,32 +133,39 @@ async fn watch_one(
     while told.len() > MAX_TOLD {
         told.pop_first();
     }
-    memory.save(source.source(), &Watched { until, told }).await?;
+    memory
+        .save(source.source(), &Watched { until, told, depth })
+        .await?;
     Ok(new)
 }
 
-fn message(source: &dyn LetterSource, new: usize, example: &DeadLetter) -> Alert {
-    let (source, id) = (source.source(), &example.id);
-    let facts = &example.facts;
-    let saga = facts
-        .saga
-        .map_or("no saga".to_owned(), |saga| format!("saga {saga}"));
-    let kind = facts.kind.as_deref().unwrap_or("unknown type");
+fn message(source: &dyn LetterSource, new: usize, example: Option<&DeadLetter>) -> Alert {
+    let source = source.source();
     let (letters, came) = if new == 1 {
         ("letter", "has")
     } else {
         ("letters", "have")
     };
+    let mut text = format!(
+        "{new} new dead {letters} {came} come to `{source}` ({}).",
+        source.cloud().as_str()
+    );
+    if let Some(example) = example {
+        let facts = &example.facts;
+        let saga = facts
+            .saga
+            .map_or("no saga".to_owned(), |saga| format!("saga {saga}"));
+        let kind = facts.kind.as_deref().unwrap_or("unknown type");
+        text += &format!(" For instance {kind}, {saga}:\n  {}\n", example.reason);
+        text += &format!("\nAt this one:    make dlq ARGS=\"show {}\"", example.id);
+    }
+    text += &format!(
+        "\nLook at them:   make dlq ARGS=\"list --source {source}\"\n\
+         Replay, dry:    make dlq ARGS=\"replay --source {source}\""
+    );
     Alert {
         subject: format!("saga-bridge: {new} new dead {letters} in {source}"),
-        text: format!(
-            "{new} new dead {letters} {came} come to `{source}` ({}). For instance {kind}, {saga}:\n  {}\n\n\
-             Look at them:   make dlq ARGS=\"list --source {source}\"\n\
-             At this one:    make dlq ARGS=\"show {id}\"\n\
-             Replay, dry:    make dlq ARGS=\"replay --source {source}\"",
-            source.cloud().as_str(),
-            example.reason
-        ),
+        text,
     }
 }
 

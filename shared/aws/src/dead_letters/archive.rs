@@ -132,6 +132,7 @@ impl Memory for Shelf {
             Ok(Watched {
                 until: number(&item, "Until")?,
                 told,
+                depth: number(&item, "Depth")?,
             })
         })
     }
@@ -147,6 +148,7 @@ impl Memory for Shelf {
                 .item("EventId", s(source.as_str()))
                 .item("Until", n(watched.until))
                 .item("Told", s(told.join(" ")))
+                .item("Depth", n(watched.depth))
                 .send()
                 .await;
             sent.map(|_| ())
