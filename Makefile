@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ down: ## stop the local stack
 
 status: ## what of the local stack runs
 	@$(STACK) status
+
+dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
+	@cargo run --quiet --locked --package dlq-replayer --bin dlq -- $(ARGS)
 
 test: format lint unit deny terraform policy stack-test ## everything that CI runs
 	@echo "make test: all passed"

@@ -142,6 +142,7 @@ def write_endpoints(state: State, status: dict) -> None:
         "region": services.REGION,
         "aws": state.aws,
         "api": outputs["api"],
+        "dead_letters": outputs["dead_letters"],
         "ingress": outputs["ingress"],
         "eventgrid": {"topic": state.topic, "key": state.values["topic_key"]},
         "oidc": state.oidc,

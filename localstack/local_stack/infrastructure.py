@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 
+from . import storage
 from .console import run
 from .packages import REPOSITORY, digest
 from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
@@ -18,7 +19,7 @@ MODULES = REPOSITORY / "infra" / "modules"
 
 def write_variables(state: State) -> None:
     state.terraform.mkdir(exist_ok=True)
-    oidc = state.oidc
+    oidc, account = state.oidc, storage.Account.on(state.port_base)
     write_private(state.terraform / "terraform.tfvars.json", json.dumps({
         "endpoint": state.aws,
         "zips_dir": str(state.zips),
@@ -30,6 +31,18 @@ def write_variables(state: State) -> None:
             "jwks_url": f"{state.standin}/{TENANT}/discovery/v2.0/keys",
             "audience": AUDIENCE,
             "tenant": TENANT,
+        },
+        "azure_places": {
+            "account": storage.ACCOUNT,
+            "blob_endpoint": account.blob,
+            "queue_endpoint": account.queue,
+            "table_endpoint": account.table,
+            "container": storage.DEAD_LETTER_CONTAINER,
+            "queue": storage.QUEUE,
+            "poison_queue": storage.POISON_QUEUE,
+            "quarantine_queue": storage.QUARANTINE_QUEUE,
+            "table": storage.TABLE,
+            "emulator_keys": {"account": storage.KEY, "topic": state.values["topic_key"]},
         },
     }, indent=2) + "\n")
 

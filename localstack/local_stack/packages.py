@@ -16,7 +16,7 @@ from pathlib import Path
 from .console import Problem, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper")
+LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer")
 PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
 

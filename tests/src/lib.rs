@@ -12,6 +12,7 @@ pub mod arbitrary;
 pub mod architecture;
 pub mod books;
 pub mod contract;
+pub mod dead_letters;
 pub mod every_step;
 pub mod example;
 pub mod model;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .support import ROOT, StackTest
 
 MAX_BYTES = 10_000_000
-NAMES = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "azure-participant")
+NAMES = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer", "azure-participant")
 
 
 class Binaries(StackTest):

@@ -48,12 +48,12 @@ pub fn rows(records: Vec<Value>) -> Vec<OutboxRow> {
     rows
 }
 
-/// Leases and dead rows are in the same table.
+/// Leases, dead and discarded rows are in the same table; only shards have numbers.
 fn is_pending(record: &Value) -> bool {
     let keys = &record["dynamodb"]["Keys"];
-    let shard = keys["Shard"]["S"].as_str();
+    let no_number = |shard: &str| shard.parse::<u16>().is_err();
     let id = keys["EventId"]["S"].as_str();
-    shard != Some("dead") && !id.is_some_and(|id| id.starts_with('!'))
+    !keys["Shard"]["S"].as_str().is_some_and(no_number) && !id.is_some_and(|id| id.starts_with('!'))
 }
 
 #[cfg(test)]

@@ -1,26 +1,22 @@
 //! The routes of the API. Each reads its request strictly, calls one use case, and answers.
 
-use lambda_http::http::{HeaderMap, Method, StatusCode, header};
+use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use saga_app::Deployment;
 use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas, parse_cursor};
 use saga_app::override_saga::{Command, command};
 use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
-use saga_core::document::Fields;
-use saga_core::event::cut;
 use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
-use saga_core::{Document, Outcome, SagaId, Status};
+use saga_core::{Outcome, SagaId, Status};
+use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, not_found, only, text_field};
 use saga_wire::http::Problem;
-use saga_wire::{json, time};
+use saga_wire::time;
 use uuid::Uuid;
 
-use crate::answers::{self, invalid, not_found};
-
-/// The largest body that is read.
-const MAX_BODY: usize = 64 * 1024;
+use crate::answers;
 
 /// What the routes need.
 pub struct Api<'a, S, T> {
@@ -29,13 +25,11 @@ pub struct Api<'a, S, T> {
     pub time: &'a T,
 }
 
-type Answer = Result<Response<Body>, Problem>;
-
 impl<S: SagaStore, T: Time> Api<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
-        answer.unwrap_or_else(|problem| answers::problem(&problem))
+        answer.unwrap_or_else(|problem| http::problem(&problem))
     }
 
     async fn route(&self, request: &Request) -> Answer {
@@ -44,16 +38,16 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let (get, post) = (Method::GET, Method::POST);
         match (request.method(), parts.as_slice()) {
             (method, ["health"]) if method == get => {
-                Ok(answers::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()))
+                Ok(http::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()))
             }
             (method, ["sagas"]) if method == get => self.list(request).await,
             (method, ["sagas", id]) if method == get => self.find(id).await,
             (method, ["sagas", definition]) if method == post => self.start(request, definition).await,
             (method, ["sagas", id, "cancel"]) if method == post => self.cancel(request, id).await,
             (method, ["sagas", id, "resolve"]) if method == post => self.resolve(request, id).await,
-            (_, ["health"] | ["sagas"]) => Ok(answers::not_allowed("GET")),
-            (_, ["sagas", _]) => Ok(answers::not_allowed("GET, POST")),
-            (_, ["sagas", _, "cancel" | "resolve"]) => Ok(answers::not_allowed("POST")),
+            (_, ["health"] | ["sagas"]) => Ok(http::not_allowed("GET")),
+            (_, ["sagas", _]) => Ok(http::not_allowed("GET, POST")),
+            (_, ["sagas", _, "cancel" | "resolve"]) => Ok(http::not_allowed("POST")),
             _ => Err(not_found(format!(
                 "there is nothing at {}",
                 request.raw_http_path()
@@ -80,9 +74,9 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let started = started.map_err(answers::not_started)?;
         let body = saga_wire::http::saga(&started.saga, started.definition);
         Ok(if started.new {
-            answers::created(&format!("/sagas/{}", started.saga.id), body)
+            http::created(&format!("/sagas/{}", started.saga.id), body)
         } else {
-            answers::json(StatusCode::OK, body)
+            http::json(StatusCode::OK, body)
         })
     }
 
@@ -90,11 +84,11 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let found = match id.parse() {
             Ok(id) => find_saga(self.deployment, self.store, id)
                 .await
-                .map_err(|error| answers::port(&error))?,
+                .map_err(|error| http::port(&error))?,
             Err(_) => None,
         };
         let body = found.ok_or_else(|| unknown_saga(id))?;
-        Ok(answers::json(StatusCode::OK, body))
+        Ok(http::json(StatusCode::OK, body))
     }
 
     async fn list(&self, request: &Request) -> Answer {
@@ -123,8 +117,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         };
         let page = list_sagas(self.deployment, self.store, query)
             .await
-            .map_err(|error| answers::port(&error))?;
-        Ok(answers::json(
+            .map_err(|error| http::port(&error))?;
+        Ok(http::json(
             StatusCode::OK,
             serde_json::to_string(&page).unwrap_or_default(),
         ))
@@ -164,7 +158,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
         let done = command(self.deployment, self.store, self.time, saga, what, by, reason).await;
         let done = done
-            .map_err(|error| answers::port(&error))?
+            .map_err(|error| http::port(&error))?
             .ok_or_else(|| unknown_saga(id))?;
         if done.outcome == Outcome::Late {
             let status = done.saga.status(done.definition);
@@ -176,7 +170,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         } else {
             StatusCode::OK
         };
-        Ok(answers::json(
+        Ok(http::json(
             status,
             saga_wire::http::saga(&done.saga, done.definition),
         ))
@@ -186,68 +180,6 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 fn unknown_saga(id: &str) -> Problem {
     let id: String = id.chars().take(64).collect();
     Problem::new(404, "unknown-saga", "Not Found", format!("there is no saga {id}"))
-}
-
-/// The body as fields, after its size, its media type and its syntax have been checked, in this order.
-fn body(request: &Request) -> Result<Fields, Problem> {
-    let body = request.body();
-    if body.len() > MAX_BODY {
-        let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
-        return Err(Problem::new(413, "too-large", "Content Too Large", detail));
-    }
-    let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    let media_type = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if media_type != "application/json" {
-        let detail = "send the body as Content-Type: application/json";
-        return Err(Problem::new(
-            415,
-            "unsupported-media-type",
-            "Unsupported Media Type",
-            detail,
-        ));
-    }
-    let not_json = |why: String| Problem::new(400, "invalid-json", "Bad Request", format!("the body {why}"));
-    let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
-    json::parse_object(text).map_err(|error| not_json(error.0))
-}
-
-/// A field that is not known is a mistake that would otherwise go unseen.
-fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
-    let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
-    unknown.map_or(Ok(()), |name| {
-        Err(invalid(format!("`{}` is not a field of this request", cut(name))))
-    })
-}
-
-fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
-    const MAX: usize = 200;
-    let text = fields
-        .get(name)
-        .and_then(Document::as_text)
-        .map(str::trim)
-        .filter(|text| !text.is_empty());
-    let text = text.filter(|text| text.chars().count() <= MAX);
-    text.map(str::to_owned)
-        .ok_or_else(|| invalid(format!("`{name}` must be a text of 1 to {MAX} characters")))
-}
-
-fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// Who calls, where the function URL checks signatures.
-fn caller(request: &Request) -> Option<String> {
-    let lambda_http::request::RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
-        return None;
-    };
-    context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone()
 }
 
 /// From the operating system's randomness: two environments of the function must not draw the same.

@@ -176,7 +176,7 @@ module "outbox_poller" {
     # Leases and dead rows are in the same table and no business of the stream.
     pattern = jsonencode({
       eventName = ["INSERT"]
-      dynamodb  = { Keys = { Shard = { S = [{ anything-but = ["dead", "discarded"] }] }, EventId = { S = [{ anything-but = ["!lease"] }] } } }
+      dynamodb  = { Keys = { Shard = { S = [{ anything-but = ["dead", "discarded", "watched"] }] }, EventId = { S = [{ anything-but = ["!lease"] }] } } }
     })
   }
 }

@@ -18,6 +18,16 @@ output "ingress_url_id" {
   value       = module.event_ingress.url_id
 }
 
+output "dead_letters_url" {
+  description = "The URL of the dead letters."
+  value       = module.dlq_replayer.url
+}
+
+output "dead_letters_url_id" {
+  description = "The first label of the dead letters' host."
+  value       = module.dlq_replayer.url_id
+}
+
 output "names" {
   description = "The names that tools and tests look for."
   value = {
@@ -46,6 +56,7 @@ output "log_groups" {
     saga_events      = module.saga_events.log_group_name
     event_ingress    = module.event_ingress.log_group_name
     deadline_sweeper = module.deadline_sweeper.log_group_name
+    dlq_replayer     = module.dlq_replayer.log_group_name
   }
 }
 

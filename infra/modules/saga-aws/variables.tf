@@ -175,3 +175,40 @@ variable "protection" {
   default  = {}
   nullable = false
 }
+
+variable "dead_letters" {
+  description = <<-EOT
+    The dead letters' URL: auth AWS_IAM (signed requests) or NONE (open to everybody; for emulators), callers of other
+    accounts. azure: the places on the other cloud, with either
+    - federated: the tenant, and the client id of an identity there with a federated credential for this account's
+      tokens (audience api://AzureADTokenExchange), or
+    - emulator_keys: the account's and the topic's keys, which land in the function's environment.
+    Null: dead letters of AWS only.
+  EOT
+  type = object({
+    auth    = optional(string, "AWS_IAM")
+    callers = optional(set(string), [])
+    azure = optional(object({
+      account          = string
+      blob_endpoint    = optional(string)
+      queue_endpoint   = optional(string)
+      table_endpoint   = optional(string)
+      container        = string
+      queue            = string
+      poison_queue     = string
+      quarantine_queue = string
+      table            = string
+      federated        = optional(object({ tenant = string, client_id = string }))
+      emulator_keys    = optional(object({ account = string, topic = string }))
+    }))
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = var.dead_letters.azure == null || (
+      (try(var.dead_letters.azure.federated, null) == null) != (try(var.dead_letters.azure.emulator_keys, null) == null)
+    )
+    error_message = "dead_letters.azure has either federated or emulator_keys."
+  }
+}

@@ -31,6 +31,7 @@ module "saga" {
   azure               = var.azure
   azure_secret        = var.azure_secret
   api                 = { auth = "NONE" }
+  dead_letters        = { auth = "NONE", azure = var.azure_places }
   ingress             = var.ingress
   nudge_after_seconds = 5
   stuck_after_seconds = 20

@@ -3,8 +3,9 @@
 locals {
   urls = {
     for name, function in {
-      api     = { url = module.saga.api_url, id = module.saga.api_url_id }
-      ingress = { url = module.saga.ingress_url, id = module.saga.ingress_url_id }
+      api          = { url = module.saga.api_url, id = module.saga.api_url_id }
+      ingress      = { url = module.saga.ingress_url, id = module.saga.ingress_url_id }
+      dead_letters = { url = module.saga.dead_letters_url, id = module.saga.dead_letters_url_id }
     } : name => endswith(trimsuffix(function.url, "/"), ".on.aws") ? "${var.endpoint}/_aws/lambda-url/${function.id}" : trimsuffix(function.url, "/")
   }
 }
@@ -17,6 +18,11 @@ output "api" {
 output "ingress" {
   description = "The webhook for the Event Grid subscription."
   value       = local.urls.ingress
+}
+
+output "dead_letters" {
+  description = "The dead letters."
+  value       = local.urls.dead_letters
 }
 
 output "names" {

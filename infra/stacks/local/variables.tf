@@ -64,3 +64,20 @@ variable "ingress" {
   })
   nullable = false
 }
+
+variable "azure_places" {
+  description = "Where dead letters lie on the Azure side: Azurite's account and the stand-in's topic, with their keys."
+  type = object({
+    account          = string
+    blob_endpoint    = string
+    queue_endpoint   = string
+    table_endpoint   = string
+    container        = string
+    queue            = string
+    poison_queue     = string
+    quarantine_queue = string
+    table            = string
+    emulator_keys    = object({ account = string, topic = string })
+  })
+  default = null
+}

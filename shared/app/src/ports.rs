@@ -279,6 +279,15 @@ pub enum Refusal {
     Never(String),
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Throttled => f.write_str("it is throttled"),
+            Self::Later(reason) | Self::Never(reason) => f.write_str(reason),
+        }
+    }
+}
+
 impl Refusal {
     /// The error of whoever has only one answer to give.
     #[must_use]

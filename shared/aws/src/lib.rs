@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod clients;
+pub mod dead_letters;
 pub mod event_bridge;
 mod failure;
 mod item;
@@ -10,3 +11,4 @@ pub mod outbox;
 pub mod quarantine;
 mod saga_item;
 pub mod saga_store;
+pub mod web_identity;

@@ -9,6 +9,7 @@ mod alerts;
 mod batch;
 mod columns;
 mod config;
+pub mod dead_letters;
 mod event_grid;
 mod keys;
 mod outbox;

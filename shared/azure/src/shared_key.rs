@@ -23,6 +23,7 @@ pub(crate) enum Dialect {
     /// Method, three headers and the resource.
     Table,
     /// Method, eleven headers, all `x-ms-` headers, the resource and its parameters.
+    /// Blobs are signed so, too.
     Queue,
 }
 
@@ -102,8 +103,10 @@ fn string_to_sign(dialect: Dialect, account: &str, request: &Request) -> String 
                 .iter()
                 .map(|(name, value)| format!("\n{name}:{value}"))
                 .collect();
-            let content_type = header("content-type");
-            format!("{method}\n\n\n{length}\n\n{content_type}\n\n\n\n\n\n\n{ours}{resource}{parameters}")
+            let (content_type, if_match) = (header("content-type"), header("if-match"));
+            format!(
+                "{method}\n\n\n{length}\n\n{content_type}\n\n\n{if_match}\n\n\n\n{ours}{resource}{parameters}"
+            )
         }
     }
 }

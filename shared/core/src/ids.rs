@@ -119,6 +119,14 @@ impl EventId {
         &self.0
     }
 
+    /// The longest id that is taken.
+    pub(crate) const MAX_BYTES: usize = 256;
+
+    /// The id that a timeline gives to what has no event; the text is ours and keeps the rules.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub(crate) fn ours(at: Timestamp, saga: SagaId, label: &str) -> Self {
         Self(format!("{:013}-{saga}-{label}", at.millis()))
     }
@@ -134,7 +142,7 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let what = "event id";
-        if text.is_empty() || text.len() > 256 {
+        if text.is_empty() || text.len() > Self::MAX_BYTES {
             return Err(InvalidId {
                 what,
                 rule: "must have 1 to 256 bytes",

@@ -10,6 +10,7 @@
 mod carriers;
 mod clock;
 mod cloud;
+mod dead_letters;
 mod entities;
 mod faults;
 mod outbox;
@@ -19,6 +20,7 @@ mod steps;
 pub use carriers::Kept;
 pub use clock::Clock;
 pub use cloud::Cloud;
+pub use dead_letters::DeadLetters;
 pub use faults::{Fault, Faults};
 pub use sagas::{OriginCloud, Sagas};
 pub use steps::{StepCloud, Steps};

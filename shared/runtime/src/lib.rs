@@ -4,5 +4,7 @@
 pub mod clock;
 pub mod deployment;
 pub mod environment;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod sqs_batch;
 pub mod telemetry;

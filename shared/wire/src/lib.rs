@@ -7,6 +7,7 @@
 pub mod alert_event;
 pub mod cloud_event;
 pub mod custom_handler;
+pub mod dead_letter;
 pub mod definitions;
 pub mod event_bridge;
 pub mod event_grid;

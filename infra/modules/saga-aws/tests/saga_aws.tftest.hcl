@@ -51,7 +51,7 @@ run "functions_get_the_environment_they_read" {
     condition = {
       for name, function in {
         saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
-        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper, dlq_replayer = module.dlq_replayer,
       } : name => join(" ", sort(keys(function.environment)))
       } == {
       saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
@@ -59,6 +59,7 @@ run "functions_get_the_environment_they_read" {
       saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
       event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG WEBHOOK_ALLOWED_ORIGIN"
       deadline_sweeper = "NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+      dlq_replayer     = "ALERTS_TOPIC_ARN DESTINATION_DLQ_URL EVENTS_DLQ_URL EVENTS_QUEUE_URL EVENT_BUS OUTBOX_FAILURES_URL OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
     }
     error_message = "A function refuses to start without one of its variables."
   }
@@ -86,7 +87,7 @@ run "permissions_are_the_calls_the_code_makes" {
     condition = {
       for name, function in {
         saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
-        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper, dlq_replayer = module.dlq_replayer,
       } : name => join(" ", [for statement in jsondecode(function.policy).Statement : statement.Sid])
       } == {
       saga_initiator   = "Log Transitions Outbox Batches Indexes"
@@ -94,6 +95,7 @@ run "permissions_are_the_calls_the_code_makes" {
       saga_events      = "Log ReadQueue Transitions Outbox Batches Quarantine Alert"
       event_ingress    = "Log Publish Quarantine Alert"
       deadline_sweeper = "Log Transitions Outbox Indexes"
+      dlq_replayer     = "Log Timelines DeadRows DeadLetterQueues BackToTheEventsQueue Publish Alert"
     }
     error_message = "Nothing more than each function calls."
   }
@@ -253,4 +255,51 @@ run "refuses_bad_settings" {
   }
 
   expect_failures = [var.prefix, var.architecture, var.nudge_after_seconds]
+}
+
+run "dead_letters_of_azure_by_a_federated_identity" {
+  command = apply
+
+  variables {
+    dead_letters = {
+      azure = {
+        account          = "sagasteps"
+        container        = "deadletters"
+        queue            = "saga-events"
+        poison_queue     = "saga-events-poison"
+        quarantine_queue = "saga-quarantine"
+        table            = "SagaSteps"
+        federated        = { tenant = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+      }
+    }
+  }
+
+  assert {
+    condition     = module.dlq_replayer.environment["AZURE_BLOB_ENDPOINT"] == "https://sagasteps.blob.core.windows.net" && !contains(keys(module.dlq_replayer.environment), "AZURE_STORAGE_KEY")
+    error_message = "Without keys, the endpoints follow from the account."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.dlq_replayer_identity[0].policy).Statement[0].Condition["ForAllValues:StringEquals"]["sts:IdentityTokenAudience"] == "api://AzureADTokenExchange"
+    error_message = "A token is for Entra and nobody else."
+  }
+}
+
+run "refuses_places_on_azure_without_a_way_in" {
+  command = plan
+
+  variables {
+    dead_letters = {
+      azure = {
+        account          = "sagasteps"
+        container        = "deadletters"
+        queue            = "saga-events"
+        poison_queue     = "saga-events-poison"
+        quarantine_queue = "saga-quarantine"
+        table            = "SagaSteps"
+      }
+    }
+  }
+
+  expect_failures = [var.dead_letters]
 }

@@ -1,0 +1,204 @@
+//! The replayer's HTTP contract: requests signed with SigV4 as the function URL asks
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html>). On this machine, where nobody checks, a made-up
+//! identity signs, so that the local stack needs no set-up.
+
+use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use reqwest::{Method, Url};
+use saga_app::ports::Time;
+use saga_runtime::clock::SystemClock;
+use saga_runtime::environment::optional;
+use serde_json::Value;
+
+/// Where the local stack says where it is.
+const LOCAL: &str = "localstack/.state/endpoints.json";
+/// Longer than the function may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is not known where the replayer is, or who asks.
+    Setup(String),
+    /// It cannot be reached.
+    Unreachable(String),
+    /// It refuses: status and what to change.
+    Refused(u16, String),
+}
+
+impl Failure {
+    /// The status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Failure::Refused(status, _) => Some(*status),
+            Failure::Setup(_) | Failure::Unreachable(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Setup(why) => write!(f, "{why}"),
+            Failure::Unreachable(why) => write!(f, "the replayer cannot be reached: {why}"),
+            Failure::Refused(status, why) => write!(f, "the replayer refuses ({status}): {why}"),
+        }
+    }
+}
+
+/// The replayer.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    region: String,
+    credentials: Credentials,
+}
+
+impl Client {
+    /// Finds the replayer, and who asks.
+    pub async fn connect(endpoint: Option<String>, region: Option<String>) -> Result<Self, Failure> {
+        let base = endpoint
+            .or_else(|| optional("SAGA_DEAD_LETTERS_URL"))
+            .or_else(local);
+        let base = base.ok_or_else(|| {
+            let how = "`make up` starts the local stack; else give --endpoint, or set SAGA_DEAD_LETTERS_URL";
+            Failure::Setup(format!("it is not known where the replayer is: {how}"))
+        })?;
+        let base = base.trim_end_matches('/').to_owned();
+        let wrong = || Failure::Setup(format!("`{base}` is no URL of a replayer"));
+        let url = Url::parse(&base).map_err(|_| wrong())?;
+        let host = url.host_str().ok_or_else(wrong)?.to_owned();
+        let this_machine = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
+        if url.scheme() != "https" && !this_machine {
+            return Err(Failure::Setup(format!(
+                "`{base}` must begin with https://: the request is signed"
+            )));
+        }
+        let (region, credentials) = if this_machine {
+            (
+                region.unwrap_or("us-east-1".to_owned()),
+                Credentials::new("test", "test", None, None, "local"),
+            )
+        } else {
+            identity(region.or_else(|| region_of(&host))).await?
+        };
+        // An error says that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().timeout(PATIENCE);
+        let http = if this_machine { http.no_proxy() } else { http };
+        let http = http.build().map_err(|error| Failure::Setup(error.to_string()))?;
+        Ok(Self {
+            http,
+            base,
+            region,
+            credentials,
+        })
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        let url = Url::parse_with_params(&format!("{}{path}", self.base), query);
+        let mut url = url.map_err(|error| Failure::Setup(error.to_string()))?;
+        if query.is_empty() {
+            url.set_query(None);
+        }
+        self.send(Method::GET, url, String::new()).await
+    }
+
+    /// Does.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let url = Url::parse(&format!("{}{path}", self.base));
+        let url = url.map_err(|error| Failure::Setup(error.to_string()))?;
+        self.send(Method::POST, url, body.to_string()).await
+    }
+
+    async fn send(&self, method: Method, url: Url, body: String) -> Result<Value, Failure> {
+        let mut request = self.http.request(method.clone(), url.clone());
+        for (name, value) in self.signature(method.as_str(), url.as_str(), &body)? {
+            request = request.header(name, value);
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let unreachable = |error: reqwest::Error| {
+            let causes = saga_app::ports::causes(&error);
+            Failure::Unreachable(causes)
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(unreachable)?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let said = answer["detail"]
+            .as_str()
+            .or(answer["Message"].as_str())
+            .or(answer["message"].as_str());
+        let said = said.unwrap_or(&text).chars().take(500).collect();
+        Err(Failure::Refused(status, said))
+    }
+
+    fn signature(&self, method: &str, url: &str, body: &str) -> Result<Vec<(String, String)>, Failure> {
+        let wrong = |error: String| Failure::Setup(format!("the request cannot be signed: {error}"));
+        let identity = self.credentials.clone().into();
+        let now = u64::try_from(SystemClock.now().millis()).unwrap_or(0);
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("lambda")
+            .time(UNIX_EPOCH + Duration::from_millis(now))
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| wrong(error.to_string()))?
+            .into();
+        let signable = SignableRequest::new(
+            method,
+            url,
+            std::iter::empty(),
+            SignableBody::Bytes(body.as_bytes()),
+        );
+        let signable = signable.map_err(|error| wrong(error.to_string()))?;
+        let signed = sign(signable, &parameters).map_err(|error| wrong(error.to_string()))?;
+        let (instructions, _) = signed.into_parts();
+        let headers = instructions.headers();
+        Ok(headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
+    }
+}
+
+/// The replayer of the local stack, if one runs.
+fn local() -> Option<String> {
+    let endpoints: Value = serde_json::from_str(&fs::read_to_string(LOCAL).ok()?).ok()?;
+    endpoints["dead_letters"].as_str().map(str::to_owned)
+}
+
+/// `<id>.lambda-url.<region>.on.aws`.
+fn region_of(host: &str) -> Option<String> {
+    let mut parts = host.split('.').skip_while(|part| *part != "lambda-url");
+    parts.nth(1).map(str::to_owned)
+}
+
+/// Whoever the AWS SDKs would find: environment, profile, role.
+async fn identity(region: Option<String>) -> Result<(String, Credentials), Failure> {
+    let config = saga_aws::clients::config().await;
+    let region = region.or_else(|| config.region().map(ToString::to_string));
+    let region = region
+        .ok_or_else(|| Failure::Setup("the region to sign for is not known: give --region".to_owned()))?;
+    let provider = config.credentials_provider();
+    let provider = provider.ok_or_else(|| Failure::Setup("there are no AWS credentials".to_owned()))?;
+    let credentials = provider.provide_credentials().await;
+    let credentials = credentials.map_err(|error| {
+        Failure::Setup(format!(
+            "there are no AWS credentials: {}",
+            saga_app::ports::causes(&error)
+        ))
+    })?;
+    Ok((region, credentials))
+}

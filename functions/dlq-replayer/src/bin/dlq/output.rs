@@ -1,0 +1,222 @@
+//! What a person reads, or a program.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use saga_runtime::environment::optional;
+use serde_json::Value;
+
+/// The longest reason in a table on a terminal.
+const REASON: usize = 100;
+
+/// Standard output. A reader that went away is no failure of ours.
+pub struct Output {
+    json: bool,
+    colours: bool,
+    terminal: bool,
+    headed: bool,
+    widths: [usize; 6],
+}
+
+/// Says what is wrong, on standard error.
+pub fn complain(text: &str) {
+    let _ = writeln!(stderr(), "dlq: {text}");
+}
+
+impl Output {
+    /// Colours only on a terminal, and not where NO_COLOR is set (<https://no-color.org>).
+    pub fn new(json: bool) -> Self {
+        let terminal = stdout().is_terminal();
+        Self {
+            json,
+            colours: terminal && optional("NO_COLOR").is_none(),
+            terminal,
+            headed: false,
+            widths: [2, 4, 4, 5, 4, 0],
+        }
+    }
+
+    pub fn text(&mut self, text: &str) {
+        let _ = writeln!(stdout(), "{text}");
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.colours {
+            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn cut(&self, text: &str) -> String {
+        let long = self.terminal && text.chars().count() > REASON;
+        let cut = || text.chars().take(REASON - 1).chain(['…']).collect();
+        let text: String = if long { cut() } else { text.to_owned() };
+        // Others write reasons: nothing in them must move the cursor.
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    }
+
+    /// A page of the list.
+    pub fn page(&mut self, answer: &Value) {
+        if self.json {
+            return self.text(&answer.to_string());
+        }
+        let letters = answer["letters"].as_array().cloned().unwrap_or_default();
+        let rows: Vec<[String; 6]> = letters.iter().map(|letter| self.row(letter)).collect();
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        if !self.headed && !rows.is_empty() {
+            let head = self.line(&["ID", "SAGA", "TYPE", "TRIES", "LAST", "REASON"].map(str::to_owned));
+            let head = self.paint("1", &head);
+            self.text(&head);
+            self.headed = true;
+        }
+        for (row, letter) in rows.iter().zip(&letters) {
+            let line = self.line(row);
+            let line = if letter["unreadable"].is_null() {
+                line
+            } else {
+                self.paint("31", &line)
+            };
+            self.text(&line);
+        }
+        self.notices(answer);
+    }
+
+    fn row(&self, letter: &Value) -> [String; 6] {
+        let word = |name: &str| match &letter[name] {
+            Value::String(text) => self.cut(text),
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let reason = match letter["unreadable"].as_str() {
+            Some(why) => self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
+            None => word("reason"),
+        };
+        [
+            word("id"),
+            word("saga_id"),
+            word("type"),
+            word("attempts"),
+            word("last_at"),
+            reason,
+        ]
+    }
+
+    /// The cells of a row, each as wide as the widest so far; the last is as wide as it is.
+    fn line(&self, cells: &[String; 6]) -> String {
+        let [id, saga, kind, tries, last, reason] = cells;
+        let [a, b, c, d, e, _] = self.widths;
+        format!("{id:<a$}  {saga:<b$}  {kind:<c$}  {tries:>d$}  {last:<e$}  {reason}")
+    }
+
+    /// The last line of a list.
+    pub fn end_of_list(&mut self, shown: usize, more: bool) {
+        if !self.json {
+            let letters = if shown == 1 { "letter" } else { "letters" };
+            let more = if more { "; there are more" } else { "" };
+            self.text(&format!("{shown} dead {letters}{more}"));
+        }
+    }
+
+    /// One letter.
+    pub fn letter(&mut self, letter: &Value) {
+        if self.json {
+            return self.text(&letter.to_string());
+        }
+        let named = [
+            "id",
+            "source",
+            "saga_id",
+            "event_id",
+            "type",
+            "verb",
+            "step",
+            "reason",
+            "attempts",
+            "first_at",
+            "last_at",
+            "bytes",
+            "unreadable",
+        ];
+        for name in named {
+            let value = match &letter[name] {
+                Value::Null => continue,
+                Value::String(text) => text
+                    .chars()
+                    .map(|c| if c.is_control() { ' ' } else { c })
+                    .collect(),
+                other => other.to_string(),
+            };
+            let name = self.paint("1", &format!("{name:<11}"));
+            self.text(&format!("{name} {value}"));
+        }
+        let replay = &letter["replay"];
+        let (name, to) = (
+            self.paint("1", "replay     "),
+            replay["to"].as_str().unwrap_or("nowhere"),
+        );
+        self.text(&format!(
+            "{name} to the {to}: {}",
+            replay["text"].as_str().unwrap_or_default()
+        ));
+        let body = letter["body"].as_str().unwrap_or_default();
+        let pretty = serde_json::from_str::<Value>(body).and_then(|body| serde_json::to_string_pretty(&body));
+        // What is no JSON is shown escaped, so that it cannot move the cursor.
+        let body = pretty.unwrap_or_else(|_| Value::from(body).to_string());
+        self.text(&format!("\n{body}"));
+    }
+
+    /// What a run did.
+    pub fn report(&mut self, report: &Value) {
+        if self.json {
+            return self.text(&report.to_string());
+        }
+        for item in report["items"].as_array().into_iter().flatten() {
+            let word = |name: &str| item[name].as_str().unwrap_or("-").to_owned();
+            let outcome = word("outcome");
+            let colour = match outcome.as_str() {
+                "replayed" | "discarded" | "tried" => "32",
+                "failed" | "unknown" => "31",
+                _ => "33",
+            };
+            let outcome = self.paint(colour, &format!("{outcome:<9}"));
+            let line = format!(
+                "{outcome} {:<56} {:<36} {}",
+                word("id"),
+                word("saga_id"),
+                self.cut(&word("text"))
+            );
+            self.text(&line);
+        }
+        self.notices(report);
+        let act = report["act"].as_str().unwrap_or_default();
+        let (done, failed, left) = (&report["done"], &report["failed"], &report["left"]);
+        let ended = match report["ended"].as_str() {
+            Some("limit") => "; the limit is reached, there may be more",
+            Some("failures") => "; stopped after so many failures",
+            Some("time") => "; the function's time is over, there may be more",
+            _ => "",
+        };
+        let line = if report["dry_run"] == true {
+            format!(
+                "dry run: {act} would take {done} letters and leave {left}{ended}; add --confirm --why TEXT to do it"
+            )
+        } else {
+            format!("{act}: {done} done, {failed} failed, {left} left{ended}")
+        };
+        let line = self.paint("1", &line);
+        self.text(&line);
+    }
+
+    fn notices(&self, answer: &Value) {
+        for notice in answer["notices"].as_array().into_iter().flatten() {
+            let (source, problem) = (&notice["source"], notice["problem"].as_str().unwrap_or_default());
+            complain(&format!("{}: {problem}", source.as_str().unwrap_or_default()));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The places of this deployment, from its environment. Those on Azure are there if `AZURE_STORAGE_ACCOUNT` is set.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use lambda_runtime::Error;
+use saga_app::dead_letters::ports::{Answer, LetterSource, Outlet};
+use saga_app::ports::{Published, Refusal};
+use saga_aws::dead_letters::archive::Shelf;
+use saga_aws::dead_letters::outlet::AwsOutlet;
+use saga_aws::dead_letters::queue::DeadQueue;
+use saga_aws::dead_letters::rows::DeadRows;
+use saga_aws::web_identity::{ENTRA_AUDIENCE, WebIdentity};
+use saga_azure::Secret;
+use saga_azure::dead_letters::{Access, Assertion, AssertionFuture, AzureOutlet};
+use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_runtime::environment::{Misconfigured, optional, required};
+use saga_wire::dead_letter::{destination, events, quarantine, stream};
+
+/// Why a source of Azure is not there.
+pub const ABSENT: &str = "access to Azure is not set up for this function (AZURE_STORAGE_ACCOUNT)";
+
+/// All places.
+pub struct Places {
+    pub sources: Vec<Box<dyn LetterSource>>,
+    pub outlet: Outlets,
+    pub shelf: Shelf,
+}
+
+/// The ways back on both clouds.
+pub struct Outlets {
+    aws: AwsOutlet,
+    azure: Option<AzureOutlet>,
+}
+
+impl Outlet for Outlets {
+    fn send<'a>(
+        &'a self,
+        to: Destination,
+        letter: &'a DeadLetter,
+        message: &'a str,
+    ) -> Answer<'a, Published> {
+        match (to, &self.azure) {
+            (Destination::Bus | Destination::EventsQueue, _) => self.aws.send(to, letter, message),
+            (Destination::Topic | Destination::ParticipantQueue, Some(azure)) => {
+                azure.send(to, letter, message)
+            }
+            (Destination::Topic | Destination::ParticipantQueue, None) => {
+                Box::pin(async { Ok(Err(Refusal::Never(ABSENT.to_owned()))) })
+            }
+        }
+    }
+}
+
+/// Builds them. `buckets`: how many the stores of both clouds have.
+pub fn connect(config: &SdkConfig, buckets: u16) -> Result<Places, Error> {
+    let outbox = required("OUTBOX_TABLE")?;
+    let queue =
+        |name, source, read| Ok::<_, Misconfigured>(DeadQueue::new(config, required(name)?, source, read));
+    let mut sources: Vec<Box<dyn LetterSource>> = vec![
+        Box::new(DeadRows::new(config, outbox.clone())),
+        Box::new(queue("DESTINATION_DLQ_URL", Source::Destination, destination)?),
+        Box::new(queue("EVENTS_DLQ_URL", Source::Events, events)?),
+        Box::new(queue("OUTBOX_FAILURES_URL", Source::Stream, stream)?),
+        Box::new(queue("QUARANTINE_QUEUE_URL", Source::Quarantine, quarantine)?),
+    ];
+    let mut outlet = Outlets {
+        aws: AwsOutlet::new(config, &required("EVENT_BUS")?, required("EVENTS_QUEUE_URL")?),
+        azure: None,
+    };
+    match optional("AZURE_STORAGE_ACCOUNT") {
+        Some(account) => {
+            let azure = access(config, account, buckets)?.connect()?;
+            sources.extend(azure.sources);
+            outlet.azure = Some(azure.outlet);
+        }
+        None => tracing::warn!("{ABSENT}: dead letters of AWS only"),
+    }
+    Ok(Places {
+        sources,
+        outlet,
+        shelf: Shelf::new(config, outbox),
+    })
+}
+
+fn access(config: &SdkConfig, account: String, buckets: u16) -> Result<Access, Misconfigured> {
+    let (key, topic_key) = (optional("AZURE_STORAGE_KEY"), optional("EVENTGRID_TOPIC_KEY"));
+    let assertion = if key.is_some() && topic_key.is_some() {
+        None
+    } else {
+        Some(Assertion {
+            tenant: required("AZURE_TENANT_ID")?,
+            client_id: required("AZURE_CLIENT_ID")?,
+            token: {
+                let identity = WebIdentity::new(config);
+                Arc::new(move || {
+                    let identity = identity.clone();
+                    let token: AssertionFuture =
+                        Box::pin(async move { identity.token(ENTRA_AUDIENCE).await });
+                    token
+                })
+            },
+        })
+    };
+    Ok(Access {
+        account,
+        key: key.map(Secret::new),
+        topic_key: topic_key.map(Secret::new),
+        assertion,
+        blob_endpoint: required("AZURE_BLOB_ENDPOINT")?,
+        queue_endpoint: required("AZURE_QUEUE_ENDPOINT")?,
+        table_endpoint: required("AZURE_TABLE_ENDPOINT")?,
+        topic_endpoint: required("EVENTGRID_TOPIC_ENDPOINT")?,
+        container: required("DEAD_LETTER_CONTAINER")?,
+        queue: required("SAGA_QUEUE")?,
+        poison_queue: required("POISON_QUEUE")?,
+        quarantine_queue: required("AZURE_QUARANTINE_QUEUE")?,
+        table: required("SAGA_TABLE")?,
+        buckets,
+    })
+}

@@ -1,0 +1,106 @@
+# Dead letters of both clouds: dlq-replayer lists, shows, replays and discards them behind a URL, and tells of new
+# ones every minute.
+
+locals {
+  dead_letter_queues = [
+    module.queues.destination_dlq.arn,
+    module.queues.events_dlq.arn,
+    module.queues.outbox_failures.arn,
+    module.queues.quarantine.arn,
+  ]
+
+  # What it needs to find the places on Azure. Without it, it shows those of AWS and says so.
+  azure_places = var.dead_letters.azure == null ? {} : {
+    AZURE_STORAGE_ACCOUNT    = var.dead_letters.azure.account
+    AZURE_BLOB_ENDPOINT      = coalesce(var.dead_letters.azure.blob_endpoint, "https://${var.dead_letters.azure.account}.blob.core.windows.net")
+    AZURE_QUEUE_ENDPOINT     = coalesce(var.dead_letters.azure.queue_endpoint, "https://${var.dead_letters.azure.account}.queue.core.windows.net")
+    AZURE_TABLE_ENDPOINT     = coalesce(var.dead_letters.azure.table_endpoint, "https://${var.dead_letters.azure.account}.table.core.windows.net")
+    EVENTGRID_TOPIC_ENDPOINT = var.azure.topic_endpoint
+    DEAD_LETTER_CONTAINER    = var.dead_letters.azure.container
+    SAGA_QUEUE               = var.dead_letters.azure.queue
+    POISON_QUEUE             = var.dead_letters.azure.poison_queue
+    AZURE_QUARANTINE_QUEUE   = var.dead_letters.azure.quarantine_queue
+    SAGA_TABLE               = var.dead_letters.azure.table
+  }
+
+  # Who it is there: an identity that trusts this account's tokens, or, for an emulator, whoever has the keys.
+  azure_identity = try(var.dead_letters.azure.federated, null) == null ? {} : {
+    AZURE_TENANT_ID = var.dead_letters.azure.federated.tenant
+    AZURE_CLIENT_ID = var.dead_letters.azure.federated.client_id
+  }
+
+  azure_keys = try(var.dead_letters.azure.emulator_keys, null) == null ? {} : {
+    AZURE_STORAGE_KEY   = var.dead_letters.azure.emulator_keys.account
+    EVENTGRID_TOPIC_KEY = var.dead_letters.azure.emulator_keys.topic
+  }
+}
+
+module "dlq_replayer" {
+  source = "../function"
+
+  name               = "${var.prefix}dlq-replayer"
+  description        = "Dead letters of both clouds: lists, shows, replays, discards and tells them"
+  zip                = "${var.zips_dir}/dlq-replayer.zip"
+  architecture       = var.architecture
+  memory_mb          = 256
+  timeout_seconds    = 60
+  log_retention_days = var.log_retention_days
+  schedule           = "rate(1 minute)"
+  url                = { auth = var.dead_letters.auth, callers = var.dead_letters.callers }
+
+  environment = merge(local.environment, local.store_environment, local.azure_places, local.azure_identity, local.azure_keys, {
+    EVENT_BUS            = module.bus.bus_name
+    EVENTS_QUEUE_URL     = module.queues.events.url
+    EVENTS_DLQ_URL       = module.queues.events_dlq.url
+    DESTINATION_DLQ_URL  = module.queues.destination_dlq.url
+    OUTBOX_FAILURES_URL  = module.queues.outbox_failures.url
+    QUARANTINE_QUEUE_URL = module.queues.quarantine.url
+    ALERTS_TOPIC_ARN     = module.alerts.topic_arn
+  })
+
+  statements = concat(
+    [
+      {
+        sid       = "Timelines"
+        actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+        resources = [module.tables.sagas.arn]
+      },
+      {
+        sid       = "DeadRows"
+        actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
+        resources = [module.tables.outbox.arn]
+      },
+      {
+        sid       = "DeadLetterQueues"
+        actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+        resources = local.dead_letter_queues
+      },
+      {
+        sid       = "BackToTheEventsQueue"
+        actions   = ["sqs:SendMessage"]
+        resources = [module.queues.events.arn]
+      },
+    ],
+    [local.bus_statement, local.alert_statement],
+    local.key_statements,
+  )
+}
+
+# The call knows no resource; what a token may be used for is bound by its audience.
+resource "aws_iam_role_policy" "dlq_replayer_identity" {
+  count = try(var.dead_letters.azure.federated, null) == null ? 0 : 1
+
+  name = "identity-on-azure"
+  role = module.dlq_replayer.role_name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "IdentityOnAzure"
+      Effect    = "Allow"
+      Action    = "sts:GetWebIdentityToken"
+      Resource  = "*"
+      Condition = { "ForAllValues:StringEquals" = { "sts:IdentityTokenAudience" = "api://AzureADTokenExchange" } }
+    }]
+  })
+}

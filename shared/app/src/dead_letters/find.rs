@@ -1,0 +1,118 @@
+//! Looks at letters without taking them: one walk over a source, after which everything is as it was.
+
+use saga_core::Timestamp;
+use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
+use saga_wire::dead_letter::http::Notice;
+
+use super::foresee::foresee;
+use super::ports::{LetterSource, Receipt, Walk};
+use super::{LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Ports};
+use crate::ports::{PortError, SagaStore, Time};
+
+/// What a look came to.
+pub(super) struct Looked {
+    /// What kept it from seeing everything.
+    pub(super) incomplete: Option<String>,
+}
+
+/// Shows each letter of the walk to `see`, which says whether to go on; then puts everything back.
+pub(super) async fn look(
+    source: &dyn LetterSource,
+    time: &impl Time,
+    mut walk: Walk,
+    mut see: impl FnMut(DeadLetter) -> bool + Send,
+) -> Result<Looked, PortError> {
+    walk.lease_seconds = LEASE_SECONDS;
+    let until = time.now().plus_millis(LOOK_MILLIS);
+    let mut held: Vec<Receipt> = Vec::new();
+    let mut seen = 0;
+    let walked = loop {
+        let letters = match source.next(&mut walk).await {
+            Ok(letters) if letters.is_empty() => break Ok(None),
+            Ok(letters) => letters,
+            Err(error) => break Err(error),
+        };
+        let mut more = true;
+        for one in letters {
+            seen += 1;
+            if source.is_queue() {
+                held.push(one.receipt);
+            }
+            more = more && see(one.letter);
+        }
+        if !more {
+            break Ok(Some(None));
+        }
+        if seen >= MAX_HELD || time.now() >= until {
+            break Ok(Some(Some(format!(
+                "there are more letters than one look takes; {seen} were looked at"
+            ))));
+        }
+    };
+    // Whoever looks at the same time hides some from us: what we did not come to is said, not passed over.
+    let unseen = match &walked {
+        Ok(None) if source.is_queue() => {
+            let depth = source.depth().await?;
+            (depth.visible + depth.hidden).saturating_sub(seen)
+        }
+        _ => 0,
+    };
+    // Also after a failure: what is not put back now comes back when the lease ends.
+    if !held.is_empty() {
+        source.put_back(held).await?;
+    }
+    let hidden = (unseen > 0)
+        .then(|| format!("{unseen} letters are held by somebody else at the moment; ask again in a minute"));
+    Ok(Looked {
+        incomplete: walked?.flatten().or(hidden),
+    })
+}
+
+/// What a search for one letter came to.
+#[derive(Debug)]
+pub enum Found {
+    /// The letter, and what a replay would come to.
+    Letter(Box<DeadLetter>, Prospect),
+    /// It is not there, or not now.
+    No(String),
+    /// Its source is not part of this deployment.
+    Absent(Notice),
+}
+
+/// Finds one letter.
+///
+/// # Errors
+/// [`PortError`] when its source or the saga store fails.
+pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId) -> Result<Found, PortError> {
+    let (sources, mut notices) = ports.chosen(|source| source == id.source);
+    let Some(source) = sources.first() else {
+        return Ok(notices.pop().map_or(Found::No(String::new()), Found::Absent));
+    };
+    let walk = Walk {
+        only: Some([id.key.clone()].into()),
+        ..Walk::default()
+    };
+    let mut found = None;
+    let looked = look(*source, ports.time, walk, |letter| {
+        if letter.id == *id {
+            found = Some(letter);
+        }
+        found.is_none()
+    })
+    .await?;
+    match found {
+        Some(letter) => {
+            let prospect = foresee(ports, &letter).await?.prospect;
+            Ok(Found::Letter(Box::new(letter), prospect))
+        }
+        None => {
+            let gone = format!("there is no dead letter {id}: it was replayed or discarded, or has expired");
+            Ok(Found::No(looked.incomplete.unwrap_or(gone)))
+        }
+    }
+}
+
+/// The time up to which a walk of a run may go on: what it holds comes back a while after.
+pub(super) fn lease_ends(now: Timestamp) -> Timestamp {
+    now.plus_millis((i64::from(LEASE_SECONDS) - 20) * 1_000)
+}

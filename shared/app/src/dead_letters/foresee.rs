@@ -1,0 +1,116 @@
+//! What a replay would come to: the receiver's own checks, made beforehand.
+
+use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, Source, Verdict, prospect};
+use saga_core::origin::Misaddressed;
+use saga_core::{Address, Cloud, Saga};
+use saga_wire::incoming::{Incoming, check};
+use saga_wire::{alert_event, event_grid};
+
+use super::Ports;
+use crate::Deployment;
+use crate::ports::{PortError, SagaStore, Time};
+
+/// What is known of a letter before anything is done with it.
+pub(super) struct Foreseen {
+    pub(super) prospect: Prospect,
+    /// Whether its saga is there, and readable: then it gets a line in its timeline.
+    pub(super) has_saga: bool,
+}
+
+/// Looks at the letter's saga and says what a replay would come to.
+pub(super) async fn foresee<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    letter: &DeadLetter,
+) -> Result<Foreseen, PortError> {
+    let sendable = matches!(letter.forward, Forward::Send { .. });
+    if sendable && alert_event::parse(&letter.facts.text).is_some() {
+        let text = "would be told on the alerts topic".to_owned();
+        let verdict = Verdict::Tried;
+        return Ok(Foreseen {
+            prospect: Prospect { verdict, text },
+            has_saga: false,
+        });
+    }
+    let saga = match letter.facts.saga {
+        None => None,
+        Some(id) => match ports.store.load(id).await {
+            Ok(found) => found.map(|found| found.value),
+            // What this version cannot read must not keep an operator from its letters.
+            Err(PortError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        },
+    };
+    let definition = saga
+        .as_ref()
+        .and_then(|saga| ports.deployment.catalogue.get(&saga.definition));
+    let known = match (&saga, definition) {
+        (Some(saga), Some(definition)) => Known::of(saga, definition),
+        _ => Known::No,
+    };
+    let refused = refused(ports.deployment, letter, saga.as_ref(), ports.time);
+    Ok(Foreseen {
+        prospect: prospect(letter, refused.as_deref(), known),
+        has_saga: definition.is_some(),
+    })
+}
+
+/// Why the letter's receiver would not understand it, if it would not.
+fn refused(
+    deployment: &Deployment,
+    letter: &DeadLetter,
+    saga: Option<&Saga>,
+    time: &impl Time,
+) -> Option<String> {
+    if letter.facts.unreadable.is_some() {
+        return letter.facts.unreadable.clone();
+    }
+    let to = match &letter.forward {
+        Forward::Send { to, .. } => Some(*to),
+        _ => None,
+    };
+    let event = match event_grid::event(&letter.facts.text) {
+        Err(error) => return Some(error.0),
+        Ok(Incoming::Ours(event)) => event,
+        Ok(Incoming::Outside(outside)) => {
+            if to == Some(Destination::ParticipantQueue) {
+                return Some(format!(
+                    "`{}` came without the attributes that address a step",
+                    outside.kind
+                ));
+            }
+            let saga = saga?;
+            let definition = deployment.catalogue.get(&saga.definition)?;
+            return match outside.addressed(saga, definition, Cloud::Azure, time.now()) {
+                Err(error) => Some(error.0),
+                Ok(event) if matches!(event.address, Address::Advance(_)) => {
+                    Some(Misaddressed::OutOfTurn.to_string())
+                }
+                Ok(_) => None,
+            };
+        }
+    };
+    if let Err(error) = check(&event, &deployment.catalogue) {
+        return Some(error.0);
+    }
+    if let Some(saga) = saga.filter(|saga| saga.definition != event.definition) {
+        return Some(format!(
+            "the event says {}, the saga is {}",
+            event.definition, saga.definition
+        ));
+    }
+    let wrong_place = match to {
+        Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
+        Some(Destination::ParticipantQueue) => event.target == Cloud::ORIGIN,
+        // What the webhook quarantined goes past it now, and has to keep its rule.
+        Some(Destination::Bus) if letter.id.source == Source::Quarantine => {
+            event.sender == Cloud::ORIGIN || event.target != Cloud::ORIGIN
+        }
+        _ => false,
+    };
+    wrong_place.then(|| {
+        format!(
+            "an event from {} for {} does not come in there",
+            event.sender, event.target
+        )
+    })
+}

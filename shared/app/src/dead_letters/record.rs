@@ -1,0 +1,42 @@
+//! The line in the timeline of a letter's saga: who did what, and when.
+
+use saga_core::SagaId;
+use saga_core::dead_letter::{Act, DeadLetter, recorded};
+use saga_core::saga::Mark;
+
+use super::Ports;
+use crate::MAX_CONFLICTS;
+use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
+
+/// Writes the line. A saga that is gone by now, or that this version cannot read, has none.
+pub(super) async fn record<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    letter: &DeadLetter,
+    act: Act,
+    mark: &Mark,
+) -> Result<(), PortError> {
+    for attempt in 1..=MAX_CONFLICTS {
+        let found = match ports.store.load(saga).await {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(PortError::Corrupt { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
+            return Ok(());
+        };
+        let decision = recorded(&found.value, definition, letter, act, mark);
+        let committed = ports
+            .store
+            .commit(&decision, &found.version, &Snapshot::default(), None)
+            .await?;
+        if committed == Committed::Yes {
+            return Ok(());
+        }
+        back_off(ports.time, attempt).await;
+    }
+    Err(PortError::Contended {
+        what: "the saga",
+        attempts: MAX_CONFLICTS,
+    })
+}

@@ -1,0 +1,193 @@
+//! Discarded letters, and what the watch remembers: partitions of their own in the outbox table. No other store is
+//! needed, the body stays whole in as many items as it takes, and the table's TTL clears it away after 90 days.
+
+use std::collections::BTreeSet;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use saga_app::dead_letters::ports::{Answer, Archive, Discarded, Memory, Watched};
+use saga_core::dead_letter::Source;
+
+use crate::failure::failure;
+use crate::item::{Item, n, number, s, text};
+
+const DISCARDED: &str = "discarded";
+const WATCHED: &str = "watched";
+/// An item holds 400 KB, the other attributes among them.
+const PART_BYTES: usize = 300 * 1024;
+const NINETY_DAYS_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// A sort key holds 1024 bytes; the part's number and the time are in it, too.
+const MAX_ID: usize = 900;
+
+/// Partitions of the outbox table that are no outbox.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    client: Client,
+    table: String,
+}
+
+impl Shelf {
+    /// That of this table.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: String) -> Self {
+        Self {
+            client: Client::new(config),
+            table,
+        }
+    }
+}
+
+/// The items that keep a discarded letter.
+fn items(discarded: Discarded<'_>) -> Vec<Item> {
+    let letter = discarded.letter;
+    let id = letter.id.to_string();
+    let tail = &id[id.len().saturating_sub(MAX_ID)..];
+    let parts = pieces(&letter.facts.text, PART_BYTES);
+    let count = parts.len();
+    let each = parts.into_iter().enumerate().map(|(index, body)| {
+        let mut item = Item::from([
+            ("Shard".into(), s(DISCARDED)),
+            (
+                "EventId".into(),
+                s(format!("{:013}-{tail}#{:03}", discarded.at.millis(), index + 1)),
+            ),
+            ("Letter".into(), s(&id)),
+            ("Source".into(), s(letter.id.source.as_str())),
+            ("Reason".into(), s(&letter.reason)),
+            ("By".into(), s(discarded.by)),
+            ("Why".into(), s(discarded.why)),
+            ("DiscardedAt".into(), n(discarded.at.millis())),
+            ("Part".into(), n(index + 1)),
+            ("Parts".into(), n(count)),
+            ("Body".into(), s(body)),
+            (
+                "ExpiresAt".into(),
+                n(discarded.at.millis() / 1_000 + NINETY_DAYS_SECONDS),
+            ),
+        ]);
+        let known = [
+            ("SagaId", letter.facts.saga.map(|saga| saga.to_string())),
+            ("Type", letter.facts.kind.clone()),
+            (
+                "Event",
+                letter.facts.event.as_ref().map(|event| event.as_str().to_owned()),
+            ),
+        ];
+        item.extend(
+            known
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), s(value?)))),
+        );
+        item
+    });
+    each.collect()
+}
+
+fn pieces(text: &str, limit: usize) -> Vec<&str> {
+    let (mut out, mut rest) = (Vec::new(), text);
+    while rest.len() > limit {
+        let (head, tail) = rest.split_at(rest.floor_char_boundary(limit));
+        out.push(head);
+        rest = tail;
+    }
+    out.push(rest);
+    out
+}
+
+impl Archive for Shelf {
+    fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            for item in items(discarded) {
+                let sent = self
+                    .client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(item))
+                    .send()
+                    .await;
+                sent.map_err(|error| failure("archiving a letter", error))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Memory for Shelf {
+    fn load(&self, source: Source) -> Answer<'_, Watched> {
+        Box::pin(async move {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("Shard", s(WATCHED))
+                .key("EventId", s(source.as_str()))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|error| failure("reading what was told", error))?;
+            let Some(item) = answer.item else {
+                return Ok(Watched::default());
+            };
+            let told: BTreeSet<String> = text(&item, "Told")?.split(' ').map(str::to_owned).collect();
+            Ok(Watched {
+                until: number(&item, "Until")?,
+                told,
+                depth: number(&item, "Depth")?,
+            })
+        })
+    }
+
+    fn save<'a>(&'a self, source: Source, watched: &'a Watched) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let told: Vec<&str> = watched.told.iter().map(String::as_str).collect();
+            let sent = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("Shard", s(WATCHED))
+                .item("EventId", s(source.as_str()))
+                .item("Until", n(watched.until))
+                .item("Told", s(told.join(" ")))
+                .item("Depth", n(watched.depth))
+                .send()
+                .await;
+            sent.map(|_| ())
+                .map_err(|error| failure("remembering what was told", error))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_core::Timestamp;
+    use saga_wire::dead_letter::{Received, events};
+
+    use super::*;
+
+    #[test]
+    fn a_body_of_any_size_is_kept_whole_in_items_that_fit() {
+        for body in [String::new(), "x".repeat(PART_BYTES), "ä𝄞\"".repeat(200_000)] {
+            let letter = events(&Received {
+                key: "k".repeat(2_000),
+                body: body.clone(),
+                ..Received::default()
+            });
+            let discarded = Discarded {
+                letter: &letter,
+                at: Timestamp::from_millis(1_795_226_400_123),
+                by: "me",
+                why: "why",
+            };
+            let items = items(discarded);
+            let mut joined = String::new();
+            for item in &items {
+                let part = text(item, "Body").unwrap();
+                assert!(part.len() <= PART_BYTES && text(item, "EventId").unwrap().len() <= 1_024);
+                joined.push_str(part);
+            }
+            assert_eq!(joined, body);
+            let keys: BTreeSet<&str> = items.iter().map(|item| text(item, "EventId").unwrap()).collect();
+            assert_eq!(keys.len(), items.len());
+        }
+    }
+}

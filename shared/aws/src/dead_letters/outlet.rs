@@ -1,0 +1,91 @@
+//! Where replayed letters go on AWS: the bus, or the events queue.
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use saga_app::dead_letters::ports::{Answer, Outlet};
+use saga_app::ports::{PortError, Published, Publisher, Refusal};
+use saga_core::Timestamp;
+use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_core::outbox::{OutboxRow, Tries};
+
+use crate::event_bridge::Bus;
+use crate::failure::failure;
+
+/// The bus and the events queue.
+#[derive(Debug, Clone)]
+pub struct AwsOutlet {
+    /// As the outbox' relay puts events on it.
+    orchestrator: Bus,
+    /// As the webhook does.
+    ingress: Bus,
+    client: Client,
+    events_queue: String,
+}
+
+impl AwsOutlet {
+    /// The bus of this name and the queue at this URL.
+    #[must_use]
+    pub fn new(config: &SdkConfig, bus: &str, events_queue: String) -> Self {
+        Self {
+            orchestrator: Bus::new(config, bus.to_owned(), saga_wire::cloud_event::ORIGIN_SOURCE),
+            ingress: Bus::new(config, bus.to_owned(), "saga.ingress"),
+            client: Client::new(config),
+            events_queue,
+        }
+    }
+
+    async fn put(&self, letter: &DeadLetter, message: &str) -> Result<Published, PortError> {
+        let facts = &letter.facts;
+        let (Some(id), Some(saga), Some(kind)) = (facts.event.clone(), facts.saga, facts.kind.clone()) else {
+            return Ok(Err(Refusal::Never("it has no id, no type or no saga".to_owned())));
+        };
+        let row = OutboxRow {
+            shard: 0,
+            id,
+            saga,
+            kind,
+            body: message.to_owned(),
+            at: letter.first.unwrap_or(Timestamp::from_millis(0)),
+            queued: Timestamp::from_millis(0),
+            follows: false,
+            tries: Tries::default(),
+        };
+        let bus = if letter.id.source == Source::Quarantine {
+            &self.ingress
+        } else {
+            &self.orchestrator
+        };
+        let answers = bus.publish(&[row]).await?;
+        let none = || PortError::unavailable("putting an event on the bus", "there is no answer for it");
+        answers.into_iter().next().ok_or_else(none)
+    }
+}
+
+impl Outlet for AwsOutlet {
+    fn send<'a>(
+        &'a self,
+        to: Destination,
+        letter: &'a DeadLetter,
+        message: &'a str,
+    ) -> Answer<'a, Published> {
+        Box::pin(async move {
+            match to {
+                Destination::Bus => self.put(letter, message).await,
+                Destination::EventsQueue => {
+                    let sent = self
+                        .client
+                        .send_message()
+                        .queue_url(&self.events_queue)
+                        .message_body(message)
+                        .send()
+                        .await;
+                    sent.map(|_| Ok(()))
+                        .map_err(|error| failure("sending a letter to the events queue", error))
+                }
+                Destination::Topic | Destination::ParticipantQueue => {
+                    Ok(Err(Refusal::Never("it is on the other cloud".to_owned())))
+                }
+            }
+        })
+    }
+}

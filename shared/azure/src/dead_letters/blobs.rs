@@ -1,0 +1,295 @@
+//! Event Grid's dead-letter blobs: each holds one event or several.
+//!
+//! A letter is one event. Removing it writes the blob without it, guarded by the blob's ETag, and removes the blob with
+//! its last event: so two operators on one blob never take each other's letters.
+
+use std::collections::VecDeque;
+
+use azure_core::http::Method;
+use futures_util::future::try_join_all;
+use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use saga_app::ports::PortError;
+use saga_core::Timestamp;
+use saga_core::dead_letter::Source;
+use saga_wire::dead_letter::{BlobLetter, blob};
+
+use super::access::Access;
+use super::queue::VERSION;
+use super::xml;
+use crate::config::{InvalidConfig, queue_name};
+use crate::keys::percent;
+use crate::service::{Answer as Reply, Call, Http, Repeat, Service};
+use crate::shared_key::Dialect;
+
+const WHAT: &str = "the dead-letter blobs";
+/// Names in one page of the container's list.
+const NAMES: usize = 500;
+/// So many blobs are read at a time.
+const READS: usize = 8;
+/// Others may write the same blob between our reading and our writing.
+const ATTEMPTS: usize = 12;
+
+/// The container of dead-letter blobs.
+#[derive(Debug)]
+pub struct DeadBlobs {
+    service: Service,
+    container: String,
+}
+
+/// A blob of the container's list.
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    created: Option<Timestamp>,
+}
+
+impl DeadBlobs {
+    pub(super) fn on(http: &Http, access: &Access) -> Result<Self, InvalidConfig> {
+        Ok(Self {
+            service: access.storage(http, "blob", &access.blob_endpoint, Dialect::Queue)?,
+            // The rules for names of containers and queues are the same.
+            container: queue_name(&access.container)?.to_owned(),
+        })
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+        if_match: Option<&str>,
+    ) -> Result<Reply, PortError> {
+        let mut headers = vec![("x-ms-version", VERSION.to_owned())];
+        if let Some(etag) = if_match {
+            headers.push(("if-match", etag.to_owned()));
+        }
+        if method == Method::Put {
+            headers.push(("x-ms-blob-type", "BlockBlob".to_owned()));
+            headers.push(("content-type", "application/json".to_owned()));
+        }
+        let call = Call {
+            what: WHAT,
+            method,
+            path: format!("/{}{path}", self.container),
+            headers,
+            body,
+            // Guarded by the ETag: a second one finds it changed.
+            repeat: Repeat::Freely,
+        };
+        self.service.send(&call).await
+    }
+
+    fn path(name: &str) -> String {
+        let parts: Vec<String> = name.split('/').map(percent).collect();
+        format!("/{}", parts.join("/"))
+    }
+
+    /// A page of names, and where the next begins.
+    async fn names(&self, marker: &str, max: usize) -> Result<(VecDeque<Named>, Option<String>), PortError> {
+        let marker = if marker.is_empty() {
+            String::new()
+        } else {
+            format!("&marker={}", percent(marker))
+        };
+        let path = format!("?restype=container&comp=list&maxresults={max}{marker}");
+        let answer = self.call(Method::Get, &path, String::new(), None).await?;
+        if !answer.succeeded() {
+            return Err(answer.refused(WHAT));
+        }
+        let blobs = xml::elements(&answer.body, "Blob").into_iter().filter_map(|one| {
+            let created = xml::time(one, "Creation-Time").or_else(|| xml::time(one, "Last-Modified"));
+            let name = xml::text(one, "Name")?;
+            Some(Named { name, created })
+        });
+        let next = xml::text(&answer.body, "NextMarker").filter(|marker| !marker.is_empty());
+        Ok((blobs.collect(), next))
+    }
+
+    /// The content and the ETag of a blob, if it is there.
+    async fn content(&self, name: &str) -> Result<Option<(String, String, Option<Timestamp>)>, PortError> {
+        let answer = self
+            .call(Method::Get, &Self::path(name), String::new(), None)
+            .await?;
+        match answer.status {
+            200 => {
+                let etag = answer.header("etag").unwrap_or_default().to_owned();
+                let header = |name| xml::rfc7231(answer.header(name)?);
+                let created = header("x-ms-creation-time").or_else(|| header("last-modified"));
+                Ok(Some((answer.body, etag, created)))
+            }
+            404 if answer.code() != "ContainerNotFound" => Ok(None),
+            _ => Err(answer.refused(WHAT)),
+        }
+    }
+
+    async fn letters(&self, named: &Named) -> Result<Vec<BlobLetter>, PortError> {
+        let Some((content, _, created)) = self.content(&named.name).await? else {
+            return Ok(Vec::new());
+        };
+        let mut letters = blob(&named.name, &content, named.created.or(created));
+        letters.sort_by(|a, b| a.letter.id.key.cmp(&b.letter.id.key));
+        Ok(letters)
+    }
+
+    /// Writes the blob without one event; what the attempt came to, or none when the blob changed under it.
+    async fn without(&self, name: &str, raw: &str) -> Result<Option<Removal>, PortError> {
+        let Some((content, etag, _)) = self.content(name).await? else {
+            return Ok(Some(Removal::NotOurs));
+        };
+        let mut events: Vec<String> = blob(name, &content, None)
+            .into_iter()
+            .map(|one| one.raw)
+            .collect();
+        let Some(index) = events.iter().position(|event| event == raw) else {
+            return Ok(Some(Removal::NotOurs));
+        };
+        events.remove(index);
+        let path = Self::path(name);
+        let answer = if events.is_empty() {
+            self.call(Method::Delete, &path, String::new(), Some(&etag))
+                .await?
+        } else {
+            self.call(Method::Put, &path, format!("[{}]", events.join(",")), Some(&etag))
+                .await?
+        };
+        match answer.status {
+            200..300 => Ok(Some(Removal::Removed)),
+            412 => Ok(None),
+            404 if answer.code() != "ContainerNotFound" => Ok(Some(Removal::NotOurs)),
+            _ => Err(answer.refused(WHAT)),
+        }
+    }
+}
+
+/// The blob of a letter's key.
+fn name_in(key: &str) -> &str {
+    key.rsplit_once('/').map_or(key, |(name, _)| name)
+}
+
+/// A walk's position: the marker of the next page of names, then the names and times still to be read, line by line.
+fn parse_position(position: &str) -> (Option<String>, VecDeque<Named>) {
+    let mut lines = position.lines();
+    let marker = lines
+        .next()
+        .filter(|marker| !marker.is_empty())
+        .map(str::to_owned);
+    let names = lines
+        .filter_map(|line| line.split_once(' '))
+        .map(|(created, name)| Named {
+            name: name.to_owned(),
+            created: created.parse().ok().map(Timestamp::from_millis),
+        });
+    (marker, names.collect())
+}
+
+fn write_position(marker: Option<&str>, names: &VecDeque<Named>) -> String {
+    let mut out = marker.unwrap_or_default().to_owned();
+    for named in names {
+        let created = named
+            .created
+            .map(|at| at.millis().to_string())
+            .unwrap_or_default();
+        out.push_str(&format!("\n{created} {}", named.name));
+    }
+    out
+}
+
+impl LetterSource for DeadBlobs {
+    fn source(&self) -> Source {
+        Source::EventGrid
+    }
+
+    fn is_queue(&self) -> bool {
+        false
+    }
+
+    fn depth(&self) -> Answer<'_, Depth> {
+        Box::pin(async move {
+            let (names, _) = self.names("", 1).await?;
+            Ok(Depth {
+                visible: names.len(),
+                hidden: 0,
+            })
+        })
+    }
+
+    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+        Box::pin(async move {
+            let only: Option<VecDeque<Named>> = walk.only.take().map(|keys| {
+                let mut names: Vec<&str> = keys.iter().map(|key| name_in(key)).collect();
+                names.dedup();
+                let named = names.into_iter().map(|name| Named {
+                    name: name.to_owned(),
+                    created: None,
+                });
+                named.collect()
+            });
+            if let Some(names) = only {
+                walk.position = Some(write_position(None, &names));
+            }
+            let first = walk.position.is_none();
+            let (mut marker, mut names) = parse_position(walk.position.as_deref().unwrap_or_default());
+            loop {
+                if names.is_empty() {
+                    if !first && marker.is_none() || walk.ended {
+                        return Ok(Vec::new());
+                    }
+                    (names, marker) = self.names(marker.as_deref().unwrap_or_default(), NAMES).await?;
+                    walk.ended = marker.is_none();
+                    let (after, since) = (walk.after.as_deref().map(name_in), walk.since);
+                    names.retain(|named| after.is_none_or(|after| named.name.as_str() >= after));
+                    names.retain(|named| since.zip(named.created).is_none_or(|(since, at)| at >= since));
+                    if names.is_empty() && walk.ended {
+                        walk.position = Some(String::new());
+                        return Ok(Vec::new());
+                    }
+                    continue;
+                }
+                let some: Vec<Named> = names.drain(..names.len().min(READS)).collect();
+                let read = try_join_all(some.iter().map(|named| self.letters(named))).await?;
+                walk.position = Some(write_position(marker.as_deref(), &names));
+                let held: Vec<Held> = read
+                    .into_iter()
+                    .flatten()
+                    .map(|one| Held {
+                        letter: one.letter,
+                        receipt: Receipt(one.raw),
+                    })
+                    .collect();
+                if !held.is_empty() {
+                    return Ok(held);
+                }
+            }
+        })
+    }
+
+    fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
+        Box::pin(async move {
+            for _ in 0..ATTEMPTS {
+                if let Some(removal) = self
+                    .without(name_in(&held.letter.id.key), &held.receipt.0)
+                    .await?
+                {
+                    return Ok(removal);
+                }
+            }
+            Err(PortError::Contended {
+                what: "the dead-letter blob",
+                attempts: u32::try_from(ATTEMPTS).unwrap_or(u32::MAX),
+            })
+        })
+    }
+
+    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
+        Box::pin(async move {
+            Err(PortError::unavailable(
+                WHAT,
+                "its letters are no rows of an outbox",
+            ))
+        })
+    }
+}

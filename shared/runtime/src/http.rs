@@ -1,0 +1,192 @@
+//! HTTP behind a function URL: requests read strictly, answers as JSON, problem details with stable codes.
+
+use lambda_http::http::{HeaderMap, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt, Response};
+use saga_app::ports::{PortError, causes};
+use saga_core::Document;
+use saga_core::document::Fields;
+use saga_core::event::cut;
+use saga_wire::http::Problem;
+use saga_wire::json;
+
+/// The largest body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Seconds after which a caller that was turned away tries again.
+const RETRY_AFTER: &str = "1";
+
+/// What a route answers.
+pub type Answer = Result<Response<Body>, Problem>;
+
+/// An answer in JSON.
+#[must_use]
+pub fn json(status: StatusCode, body: String) -> Response<Body> {
+    build(status, "application/json", None, body)
+}
+
+/// 201 with the address of what was created.
+#[must_use]
+pub fn created(location: &str, body: String) -> Response<Body> {
+    build(
+        StatusCode::CREATED,
+        "application/json",
+        Some((header::LOCATION, location)),
+        body,
+    )
+}
+
+/// An answer that says what to change.
+#[must_use]
+pub fn problem(problem: &Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
+    build(status, Problem::CONTENT_TYPE, retry, body)
+}
+
+/// RFC 9110 asks for the methods that are possible.
+#[must_use]
+pub fn not_allowed(methods: &'static str) -> Response<Body> {
+    let detail = format!("only {methods} is possible here");
+    let problem = Problem::new(405, "method-not-allowed", "Method Not Allowed", detail);
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    build(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Problem::CONTENT_TYPE,
+        Some((header::ALLOW, methods)),
+        body,
+    )
+}
+
+/// There is nothing at this path.
+#[must_use]
+pub fn not_found(detail: String) -> Problem {
+    Problem::new(404, "not-found", "Not Found", detail)
+}
+
+/// Something about the request is wrong.
+#[must_use]
+pub fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(400, "invalid-request", "Bad Request", detail)
+}
+
+/// A failure of the store. What it says to the caller holds no internals; the log has the whole chain.
+#[must_use]
+pub fn port(error: &PortError) -> Problem {
+    match error {
+        PortError::Throttled { .. } | PortError::Contended { .. } => {
+            tracing::warn!(error = causes(error), outcome = "throttled", "api");
+            let detail =
+                "The store is busy. Nothing was lost: send the same request again, with the same key.";
+            Problem::new(503, "busy", "Service Unavailable", detail)
+        }
+        PortError::Unavailable { .. } => {
+            tracing::error!(error = causes(error), outcome = "unavailable", "api");
+            let detail = "The store did not answer. Whether the request took effect is not known: send it again, \
+                          with the same Idempotency-Key; it takes effect once.";
+            Problem::new(503, "unavailable", "Service Unavailable", detail)
+        }
+        PortError::Corrupt { .. } => internal(error),
+    }
+}
+
+/// A failure that the caller can do nothing about.
+#[must_use]
+pub fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error = causes(error), outcome = "failed", "api");
+    let detail = "The request cannot be served; nothing was changed. The function's log has the reason.";
+    Problem::new(500, "internal", "Internal Server Error", detail)
+}
+
+fn build(
+    status: StatusCode,
+    content_type: &str,
+    extra: Option<(header::HeaderName, &str)>,
+    body: String,
+) -> Response<Body> {
+    let mut response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::CACHE_CONTROL, "no-store");
+    if let Some((name, value)) = extra {
+        response = response.header(name, value);
+    }
+    // The only fallible part is a header value; all of ours are ASCII.
+    response
+        .body(Body::from(body))
+        .unwrap_or_else(|_| Response::new(Body::Empty))
+}
+
+/// The body as fields, after its size, its media type and its syntax have been checked, in this order.
+///
+/// # Errors
+/// What to change.
+pub fn body(request: &Request) -> Result<Fields, Problem> {
+    let body = request.body();
+    if body.len() > MAX_BODY {
+        let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
+        return Err(Problem::new(413, "too-large", "Content Too Large", detail));
+    }
+    let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media_type = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if media_type != "application/json" {
+        let detail = "send the body as Content-Type: application/json";
+        return Err(Problem::new(
+            415,
+            "unsupported-media-type",
+            "Unsupported Media Type",
+            detail,
+        ));
+    }
+    let not_json = |why: String| Problem::new(400, "invalid-json", "Bad Request", format!("the body {why}"));
+    let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
+    json::parse_object(text).map_err(|error| not_json(error.0))
+}
+
+/// A field that is not known is a mistake that would otherwise go unseen.
+///
+/// # Errors
+/// Names the field.
+pub fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
+    let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        Err(invalid(format!("`{}` is not a field of this request", cut(name))))
+    })
+}
+
+/// A field that is a text of some length.
+///
+/// # Errors
+/// Names the field.
+pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
+    const MAX: usize = 200;
+    let text = fields
+        .get(name)
+        .and_then(Document::as_text)
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let text = text.filter(|text| text.chars().count() <= MAX);
+    text.map(str::to_owned)
+        .ok_or_else(|| invalid(format!("`{name}` must be a text of 1 to {MAX} characters")))
+}
+
+/// A header's value, as far as it is text.
+#[must_use]
+pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// Who calls, where the function URL checks signatures.
+#[must_use]
+pub fn caller(request: &Request) -> Option<String> {
+    let lambda_http::request::RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
+        return None;
+    };
+    context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone()
+}

@@ -1,0 +1,53 @@
+//! What an event says of itself, member by member: one that is wrong does not hide the others.
+
+use std::collections::BTreeMap;
+
+use saga_core::SagaId;
+use saga_core::dead_letter::Facts;
+use saga_core::event::cut;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::event_grid;
+
+/// Reads what can be read of an event in either schema.
+#[must_use]
+pub fn facts(text: &str) -> Facts {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    let value = |name: &str| {
+        let raw = members.get(name)?;
+        serde_json::from_str::<Value>(raw.get()).ok()
+    };
+    let word = |name: &str| match value(name)? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    Facts {
+        event: word("id").and_then(|id| id.parse().ok()),
+        kind: word("type")
+            .or_else(|| word("eventType"))
+            .map(|kind| cut(&kind).to_owned()),
+        saga: word("sagaid")
+            .or_else(|| in_data(members.get("data")?))
+            .or_else(|| in_subject(&word("subject")?))
+            .and_then(|id| id.parse::<SagaId>().ok()),
+        verb: word("sagaverb").map(|verb| cut(&verb).to_owned()),
+        step: word("sagastep").and_then(|step| step.parse().ok()),
+        target: word("sagatarget").and_then(|cloud| cloud.parse().ok()),
+        unreadable: event_grid::event(text)
+            .err()
+            .map(|error| cut(&error.0).to_owned()),
+        text: text.to_owned(),
+    }
+}
+
+fn in_data(data: &RawValue) -> Option<String> {
+    let data: BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).ok()?;
+    serde_json::from_str(data.get("saga_id")?.get()).ok()
+}
+
+fn in_subject(subject: &str) -> Option<String> {
+    let rest = subject.strip_prefix("saga/")?;
+    rest.split('/').next().map(str::to_owned)
+}

@@ -1,0 +1,258 @@
+//! Many dead letters, and a replayer that dies.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use saga_app::dead_letters::{Ports, list, run};
+use saga_app::ports::Time;
+use saga_core::Timestamp;
+use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
+use saga_tests::dead_letters::{Desk, all, dead};
+use saga_tests::world::World;
+use saga_wire::dead_letter::{Received, events};
+
+const MANY: usize = 10_000;
+
+/// Polls a future so often, then drops it: a process that was killed there.
+fn killed_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return Some(done);
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
+    for act in [Act::Replay, Act::Discard] {
+        let mut polls = 0;
+        loop {
+            polls += 1;
+            assert!(polls < 10_000, "the run does not end");
+            let (mut world, desk) = (World::default(), Desk::new());
+            let mut before = BTreeMap::new();
+            for number in 0..6 {
+                world.start("100").await;
+                world.publish().await;
+                let letter = dead(&world.on_the_way.pop().unwrap(), number, number);
+                before.insert(letter.id.clone(), letter.clone());
+                desk.places.put(letter);
+            }
+            let done = {
+                let (ports, command) = (desk.ports(&world), all(act));
+                killed_after(polls, run(&ports, &command, "me", desk.later(600_000)))
+            };
+            // Whatever is not there any more has gone on, or is in the archive.
+            let lying: BTreeSet<LetterId> = desk.places.lying().into_iter().map(|letter| letter.id).collect();
+            let mut gone: BTreeSet<String> = desk
+                .places
+                .archived()
+                .into_iter()
+                .map(|one| one.facts.text)
+                .collect();
+            gone.extend(desk.places.take_requeued());
+            gone.extend(desk.places.take_sent().into_iter().map(|(_, message)| message));
+            let same = |a: &str, b: &str| {
+                let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+                parsed(a) == parsed(b)
+            };
+            for (id, letter) in &before {
+                let went_on = || gone.iter().any(|text| same(text, &letter.facts.text));
+                assert!(
+                    lying.contains(id) || went_on(),
+                    "{act:?}, killed after {polls} polls: {id} is lost"
+                );
+            }
+            // The next run, once the leases have ended, does the rest.
+            desk.clock.advance(130_000);
+            let report = desk.run(&world, &all(act)).await;
+            assert_eq!(
+                (report.done, report.failed),
+                (lying.len(), 0),
+                "{act:?}, killed after {polls} polls"
+            );
+            assert!(desk.places.lying().is_empty());
+            if done.is_some() {
+                break;
+            }
+        }
+        assert!(polls > 20, "the run gave way only {polls} times");
+    }
+}
+
+/// A source that makes its letters up as they are asked for: what a use case keeps of them is all that is kept.
+struct Endless {
+    queue: bool,
+    given: AtomicUsize,
+}
+
+impl Endless {
+    fn letter(number: usize) -> DeadLetter {
+        let mut letter = events(&Received {
+            key: format!("{number:08}"),
+            body: "{}".to_owned(),
+            ..Received::default()
+        });
+        // A whole queue message each: all of them together are half a gigabyte.
+        letter.facts.text = "x".repeat(48 * 1024);
+        letter
+    }
+}
+
+impl LetterSource for Endless {
+    fn source(&self) -> Source {
+        Source::Events
+    }
+    fn is_queue(&self) -> bool {
+        self.queue
+    }
+    fn depth(&self) -> Answer<'_, Depth> {
+        Box::pin(async {
+            Ok(Depth {
+                visible: MANY,
+                hidden: 0,
+            })
+        })
+    }
+    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+        Box::pin(async move {
+            let start = match walk
+                .position
+                .as_ref()
+                .or(walk.after.as_ref().filter(|_| !self.queue))
+            {
+                Some(key) => key.parse::<usize>().unwrap() + 1,
+                None => 0,
+            };
+            let numbers: Vec<usize> = (start..MANY.min(start + 10)).collect();
+            walk.position = numbers
+                .last()
+                .map(|number| format!("{number:08}"))
+                .or(walk.position.take());
+            self.given.fetch_add(numbers.len(), Ordering::SeqCst);
+            let held = numbers.into_iter().map(|number| Held {
+                letter: Self::letter(number),
+                receipt: Receipt(number.to_string()),
+            });
+            Ok(held.collect())
+        })
+    }
+    fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn remove<'a>(&'a self, _: &'a Held) -> Answer<'a, Removal> {
+        Box::pin(async { Ok(Removal::Removed) })
+    }
+    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
+        Box::pin(async { Ok(Removal::Removed) })
+    }
+}
+
+/// The most memory that this process ever had, in KiB (Linux).
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// One test, because the peak is the process'.
+#[tokio::test]
+async fn ten_thousand_letters_are_listed_in_constant_memory() {
+    let (world, desk) = (World::default(), Desk::new());
+    for queue in [false, true] {
+        let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
+            queue,
+            given: AtomicUsize::new(0),
+        })];
+        let ports = Ports {
+            sources: &sources,
+            ..desk.ports(&world)
+        };
+        let filter = Filter {
+            source: Some(Source::Events),
+            ..Filter::default()
+        };
+        let before = peak_kib();
+        let (mut seen, mut cursor) = (BTreeSet::new(), None::<LetterId>);
+        loop {
+            let page = list(&ports, &filter, cursor.as_ref(), 1_000).await;
+            let page = serde_json::to_value(&page).unwrap();
+            let ids = page["letters"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["id"].as_str().unwrap().to_owned());
+            for id in ids {
+                assert!(seen.insert(id.clone()), "{id} is on two pages");
+            }
+            cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), MANY);
+        let grown = peak_kib() - before;
+        println!(
+            "queue {queue}: the peak grew by {grown} KiB for {} MiB of letters",
+            MANY * 48 / 1024
+        );
+        assert!(grown < 24 * 1024, "the peak grew by {grown} KiB");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let mut letters = Vec::new();
+    for number in 0..20 {
+        world.start("100").await;
+        world.publish().await;
+        letters.push(dead(&world.on_the_way.pop().unwrap(), 0, number));
+    }
+    for number in 0..MANY {
+        let mut more = letters[number % letters.len()].clone();
+        more.id.key = format!("{number:08}");
+        desk.places.put(more);
+    }
+    for rate in [40_u32, 300] {
+        let mut command = all(Act::Replay);
+        command.bounds.per_second = rate;
+        command.bounds.limit = 1_000;
+        let began = desk.clock.now();
+        let (mut done, mut requests, mut cut_short) = (0, 0, 0);
+        loop {
+            // A function has not for ever: the run ends before its time does, and the next goes on.
+            let report = run(&desk.ports(&world), &command, "me", desk.later(20_000)).await;
+            assert_eq!((report.failed, report.left), (0, 0));
+            assert!(report.done > 0, "no progress");
+            done += report.done;
+            requests += 1;
+            cut_short += usize::from(report.ended == "time");
+            if !report.more || (rate < 100 && done > MANY / 3) {
+                break;
+            }
+        }
+        let seconds = (desk.clock.now().millis() - began.millis()) as f64 / 1_000.0;
+        let held = done as f64 / seconds;
+        println!(
+            "{done} letters at {rate}/s: {held:.1}/s in {requests} requests, {cut_short} cut short by time"
+        );
+        assert!(
+            (held / f64::from(rate) - 1.0).abs() < 0.1,
+            "{held}/s instead of {rate}/s"
+        );
+        assert!(rate > 100 || cut_short > 0, "no request was cut short");
+    }
+    assert_eq!(desk.places.lying(), []);
+    assert_eq!(desk.places.take_sent().len(), MANY);
+    let lines = world.saga(letters[0].facts.saga.unwrap()).timeline;
+    assert!(lines.entries.len() <= saga_core::timeline::Timeline::MAX_ENTRIES && lines.dropped > 0);
+}

@@ -1,0 +1,366 @@
+//! Every envelope in which a dead letter lies somewhere, as the clouds document it and as others may write it.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use saga_core::Timestamp;
+use saga_core::dead_letter::{DeadLetter, Destination, Forward, LetterId, Source};
+use saga_wire::dead_letter::{
+    Received, Row, azure_quarantine, blob, destination, events, facts, poison, quarantine, row, stream,
+};
+
+const SAGA: &str = "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93";
+
+/// An event of ours, from the last step to the origin.
+fn ours() -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"1795226400123-{SAGA}-complete2","source":"saga.participant.azure","type":"InventoryReserved","subject":"saga/{SAGA}/completion","time":"2026-11-21T02:00:00.123Z","datacontenttype":"application/json","sagaid":"{SAGA}","sagadef":"payment","sagaver":1,"sagastep":2,"sagaverb":"complete","sagatarget":"aws","sagaorigin":"azure","sagahop":2,"data":{{"saga_id":"{SAGA}","order_id":"o-1"}}}}"#
+    )
+}
+
+fn envelope(detail: &str) -> String {
+    format!(
+        r#"{{"version":"0","id":"0f3b2f6e-1c4b-4c9e-9a59-0d6b7c1f1a11","detail-type":"InventoryReserved","source":"saga.ingress","account":"123456789012","time":"2026-11-21T02:00:01Z","region":"eu-central-1","resources":[],"detail":{detail}}}"#
+    )
+}
+
+fn received(body: &str) -> Received {
+    Received {
+        key: "1795226500000-7d1c".to_owned(),
+        body: body.to_owned(),
+        sent: Some(Timestamp::from_millis(1_795_226_500_000)),
+        ..Received::default()
+    }
+}
+
+fn sends(letter: &DeadLetter) -> (Destination, &str) {
+    match &letter.forward {
+        Forward::Send { to, message } => (*to, message.as_str()),
+        other => panic!("nothing is sent: {other:?}"),
+    }
+}
+
+fn check_facts(letter: &DeadLetter) {
+    let facts = &letter.facts;
+    assert_eq!(facts.saga.unwrap().to_string(), SAGA);
+    assert_eq!(
+        facts.event.as_ref().unwrap().as_str(),
+        format!("1795226400123-{SAGA}-complete2")
+    );
+    assert_eq!(facts.kind.as_deref(), Some("InventoryReserved"));
+    assert_eq!((facts.verb.as_deref(), facts.step), (Some("complete"), Some(2)));
+    assert_eq!(facts.unreadable, None);
+}
+
+#[test]
+fn what_a_rule_could_not_deliver_has_the_attributes_of_eventbridge() {
+    let attributes = [
+        (
+            "RULE_ARN",
+            "arn:aws:events:eu-central-1:123456789012:rule/bus/to-azure",
+        ),
+        (
+            "TARGET_ARN",
+            "arn:aws:events:eu-central-1:123456789012:api-destination/saga-to-azure/1",
+        ),
+        ("ERROR_CODE", "SDK_CLIENT_ERROR"),
+        ("ERROR_MESSAGE", "Request failed with status 503"),
+        ("EXHAUSTED_RETRY_CONDITION", "MaximumRetryAttempts"),
+        ("RETRY_ATTEMPTS", "185"),
+    ];
+    let message = Received {
+        attributes: attributes
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        ..received(&envelope(&ours()))
+    };
+    let letter = destination(&message);
+    check_facts(&letter);
+    assert_eq!(letter.attempts, Some(186));
+    assert!(
+        letter
+            .reason
+            .starts_with("SDK_CLIENT_ERROR: Request failed with status 503 (MaximumRetryAttempts)")
+    );
+    assert_eq!(letter.first.unwrap().millis(), 1_795_226_401_000);
+    assert_eq!(letter.last, message.sent);
+    assert_eq!(sends(&letter), (Destination::Bus, ours().as_str()));
+    // What the bus could not queue lies in the other queue, with the same attributes.
+    let letter = events(&message);
+    assert!(letter.reason.contains("SDK_CLIENT_ERROR"), "{}", letter.reason);
+    assert_eq!(sends(&letter), (Destination::EventsQueue, message.body.as_str()));
+}
+
+#[test]
+fn what_the_consumer_failed_on_goes_back_as_it_is() {
+    let letter = events(&received(&envelope(&ours())));
+    check_facts(&letter);
+    assert_eq!(letter.attempts, None);
+    assert!(letter.reason.contains("saga-events failed"), "{}", letter.reason);
+    assert_eq!(sends(&letter).0, Destination::EventsQueue);
+    // Somebody may have put the bare event there.
+    check_facts(&events(&received(&ours())));
+}
+
+#[test]
+fn a_batch_of_the_stream_shows_its_position_and_sends_nothing() {
+    let body = r#"{"requestContext":{"requestId":"e3a1c9d4-2f63-4f0f-a2a6-1c2b3d4e5f60",
+        "functionArn":"arn:aws:lambda:eu-central-1:123456789012:function:outbox-poller",
+        "condition":"RetryAttemptsExhausted","approximateInvokeCount":6},
+        "responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},
+        "version":"1.0","timestamp":"2026-11-21T02:10:00.717Z",
+        "DDBStreamBatchInfo":{"shardId":"shardId-00000001795226400000-0a1b2c3d","startSequenceNumber":"100000000000000000041",
+        "endSequenceNumber":"100000000000000000047","approximateArrivalOfFirstRecord":"2026-11-21T02:04:19Z",
+        "approximateArrivalOfLastRecord":"2026-11-21T02:04:20Z","batchSize":7,
+        "streamArn":"arn:aws:dynamodb:eu-central-1:123456789012:table/SagaOutbox/stream/2026-01-01T00:00:00.000"}}"#;
+    let letter = stream(&received(body));
+    assert_eq!(letter.facts.unreadable, None);
+    assert_eq!(letter.attempts, Some(6));
+    for part in [
+        "RetryAttemptsExhausted",
+        "Unhandled",
+        "7 records",
+        "0a1b2c3d",
+        "041",
+        "047",
+    ] {
+        assert!(letter.reason.contains(part), "{part}: {}", letter.reason);
+    }
+    assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("outbox")));
+    let strange = stream(&received("what?"));
+    assert!(strange.facts.unreadable.is_some() && strange.facts.text == "what?");
+}
+
+#[test]
+fn what_was_quarantined_goes_back_to_its_entrance() {
+    let kept = |entrance: &str, body: &str| {
+        saga_wire::quarantine::write(
+            entrance,
+            "no such saga",
+            body,
+            Timestamp::from_millis(1_795_226_400_000),
+            9_000,
+        )
+    };
+    let body = envelope(&ours());
+    let letter = quarantine(&received(&kept("saga-events", &body)));
+    check_facts(&letter);
+    assert_eq!(letter.reason, "saga-events: no such saga");
+    assert_eq!(letter.first.unwrap().millis(), 1_795_226_400_000);
+    assert_eq!(sends(&letter), (Destination::EventsQueue, body.as_str()));
+    let letter = quarantine(&received(&kept("event-ingress", &ours())));
+    check_facts(&letter);
+    assert_eq!(sends(&letter), (Destination::Bus, ours().as_str()));
+    let cut = quarantine(&received(&kept("saga-events", &"x".repeat(20_000))));
+    assert!(
+        matches!(&cut.forward, Forward::Nothing(why) if why.contains("20000 bytes")),
+        "{:?}",
+        cut.forward
+    );
+    let other = quarantine(&received(&kept("elsewhere", &ours())));
+    assert!(matches!(&other.forward, Forward::Nothing(why) if why.contains("elsewhere")));
+    let stranger = quarantine(&received("by hand"));
+    assert!(stranger.facts.unreadable.is_some() && stranger.facts.text == "by hand");
+}
+
+#[test]
+fn another_publishers_event_leaves_the_quarantine_with_the_attribute_that_routes_it() {
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"7","source":"/risk","type":"PaymentCompensationRequested","data":{{"saga_id":"{SAGA}","reason":"fraud"}}}}"#
+    );
+    let kept = saga_wire::quarantine::write(
+        "event-ingress",
+        "unknown",
+        &body,
+        Timestamp::from_millis(0),
+        9_000,
+    );
+    let letter = quarantine(&received(&kept));
+    let (to, message) = sends(&letter);
+    let event: serde_json::Value = serde_json::from_str(message).unwrap();
+    assert_eq!(
+        (to, event["sagatarget"].as_str(), event["id"].as_str()),
+        (Destination::Bus, Some("aws"), Some("7"))
+    );
+    assert_eq!(letter.facts.saga.unwrap().to_string(), SAGA);
+}
+
+#[test]
+fn azures_quarantine_is_base64_and_may_be_in_parts() {
+    let text = |json: String| STANDARD.encode(json);
+    let body = serde_json::Value::from(ours());
+    let whole = format!(
+        r#"{{"entrance":"azure-participant","reason":"why","at":"2026-11-21T02:00:00.123Z","body":{body}}}"#
+    );
+    let letter = azure_quarantine("k", &text(whole), Some(Timestamp::from_millis(5)));
+    check_facts(&letter);
+    assert_eq!(sends(&letter), (Destination::ParticipantQueue, ours().as_str()));
+    let part = r#"{"entrance":"azure-participant","reason":"why","at":"2026-11-21T02:00:00.123Z","body":"x","part":1,"parts":3,"body_bytes":99,"body_sha256":"ab12"}"#;
+    let letter = azure_quarantine("k", &text(part.to_owned()), None);
+    assert!(
+        matches!(&letter.forward, Forward::Nothing(why) if why.contains("part 1 of 3") && why.contains("ab12"))
+    );
+}
+
+#[test]
+fn a_poison_message_is_base64_of_one_event() {
+    let letter = poison("k", &STANDARD.encode(ours()), Some(Timestamp::from_millis(5)));
+    check_facts(&letter);
+    assert_eq!(letter.attempts, Some(5));
+    assert_eq!(sends(&letter), (Destination::ParticipantQueue, ours().as_str()));
+    check_facts(&poison("k", &ours(), None));
+    let odd = poison("k", "bm8gZXZlbnQ=", None);
+    assert_eq!(odd.facts.text, "no event");
+    assert!(odd.facts.unreadable.is_some());
+}
+
+const BLOB: &str = "TO-AWS-INGRESS/2026/11/21/2/0b7b8c0e-8f3b-4c55-9d35-5a6ef0b9c2a1.json";
+
+#[test]
+fn a_blob_of_cloud_events_loses_what_event_grid_added() {
+    let added = r#","deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":30,"lastdeliveryoutcome":"TimedOut","publishtime":"2026-11-21T02:00:02.5Z","lastdeliveryattempttime":"2026-11-21T12:00:02Z"}"#;
+    let event = format!("{}{added}", &ours()[..ours().len() - 1]);
+    let other = event.replace("InventoryReserved", "InventoryReleased");
+    let created = Timestamp::from_millis(1_795_262_500_000);
+    let letters = blob(BLOB, &format!("[{event},{other},{event}]"), Some(created));
+    assert_eq!(letters.len(), 3);
+    let first = &letters[0].letter;
+    check_facts(first);
+    assert_eq!(
+        first.reason,
+        "MaxDeliveryAttemptsExceeded (TimedOut), subscription TO-AWS-INGRESS"
+    );
+    assert_eq!((first.attempts, first.last), (Some(30), Some(created)));
+    assert_eq!(first.first.unwrap().millis(), 1_795_226_402_500);
+    let (to, message) = sends(first);
+    let same = |a: &str, b: &str| {
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        parsed(a) == parsed(b)
+    };
+    assert!(to == Destination::Topic && same(message, &ours()), "{message}");
+    // Each has an id of its own, also the same event twice; and the raw text by which it is found again.
+    let mut keys: Vec<&str> = letters.iter().map(|one| one.letter.id.key.as_str()).collect();
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(letters[1].raw, other);
+}
+
+#[test]
+fn a_blob_in_event_grids_own_schema_becomes_the_cloud_event_that_the_topic_takes() {
+    let content = format!(
+        r#"[{{"id":"2","topic":"/subscriptions/1/resourceGroups/g/providers/Microsoft.EventGrid/topics/t","subject":"saga/{SAGA}/compensation",
+        "eventType":"PaymentCompensationRequested","eventTime":"2026-11-21T02:00:00Z","data":{{"saga_id":"{SAGA}","order_id":"o","reason":"fraud"}},
+        "dataVersion":"1","metadataVersion":"1","deadLetterReason":"UndeliverableDueToHttpBadRequest","deliveryAttempts":1,
+        "lastDeliveryOutcome":"BadRequest","publishTime":"2026-11-21T02:00:01Z","lastDeliveryAttemptTime":"2026-11-21T02:00:02Z",
+        "lastHttpStatusCode":400}}]"#
+    );
+    let letters = blob(BLOB, &content, None);
+    let letter = &letters[0].letter;
+    assert_eq!(
+        letter.reason,
+        "UndeliverableDueToHttpBadRequest (BadRequest), subscription TO-AWS-INGRESS"
+    );
+    assert_eq!(letter.attempts, Some(1));
+    assert_eq!(letter.facts.saga.unwrap().to_string(), SAGA);
+    assert_eq!(letter.facts.unreadable, None);
+    let event: serde_json::Value = serde_json::from_str(sends(letter).1).unwrap();
+    let members: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        members,
+        ["data", "id", "source", "specversion", "subject", "time", "type"]
+    );
+}
+
+#[test]
+fn a_blob_that_is_no_array_of_events_is_one_letter() {
+    for content in ["", "[]", "[1,", "not json", "{\"a\":"] {
+        let letters = blob(BLOB, content, None);
+        assert_eq!(letters.len(), 1, "{content}");
+        assert!(letters[0].letter.facts.unreadable.is_some() && letters[0].letter.facts.text == content);
+        assert!(matches!(letters[0].letter.forward, Forward::Nothing(_)));
+    }
+}
+
+#[test]
+fn a_dead_row_is_requeued_unless_it_cannot_be_read() {
+    let whole = Row {
+        key: format!("1795226400123-{SAGA}-complete2"),
+        body: Some(ours()),
+        reason: Some("the bus refuses it".to_owned()),
+        attempts: Some(7),
+        at: Some(Timestamp::from_millis(1)),
+        dead_at: Some(Timestamp::from_millis(2)),
+        unreadable: None,
+    };
+    let letter = row(Source::Outbox, whole.clone());
+    check_facts(&letter);
+    assert_eq!((letter.attempts, letter.forward), (Some(7), Forward::Requeue));
+    let odd = row(
+        Source::Outbox,
+        Row {
+            unreadable: Some("no Type".to_owned()),
+            ..whole
+        },
+    );
+    assert!(matches!(odd.forward, Forward::Nothing(why) if why.contains("no Type")));
+}
+
+#[test]
+fn one_wrong_member_does_not_hide_the_others() {
+    let text = ours().replace(r#""sagastep":2"#, r#""sagastep":"two""#);
+    let facts = facts(&text);
+    assert_eq!(
+        (facts.saga.unwrap().to_string(), facts.step),
+        (SAGA.to_owned(), None)
+    );
+    assert!(facts.unreadable.unwrap().contains("sagastep"));
+}
+
+fn any_key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{1,60}",
+        "[A-Z]{1,9}/[0-9/]{1,12}/[0-9a-f-]{36}\\.json/[0-9a-f]{16}"
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_id_comes_back_and_needs_no_quoting(key in any_key(), which in 0..Source::ALL.len()) {
+        let id = LetterId { source: Source::ALL[which], key };
+        let text = id.to_string();
+        prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b)));
+        prop_assert_eq!(text.parse::<LetterId>().unwrap(), id);
+    }
+
+    #[test]
+    fn no_text_is_an_id_by_accident(text in "\\PC{0,80}") {
+        if let Ok(id) = text.parse::<LetterId>() {
+            prop_assert_eq!(id.to_string().parse::<LetterId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn no_body_panics_and_every_body_is_shown(
+        body in prop_oneof!["\\PC{0,200}", "[\\[{\"}\\]:,a-z0-9\\\\]{0,60}", Just(ours())],
+        wrapped in 0..4_u8,
+    ) {
+        let body = match wrapped {
+            0 => body,
+            1 => envelope(&serde_json::Value::from(body).to_string()),
+            2 => saga_wire::quarantine::write("saga-events", "r", &body, Timestamp::from_millis(0), 9_000),
+            _ => STANDARD.encode(body),
+        };
+        let message = received(&body);
+        let mut letters = vec![
+            destination(&message), events(&message), stream(&message), quarantine(&message),
+            azure_quarantine("k", &body, None), poison("k", &body, None),
+        ];
+        letters.extend(blob(BLOB, &body, None).into_iter().map(|one| one.letter));
+        for letter in letters {
+            prop_assert!(!letter.reason.is_empty(), "{:?}", letter.id);
+            prop_assert!(!letter.facts.text.is_empty() || body.is_empty() || wrapped == 3 || wrapped == 2);
+        }
+    }
+}
