@@ -10,3 +10,4 @@ pub mod outbox;
 pub mod quarantine;
 mod saga_item;
 pub mod saga_store;
+pub mod web_identity;

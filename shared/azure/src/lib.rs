@@ -10,6 +10,7 @@ mod batch;
 mod columns;
 mod config;
 mod event_grid;
+mod federation;
 mod keys;
 mod outbox;
 mod queue;
@@ -24,6 +25,7 @@ mod test_server;
 pub use alerts::EventGridAlerts;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
+pub use federation::{Assertion, AssertionFuture, AssertionSource};
 pub use queue::QuarantineQueue;
 pub use table_store::TableStore;
 

@@ -63,15 +63,7 @@ impl fmt::Debug for Http {
 impl Http {
     /// Builds the client, and the identity when some key is not given.
     pub(crate) fn new(config: &Config) -> Result<Self, InvalidConfig> {
-        // An error says that a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(InvalidConfig::Client)?;
-        let transport = Transport::new(Arc::new(client));
+        let transport = transport()?;
         let identity_needed = config.key.is_none() || config.topic_key.is_none();
         let credential = if identity_needed {
             let options = ManagedIdentityCredentialOptions {
@@ -94,7 +86,16 @@ impl Http {
         })
     }
 
-    /// The policy that authorises by the managed identity.
+    /// A client with an identity that the caller built on `transport`.
+    pub(crate) fn with(transport: Transport, credential: Option<Arc<dyn TokenCredential>>) -> Self {
+        Self {
+            transport,
+            credential,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The policy that authorises by the identity.
     pub(crate) fn bearer(&self, scope: &str) -> Result<Arc<dyn Policy>, InvalidConfig> {
         let credential = self.credential.clone().ok_or_else(|| {
             InvalidConfig::Identity(azure_core::Error::with_message(
@@ -104,6 +105,19 @@ impl Http {
         })?;
         Ok(Arc::new(BearerTokenAuthorizationPolicy::new(credential, [scope])))
     }
+}
+
+/// The connection pool.
+pub(crate) fn transport() -> Result<Transport, InvalidConfig> {
+    // An error says that a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(InvalidConfig::Client)?;
+    Ok(Transport::new(Arc::new(client)))
 }
 
 /// Whether a request may be sent again when it is not known whether it was done.
