@@ -76,7 +76,11 @@ impl EventGrid {
         Self::with(http, &config.topic_endpoint, authorization)
     }
 
-    fn with(http: &Http, topic_endpoint: &str, authorization: Arc<dyn Policy>) -> Result<Self, InvalidConfig> {
+    fn with(
+        http: &Http,
+        topic_endpoint: &str,
+        authorization: Arc<dyn Policy>,
+    ) -> Result<Self, InvalidConfig> {
         let base = endpoint("topic", topic_endpoint)?;
         let mut service = Service::new(http, base, authorization);
         service.limits.attempt = service.limits.attempt.min(ATTEMPT);
