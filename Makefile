@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq package
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ policy: ## scan the Terraform for what should not be (checkov)
 
 stack-test: ## store contract and end-to-end tests, on real emulators
 	$(PYTHON) tests/run.py stack
+
+package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lambda functions for that one only)
+	$(PYTHON) infra/package.py $(if $(ARCH),--arch $(ARCH))
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored

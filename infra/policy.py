@@ -9,40 +9,23 @@ once a package index. What cannot be scanned is said loudly, and is a failure in
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
+
+from pinned import installed
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements-policy.txt"
 PLACE = HERE.parent / "target" / "policy"
 
 
-def installed() -> Path | None:
-    """checkov at the pinned versions, or None where it cannot be had."""
-    mark = PLACE / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    checkov = PLACE / "bin" / "checkov"
-    if checkov.exists() and mark.exists() and mark.read_text() == wanted:
-        return checkov
-    print("policy: installing checkov (about a minute)", flush=True)
-    venv.create(PLACE, clear=True, with_pip=True)
-    install = [PLACE / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS]
-    if subprocess.run(install, check=False).returncode:
-        return None
-    mark.write_text(wanted)
-    return checkov
-
-
 def main(options: list[str]) -> int:
-    checkov = installed()
-    if checkov is None:
+    if not installed(PLACE, REQUIREMENTS, "checkov"):
         print("SKIPPED: checkov cannot be installed: the policy scan is NOT DONE", file=sys.stderr)
         return 1 if os.environ.get("CI") else 0
-    command = [checkov, "--directory", HERE, "--framework", "terraform", "--skip-download", "--quiet", "--compact", *options]
+    command = [PLACE / "bin" / "checkov", "--directory", HERE, "--framework", "terraform", "--skip-download", "--quiet", "--compact", *options]
     # Checks and their texts are those of the package: nothing is sent, nothing fetched.
     return subprocess.run(command, env={**os.environ, "LOG_LEVEL": "ERROR"}, check=False).returncode
 

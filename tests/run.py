@@ -35,7 +35,8 @@ def main() -> int:
 
 
 def unit() -> int:
-    return cargo_test(["--workspace"]) or run(["cargo", "test", "--workspace", "--locked", "--doc", "--quiet"])
+    packages = run([sys.executable, "-m", "unittest", "discover", "-s", "tests/packages", "-t", "tests"])
+    return packages or cargo_test(["--workspace"]) or run(["cargo", "test", "--workspace", "--locked", "--doc", "--quiet"])
 
 
 def stack() -> int:

@@ -1,7 +1,4 @@
-"""The programs of the stack: built by cargo, packed as the clouds want them.
-
-Invariant: the same binary gives the same bytes, so that Terraform sees a change only when there is one.
-"""
+"""The programs of the stack: built by cargo, packed as the clouds want them."""
 
 from __future__ import annotations
 
@@ -10,12 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import zipfile
+import sys
 from pathlib import Path
 
 from .console import Problem, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "infra"))
+import packing  # noqa: E402  (what a package holds is decided there, for this machine as for the clouds)
+
 LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer")
 PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
@@ -32,33 +32,24 @@ def build(log: Path) -> Path:
 
 
 def pack_lambdas(binaries: Path, zips: Path) -> None:
-    zips.mkdir(parents=True, exist_ok=True)
     for name in LAMBDAS:
-        entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
-        entry.create_system, entry.external_attr, entry.compress_type = 3, 0o100755 << 16, zipfile.ZIP_DEFLATED
-        temporary = zips / f"{name}.zip.new"
-        with zipfile.ZipFile(temporary, "w") as archive:
-            archive.writestr(entry, (binaries / name).read_bytes(), compresslevel=1)
-        temporary.replace(zips / f"{name}.zip")
+        # Nothing here is sent anywhere: fast is better than small.
+        packing.write(zips / f"{name}.zip", packing.zipped(packing.bootstrap((binaries / name).read_bytes()), level=1))
 
 
 def assemble_function_app(binaries: Path, app: Path) -> None:
-    """host.json and one folder a function, as they are deployed, with the handler beside them."""
-    source = REPOSITORY / "functions" / PARTICIPANT
-    host = source / "host.json"
+    """The Function App's package, unpacked."""
     try:
-        handler = json.loads(host.read_text())["customHandler"]["description"]["defaultExecutablePath"]
-    except (OSError, KeyError, ValueError) as error:
-        raise Problem(f"{host} names no custom handler ({error})", "restore the file") from error
+        entries = packing.function_app(REPOSITORY / "functions" / PARTICIPANT, (binaries / PARTICIPANT).read_bytes())
+    except packing.NotPackable as error:
+        raise Problem(str(error), "restore the file") from error
     fresh = app.with_name(app.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    shutil.copy(host, fresh)
-    for function in sorted(source.glob("*/function.json")):
-        (fresh / function.parent.name).mkdir()
-        shutil.copy(function, fresh / function.parent.name)
-    shutil.copy(binaries / PARTICIPANT, fresh / handler)
-    os.chmod(fresh / handler, 0o755)
+    for entry in entries:
+        file = fresh / entry.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(entry.content)
+        os.chmod(file, entry.mode & 0o777)
     if app.exists() and digest(app) == digest(fresh):
         shutil.rmtree(fresh)  # the handler that runs from the old folder may stay
         return

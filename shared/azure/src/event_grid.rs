@@ -17,6 +17,7 @@ use saga_core::relay::Limits;
 use saga_wire::cloud_event;
 
 use crate::config::{Config, InvalidConfig, Secret, endpoint};
+use crate::federation::Assertion;
 use crate::service::{Answer, Call, Http, Repeat, Service};
 
 const WHAT: &str = "Event Grid";
@@ -58,12 +59,29 @@ impl EventGrid {
         Self::on(&Http::new(config)?, config)
     }
 
+    /// A topic that is reached from the other cloud, as the identity that trusts its tokens.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] names the setting that is wrong.
+    pub fn federated(topic_endpoint: &str, assertion: &Assertion) -> Result<Self, InvalidConfig> {
+        let http = assertion.http()?;
+        Self::with(&http, topic_endpoint, http.bearer(SCOPE)?)
+    }
+
     pub(crate) fn on(http: &Http, config: &Config) -> Result<Self, InvalidConfig> {
-        let base = endpoint("topic", &config.topic_endpoint)?;
         let authorization: Arc<dyn Policy> = match &config.topic_key {
             Some(key) => Arc::new(TopicKey(key.clone())),
             None => http.bearer(SCOPE)?,
         };
+        Self::with(http, &config.topic_endpoint, authorization)
+    }
+
+    fn with(
+        http: &Http,
+        topic_endpoint: &str,
+        authorization: Arc<dyn Policy>,
+    ) -> Result<Self, InvalidConfig> {
+        let base = endpoint("topic", topic_endpoint)?;
         let mut service = Service::new(http, base, authorization);
         service.limits.attempt = service.limits.attempt.min(ATTEMPT);
         service.limits.attempts = service.limits.attempts.min(ATTEMPTS);
@@ -86,7 +104,10 @@ impl EventGrid {
     }
 
     /// Publishes one event. `Ok(Err(_))`: it will never be taken.
-    pub(crate) async fn publish_one(&self, event: String) -> Result<Published, PortError> {
+    ///
+    /// # Errors
+    /// [`PortError`]: nothing is known about the event; it may be taken another time.
+    pub async fn publish_one(&self, event: String) -> Result<Published, PortError> {
         let content_type = format!("{}; charset=utf-8", cloud_event::CONTENT_TYPE);
         verdict(&self.post(&content_type, event).await?)
     }

@@ -11,6 +11,7 @@ mod columns;
 mod config;
 pub mod dead_letters;
 mod event_grid;
+mod federation;
 mod keys;
 mod outbox;
 mod queue;
@@ -25,6 +26,7 @@ mod test_server;
 pub use alerts::EventGridAlerts;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
+pub use federation::{Assertion, AssertionFuture, AssertionSource};
 pub use queue::QuarantineQueue;
 pub use table_store::TableStore;
 
