@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import uuid
 from email.utils import formatdate
+from pathlib import Path
 from urllib.parse import quote
 
 from .proxy import Proxy, Rerouted
@@ -15,7 +17,7 @@ from .support import ROOT, StackTest, http, order, wait_for
 
 from local_stack.storage import ACCOUNT, bucket_of, sign  # noqa: E402 (support says where it is)
 
-DLQ = ROOT / "target" / "release" / "dlq"
+DLQ = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "dlq"
 
 
 class DeadLetters(StackTest):
@@ -85,6 +87,17 @@ class Failing(Proxy):
         return None
 
 
+class Malformed(Proxy):
+    """A bus that takes no event for one."""
+
+    def answer(self, target: str, body: bytes):
+        if not target.endswith("PutEvents"):
+            return None
+        refusal = {"ErrorCode": "MalformedDetail", "ErrorMessage": "planted"}
+        entries = json.loads(body)["Entries"]
+        return 200, {"FailedEntryCount": len(entries), "Entries": [refusal] * len(entries)}
+
+
 class Causes(DeadLetters):
     def test_a_participant_that_fails_five_times_and_the_poison_queue(self):
         """The step's row is of a later version, which this one leaves as it is: it fails at every try."""
@@ -119,6 +132,21 @@ class Causes(DeadLetters):
         self.assertEqual(shown["replay"]["to"], "Event Grid topic")
         self.replay(letter)
         self.ended(saga["saga_id"], "COMPLETED")
+        self.assert_replay_is_recorded(saga["saga_id"])
+        self.clear(saga["saga_id"])
+        self.assert_gone(letter)
+
+    def test_a_bus_that_refuses_an_event_and_the_dead_rows(self):
+        with Malformed(self.e["aws"]) as bus, Rerouted(self, bus.url, "outbox-poller"):
+            saga = self.started()
+            letter = self.letter_of(saga["saga_id"], "outbox")
+            parked = wait_for("the flag `parked`", lambda: self.saga(saga["saga_id"])["flags"]["parked"], 20)
+        self.assertEqual((letter["type"], letter["verb"], letter["step"]), ("PaymentReserved", "advance", 1))
+        self.assertIn("MalformedDetail", letter["reason"])
+        self.assertIn("could not be published", parked)
+        self.replay(letter)
+        ended = self.ended(saga["saga_id"], "COMPLETED")
+        self.assertIsNone(ended["flags"]["parked"])
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
         self.assert_gone(letter)
