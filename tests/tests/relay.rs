@@ -560,6 +560,31 @@ async fn a_dead_workers_shards_are_taken_over() {
     all_in_order(&rows, &bus.taken());
 }
 
+#[tokio::test]
+async fn a_worker_that_stood_still_for_longer_than_its_lease_publishes_nothing_of_it() {
+    let (calls, count) = counted();
+    let (cloud, clock) = (OriginCloud::with_faults(count), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let rows = backlog(&cloud, 100, 1);
+    // It has time enough, as far as it knows.
+    let until = clock.now().plus_millis(600_000);
+    let mut slow: Work<'_> = Box::pin(async {
+        let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &clock, Rules::default());
+        let _ = relay.within("slow", until).sweep(DEFAULT_SHARDS).await;
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    // It has read some shards, and has published nothing.
+    while calls.lock().unwrap().get("Outbox::read").copied().unwrap_or(0) < 3 {
+        assert!(slow.as_mut().poll(&mut context).is_pending());
+    }
+    assert!(cloud.leases() > 0 && bus.calls() == 0);
+    clock.advance(61_000);
+    sweep_with(&cloud, &bus, &clock, Rules::default(), "another").await;
+    assert_eq!(cloud.outbox(), []);
+    while slow.as_mut().poll(&mut context).is_pending() {}
+    assert_eq!(bus.taken().len(), rows.len(), "no event is published twice");
+}
+
 /// A row as the stream brings it, just committed.
 fn fresh(clock: &Clock, nth: i64, follows: bool) -> OutboxRow {
     let (saga, at) = (nth_saga(1), clock.now().plus_millis(nth));
