@@ -78,6 +78,21 @@ class StackTest(unittest.TestCase):
         self.assertEqual(saga["status"], status, saga)
         return saga
 
+    def ended_soon(self, saga_id: str, status: str) -> dict:
+        """The same, where a test is not about the schedules: they are run every few seconds, as they are once a minute."""
+        rounds = 0
+
+        def look():
+            nonlocal rounds
+            rounds += 1
+            if rounds % 30 == 0:
+                self.invoke("deadline-sweeper")
+                self.invoke("outbox-poller")
+            return self._ended(saga_id)
+        saga = wait_for(f"the end of {saga_id}", look)
+        self.assertEqual(saga["status"], status, saga)
+        return saga
+
     def _ended(self, saga_id: str):
         saga = self.saga(saga_id)
         return saga if saga["status"] in TERMINAL and not saga["flags"]["closing"] else None

@@ -102,7 +102,7 @@ class Deadlines(StackTest):
             for _ in range(3):
                 time.sleep(2)
                 self.swept(saga)
-        ended = self.ended(saga["saga_id"], CANCELLED)
+        ended = self.ended_soon(saga["saga_id"], CANCELLED)
         self.assertFalse(ended["flags"]["stuck"])
         self.assertEqual(self.dynamo.payment(saga["saga_id"])["Status"]["S"], CANCELLED)
         self.assertNotEqual(self.azure.step(saga["saga_id"], 1)["State"], "DONE")
@@ -117,7 +117,7 @@ class Deadlines(StackTest):
             wait_for("Azure to have acted", lambda: self.azure.stock("laptop") == stock - 1, 60)
             self.overdue(saga)
             self.assertEqual(self.saga(saga["saga_id"])["status"], "PENDING_AZURE_CONFIRMATION")
-        self.ended(saga["saga_id"], "COMPLETED")
+        self.ended_soon(saga["saga_id"], "COMPLETED")
         self.assertEqual(self.azure.step(saga["saga_id"], 1)["State"], "DONE")
 
     def swept(self, saga: dict) -> dict:
@@ -144,7 +144,7 @@ class Operators(StackTest):
             self.assertEqual((found["status"], found["flags"]["closing"]), (CANCELLED, True))
             self.assertEqual(found["flags"]["resolved_by"], "ops@example.com")
             self.assertEqual(self.resolve(saga, "cancelled")[0], 200, "again is no error")
-        self.ended(saga["saga_id"], CANCELLED)
+        self.ended_soon(saga["saga_id"], CANCELLED)
         self.assertEqual(self.azure.stock("laptop"), stock)
 
     def test_resolved_as_cancelled_after_azure_had_acted(self):
@@ -153,7 +153,7 @@ class Operators(StackTest):
             saga = self.start(order(items=[{"sku": "laptop", "quantity": 1}]))
             wait_for("Azure to have acted", lambda: self.azure.stock("laptop") == stock - 1, 60)
             self.assertEqual(self.resolve(saga, "cancelled")[0], 200)
-        self.ended(saga["saga_id"], CANCELLED)
+        self.ended_soon(saga["saga_id"], CANCELLED)
         self.assertEqual(self.azure.stock("laptop"), stock)
         self.assertEqual(self.azure.step(saga["saga_id"], 1)["State"], "UNDONE")
         self.assert_outboxes_empty()
@@ -179,7 +179,7 @@ class Operators(StackTest):
 
     def test_too_late_is_409_with_the_final_state_and_repeats_are_no_error(self):
         saga = self.start(order())
-        self.ended(saga["saga_id"], "COMPLETED")
+        self.ended_soon(saga["saga_id"], "COMPLETED")
         for answer in (self.post(f"/sagas/{saga['saga_id']}/cancel", {}), self.resolve(saga, "cancelled")):
             self.assertEqual(answer[0], 409, answer)
             self.assertIn("COMPLETED", answer[1]["detail"])
@@ -200,6 +200,6 @@ class Parked(StackTest):
         self.assertIn("parked", told[0])
         self.azure.delete_row(*place)
         # The next retransmission heals it.
-        ended = self.ended(saga["saga_id"], "COMPLETED")
+        ended = self.ended_soon(saga["saga_id"], "COMPLETED")
         self.assertIsNone(ended["flags"]["parked"])
         self.azure.take_messages(self.e["names"]["azure_poison_queue"])
