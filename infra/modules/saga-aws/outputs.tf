@@ -77,6 +77,7 @@ output "watched" {
         saga-events      = module.saga_events.name
         event-ingress    = module.event_ingress.name
         deadline-sweeper = module.deadline_sweeper.name
+        dlq-replayer     = module.dlq_replayer.name
       },
       { for relay in module.relay : "event-relay" => relay.function_name },
     )
