@@ -109,10 +109,9 @@ def modules_named(text: str, crate: str, known: set[str]) -> set[str]:
     return {module for path in named(text, crate) for module in modules_of(path, known)}
 
 
-def called_in(text: str, name: str = r"\w+") -> set[str]:
-    """The methods called in a file on others than itself."""
-    own = set(re.findall(r"\bfn\s+(\w+)", text))
-    calls = re.findall(rf"(\bself\s*)?\.\s*({name})(?:::<[^()]*>)?\(", text)
+def called_in(text: str, own: set[str]) -> set[str]:
+    """The methods that a text calls, but for its own (functions of the same file, called on `self`)."""
+    calls = re.findall(r"(\bself\s*)?\.\s*(\w+)(?:::<[^()]*>)?\(", text)
     return {method for itself, method in calls if not (itself and method in own)}
 
 
@@ -125,7 +124,7 @@ class Adapter:
         # Each function's own actions, the functions of this file that it uses, and the methods that it calls elsewhere.
         self.functions: dict[str, tuple[set[str], set[str], set[str]]] = {}
         everything = bodies(text)
-        defined, seen, items = {name for name, _ in everything}, 0, 0
+        defined, seen, items = {function for function, _ in everything}, 0, 0
         for function, body in everything:
             operations = re.findall(r"\bclient\s*\.\s*(\w+)\(\)", body)
             written = re.findall(ITEM, body)
@@ -136,7 +135,7 @@ class Adapter:
             actions |= {f"{self.service}:{ITEMS[item]}" for item in written}
             uses = set(re.findall(r"(?:\bself\s*\.\s*|\bSelf::|(?<![\w.:]))(\w+)\(", body)) & defined
             before = self.functions.get(function, (set(), set(), set()))
-            self.functions[function] = (before[0] | actions, before[1] | uses, before[2] | called_in(body))
+            self.functions[function] = (before[0] | actions, before[1] | uses, before[2] | called_in(body, defined))
         # Every request ends in `.send()`, every item begins with its builder; one more of them would be one not seen.
         if seen != (sent := len(re.findall(r"\.send\(\)", text))):
             raise Unaccounted(f"{name}: {seen} calls were recognised, but there are {sent} times .send()")
@@ -196,7 +195,7 @@ def calls() -> dict[str, list[str]]:
             cases.add(name)
             todo |= modules_named(use_cases[name], "crate", set(use_cases)) - cases
         texts = [*own.values(), *(use_cases[name] for name in sorted(cases))]
-        called = set().union(*(called_in(text) for text in texts))
+        called = set().union(*(called_in(text, {name for name, _ in bodies(text)}) for text in texts))
         commits = sum(len(re.findall(r"\.\s*commit\(", text)) for text in texts)
         marks_only = commits == sum(len(MARK.findall(text)) for text in texts)
         answer[folder.name] = sorted(reach(adapters, used, called, marks_only, every_reached))
