@@ -58,6 +58,10 @@ MISTAKES = [
     mistake("a role on all tables of the subscription", "azure-participant", r"scope = var\.data\.table\.id", 'scope = split("/resourceGroups", var.data.table.id)[0]'),
     mistake("a subscription without dead letters", "azure-topic", r"(?ms)^  storage_blob_dead_letter_destination \{.*?^  \}\n", ""),
     mistake("a setting that the handler asks for forgotten", "azure-participant", r"(?m)^    SAGA_TABLE .*\n", ""),
+    Mistake("a call of an adapter in a folder that no role allows", "shared/aws/src/dead_letters/queue.rs", r"\.delete_message\(\)", ".purge_queue()"),
+    mistake("a role of the replayer on all queues of the account", "azure-replayer", r"scope = var\.queues\.poison\.id", 'scope = split("/queueServices", var.queues.poison.id)[0]'),
+    mistake("a replayer trusted under any role", "azure-access", r"= var\.replayer\.role_arn\n", '= "*"\n'),
+    Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),
     Mistake("an alarm without a section in the runbook", "infra/RUNBOOK.md", r"## parked-sagas", "## parked", ("infra/modules/operations",)),
 ]
 

@@ -1,5 +1,6 @@
 # Who the two clouds are to each other, in Entra: the application that stands for the webhook on AWS, for
-# which Event Grid gets its tokens, and the application that AWS signs in as when it publishes to the topic.
+# which Event Grid gets its tokens, the application that AWS signs in as when it publishes to the topic, and the one that
+# it looks at dead letters as.
 
 locals {
   # Microsoft's own, the same in every tenant (https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery).
@@ -108,4 +109,36 @@ resource "azuread_application_federated_identity_credential" "publisher" {
       error_message = "publisher = \"federation\" needs federation: the issuer of the AWS account and the relay's role."
     }
   }
+}
+
+# --- AWS as the replayer of dead letters ------------------------------------------------------------------
+
+# An application apart: who publishes reads no storage.
+resource "azuread_application" "replayer" {
+  count = var.replayer == null ? 0 : 1
+
+  display_name            = "${var.name}-replayer"
+  description             = "AWS, when it looks at dead letters on Azure and replays them"
+  sign_in_audience        = "AzureADMyOrg"
+  prevent_duplicate_names = true
+  owners                  = var.owners
+}
+
+resource "azuread_service_principal" "replayer" {
+  count = var.replayer == null ? 0 : 1
+
+  client_id = azuread_application.replayer[0].client_id
+  owners    = var.owners
+}
+
+resource "azuread_application_federated_identity_credential" "replayer" {
+  #checkov:skip=CKV_AZURE_249:Not GitHub but an AWS account is trusted, for one role (validated in variables.tf); this check reads the claims of GitHub's tokens.
+  count = var.replayer == null ? 0 : 1
+
+  application_id = azuread_application.replayer[0].id
+  display_name   = "dlq-replayer"
+  description    = "The replayer's role on AWS"
+  issuer         = var.replayer.issuer
+  subject        = var.replayer.role_arn
+  audiences      = ["api://AzureADTokenExchange"]
 }

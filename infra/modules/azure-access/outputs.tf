@@ -12,6 +12,14 @@ output "publisher" {
   }
 }
 
+output "replayer" {
+  description = "AWS as the replayer of dead letters: client_id, and object_id of its service principal. Null without one."
+  value = var.replayer == null ? null : {
+    client_id = azuread_application.replayer[0].client_id
+    object_id = azuread_service_principal.replayer[0].object_id
+  }
+}
+
 output "publisher_secret" {
   description = "The client secret, or null."
   value       = one(azuread_application_password.publisher[*].value)

@@ -69,3 +69,19 @@ variable "federation" {
     error_message = "federation.role_arn is the ARN of one IAM role."
   }
 }
+
+variable "replayer" {
+  description = "The issuer of the AWS account's tokens, and the ARN of dlq-replayer's role. Null: it does not come here."
+  type        = object({ issuer = string, role_arn = string })
+  default     = null
+
+  validation {
+    condition     = var.replayer == null || can(regex("^https://[^/?#]+", var.replayer.issuer))
+    error_message = "replayer.issuer is the https URL that `aws iam get-outbound-web-identity-federation-info` shows."
+  }
+
+  validation {
+    condition     = var.replayer == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*?]+$", var.replayer.role_arn))
+    error_message = "replayer.role_arn is the ARN of one IAM role."
+  }
+}

@@ -65,6 +65,17 @@ output "relay_role_arn" {
   value       = one(module.relay[*].role_arn)
 }
 
+output "replayer_role_arn" {
+  description = "The role of dlq-replayer, which Entra is to trust if it is to see dead letters on Azure."
+  value       = module.dlq_replayer.role_arn
+}
+
+output "replayer_environment" {
+  description = "What dlq-replayer is told, for reviews and tests."
+  value       = module.dlq_replayer.environment
+  sensitive   = true
+}
+
 output "watched" {
   description = "What module operations looks at: names of functions, queues, rules and the bus."
   value = {
@@ -77,6 +88,7 @@ output "watched" {
         saga-events      = module.saga_events.name
         event-ingress    = module.event_ingress.name
         deadline-sweeper = module.deadline_sweeper.name
+        dlq-replayer     = module.dlq_replayer.name
       },
       { for relay in module.relay : "event-relay" => relay.function_name },
     )

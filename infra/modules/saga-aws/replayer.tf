@@ -29,6 +29,18 @@ locals {
     AZURE_CLIENT_ID = var.dead_letters.azure.federated.client_id
   }
 
+  # The call knows no resource; its conditions bind the token to Entra's exchange and to five minutes.
+  identity_statements = length(local.azure_identity) == 0 ? [] : [{
+    sid       = "IdentityOnAzure"
+    actions   = ["sts:GetWebIdentityToken"]
+    resources = ["*"]
+    conditions = [
+      { test = "ForAllValues:StringEquals", variable = "sts:IdentityTokenAudience", values = ["api://AzureADTokenExchange"] },
+      { test = "Null", variable = "sts:IdentityTokenAudience", values = ["false"] },
+      { test = "NumericLessThanEquals", variable = "sts:DurationSeconds", values = ["300"] },
+    ]
+  }]
+
   azure_keys = try(var.dead_letters.azure.emulator_keys, null) == null ? {} : {
     AZURE_STORAGE_KEY   = var.dead_letters.azure.emulator_keys.account
     EVENTGRID_TOPIC_KEY = var.dead_letters.azure.emulator_keys.topic
@@ -82,25 +94,7 @@ module "dlq_replayer" {
       },
     ],
     [local.bus_statement, local.alert_statement],
+    local.identity_statements,
     local.key_statements,
   )
-}
-
-# The call knows no resource; what a token may be used for is bound by its audience.
-resource "aws_iam_role_policy" "dlq_replayer_identity" {
-  count = try(var.dead_letters.azure.federated, null) == null ? 0 : 1
-
-  name = "identity-on-azure"
-  role = module.dlq_replayer.role_name
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "IdentityOnAzure"
-      Effect    = "Allow"
-      Action    = "sts:GetWebIdentityToken"
-      Resource  = "*"
-      Condition = { "ForAllValues:StringEquals" = { "sts:IdentityTokenAudience" = "api://AzureADTokenExchange" } }
-    }]
-  })
 }

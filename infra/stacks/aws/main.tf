@@ -42,6 +42,21 @@ module "saga" {
   # Callers sign their requests; there is no variable to open the API.
   api = { auth = "AWS_IAM", callers = var.api_callers }
 
+  # Those of Azure are seen once the Azure stack trusts the replayer's role.
+  dead_letters = {
+    auth    = "AWS_IAM"
+    callers = var.dead_letter_callers
+    azure = var.dead_letters == null ? null : {
+      account          = var.dead_letters.account
+      container        = var.dead_letters.container
+      queue            = var.dead_letters.queue
+      poison_queue     = var.dead_letters.poison_queue
+      quarantine_queue = var.dead_letters.quarantine_queue
+      table            = var.dead_letters.table
+      federated        = { tenant = var.tenant_id, client_id = var.dead_letters.client_id }
+    }
+  }
+
   ingress = {
     issuers              = ["https://sts.windows.net/${var.tenant_id}/", "${local.login}/v2.0"]
     jwks_url             = "${local.login}/discovery/v2.0/keys"

@@ -8,6 +8,16 @@ output "ingress_url" {
   value       = module.saga.ingress_url
 }
 
+output "dead_letters_url" {
+  description = "The dead letters, for SAGA_DEAD_LETTERS_URL; requests are signed (AWS_IAM)."
+  value       = module.saga.dead_letters_url
+}
+
+output "replayer_role_arn" {
+  description = "The role of dlq-replayer for the Azure stack's variable federation."
+  value       = module.saga.replayer_role_arn
+}
+
 output "relay_role_arn" {
   description = "With federation-relay: the role for the Azure stack's variable federation."
   value       = module.saga.relay_role_arn

@@ -63,6 +63,20 @@ variable "client_id" {
   default     = null
 }
 
+variable "dead_letters" {
+  description = "Where dead letters lie on Azure, and the application that dlq-replayer is there (Azure stack, output for_aws). Null: those of AWS only."
+  type = object({
+    client_id        = string
+    account          = string
+    container        = string
+    queue            = string
+    poison_queue     = string
+    quarantine_queue = string
+    table            = string
+  })
+  default = null
+}
+
 variable "azure_secret" {
   description = "With api-destination: client secret or topic key (Azure stack, output azure_secret). Better in TF_VAR_azure_secret than in a file."
   type        = string
@@ -93,6 +107,13 @@ variable "architecture" {
 
 variable "api_callers" {
   description = "ARNs of principals of other accounts that may call the API. Principals of this account need the permission in their own policies."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "dead_letter_callers" {
+  description = "ARNs of principals of other accounts that may list, replay and discard dead letters. Principals of this account need the permission in their own policies."
   type        = set(string)
   default     = []
   nullable    = false

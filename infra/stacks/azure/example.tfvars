@@ -7,11 +7,12 @@ location        = "westeurope"
 # Before AWS is there, leave it out; afterwards: the AWS stack's output ingress_url.
 # ingress_url = "https://abc.lambda-url.eu-central-1.on.aws/"
 
-# Without a secret between the clouds:
+# Without a secret between the clouds (with api-destination: only issuer and replayer_role_arn, for dead letters here):
 # transport = "federation-relay"
 # federation = {
-#   issuer   = "https://abc.tokens.sts.global.api.aws"
-#   role_arn = "arn:aws:iam::123456789012:role/event-relay"
+#   issuer            = "https://abc.tokens.sts.global.api.aws"
+#   role_arn          = "arn:aws:iam::123456789012:role/event-relay"
+#   replayer_role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
 # }
 
 alert_email_addresses = ["on-call@example.com"]

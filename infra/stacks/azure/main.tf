@@ -51,7 +51,8 @@ module "access" {
   subscription_writers = merge({ terraform = data.azuread_client_config.current.object_id }, var.subscription_writers)
   publisher            = local.publisher
   secret               = var.client_secret
-  federation           = var.federation
+  federation           = try(var.federation.role_arn, null) == null ? null : { issuer = var.federation.issuer, role_arn = var.federation.role_arn }
+  replayer             = var.federation == null ? null : { issuer = var.federation.issuer, role_arn = var.federation.replayer_role_arn }
 }
 
 module "topic" {
@@ -69,6 +70,7 @@ module "topic" {
   senders = merge(
     { participant = module.participant.principal_id },
     local.publisher == "none" ? {} : { aws = module.access.publisher.object_id },
+    var.federation == null ? {} : { replayer = module.access.replayer.object_id },
   )
 
   webhook = var.ingress_url == null ? null : {
@@ -76,6 +78,17 @@ module "topic" {
     tenant_id = var.tenant_id
     audience  = module.access.webhook_audience
   }
+}
+
+# Dead letters here are looked at and replayed from AWS.
+module "replayer" {
+  source = "../../modules/azure-replayer"
+  count  = var.federation == null ? 0 : 1
+
+  principal_id = module.access.replayer.object_id
+  table        = module.storage.table
+  queues       = module.storage.queues
+  dead_letters = module.storage.dead_letters
 }
 
 module "participant" {
@@ -123,5 +136,5 @@ resource "azurerm_management_lock" "data" {
   lock_level = "CanNotDelete"
   notes      = "Holds the state of running sagas."
 
-  depends_on = [module.storage, module.topic, module.participant, module.operations]
+  depends_on = [module.storage, module.topic, module.replayer, module.participant, module.operations]
 }

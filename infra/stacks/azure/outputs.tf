@@ -8,6 +8,16 @@ output "for_aws" {
     tenant_id      = var.tenant_id
     audience       = module.access.webhook_audience
     client_id      = try(module.access.publisher.client_id, null)
+
+    dead_letters = var.federation == null ? null : {
+      client_id        = module.access.replayer.client_id
+      account          = module.storage.account.name
+      container        = module.storage.dead_letters.name
+      queue            = module.storage.queues.events.name
+      poison_queue     = module.storage.queues.poison.name
+      quarantine_queue = module.storage.queues.quarantine.name
+      table            = module.storage.table.name
+    }
   }
 }
 

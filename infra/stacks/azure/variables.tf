@@ -75,9 +75,17 @@ variable "client_secret" {
 }
 
 variable "federation" {
-  description = "With federation-relay: the issuer of the AWS account's tokens, and the ARN of the relay's role."
-  type        = object({ issuer = string, role_arn = string })
-  default     = null
+  description = <<-EOT
+    Trust in roles of the AWS account, without a secret: the issuer of its tokens, the ARN of the relay's role (with
+    federation-relay), and the ARN of the role of dlq-replayer, which looks at dead letters here. Null: dead letters here
+    are not seen from AWS.
+  EOT
+  type = object({
+    issuer            = string
+    role_arn          = optional(string)
+    replayer_role_arn = string
+  })
+  default = null
 }
 
 variable "ingress_url" {

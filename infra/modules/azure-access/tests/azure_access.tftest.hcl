@@ -90,6 +90,36 @@ run "the_topic_key_needs_no_publisher" {
   }
 }
 
+run "the_replayer_is_an_application_apart" {
+  command = apply
+
+  variables {
+    replayer = {
+      issuer   = "https://abc.tokens.sts.global.api.aws"
+      role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
+    }
+  }
+
+  assert {
+    condition     = azuread_application_federated_identity_credential.replayer[0].subject == var.replayer.role_arn && azuread_application_federated_identity_credential.replayer[0].issuer == var.replayer.issuer && azuread_application_federated_identity_credential.replayer[0].audiences == tolist(["api://AzureADTokenExchange"])
+    error_message = "AWS vouches for one role."
+  }
+
+  assert {
+    condition     = azuread_application.replayer[0].display_name == "saga-test-replayer" && output.replayer.client_id == azuread_application.replayer[0].client_id && output.replayer.object_id == azuread_service_principal.replayer[0].object_id
+    error_message = "Its roles are not those of who publishes."
+  }
+}
+
+run "no_replayer_unless_told" {
+  command = apply
+
+  assert {
+    condition     = length(azuread_application.replayer) == 0 && length(azuread_application_federated_identity_credential.replayer) == 0 && output.replayer == null
+    error_message = "Nothing that nobody uses."
+  }
+}
+
 run "refuses_federation_with_nobody" {
   command = plan
 
@@ -105,9 +135,10 @@ run "refuses_every_role_of_an_account" {
 
   variables {
     federation = { issuer = "http://abc.example.com", role_arn = "arn:aws:iam::123456789012:role/*" }
+    replayer   = { issuer = "http://abc.example.com", role_arn = "arn:aws:iam::123456789012:role/*" }
   }
 
-  expect_failures = [var.federation]
+  expect_failures = [var.federation, var.replayer]
 }
 
 run "refuses_bad_settings" {

@@ -9,7 +9,7 @@ variables {
     bus = "enterprise-core-bus"
     functions = {
       saga-initiator = "saga-initiator", outbox-poller = "outbox-poller", saga-events = "saga-events",
-      event-ingress  = "event-ingress", deadline-sweeper = "deadline-sweeper", event-relay = "event-relay",
+      event-ingress  = "event-ingress", deadline-sweeper = "deadline-sweeper", dlq-replayer = "dlq-replayer", event-relay = "event-relay",
     }
     events_queue = "saga-events"
     dead_letter_queues = {
@@ -66,7 +66,7 @@ run "what_must_be_watched_is" {
 
   # A metric of ours that an alarm names comes out of a log.
   assert {
-    condition     = length(setsubtract([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.metric_name if alarm.namespace == "SagaBridge"], keys(aws_cloudwatch_log_metric_filter.this))) == 0
+    condition     = length(setsubtract([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.metric_name if alarm.namespace == "SagaBridge"], [for filter in values(aws_cloudwatch_log_metric_filter.this) : filter.metric_transformation[0].name])) == 0
     error_message = "An alarm on a metric that nobody writes never rings."
   }
 }
@@ -76,11 +76,32 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
 
   # Messages of the code itself, so that a renamed line is seen here.
   assert {
-    condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
+    condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest/outbox_poller"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
       strcontains(file("../../../shared/app/src/relay_outbox.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
       strcontains(file("../../../shared/app/src/start_saga.rs"), "\"start\")") && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
     )
     error_message = "The code logs another message than the filter looks for."
+  }
+
+  # Who marks a saga as parked has a use case that does; nobody else is stuck by a clock than the sweeper.
+  assert {
+    condition = {
+      for flag in ["Parked", "Stuck"] : flag => join(" ", sort([for filter in values(aws_cloudwatch_log_metric_filter.this) : filter.log_group_name if filter.metric_transformation[0].name == "Sagas${flag}"]))
+      } == {
+      Parked = "/aws/lambda/outbox-poller /aws/lambda/saga-events"
+      Stuck  = "/aws/lambda/deadline-sweeper"
+    }
+    error_message = "A flag is counted in the log of every function that sets it."
+  }
+
+  assert {
+    condition = alltrue([
+      for flag, file in { Parked = "park_saga", Stuck = "sweep_sagas" } : alltrue([
+        for filter in values(aws_cloudwatch_log_metric_filter.this) : filter.pattern == "{ $.message = \"saga flagged\" && $.flag = \"${lower(flag)}\" }" && length(regexall("flag = \"${lower(flag)}\",[^;]*\"saga flagged\"\\)", file("../../../shared/app/src/${file}.rs"))) == 1
+        if filter.metric_transformation[0].name == "Sagas${flag}"
+      ])
+    ])
+    error_message = "The code logs a flag otherwise than the filter looks for."
   }
 }
 

@@ -55,10 +55,10 @@ run "functions_get_the_environment_they_read" {
       } : name => join(" ", sort(keys(function.environment)))
       } == {
       saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
-      outbox_poller    = "EVENT_BUS OUTBOX_TABLE RUST_LOG"
+      outbox_poller    = "ALERTS_TOPIC_ARN EVENT_BUS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
       saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
       event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG WEBHOOK_ALLOWED_ORIGIN"
-      deadline_sweeper = "NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+      deadline_sweeper = "ALERTS_TOPIC_ARN NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE STUCK_AFTER_SECONDS"
       dlq_replayer     = "ALERTS_TOPIC_ARN DESTINATION_DLQ_URL EVENTS_DLQ_URL EVENTS_QUEUE_URL EVENT_BUS OUTBOX_FAILURES_URL OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
     }
     error_message = "A function refuses to start without one of its variables."
@@ -91,10 +91,10 @@ run "permissions_are_the_calls_the_code_makes" {
       } : name => join(" ", [for statement in jsondecode(function.policy).Statement : statement.Sid])
       } == {
       saga_initiator   = "Log Transitions Outbox Batches Indexes"
-      outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Publish"
+      outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Park Publish Alert"
       saga_events      = "Log ReadQueue Transitions Outbox Batches Quarantine Alert"
       event_ingress    = "Log Publish Quarantine Alert"
-      deadline_sweeper = "Log Transitions Outbox Indexes"
+      deadline_sweeper = "Log Transitions Outbox Indexes Alert"
       dlq_replayer     = "Log Timelines DeadRows DeadLetterQueues BackToTheEventsQueue Publish Alert"
     }
     error_message = "Nothing more than each function calls."
@@ -105,11 +105,26 @@ run "permissions_are_the_calls_the_code_makes" {
 run "roles_allow_exactly_the_calls_of_the_code" {
   command = apply
 
+  # Where it reaches Azure as an identity, it makes all its calls.
+  variables {
+    dead_letters = {
+      azure = {
+        account          = "sagasteps"
+        container        = "deadletters"
+        queue            = "saga-events"
+        poison_queue     = "saga-events-poison"
+        quarantine_queue = "saga-quarantine"
+        table            = "SagaSteps"
+        federated        = { tenant = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+      }
+    }
+  }
+
   assert {
     condition = {
       for name, function in {
         saga-initiator = module.saga_initiator, outbox-poller = module.outbox_poller, saga-events = module.saga_events,
-        event-ingress  = module.event_ingress, deadline-sweeper = module.deadline_sweeper,
+        event-ingress  = module.event_ingress, deadline-sweeper = module.deadline_sweeper, dlq-replayer = module.dlq_replayer,
         } : name => distinct(sort(flatten([
           for statement in jsondecode(function.policy).Statement : statement.Action
           # What a trigger, the log and the key need is not called by the code.
@@ -127,9 +142,9 @@ run "only_the_webhook_is_open" {
     condition = {
       for name, function in {
         saga_initiator = module.saga_initiator, outbox_poller = module.outbox_poller, saga_events = module.saga_events,
-        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper,
+        event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper, dlq_replayer = module.dlq_replayer,
       } : name => function.url_auth if function.url_auth != null
-    } == { saga_initiator = "AWS_IAM", event_ingress = "NONE" }
+    } == { saga_initiator = "AWS_IAM", event_ingress = "NONE", dlq_replayer = "AWS_IAM" }
     error_message = "Callers of every other URL sign their requests."
   }
 }
@@ -148,6 +163,11 @@ run "federation_in_place_of_a_secret" {
   assert {
     condition     = output.watched.functions["event-relay"] == "event-relay" && output.watched.dead_letter_queues["relay-dlq"] == "saga-relay-dlq" && output.relay_role_arn != null
     error_message = "The relay is there, and watched."
+  }
+
+  assert {
+    condition     = output.watched.functions["dlq-replayer"] == "dlq-replayer" && output.log_groups.dlq_replayer == "/aws/lambda/dlq-replayer"
+    error_message = "Nobody notices that a function fails that is not watched."
   }
 }
 
@@ -280,7 +300,7 @@ run "dead_letters_of_azure_by_a_federated_identity" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.dlq_replayer_identity[0].policy).Statement[0].Condition["ForAllValues:StringEquals"]["sts:IdentityTokenAudience"] == "api://AzureADTokenExchange"
+    condition     = one([for statement in jsondecode(module.dlq_replayer.policy).Statement : statement if statement.Sid == "IdentityOnAzure"]).Condition["ForAllValues:StringEquals"] == { "sts:IdentityTokenAudience" = ["api://AzureADTokenExchange"] }
     error_message = "A token is for Entra and nobody else."
   }
 }

@@ -43,6 +43,51 @@ run "defaults" {
   }
 }
 
+run "dead_letters_of_azure_when_it_trusts_the_replayer" {
+  command = apply
+
+  variables {
+    dead_letters = {
+      client_id        = "66666666-7777-8888-9999-00000000000d"
+      account          = "sagaproddata"
+      container        = "deadletters"
+      queue            = "saga-events"
+      poison_queue     = "saga-events-poison"
+      quarantine_queue = "saga-quarantine"
+      table            = "SagaSteps"
+    }
+  }
+
+  assert {
+    condition = { for name, value in module.saga.replayer_environment : name => value if can(regex("^AZURE_|^DEAD_LETTER_CONTAINER$|^SAGA_TABLE$", name)) } == {
+      AZURE_BLOB_ENDPOINT    = "https://sagaproddata.blob.core.windows.net"
+      AZURE_CLIENT_ID        = "66666666-7777-8888-9999-00000000000d"
+      AZURE_QUARANTINE_QUEUE = "saga-quarantine"
+      AZURE_QUEUE_ENDPOINT   = "https://sagaproddata.queue.core.windows.net"
+      AZURE_STORAGE_ACCOUNT  = "sagaproddata"
+      AZURE_TABLE_ENDPOINT   = "https://sagaproddata.table.core.windows.net"
+      AZURE_TENANT_ID        = "11111111-2222-3333-4444-555555555555"
+      DEAD_LETTER_CONTAINER  = "deadletters"
+      SAGA_TABLE             = "SagaSteps"
+    }
+    error_message = "The places, and the replayer's own application: no key."
+  }
+
+  assert {
+    condition     = output.replayer_role_arn != null && output.dead_letters_url == "https://abc.lambda-url.eu-central-1.on.aws/"
+    error_message = "Whom Entra is to trust, and where people look."
+  }
+}
+
+run "dead_letters_of_aws_only_unless_azure_trusts_the_replayer" {
+  command = apply
+
+  assert {
+    condition     = length([for name in keys(module.saga.replayer_environment) : name if startswith(name, "AZURE_")]) == 0
+    error_message = "Without places on Azure it does not look for any."
+  }
+}
+
 run "federation_needs_no_secret" {
   command = apply
 

@@ -17,7 +17,7 @@ run "first_apply_knows_no_aws" {
   command = apply
 
   assert {
-    condition = output.for_aws == {
+    condition = { for name, value in output.for_aws : name => value if name != "dead_letters" } == {
       transport      = "api-destination"
       topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
       tenant_id      = "11111111-2222-3333-4444-555555555555"
@@ -25,6 +25,11 @@ run "first_apply_knows_no_aws" {
       client_id      = "66666666-7777-8888-9999-000000000000"
     }
     error_message = "What crosses to AWS, by the names of its variables."
+  }
+
+  assert {
+    condition     = output.for_aws.dead_letters == null && length(module.replayer) == 0
+    error_message = "Nobody is trusted unless told."
   }
 
   assert {
@@ -79,14 +84,49 @@ run "federation_has_no_secret" {
   variables {
     transport = "federation-relay"
     federation = {
-      issuer   = "https://abc.tokens.sts.global.api.aws"
-      role_arn = "arn:aws:iam::123456789012:role/event-relay"
+      issuer            = "https://abc.tokens.sts.global.api.aws"
+      role_arn          = "arn:aws:iam::123456789012:role/event-relay"
+      replayer_role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
     }
   }
 
   assert {
     condition     = output.azure_secret == null && output.for_aws.client_id != null
     error_message = "No secret crosses."
+  }
+
+  assert {
+    condition = output.for_aws.dead_letters == {
+      client_id        = module.access.replayer.client_id
+      account          = "sagatestdata"
+      container        = "deadletters"
+      queue            = "saga-events"
+      poison_queue     = "saga-events-poison"
+      quarantine_queue = "saga-quarantine"
+      table            = "SagaSteps"
+    }
+    error_message = "Where dead letters lie, and who AWS is when it looks at them."
+  }
+
+  assert {
+    condition     = contains(keys(module.topic.senders), "replayer") && length(module.replayer[0].roles) == 5
+    error_message = "The replayer reads the places, and sends to queue and topic."
+  }
+}
+
+run "dead_letters_are_seen_with_any_transport" {
+  command = apply
+
+  variables {
+    federation = {
+      issuer            = "https://abc.tokens.sts.global.api.aws"
+      replayer_role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
+    }
+  }
+
+  assert {
+    condition     = output.for_aws.dead_letters != null && output.azure_secret != null && length(module.replayer) == 1
+    error_message = "EventBridge's secret and the replayer's trust are two things."
   }
 }
 
