@@ -1,6 +1,7 @@
 //! What the outbox relay costs, on adapters in memory (`make bench`): requests and time an event, and how much memory
 //! the relay adds to what the store itself takes.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+#![allow(clippy::disallowed_methods, reason = "a measurement of real time")]
 
 use std::collections::BTreeMap;
 use std::fs;

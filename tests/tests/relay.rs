@@ -321,12 +321,12 @@ fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
     assert!(twice > 0 && deaths > 0, "the test is worth something");
 }
 
+/// Calls by name.
+type Calls = Arc<Mutex<BTreeMap<&'static str, usize>>>;
+
 /// Requests as they are counted for a bill.
-fn counted() -> (
-    Arc<Mutex<BTreeMap<&'static str, usize>>>,
-    impl Fn(&'static str) -> Fault + Send + Sync,
-) {
-    let calls: Arc<Mutex<BTreeMap<&'static str, usize>>> = Arc::default();
+fn counted() -> (Calls, impl Fn(&'static str) -> Fault + Send + Sync) {
+    let calls = Calls::default();
     let count = {
         let calls = Arc::clone(&calls);
         move |call: &'static str| {
