@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -202,4 +203,5 @@ class Paused:
         return self
 
     def __exit__(self, *_):
-        os.kill(self.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it may have been killed meanwhile
+            os.kill(self.pid, signal.SIGCONT)

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{PortError, Published, Publisher, Refusal, Time};
 use saga_app::relay_outbox::{Relay, Report, Stopped};
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
@@ -273,7 +274,7 @@ fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
             }
         };
         let (cloud, bus, clock) = (OriginCloud::with_faults(store), Bus::new(mood), clock(seed));
-        let rows = backlog(&cloud, 15, 3);
+        let rows = backlog(&cloud, 60, 3);
         let mut work: Vec<Work<'_>> = Vec::new();
         for tick in 0..1_500 {
             if work.len() < 4 && chance.below(10) == 1 {
@@ -668,4 +669,58 @@ async fn what_is_old_on_the_stream_is_the_sweeps() {
     );
     clock.advance(12_000);
     assert_eq!(sweep(&cloud, &bus, &clock).await.published, 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_slow_leaves_the_rest_to_the_sweep() {
+    let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
+    let slow = {
+        let clock = Arc::clone(&clock);
+        move |_: &OutboxRow| {
+            clock.advance(300);
+            Mood::Takes
+        }
+    };
+    let bus = Bus::new(slow);
+    let rows: Vec<OutboxRow> = (0..100)
+        .map(|nth| OutboxRow {
+            saga: nth_saga(u64::try_from(nth).unwrap()),
+            ..fresh(&clock, nth, false)
+        })
+        .collect();
+    for row in &rows {
+        cloud.put_row(row);
+    }
+    let report = stream(&cloud, &bus, &clock, &rows).await;
+    assert!(report.published >= 10 && report.left > 0, "{report:?}");
+    clock.advance(31_000);
+    sweep_to_the_end(&cloud, &bus, &clock).await;
+    assert_eq!(bus.taken().len(), rows.len(), "no event is published twice");
+}
+
+#[tokio::test]
+async fn an_event_that_dies_again_is_told_of_once() {
+    let world = saga_tests::world::World::default();
+    let id = world.start("129.90").await;
+    let row = world.aws.outbox().remove(0);
+    let bus = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    let parking = AtOrigin::new(&world.deployment, &world.aws, &world.clock);
+    let rules = Rules {
+        attempts: 1,
+        ..Rules::default()
+    };
+    for _ in 0..5 {
+        world.clock.advance(60_000);
+        world.aws.put_row(&row);
+        let relay = Relay::new(&world.aws, &bus, &world.aws, &parking, &world.clock, rules);
+        let until = world.clock.now().plus_millis(35_000);
+        relay
+            .within("a worker", until)
+            .sweep(DEFAULT_SHARDS)
+            .await
+            .unwrap();
+        assert_eq!(world.aws.outbox(), []);
+    }
+    assert_eq!(world.aws.alerts().len(), 1);
+    assert!(world.saga(id).parked.is_some());
 }

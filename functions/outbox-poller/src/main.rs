@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
         let until = stop_at(event.context.deadline);
         let relay = relay.within(&event.context.request_id, until);
         let report = match event.payload.records {
-            Some(records) => relay.publish(stream::rows(records)).await?,
+            Some(records) => stream::reported(relay.publish(stream::rows(records)).await),
             None => relay.sweep(deployment.shards).await?,
         };
         Ok::<_, Error>(stream::answer(&report))

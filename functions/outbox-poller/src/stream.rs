@@ -1,6 +1,7 @@
 //! What invokes the poller: the outbox table's stream, or the schedule. Each record of the stream is read on its
 //! own; one that cannot be read is left to the schedule, which reads the table.
 
+use saga_app::ports::{PortError, causes};
 use saga_app::relay_outbox::{Report, Stopped};
 use saga_aws::outbox::row_of_image;
 use saga_core::outbox::OutboxRow;
@@ -13,6 +14,14 @@ pub struct Invocation {
     /// The stream's records, each read later.
     #[serde(rename = "Records")]
     pub records: Option<Vec<Value>>,
+}
+
+/// A relay that failed half way leaves the rest to the schedule: the stream would bring what went out already, too.
+pub fn reported(relayed: Result<Report, PortError>) -> Report {
+    relayed.unwrap_or_else(|error| {
+        tracing::error!(error = causes(&error), "the rest is left to the schedule");
+        Report::default()
+    })
 }
 
 /// What the function answers. For the stream, an empty list of failures: what could not be published is still in the

@@ -2,6 +2,7 @@
 
 use saga_core::origin::Origin;
 use saga_core::saga::Mark;
+use saga_core::{EventId, SagaId};
 
 use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
@@ -75,6 +76,12 @@ impl<'a, S, T> AtOrigin<'a, S, T> {
 }
 
 impl<S: SagaStore, T: Time> Parking for AtOrigin<'_, S, T> {
+    async fn is_parked(&self, saga: SagaId, event: &EventId) -> Result<bool, PortError> {
+        let found = self.store.load(saga).await?;
+        let mark = found.and_then(|found| found.value.parked);
+        Ok(mark.is_some_and(|mark| mark.by == event.as_str()))
+    }
+
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
         park_saga(self.deployment, self.store, self.time, parked)
             .await

@@ -237,7 +237,7 @@ pub trait Outbox: Send + Sync {
         before: Timestamp,
     ) -> impl Future<Output = Result<Vec<u16>, PortError>> + Send;
 
-    /// Takes the lease of a shard. MUST give it only if nobody has one that runs on after `now`.
+    /// Takes the lease of a shard. MUST give it only if nobody else has one that runs on after `now`.
     fn take(&self, wanted: &Lease, now: Timestamp) -> impl Future<Output = Result<bool, PortError>> + Send;
 
     /// Makes the lease run until `lease.until`. MUST do so only if nobody has taken it since, and say so otherwise.
@@ -328,6 +328,16 @@ pub struct Parked {
 
 /// Tells the origin of messages that came to rest, so that their sagas show it.
 pub trait Parking: Send + Sync {
+    /// Whether the saga shows already that this message came to rest. Who cannot know says no.
+    fn is_parked(
+        &self,
+        saga: SagaId,
+        event: &EventId,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send {
+        let _ = (saga, event);
+        async { Ok(false) }
+    }
+
     /// Tells it. A saga that does not exist is no error.
     fn park(&self, parked: &Parked) -> impl Future<Output = Result<(), PortError>> + Send;
 }

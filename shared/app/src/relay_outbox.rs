@@ -111,6 +111,8 @@ impl<'a, O, P, A, K, T> Relay<'a, O, P, A, K, T> {
 
 struct Run {
     plan: Plan,
+    /// Whether its rows were just committed, and are a sweep's once their grace has passed.
+    fresh: bool,
     pace: Pace,
     leases: Vec<Lease>,
     report: Report,
@@ -132,6 +134,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             }
         }
         run.plan.add_fresh(fresh);
+        run.fresh = true;
         self.drain(&mut run, true).await?;
         run.plan.give_up(None);
         Ok(self.report(run))
@@ -167,12 +170,15 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             }
             swept = self.shard(&mut run, shard, before).await;
         }
-        let drained = self.drain(&mut run, true).await;
+        let drained = match swept {
+            Ok(()) => self.drain(&mut run, true).await,
+            Err(error) => Err(error),
+        };
         run.plan.give_up(None);
         for lease in std::mem::take(&mut run.leases) {
             self.give_back(&lease).await;
         }
-        swept.and(drained)?;
+        drained?;
         let report = self.report(run);
         if report != Report::default() {
             tracing::info!(
@@ -193,6 +199,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
     fn run(&self) -> Run {
         Run {
             plan: Plan::new(self.rules, P::LIMITS),
+            fresh: false,
             pace: Pace::default(),
             leases: Vec::new(),
             report: Report::default(),
@@ -264,6 +271,9 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
     async fn drain(&self, run: &mut Run, last: bool) -> Result<(), PortError> {
         loop {
             self.renew(run).await?;
+            if run.fresh {
+                run.plan.keep_fresh(self.time.now());
+            }
             let enough = if last {
                 1
             } else {
@@ -323,11 +333,13 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         for row in &done {
             tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "published", "outbox");
         }
+        run.report.published += done.len();
+        // First who has to wait: should a delete fail, nothing may overtake what was refused.
+        let settled = self.settle(run, fates).await;
         if !done.is_empty() {
             self.outbox.delete(&done).await?;
         }
-        run.report.published += done.len();
-        self.settle(run, fates).await
+        settled
     }
 
     /// What was refused stays or is buried; who must know is told before.
@@ -344,9 +356,11 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             later.append(&mut dead);
         }
         for row in &later {
+            run.plan.blocks(row);
+        }
+        for row in &later {
             let reason = row.tries.reason.as_deref();
             tracing::warn!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "left", "outbox");
-            run.plan.blocks(row);
         }
         if !later.is_empty() {
             self.outbox.postpone(&later).await?;
@@ -362,9 +376,16 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
 
     /// Tells the monitoring channel and the sagas; whether it was told.
     async fn tell(&self, dead: &[OutboxRow]) -> bool {
-        let Some(example) = dead.first() else { return true };
+        // Of a message that came again, and died again, its saga was told of already.
+        let mut new = Vec::with_capacity(dead.len());
+        for row in dead {
+            if !self.parking.is_parked(row.saga, &row.id).await.unwrap_or(false) {
+                new.push(row);
+            }
+        }
+        let Some(example) = new.first() else { return true };
         let alert = Alert {
-            subject: format!("saga-bridge: {} event(s) could not be published", dead.len()),
+            subject: format!("saga-bridge: {} event(s) could not be published", new.len()),
             text: format!(
                 "For example {} ({}) of saga {}, after {} attempt(s): {}\n\nNothing is lost: each is kept whole among the \
                  dead rows of the outbox, and its saga shows `parked`. Mend the cause, then replay it.",
@@ -382,7 +403,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             );
             return false;
         }
-        for row in dead {
+        for row in new {
             let reason = row.tries.reason.as_deref().unwrap_or("no reason given");
             let parked = Parked {
                 saga: row.saga,

@@ -19,6 +19,9 @@ pub struct Report {
     pub unreadable: usize,
 }
 
+/// So many sagas of a bucket that cannot be read are stepped over.
+const UNREADABLE: usize = 500;
+
 /// One pass over all buckets, beginning anywhere, `per_bucket` sagas of each at most, until `until`: bounded work,
 /// fair across buckets; what is left is still due at the next pass.
 ///
@@ -36,7 +39,14 @@ pub async fn sweep_sagas(
     let shards = deployment.shards;
     let first = u16::try_from(time.below(u64::from(shards))).unwrap_or_default();
     for bucket in (0..shards).map(|number| (first + number) % shards) {
-        for id in store.due(bucket, time.now(), per_bucket).await? {
+        // Sagas that cannot be read stay due for ever, and must not fill the page of all others.
+        let page = per_bucket + UNREADABLE;
+        let mut looked_after = 0;
+        for id in store.due(bucket, time.now(), page).await? {
+            if looked_after == per_bucket {
+                break;
+            }
+            looked_after += 1;
             if time.now() >= until {
                 tracing::warn!(bucket, "out of time; what is left is still due");
                 return Ok(finished(report));
@@ -53,6 +63,7 @@ pub async fn sweep_sagas(
                 Err(error @ PortError::Corrupt { .. }) => {
                     tracing::error!(saga_id = %id, error = causes(&error), outcome = "left", "saga");
                     report.unreadable += 1;
+                    looked_after -= 1;
                 }
                 Err(error) => return Err(error),
             }

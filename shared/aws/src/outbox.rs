@@ -31,7 +31,8 @@ const GLANCE: i32 = 100;
 /// `Shard` is a reserved word of DynamoDB.
 const SHARD: &str = "#shard";
 
-const LEASE_IS_FREE: &str = "attribute_not_exists(EventId) OR #until <= :now";
+/// It is free, or it is ours: then the answer to the first try was lost.
+const LEASE_IS_FREE: &str = "attribute_not_exists(EventId) OR #until <= :now OR #owner = :owner";
 const LEASE_IS_OURS: &str = "#owner = :owner";
 const ROW_EXISTS: &str = "attribute_exists(EventId)";
 
@@ -162,7 +163,9 @@ impl Outbox for DynamoOutbox {
             .set_item(Some(item))
             .condition_expression(LEASE_IS_FREE)
             .expression_attribute_names("#until", "Until")
+            .expression_attribute_names("#owner", "Owner")
             .expression_attribute_values(":now", n(now.millis()))
+            .expression_attribute_values(":owner", s(&wanted.owner))
             .send()
             .await;
         held("taking a shard of the outbox", sent.map(drop))

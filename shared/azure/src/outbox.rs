@@ -138,7 +138,8 @@ impl Outbox for TableStore {
             return Ok(true);
         }
         match self.lease(wanted.shard).await? {
-            Some((held, version)) if held.until <= now => {
+            // It is free, or it is ours: then the answer to the first try was lost.
+            Some((held, version)) if held.until <= now || held.owner == wanted.owner => {
                 self.write_lease(wanted, Some(&version), true).await
             }
             _ => Ok(false),

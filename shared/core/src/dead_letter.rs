@@ -418,7 +418,8 @@ pub fn recorded(
         verb: act.as_str().to_owned(),
         step: letter.facts.step.unwrap_or(0),
         cloud: letter.id.source.cloud(),
-        outcome: Outcome::Applied,
+        // No move of the saga: that is what the event may bring.
+        outcome: Outcome::Late,
         note: Some(note.chars().take(MAX_REASON).collect()),
         times: 1,
     });

@@ -170,6 +170,18 @@ impl Plan {
         }
     }
 
+    /// Rows whose grace is about to pass are a sweep's from now on.
+    pub fn keep_fresh(&mut self, now: Timestamp) {
+        let ready = std::mem::take(&mut self.ready);
+        for row in ready {
+            if self.rules.is_fresh(&row, now) {
+                self.ready.push_back(row);
+            } else {
+                self.blocks(&row);
+            }
+        }
+    }
+
     /// How many rows are ready.
     #[must_use]
     pub fn ready(&self) -> usize {

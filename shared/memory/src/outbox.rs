@@ -105,7 +105,7 @@ impl<S: Send> Outbox for Cloud<S> {
         self.call("Outbox::take", Some(false), |state| {
             let leases = &mut state.outbox.leases;
             let held = leases.get(&wanted.shard);
-            let free = held.is_none_or(|held| held.until <= now);
+            let free = held.is_none_or(|held| held.until <= now || held.owner == wanted.owner);
             if free {
                 leases.insert(wanted.shard, wanted.clone());
             }

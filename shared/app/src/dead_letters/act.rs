@@ -113,7 +113,7 @@ async fn attempt<S: SagaStore, T: Time>(
 
 fn failed(what: &str, error: &PortError, so: &str) -> Done {
     tracing::warn!(error = causes(error), "dead letter");
-    Done::Failed(format!("{what}: {error}; {so}"))
+    Done::Failed(format!("{what}: {}; {so}", causes(error)))
 }
 
 /// The line of a report.

@@ -4,7 +4,7 @@ use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, 
 use saga_core::origin::Misaddressed;
 use saga_core::{Address, Cloud, Saga};
 use saga_wire::incoming::{Incoming, check};
-use saga_wire::{alert_event, event_grid};
+use saga_wire::{alert_event, event_grid, parked_event};
 
 use super::Ports;
 use crate::Deployment;
@@ -23,8 +23,9 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
     letter: &DeadLetter,
 ) -> Result<Foreseen, PortError> {
     let sendable = matches!(letter.forward, Forward::Send { .. });
-    if sendable && alert_event::parse(&letter.facts.text).is_some() {
-        let text = "would be told on the alerts topic".to_owned();
+    let text = &letter.facts.text;
+    if sendable && (alert_event::parse(text).is_some() || parked_event::parse(text).is_some()) {
+        let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let verdict = Verdict::Tried;
         return Ok(Foreseen {
             prospect: Prospect { verdict, text },

@@ -73,7 +73,8 @@ fn problem(source: Source, error: &crate::ports::PortError) -> Notice {
         error = crate::ports::causes(error),
         "dead letters"
     );
-    notice(source, error.to_string())
+    // Only operators ask, and the cause is what they need.
+    notice(source, crate::ports::causes(error))
 }
 
 /// For so long a walk may hold what a queue gave it.

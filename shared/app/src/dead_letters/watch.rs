@@ -4,19 +4,22 @@
 
 use futures_util::future::join_all;
 use saga_core::Timestamp;
-use saga_core::dead_letter::DeadLetter;
+use saga_core::dead_letter::{DeadLetter, Source};
 use sha2::{Digest, Sha256};
 
 use super::Ports;
 use super::find::look;
 use super::ports::{LetterSource, Memory, Walk, Watched};
-use crate::ports::{Alert, Alerts, PortError, Time, causes};
+use crate::park_saga::park_saga;
+use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
 /// held was not seen. Longer than any lease.
 const OVERLAP_MILLIS: i64 = 5 * 60 * 1_000;
-/// At most so many letters told are remembered for a source; of a flood that is larger, some are told twice.
+/// At most so many letters told are remembered for a source; of a flood that is larger, only the time.
 const MAX_TOLD: usize = 4_000;
+/// At most so many sagas are marked in one run: those of a flood show what the list of letters shows anyway.
+const MAX_PARKED: usize = 500;
 
 /// Of a queue with more letters than this, only the growth is told: looking at all of them every minute would hide them
 /// from the operators who work on them.
@@ -34,13 +37,13 @@ pub struct Report {
 }
 
 /// Looks at every source, and tells what is new.
-pub async fn watch<S: Sync, T: Time>(
+pub async fn watch<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Report {
     let each = ports.sources.iter().map(|source| async move {
-        let watched = watch_one(source.as_ref(), ports.time, alerts, memory).await;
+        let watched = watch_one(source.as_ref(), ports, alerts, memory).await;
         watched.inspect_err(|error| {
             let source = source.source().as_str();
             tracing::error!(
@@ -71,18 +74,39 @@ pub async fn watch<S: Sync, T: Time>(
     report
 }
 
-async fn watch_one(
+/// What a letter says of its saga. What nobody understood says nothing of any: others may have written it.
+fn parked(letter: &DeadLetter) -> Option<Parked> {
+    if matches!(
+        letter.id.source,
+        Source::Quarantine | Source::AzureQuarantine | Source::Stream
+    ) {
+        return None;
+    }
+    let kind = letter.facts.kind.as_deref().unwrap_or("a message");
+    Some(Parked {
+        saga: letter.facts.saga?,
+        event: letter.facts.event.clone()?,
+        reason: format!("{kind} lies in {}: {}", letter.id.source, letter.reason),
+        at: letter.arrived(),
+    })
+}
+
+async fn watch_one<S: SagaStore, T: Time>(
     source: &dyn LetterSource,
-    time: &impl Time,
+    ports: &Ports<'_, S, T>,
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
     let depth = source.depth().await?;
     let depth = depth.visible + depth.hidden;
+    let before = memory.load(source.source()).await?;
     if depth == 0 {
+        // What comes next is all new.
+        if before.depth != 0 {
+            memory.save(source.source(), &Watched { depth, ..before }).await?;
+        }
         return Ok(0);
     }
-    let before = memory.load(source.source()).await?;
     if source.is_queue() && depth > DEEP {
         let new = depth.saturating_sub(before.depth);
         if new > 0 {
@@ -93,18 +117,27 @@ async fn watch_one(
         }
         return Ok(new);
     }
-    let from = before.until - OVERLAP_MILLIS;
+    // Of a flood, which cannot be remembered letter by letter, the time alone says what was told.
+    let from = if before.told.is_empty() {
+        before.until
+    } else {
+        before.until - OVERLAP_MILLIS
+    };
     let walk = Walk {
         since: Some(Timestamp::from_millis(from)),
         ..Walk::default()
     };
     let mut arrivals: Vec<(i64, String)> = Vec::new();
     let mut example: Option<DeadLetter> = None;
-    look(source, time, walk, |letter| {
+    let mut of_sagas = Vec::new();
+    look(source, ports.time, walk, |letter| {
         let at = letter.arrived().millis();
         let mark = mark(&letter.id.key);
         if at > from && !before.told.contains(&mark) {
             arrivals.push((at, mark));
+            if of_sagas.len() < MAX_PARKED {
+                of_sagas.extend(parked(&letter));
+            }
             if example
                 .as_ref()
                 .is_none_or(|known| letter.arrived() > known.arrived())
@@ -116,10 +149,17 @@ async fn watch_one(
     })
     .await?;
     let Some(example) = example else {
+        if depth != before.depth {
+            memory.save(source.source(), &Watched { depth, ..before }).await?;
+        }
         return Ok(0);
     };
     let new = arrivals.len();
     alerts.raise(message(source, new, Some(&example))).await?;
+    for parked in &of_sagas {
+        // Its source was told just now; the saga shows it.
+        park_saga(ports.deployment, ports.store, ports.time, parked).await?;
+    }
     let until = example.arrived().millis().max(before.until);
     let recent = arrivals
         .into_iter()
@@ -130,8 +170,8 @@ async fn watch_one(
     if before.until > until - OVERLAP_MILLIS {
         told.extend(before.told);
     }
-    while told.len() > MAX_TOLD {
-        told.pop_first();
+    if told.len() > MAX_TOLD {
+        told.clear();
     }
     memory
         .save(source.source(), &Watched { until, told, depth })

@@ -96,6 +96,8 @@ impl DeadRows {
             .item("Body", s(&letter.facts.text))
             .item("At", n(letter.first.map_or(0, Timestamp::millis)))
             .item("Queued", n(now.millis()))
+            // Other events of its saga may be on their way.
+            .item("Follows", n(1))
             .build()
             .map_err(|error| PortError::unavailable(WHAT, error))?;
         let dead = Delete::builder()

@@ -29,7 +29,7 @@ const DEAD: &str = "dead|";
 const AFTER_DEAD: &str = "dead}";
 const PAGE: usize = 50;
 /// What a dead row has and a pending one has not.
-const OWN: [&str; 3] = ["Attempts", "Reason", "DeadAt"];
+const OWN: [&str; 4] = ["Attempts", "NextAt", "Reason", "DeadAt"];
 
 /// The dead rows of a table.
 #[derive(Debug)]

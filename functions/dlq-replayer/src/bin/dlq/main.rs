@@ -74,20 +74,30 @@ async fn list(
 ) -> Result<u8, Failure> {
     let page = limit.unwrap_or(PAGE).min(PAGE);
     query.push(("limit", page.to_string()));
-    let (mut shown, mut cursor) = (0, None::<String>);
+    let (mut shown, mut cursor, mut code) = (0, None::<String>, DONE);
     loop {
         let mut query = query.clone();
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
         let answer = client.get("/dead-letters", &query).await?;
         shown += answer["letters"].as_array().map_or(0, Vec::len);
         out.page(&answer);
+        if has_notices(&answer) {
+            code = SOME_FAILED;
+        }
         cursor = answer["next"].as_str().map(str::to_owned);
         let enough = limit.is_some_and(|limit| shown >= limit);
         if cursor.is_none() || enough {
             out.end_of_list(shown, cursor.is_some());
-            return Ok(DONE);
+            return Ok(code);
         }
     }
+}
+
+/// Whether something could not be looked at.
+fn has_notices(answer: &Value) -> bool {
+    answer["notices"]
+        .as_array()
+        .is_some_and(|notices| !notices.is_empty())
 }
 
 /// Sends the same request until nothing is left, each bounded by the function's time: what an interruption leaves, the
@@ -107,6 +117,7 @@ async fn carry_on(client: &Client, run: Run, out: &mut Output) -> Result<u8, Fai
         if report["items"]
             .as_array()
             .is_some_and(|items| items.iter().any(taken))
+            || has_notices(&report)
         {
             code = SOME_FAILED;
         }
