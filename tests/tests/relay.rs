@@ -677,7 +677,7 @@ async fn a_stream_that_is_slow_leaves_the_rest_to_the_sweep() {
     let slow = {
         let clock = Arc::clone(&clock);
         move |_: &OutboxRow| {
-            clock.advance(300);
+            clock.advance(400);
             Mood::Takes
         }
     };
