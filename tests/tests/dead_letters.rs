@@ -286,6 +286,11 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     ] {
         assert!(alerts[0].text.contains(part), "{part}: {}", alerts[0].text);
     }
+    let parked = world.saga(saga).parked.expect("its saga shows it");
+    assert!(
+        parked.reason.contains("PaymentReserved lies in poison"),
+        "{parked:?}"
+    );
     told(0).await;
     // Ten more, one of them with a clock that is behind.
     for number in 0..10_i64 {
@@ -300,6 +305,33 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         (2, "saga-bridge: 10 new dead letters in poison")
     );
     told(0).await;
+}
+
+#[tokio::test]
+async fn a_flood_is_told_once_and_the_next_one_after_it_was_drained_again() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, mut letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    letter.id.source = Source::EventGrid;
+    let flood = |from: i64, count: i64| {
+        for number in from..from + count {
+            let mut more = letter.clone();
+            more.id.key = format!("blob-{number}");
+            more.last = more.last.map(|at| at.plus_millis(from));
+            desk.places.put(more);
+        }
+    };
+    let told = async || watch(&desk.ports(&world), &world.aws, &desk.places).await.new;
+    flood(0, 6_000);
+    assert_eq!(told().await, 6_000);
+    for _ in 0..3 {
+        assert_eq!(told().await, 0);
+    }
+    desk.places.clear();
+    assert_eq!(told().await, 0);
+    flood(10_000, 3_000);
+    assert_eq!(told().await, 3_000);
+    assert_eq!(told().await, 0);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{PortError, Published, Publisher, Refusal, Time};
 use saga_app::relay_outbox::{Relay, Report, Stopped};
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
-use saga_core::relay::{Limits, Rules};
+use saga_core::relay::{Fate, Limits, Rules};
 use saga_core::{EventId, SagaId};
 use saga_memory::{Clock, Fault, OriginCloud};
 use saga_tests::arbitrary::nth_saga;
@@ -723,4 +723,38 @@ async fn an_event_that_dies_again_is_told_of_once() {
     }
     assert_eq!(world.aws.alerts().len(), 1);
     assert!(world.saga(id).parked.is_some());
+}
+
+#[test]
+fn pauses_double_to_an_hour_with_full_jitter() {
+    let (rules, now) = (Rules::default(), time(0));
+    for failed in 0..19_u32 {
+        let ceiling = (1_000_i64 << failed.min(12)).min(3_600_000);
+        let wait = |jitter: u64| {
+            let mut row = fresh(&clock(1), 0, false);
+            row.tries.failed = failed;
+            let Fate::Later(row) = rules.failed(row, "busy", now, jitter) else {
+                panic!("dead after {failed}");
+            };
+            assert_eq!(
+                (row.tries.failed, row.tries.reason.as_deref()),
+                (failed + 1, Some("busy"))
+            );
+            row.tries.next.unwrap().millis() - now.millis()
+        };
+        let chance = clock(7);
+        let waits: Vec<i64> = (0..200).map(|_| wait(chance.below(u64::MAX))).collect();
+        assert!(
+            waits.iter().all(|wait| (1..=ceiling).contains(wait)),
+            "{failed}: {waits:?}"
+        );
+        let longest = waits.iter().max().copied().unwrap();
+        assert!(
+            longest > ceiling * 9 / 10,
+            "{failed}: at most {longest} of {ceiling}"
+        );
+    }
+    let mut last = fresh(&clock(1), 0, false);
+    last.tries.failed = 19;
+    assert!(matches!(rules.failed(last, "busy", now, 0), Fate::Dead(_)));
 }

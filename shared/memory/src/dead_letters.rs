@@ -79,6 +79,11 @@ impl DeadLetters {
             .insert(id.key, lying);
     }
 
+    /// Takes all letters away, as somebody else may.
+    pub fn clear(&self) {
+        self.lock().letters.clear();
+    }
+
     /// The letters that lie somewhere, hidden or not.
     #[must_use]
     pub fn lying(&self) -> Vec<DeadLetter> {
