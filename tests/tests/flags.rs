@@ -197,3 +197,22 @@ async fn azure_tells_of_it_by_an_event() {
     assert_eq!(world.aws.alerts().len(), 1);
     assert_eq!(world.aws.quarantined(), []);
 }
+
+#[tokio::test]
+async fn a_saga_that_moves_on_without_ending_is_parked_no_more() {
+    let mut world = World::default();
+    let body = r#"{"order_id":"order-1","amount":"129.90","currency":"EUR","destination":"AQ","items":[{"sku":"sku-1","quantity":1}]}"#;
+    let id = world.try_start_of("order", "key", body).await.unwrap();
+    let lies = parked(&world, id, "their-1");
+    park_saga(&world.deployment, &world.aws, &world.clock, &lies)
+        .await
+        .unwrap();
+    assert_eq!(flags(&world, id), ["parked"]);
+    world.publish().await;
+    // Shipping, which is the origin's own, refuses the place: the saga moves, and does not end yet.
+    while world.status(id) != Status::Compensating {
+        world.deliver_at(0).await;
+        world.publish().await;
+    }
+    assert_eq!(flags(&world, id), Vec::<&str>::new());
+}
