@@ -239,7 +239,10 @@ async fn a_dead_row_of_dynamodb_is_pending_again_and_not_twice() {
     let names: BTreeSet<&str> = pending.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["At", "Body", "EventId", "Queued", "SagaId", "Shard", "Type"].into()
+        [
+            "At", "Body", "EventId", "Follows", "Queued", "SagaId", "Shard", "Type"
+        ]
+        .into()
     );
     assert_eq!(pending["Body"], AttributeValue::S(event(0)));
     assert_eq!(pending["Queued"], AttributeValue::N("1795226400123".to_owned()));

@@ -1,10 +1,14 @@
 //! A saga that this version cannot read (a deployment was rolled back, say) stands in nobody else's way.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use std::collections::BTreeSet;
+
 use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::ports::{Inserted, SagaStore, Time};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::Saga;
+use saga_core::outbox::DEFAULT_SHARDS;
+use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::{decision, saga, time};
 use saga_tests::world::World;
 
@@ -36,6 +40,20 @@ async fn the_sweep_looks_after_all_others() {
         .unwrap();
 
     assert_eq!((report.sent, report.unreadable), (20, 20));
+}
+
+#[tokio::test]
+async fn they_do_not_fill_the_page_of_all_others() {
+    let world = world_with(40).await;
+    let readable = (21..=40).map(|number| nth_saga(number).bucket(DEFAULT_SHARDS));
+    let buckets: BTreeSet<u16> = readable.collect();
+
+    let until = world.clock.now().plus_millis(60_000);
+    let report = sweep_sagas(&world.deployment, &world.aws, &world.aws, &world.clock, 1, until)
+        .await
+        .unwrap();
+
+    assert_eq!(report.sent, buckets.len(), "one of each bucket that has any");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! The places of this deployment, from its environment. Those on Azure are there if `AZURE_STORAGE_ACCOUNT` is set.
 
-use std::sync::Arc;
-
 use aws_config::SdkConfig;
 use lambda_runtime::Error;
 use saga_app::dead_letters::ports::{Answer, LetterSource, Outlet};
@@ -11,8 +9,9 @@ use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::web_identity::{ENTRA_AUDIENCE, WebIdentity};
+use saga_azure::Assertion;
 use saga_azure::Secret;
-use saga_azure::dead_letters::{Access, Assertion, AssertionFuture, AzureOutlet};
+use saga_azure::dead_letters::{Access, AzureOutlet};
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_runtime::environment::{Misconfigured, optional, required};
 use saga_wire::dead_letter::{destination, events, quarantine, stream};
@@ -88,19 +87,13 @@ fn access(config: &SdkConfig, account: String, buckets: u16) -> Result<Access, M
     let assertion = if key.is_some() && topic_key.is_some() {
         None
     } else {
-        Some(Assertion {
-            tenant: required("AZURE_TENANT_ID")?,
-            client_id: required("AZURE_CLIENT_ID")?,
-            token: {
-                let identity = WebIdentity::new(config);
-                Arc::new(move || {
-                    let identity = identity.clone();
-                    let token: AssertionFuture =
-                        Box::pin(async move { identity.token(ENTRA_AUDIENCE).await });
-                    token
-                })
-            },
-        })
+        let identity = WebIdentity::new(config);
+        let token = move || {
+            let identity = identity.clone();
+            async move { identity.token(ENTRA_AUDIENCE).await }
+        };
+        let tenant = required("AZURE_TENANT_ID")?;
+        Some(Assertion::new(tenant, required("AZURE_CLIENT_ID")?, token))
     };
     Ok(Access {
         account,

@@ -334,12 +334,15 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "published", "outbox");
         }
         run.report.published += done.len();
-        // First who has to wait: should a delete fail, nothing may overtake what was refused.
+        // What is published goes first, while the lease is surely held. An error of either ends the run, so that nothing
+        // overtakes what was refused.
+        let deleted = if done.is_empty() {
+            Ok(())
+        } else {
+            self.outbox.delete(&done).await
+        };
         let settled = self.settle(run, fates).await;
-        if !done.is_empty() {
-            self.outbox.delete(&done).await?;
-        }
-        settled
+        deleted.and(settled)
     }
 
     /// What was refused stays or is buried; who must know is told before.
@@ -357,8 +360,6 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         }
         for row in &later {
             run.plan.blocks(row);
-        }
-        for row in &later {
             let reason = row.tries.reason.as_deref();
             tracing::warn!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "left", "outbox");
         }

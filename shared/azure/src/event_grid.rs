@@ -166,23 +166,13 @@ impl Publisher for EventGrid {
 
 #[cfg(test)]
 mod tests {
-    use saga_core::Timestamp;
-    use saga_core::outbox::Tries;
-
     use super::*;
     use crate::test_server::{Reply, TestServer, config, quick};
 
     fn row(body: &str) -> OutboxRow {
         OutboxRow {
-            shard: 0,
-            id: "1".parse().unwrap(),
-            saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
-            kind: "K".into(),
             body: body.into(),
-            at: Timestamp::from_millis(1),
-            queued: Timestamp::from_millis(1),
-            follows: false,
-            tries: Tries::default(),
+            ..crate::test_table::row(0, "1")
         }
     }
 

@@ -32,20 +32,17 @@ const REPEATS: u32 = 2;
 const FAILED: Duration = Duration::from_secs(1);
 
 /// What a token of the other cloud is, or why there is none.
-pub type AssertionFuture = Pin<Box<dyn Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send>>;
+type AssertionFuture = Pin<Box<dyn Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send>>;
 /// Gives a token of the other cloud, for the audience `api://AzureADTokenExchange`.
-pub type AssertionSource = Arc<dyn Fn() -> AssertionFuture + Send + Sync>;
+type AssertionSource = Arc<dyn Fn() -> AssertionFuture + Send + Sync>;
 
 /// An identity of Entra that trusts the other cloud's tokens. Entra itself is `login.microsoftonline.com`, or what
 /// `AZURE_AUTHORITY_HOST` names.
 #[derive(Clone)]
 pub struct Assertion {
-    /// The tenant.
-    pub tenant: String,
-    /// The identity's client id.
-    pub client_id: String,
-    /// The other cloud's tokens.
-    pub token: AssertionSource,
+    tenant: String,
+    client_id: String,
+    token: AssertionSource,
 }
 
 impl fmt::Debug for Assertion {

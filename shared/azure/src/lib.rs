@@ -22,11 +22,13 @@ mod table_store;
 
 #[cfg(test)]
 mod test_server;
+#[cfg(test)]
+mod test_table;
 
 pub use alerts::EventGridAlerts;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
-pub use federation::{Assertion, AssertionFuture, AssertionSource};
+pub use federation::Assertion;
 pub use queue::QuarantineQueue;
 pub use table_store::TableStore;
 

@@ -308,47 +308,9 @@ fn readable(row: &Document) -> Option<Row> {
 
 #[cfg(test)]
 mod tests {
-    use saga_core::outbox::Tries;
-
     use super::*;
-    use crate::test_server::{Reply, TestServer, config, quick};
-
-    const SAGA: &str = "00000000-0000-8000-8000-000000000001";
-    const NO_ROW: &str =
-        r#"{"odata.error":{"code":"ResourceNotFound","message":{"lang":"en-US","value":"x"}}}"#;
-
-    fn store(server: &TestServer) -> TableStore {
-        let config = config(server);
-        TableStore::on(&quick(&config), &config).unwrap()
-    }
-
-    fn inner(statuses: &[(u16, &str)]) -> Reply {
-        let part = |(status, code): &(u16, &str)| {
-            format!(
-                "--changesetresponse_1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\nA: b\r\n\r\n\
-                 {{\"odata.error\":{{\"code\":\"{code}\"}}}}\r\n"
-            )
-        };
-        let parts: String = statuses.iter().map(part).collect();
-        Reply::body(
-            202,
-            &format!("--batchresponse_2\r\n\r\n{parts}--changesetresponse_1--\r\n--batchresponse_2--\r\n"),
-        )
-    }
-
-    fn row(shard: u16, id: &str) -> OutboxRow {
-        OutboxRow {
-            shard,
-            id: id.parse().unwrap(),
-            saga: SAGA.parse().unwrap(),
-            kind: "InventoryReserved".into(),
-            body: "{}".into(),
-            at: Timestamp::from_millis(1),
-            queued: Timestamp::from_millis(1),
-            follows: false,
-            tries: Tries::default(),
-        }
-    }
+    use crate::test_server::{Reply, TestServer};
+    use crate::test_table::{NO_ROW, SAGA, inner, row, store};
 
     #[tokio::test]
     async fn rows_are_followed_over_pages_and_an_unreadable_one_holds_up_nobody() {

@@ -284,51 +284,15 @@ fn corrupt(key: &str, why: &str) -> PortError {
 mod tests {
     use saga_core::Timestamp;
     use saga_core::document::Fields;
-    use saga_core::outbox::{OutboxRow, Tries};
     use saga_core::participant::EntityWrite;
     use saga_core::step::StepState;
 
     use super::*;
-    use crate::test_server::{Reply, TestServer, config, quick};
+    use crate::test_server::{Reply, TestServer};
+    use crate::test_table::{NO_ROW, SAGA, inner, row, store};
 
-    const SAGA: &str = "00000000-0000-8000-8000-000000000001";
-    const NO_ROW: &str =
-        r#"{"odata.error":{"code":"ResourceNotFound","message":{"lang":"en-US","value":"x"}}}"#;
     const NO_TABLE: &str =
         r#"{"odata.error":{"code":"TableNotFound","message":{"lang":"en-US","value":"x"}}}"#;
-
-    fn store(server: &TestServer) -> TableStore {
-        let config = config(server);
-        TableStore::on(&quick(&config), &config).unwrap()
-    }
-
-    fn inner(statuses: &[(u16, &str)]) -> Reply {
-        let part = |(status, code): &(u16, &str)| {
-            format!(
-                "--changesetresponse_1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\nA: b\r\n\r\n\
-                 {{\"odata.error\":{{\"code\":\"{code}\"}}}}\r\n"
-            )
-        };
-        let parts: String = statuses.iter().map(part).collect();
-        Reply::body(
-            202,
-            &format!("--batchresponse_2\r\n\r\n{parts}--changesetresponse_1--\r\n--batchresponse_2--\r\n"),
-        )
-    }
-
-    fn row(shard: u16, id: &str) -> OutboxRow {
-        OutboxRow {
-            shard,
-            id: id.parse().unwrap(),
-            saga: SAGA.parse().unwrap(),
-            kind: "InventoryReserved".into(),
-            body: "{}".into(),
-            at: Timestamp::from_millis(1),
-            queued: Timestamp::from_millis(1),
-            follows: false,
-            tries: Tries::default(),
-        }
-    }
 
     async fn commit(store: &TableStore) -> Result<Committed, PortError> {
         let record = StepRecord {

@@ -155,11 +155,18 @@ async fn watch_one<S: SagaStore, T: Time>(
         return Ok(0);
     };
     let new = arrivals.len();
-    alerts.raise(message(source, new, Some(&example))).await?;
     for parked in &of_sagas {
-        // Its source was told just now; the saga shows it.
-        park_saga(ports.deployment, ports.store, ports.time, parked).await?;
+        // Its source is told below, so the saga's own alert is not.
+        match park_saga(ports.deployment, ports.store, ports.time, parked).await {
+            Ok(_) => {}
+            // A saga that cannot be read must not have the same letter told every minute.
+            Err(error @ PortError::Corrupt { .. }) => {
+                tracing::error!(saga_id = %parked.saga, error = causes(&error), "the saga does not show that it is parked");
+            }
+            Err(error) => return Err(error),
+        }
     }
+    alerts.raise(message(source, new, Some(&example))).await?;
     let until = example.arrived().millis().max(before.until);
     let recent = arrivals
         .into_iter()

@@ -2,59 +2,18 @@
 //! that Entra takes as a client assertion, so that no secret is kept anywhere
 //! (<https://learn.microsoft.com/entra/workload-id/workload-identity-federation>).
 
-use std::error::Error;
-use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use azure_core::credentials::TokenCredential;
-use azure_core::error::ErrorKind;
-use azure_core::http::{ClientMethodOptions, ClientOptions};
-use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions};
 use saga_app::dead_letters::ports::LetterSource;
 use saga_core::dead_letter::Source;
 use saga_wire::dead_letter::{azure_quarantine, poison};
 
 use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows};
 use crate::config::{Config, InvalidConfig, Secret, endpoint};
+use crate::federation::Assertion;
 use crate::service::{Http, Service, transport};
 use crate::shared_key::{Dialect, SharedKey};
 use crate::table_store::SCOPE;
-
-/// What a token of the other cloud is, or why there is none.
-pub type AssertionFuture = Pin<Box<dyn Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send>>;
-/// Gives a token of the other cloud, for the audience `api://AzureADTokenExchange`.
-pub type AssertionSource = Arc<dyn Fn() -> AssertionFuture + Send + Sync>;
-
-/// An identity of Entra that trusts the other cloud's tokens.
-#[derive(Clone)]
-pub struct Assertion {
-    /// The tenant.
-    pub tenant: String,
-    /// The identity's client id.
-    pub client_id: String,
-    /// The other cloud's tokens.
-    pub token: AssertionSource,
-}
-
-impl fmt::Debug for Assertion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assertion")
-            .field("tenant", &self.tenant)
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl ClientAssertion for Assertion {
-    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        (self.token)()
-            .await
-            .map_err(|error| azure_core::Error::new(ErrorKind::Credential, error))
-    }
-}
 
 /// One deployment's account, names and endpoints, as far as dead letters need them.
 #[derive(Clone)]
@@ -123,18 +82,10 @@ impl Access {
 
     pub(crate) fn http(&self) -> Result<Http, InvalidConfig> {
         let transport = transport()?;
-        let credential = self.assertion.clone().map(|assertion| {
-            let options = ClientAssertionCredentialOptions {
-                client_options: ClientOptions {
-                    transport: Some(transport.clone()),
-                    ..ClientOptions::default()
-                },
-            };
-            let (tenant, client) = (assertion.tenant.clone(), assertion.client_id.clone());
-            ClientAssertionCredential::new(tenant, client, assertion, Some(options))
-                .map(|credential| -> Arc<dyn TokenCredential> { credential })
-                .map_err(InvalidConfig::Identity)
-        });
+        let credential = self
+            .assertion
+            .as_ref()
+            .map(|assertion| assertion.credential(&transport));
         Ok(Http::with(transport, credential.transpose()?))
     }
 

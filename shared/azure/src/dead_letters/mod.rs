@@ -7,7 +7,7 @@ mod queue;
 mod rows;
 mod xml;
 
-pub use access::{Access, Assertion, AssertionFuture, AssertionSource, Sources};
+pub use access::{Access, Sources};
 pub use blobs::DeadBlobs;
 pub use outlet::AzureOutlet;
 pub use queue::DeadQueue;
