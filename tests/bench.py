@@ -16,9 +16,10 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from stack.processes import peak_mb
 from stack.proxy import Rerouted
 from stack.support import StackTest
-from stack.test_relay import DAY_MS, Counted, peak_mb, row
+from stack.test_relay import DAY_MS, Counted, row
 
 
 def main() -> int:
@@ -47,7 +48,7 @@ def measure(test: StackTest, count: int, workers: int) -> str:
         with ThreadPoolExecutor(workers) as pool:
             while test.dynamo.outbox_rows():
                 list(pool.map(lambda _: test.invoke("outbox-poller"), range(workers)))
-                peak = max(peak, peak_mb())
+                peak = max(peak, peak_mb(test.e, "outbox-poller"))
         seconds = time.monotonic() - began
         requests = sum(proxy.requests.values())
     return (f"| {count} | {workers} | {requests / count:.3f} | {proxy.requests['PutEvents']} "

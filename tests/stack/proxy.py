@@ -22,14 +22,20 @@ class Proxy:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_OPTIONS(self):
+                self.pass_on("OPTIONS", b"")
+
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 own = proxy.answer(self.headers.get("X-Amz-Target") or "SNS.Publish", body)
                 if own:
                     self.reply(own[0], [("Content-Type", "application/x-amz-json-1.0")], json.dumps(own[1]).encode())
                     return
+                self.pass_on("POST", body)
+
+            def pass_on(self, method: str, body: bytes):
                 connection = HTTPConnection(host, timeout=30)
-                connection.request("POST", self.path, body, {name: value for name, value in self.headers.items() if name.lower() != "host"})
+                connection.request(method, self.path, body, {name: value for name, value in self.headers.items() if name.lower() != "host"})
                 answer = connection.getresponse()
                 self.reply(answer.status, answer.getheaders(), answer.read())
                 connection.close()

@@ -141,6 +141,9 @@ class StackTest(unittest.TestCase):
     def sqs(self, action: str, **body) -> dict:
         return aws_json(self.e, "sqs", f"AmazonSQS.{action}", body)
 
+    def events(self, action: str, **body) -> dict:
+        return aws_json(self.e, "events", f"AWSEvents.{action}", body, version="1.1")
+
     def send(self, name: str, body: str):
         self.sqs("SendMessage", QueueUrl=self.queue_url(name), MessageBody=body)
 
@@ -152,11 +155,15 @@ class StackTest(unittest.TestCase):
             self.sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in found]
 
+    def new_queue(self, what: str) -> tuple[str, str, str]:
+        """Name, URL and ARN of a queue of the test's own."""
+        name = f"{what}-{uuid.uuid4().hex[:8]}"
+        url = self.sqs("CreateQueue", QueueName=name)["QueueUrl"]
+        return name, url, self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
     def subscribe_to_alerts(self) -> str:
         """A queue of its own on which every alert arrives."""
-        name = f"alerts-{uuid.uuid4().hex[:8]}"
-        url = self.sqs("CreateQueue", QueueName=name)["QueueUrl"]
-        arn = self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        _, url, arn = self.new_queue("alerts")
         topic = self.e["names"]["alerts_topic"]
         if not topic.startswith("arn:"):
             topic = ":".join(["arn:aws:sns", *arn.split(":")[3:5], topic])

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import time
 
+from .processes import function_processes
 from .support import StackTest, endpoints, order, wait_for
-
-LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper")
 
 
 class Crashes(StackTest):
@@ -19,7 +18,7 @@ class Crashes(StackTest):
 
     def test_the_functions(self):
         """The processes that run the Lambda functions, whichever are alive."""
-        self.kill_during_sagas(self.lambda_processes)
+        self.kill_during_sagas(lambda: function_processes(self.e))
 
     def test_event_grid_and_the_functions_host(self):
         """The stand-in: `make up` starts it again; what it had accepted is in its journal."""
@@ -50,27 +49,3 @@ class Crashes(StackTest):
         stack = os.path.join(os.path.dirname(__file__), "..", "..", "localstack", "stack.py")
         port = self.e["aws"].rsplit(":", 1)[1]
         subprocess.run(["python3", stack, "up", "--port-base", port, "--state", state], check=True, stdout=subprocess.DEVNULL)
-
-    def lambda_processes(self) -> list[int]:
-        found = []
-        ministack = self.e["pids"]["ministack"]
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit():
-                continue
-            try:
-                with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    command = file.read().split(b"\0")[0]
-                if command.endswith(b"bootstrap") and ministack in ancestors(int(entry)):
-                    found.append(int(entry))
-            except OSError:
-                continue
-        return found
-
-
-def ancestors(pid: int) -> list[int]:
-    line = []
-    while pid > 1:
-        with open(f"/proc/{pid}/stat") as file:
-            pid = int(file.read().rsplit(")", 1)[1].split()[1])
-        line.append(pid)
-    return line

@@ -5,73 +5,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import uuid
-from email.utils import formatdate
-from pathlib import Path
-from urllib.parse import quote
 
+from .dead_letters import DLQ, DeadLetters
 from .proxy import Proxy, Rerouted
-from .support import ROOT, StackTest, http, order, wait_for
-
-from local_stack.storage import ACCOUNT, bucket_of, sign  # noqa: E402 (support says where it is)
-
-DLQ = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "dlq"
-
-
-class DeadLetters(StackTest):
-    """The replayer as an operator has it: the terminal command."""
-
-    def dlq(self, *arguments: str, expect: int = 0) -> list[dict]:
-        """What the replayer answered, request by request."""
-        done = subprocess.run([DLQ, "--json", "--endpoint", self.e["dead_letters"], *arguments], capture_output=True, text=True, timeout=300)
-        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def letters(self, *filters: str) -> list[dict]:
-        return [letter for page in self.dlq("list", *filters) for letter in page["letters"]]
-
-    def letter_of(self, saga_id: str, source: str, seconds: float = 120) -> dict:
-        """The one dead letter of a saga in a source."""
-        def look():
-            found = self.letters("--saga", saga_id, "--source", source)
-            return found[0] if found else None
-        return wait_for(f"a letter of {saga_id} in {source}", look, seconds)
-
-    def replay(self, letter: dict) -> dict:
-        dry = self.dlq("replay", letter["id"])[0]
-        self.assertTrue(dry["dry_run"])
-        self.assertEqual(dry["items"][0]["outcome"], "tried", dry)
-        report = self.dlq("replay", letter["id"], "--confirm", "--why", "the cause is gone", "--by", "the tests")[0]
-        self.assertEqual((report["done"], report["items"][0]["outcome"]), (1, "replayed"), report)
-        return report
-
-    def assert_replay_is_recorded(self, saga_id: str, verb: str = "replay"):
-        lines = [line for line in self.saga(saga_id)["timeline"] if line["verb"] == verb]
-        self.assertTrue(lines and "the tests" in lines[0]["note"], lines)
-
-    def assert_gone(self, letter: dict):
-        self.dlq("show", letter["id"], expect=1)
-        self.assertEqual(self.letters("--saga", letter["saga_id"]), [])
-
-    # --- a table of Azure, past our own code ---
-
-    def table(self, method: str, partition: str, row: str, entity: dict | None = None) -> None:
-        path = f"{self.e['names']['azure_table']}(PartitionKey='{partition}',RowKey='{quote(row)}')"
-        url, date = f"{self.e['azurite']['table']}/{path}", formatdate(usegmt=True)
-        text = f"{date}\n/{ACCOUNT}/" + url.split("/", 3)[3]
-        headers = {
-            "x-ms-date": date, "x-ms-version": "2019-02-02", "Authorization": f"SharedKeyLite {ACCOUNT}:{sign(text)}",
-            "Content-Type": "application/json", "Accept": "application/json;odata=nometadata", "If-Match": "*",
-        }
-        if method == "PUT":
-            del headers["If-Match"]
-        status, answer = http.request(method, url, json.dumps(entity).encode() if entity else None, headers)
-        self.assertIn(status, (200, 201, 204), answer)
-
-    def started(self) -> dict:
-        return self.start(order(items=[{"sku": "keyboard", "quantity": 1}]))
+from .standin import Reconfigured
+from .support import bucket_of, http, wait_for
 
 
 class Failing(Proxy):
@@ -98,6 +38,25 @@ class Malformed(Proxy):
         return 200, {"FailedEntryCount": len(entries), "Entries": [refusal] * len(entries)}
 
 
+class Refusing(Proxy):
+    """A webhook that shakes hands, and answers every event with the same status."""
+
+    def __init__(self, upstream: str, status: int):
+        super().__init__(upstream)
+        self.status = status
+
+    def answer(self, target: str, body: bytes):
+        return self.status, {}
+
+
+def to_ingress(config: dict, webhook: Proxy) -> dict:
+    """The subscription to the ingress, past this webhook."""
+    subscription = next(one for one in config["subscriptions"] if "webhook" in one)
+    url = subscription["webhook"]["url"]
+    subscription["webhook"]["url"] = url.replace(webhook.upstream, webhook.url)
+    return subscription
+
+
 class Causes(DeadLetters):
     def test_a_participant_that_fails_five_times_and_the_poison_queue(self):
         """The step's row is of a later version, which this one leaves as it is: it fails at every try."""
@@ -105,17 +64,17 @@ class Causes(DeadLetters):
             saga = self.started()
             row = f"step|{saga['saga_id']}|1"
             later = {"PartitionKey": bucket_of("inventory"), "RowKey": row, "Format": "99", "Format@odata.type": "Edm.Int64"}
-            self.table("PUT", bucket_of("inventory"), row, later)
+            self.azure.put_row(bucket_of("inventory"), row, later)
         letter = self.letter_of(saga["saga_id"], "poison")
         self.assertEqual((letter["type"], letter["verb"], letter["step"], letter["attempts"]), ("PaymentReserved", "advance", 1, 5))
-        self.table("DELETE", bucket_of("inventory"), row)
+        self.azure.delete_row(bucket_of("inventory"), row)
         self.replay(letter)
         self.ended(saga["saga_id"], "COMPLETED")
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
         self.assert_gone(letter)
 
-    def test_a_webhook_that_refuses_and_the_dead_letter_blobs(self):
+    def test_a_webhook_that_refuses_a_token_and_the_dead_letter_blobs(self):
         """The ingress takes tokens for another audience only: Event Grid does not try a 401 again."""
         ingress = Rerouted(self, "", "event-ingress")
         before = ingress.environment("event-ingress")
@@ -125,8 +84,29 @@ class Causes(DeadLetters):
             letter = self.letter_of(saga["saga_id"], "event-grid")
         finally:
             ingress.environment("event-ingress", before)
+        self.assert_lay_before_the_ingress(saga, letter, "Unauthorized")
+
+    def test_a_webhook_that_answers_400_and_the_dead_letter_blobs(self):
+        """Event Grid does not try a 400 again."""
+        with Refusing(self.e["aws"], 400) as webhook, Reconfigured(self, lambda config: to_ingress(config, webhook)):
+            saga = self.started()
+            letter = self.letter_of(saga["saga_id"], "event-grid")
+        self.assert_lay_before_the_ingress(saga, letter, "BadRequest")
+
+    def test_a_webhook_that_answers_503_until_expiry_and_the_dead_letter_blobs(self):
+        """The time to live is six seconds, at the stand-in's scale."""
+        def short(config: dict):
+            to_ingress(config, webhook)["ttl_minutes"] = 10
+        with Refusing(self.e["aws"], 503) as webhook, Reconfigured(self, short):
+            saga = self.started()
+            letter = self.letter_of(saga["saga_id"], "event-grid")
+        self.assertGreater(letter["attempts"], 2)
+        self.assert_lay_before_the_ingress(saga, letter, "TimeToLiveExceeded")
+
+    def assert_lay_before_the_ingress(self, saga: dict, letter: dict, reason: str):
         self.assertEqual(letter["type"], "InventoryReserved")
         self.assertIn("TO-AWS-INGRESS", letter["reason"])
+        self.assertIn(reason, letter["reason"])
         shown = self.dlq("show", letter["id"])[0]
         self.assertNotIn("deadletterreason", shown["body"])
         self.assertEqual(shown["replay"]["to"], "Event Grid topic")
@@ -170,15 +150,6 @@ class Causes(DeadLetters):
         self.clear(saga["saga_id"])
         self.assert_gone(letter)
 
-    def clear(self, saga_id: str):
-        """What the sweeper sent again meanwhile may have fallen out, too: replaying it all changes nothing."""
-        before = self.saga(saga_id)["status"]
-        for _ in range(3):
-            if not self.letters("--saga", saga_id):
-                break
-            self.dlq("replay", "--saga", saga_id, "--confirm", "--why", "all of it", "--by", "the tests")
-        self.assertEqual(self.saga(saga_id)["status"], before)
-
     def test_what_nobody_understands_on_every_entrance(self):
         marker = uuid.uuid4().hex
         saga_id = str(uuid.uuid4())
@@ -215,20 +186,38 @@ class Causes(DeadLetters):
         self.assertEqual({item["By"]["S"] for item in ours}, {"the tests"})
 
 
+    def test_what_is_no_event_on_every_entrance(self):
+        marker = uuid.uuid4().hex
+        self.assertEqual(self.deliver(f"{marker} no event".encode())[0], 200)
+        self.send("events_queue", f"{marker} no event")
+        for text in (base64.b64encode(f"{marker} no event".encode()).decode(), f"{marker}!"):
+            self.azure.put_message(self.e["names"]["azure_queue"], text)
+        known: dict[str, str] = {}
+
+        def look():
+            """The letters that hold our text; each is looked at once."""
+            for source in ("quarantine", "azure-quarantine"):
+                for letter in self.letters("--source", source):
+                    if letter["id"] not in known:
+                        known[letter["id"]] = json.dumps(self.dlq("show", letter["id"])[0])
+            ours = [json.loads(letter) for letter in known.values() if marker in letter]
+            return ours if len(ours) == 4 else None
+        found = wait_for("four letters that are no events", look, 60)
+        entrances = sorted(letter["reason"].split(":")[0] for letter in found)
+        self.assertEqual(entrances, ["azure-participant", "azure-participant", "event-ingress", "saga-events"])
+        for letter in found:
+            self.assertIsNone(letter["saga_id"])
+            self.assertIn(marker, letter["body"])
+            self.assertEqual(letter["replay"]["verdict"], "left", letter)
+        ids = [letter["id"] for letter in found]
+        report = self.dlq("replay", *ids, "--confirm", "--why", "a try", "--by", "the tests")[0]
+        self.assertEqual((report["done"], report["left"]), (0, 4), report)
+        report = self.dlq("discard", *ids, "--confirm", "--why", "nonsense", "--by", "the tests")[0]
+        self.assertEqual(report["done"], 4, report)
+
+
 class Others(DeadLetters):
     """What the emulators do not do themselves, written as the clouds document it."""
-
-    def ended_saga(self) -> dict:
-        return self.ended(self.start(order())["saga_id"], "COMPLETED")
-
-    def event_to_azure(self, saga: dict) -> dict:
-        line = saga["timeline"][0]
-        return {
-            "specversion": "1.0", "id": line["event_id"], "source": "saga.orchestrator", "type": "PaymentReserved",
-            "subject": f"saga/{saga['saga_id']}/advance", "time": "2026-11-21T02:00:00.123Z", "sagaid": saga["saga_id"], "sagadef": "payment",
-            "sagaver": 1, "sagastep": 1, "sagaverb": "advance", "sagatarget": "azure", "sagaorigin": "aws", "sagahop": 1,
-            "data": {"saga_id": saga["saga_id"], **saga["input"]},
-        }
 
     def test_a_message_of_the_destinations_queue_with_eventbridges_attributes(self):
         saga = self.ended_saga()
@@ -254,19 +243,13 @@ class Others(DeadLetters):
     def test_dead_rows_of_both_outboxes_become_pending_and_are_published(self):
         saga = self.ended_saga()
         event, marker = self.event_to_azure(saga), uuid.uuid4().hex[:8]
-        dead = {
-            "Shard": {"S": "dead"}, "EventId": {"S": f"{event['id']}-{marker}"}, "SagaId": {"S": saga["saga_id"]}, "Type": {"S": event["type"]},
-            "Body": {"S": json.dumps(event)}, "At": {"N": "1795226400123"}, "From": {"S": "07"}, "Attempts": {"N": "9"},
-            "Reason": {"S": "refused by the bus"}, "DeadAt": {"N": "1795226500000"}, "ExpiresAt": {"N": "1803002500"},
-        }
-        self.dynamo._call("PutItem", {"TableName": self.e["names"]["outbox_table"], "Item": dead})
-        answer = {**event, "source": "saga.participant.azure", "type": "InventoryReserved", "sagastep": 2, "sagaverb": "complete",
-                  "sagatarget": "aws", "sagaorigin": "azure", "sagahop": 2, "id": f"1795226400123-{saga['saga_id']}-{marker}"}
+        self.dynamo.put_outbox_rows([self.dead_row({**event, "id": f"{event['id']}-{marker}"})])
+        answer = self.answer_of_azure(saga, f"1795226400123-{saga['saga_id']}-{marker}")
         row = {"PartitionKey": "05", "RowKey": f"dead|{answer['id']}", "Saga": saga["saga_id"], "Type": answer["type"],
                "Body": json.dumps(answer), "Reason": "refused by Event Grid"}
         for name, value in (("Format", 1), ("At", 1795226400123), ("Attempts", 9), ("DeadAt", 1795226500000)):
             row |= {name: str(value), f"{name}@odata.type": "Edm.Int64"}
-        self.table("PUT", "05", row["RowKey"], row)
+        self.azure.put_row("05", row["RowKey"], row)
         letters = {source: self.letter_of(saga["saga_id"], source, 20) for source in ("outbox", "azure-outbox")}
         self.assertEqual({letter["reason"] for letter in letters.values()}, {"refused by the bus", "refused by Event Grid"})
         ids = [letter["id"] for letter in letters.values()]

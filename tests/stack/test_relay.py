@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from .processes import peak_mb
 from .proxy import Proxy, Rerouted
 from .support import StackTest, aws_json, order, wait_for
 
@@ -188,7 +188,7 @@ class Backlog(StackTest):
             while self.dynamo.outbox_rows():
                 reports.append(self.invoke("outbox-poller"))
             self.assertLess(len(reports), 12, reports)
-            peak = peak_mb()
+            peak = peak_mb(self.e, "outbox-poller")
         wanted = [found["EventId"]["S"] for found in rows]
         self.assertEqual(len(proxy.events), len(set(proxy.events)), "no event is published twice")
         self.assertEqual(set(proxy.events), set(wanted))
@@ -199,18 +199,3 @@ class Backlog(StackTest):
         print(f"\n{self.COUNT} rows by four workers: {each:.3f} requests an event, {proxy.requests}; peak memory of a worker {peak:.1f} MB", flush=True)
         self.assertLess(each, 0.3)
         self.assertTrue(0 < peak < 64, peak)
-
-
-def peak_mb() -> float:
-    """The most memory that a process of the poller has had."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                if b"AWS_LAMBDA_FUNCTION_NAME=outbox-poller" not in file.read():
-                    continue
-            with open(f"/proc/{entry}/status") as file:
-                found += [int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM")]
-        except OSError:
-            continue
-    return max(found, default=0)

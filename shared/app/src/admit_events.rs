@@ -52,15 +52,7 @@ pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
                 report.admitted += 1;
             }
             Err(reason) => {
-                quarantine(
-                    ports.quarantine,
-                    ports.alerts,
-                    ports.time,
-                    "event-ingress",
-                    &reason,
-                    text,
-                )
-                .await?;
+                quarantine(ports.quarantine, ports.time, "event-ingress", &reason, text).await?;
                 report.quarantined += 1;
             }
         }

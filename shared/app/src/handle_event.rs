@@ -39,23 +39,15 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
-        quarantine(
-            ports.quarantine,
-            ports.alerts,
-            ports.time,
-            "saga-events",
-            reason,
-            body,
-        )
-        .await?;
+        quarantine(ports.quarantine, ports.time, "saga-events", reason, body).await?;
     }
     Ok(handled)
 }
 
-/// Keeps a message that cannot be understood, and tells the monitoring channel.
+/// Keeps a message that cannot be understood. Who watches the dead letters tells of it, together with all others of the
+/// same minute: whoever sends a thousand of them makes no thousand alerts.
 pub(crate) async fn quarantine(
     quarantine: &impl Quarantine,
-    alerts: &impl Alerts,
     time: &impl Time,
     entrance: &'static str,
     reason: &str,
@@ -64,26 +56,13 @@ pub(crate) async fn quarantine(
     // A reason may quote what others wrote.
     let reason = cut(reason);
     tracing::warn!(entrance, reason, outcome = "quarantined", "event");
-    quarantine
-        .keep(Quarantined {
-            entrance,
-            reason,
-            body,
-            at: time.now(),
-        })
-        .await?;
-    let alert = Alert {
-        subject: format!("saga-bridge: an event was quarantined at {entrance}"),
-        text: format!(
-            "{reason}\n\nThe event is kept whole in the quarantine queue and no saga was changed by it. \
-             If it belongs to a saga of yours, mend its publisher and send it again."
-        ),
+    let message = Quarantined {
+        entrance,
+        reason,
+        body,
+        at: time.now(),
     };
-    // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
-    if let Err(error) = alerts.raise(alert).await {
-        tracing::error!(entrance, error = causes(&error), "alert not sent");
-    }
-    Ok(())
+    quarantine.keep(message).await
 }
 
 enum Read {

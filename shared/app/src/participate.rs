@@ -2,6 +2,7 @@
 //! participant's entities and the outgoing event, which is then published at once. Should that fail, the
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
+use saga_core::event::cut;
 use saga_core::ids::bucket_of;
 use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
@@ -78,17 +79,27 @@ where
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
-        quarantine(
-            ports.quarantine,
-            ports.alerts,
-            ports.time,
-            "azure-participant",
-            reason,
-            body,
-        )
-        .await?;
+        const ENTRANCE: &str = "azure-participant";
+        quarantine(ports.quarantine, ports.time, ENTRANCE, reason, body).await?;
+        tell(ports.alerts, reason).await;
     }
     Ok(handled)
+}
+
+/// Tells the monitoring channel at once: whoever watches the dead letters may have no access to this cloud's.
+async fn tell(alerts: &impl Alerts, reason: &str) {
+    let reason = cut(reason);
+    let alert = Alert {
+        subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
+        text: format!(
+            "{reason}\n\nThe event is kept whole in the quarantine queue and no saga was changed by it. \
+             If it belongs to a saga of yours, mend its publisher and send it again."
+        ),
+    };
+    // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
+    if let Err(error) = alerts.raise(alert).await {
+        tracing::error!(error = causes(&error), "alert not sent");
+    }
 }
 
 fn read(deployment: &Deployment, cloud: Cloud, body: &str) -> Result<Event, String> {

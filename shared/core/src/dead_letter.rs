@@ -389,16 +389,32 @@ impl Act {
     }
 }
 
-/// The saga with a line in its timeline that says who did what with a letter of its, and nothing else changed.
+/// The saga with a line in its timeline for each of these letters of its, which says who did what with it, and nothing
+/// else changed.
 #[must_use]
 pub fn recorded(
     saga: &Saga,
     definition: &Definition,
-    letter: &DeadLetter,
+    letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
 ) -> OriginDecision {
     let mut saga = saga.clone();
+    for letter in letters {
+        saga.timeline.record(line(letter, act, mark));
+    }
+    OriginDecision {
+        outcome: Outcome::Applied,
+        status: saga.status(definition),
+        saga,
+        writes: Vec::new(),
+        settle: Vec::new(),
+        emit: None,
+        alert: None,
+    }
+}
+
+fn line(letter: &DeadLetter, act: Act, mark: &Mark) -> Entry {
     // The letter is part of the id: a run replays many in one millisecond.
     let head = format!("{:013}-{}-", mark.at.millis(), act.as_str());
     let letter_id = letter.id.to_string();
@@ -412,7 +428,7 @@ pub fn recorded(
         what(letter),
         letter.id.source
     );
-    saga.timeline.record(Entry {
+    Entry {
         at: mark.at,
         event: EventId::of_text(&event),
         verb: act.as_str().to_owned(),
@@ -422,15 +438,6 @@ pub fn recorded(
         outcome: Outcome::Late,
         note: Some(note.chars().take(MAX_REASON).collect()),
         times: 1,
-    });
-    OriginDecision {
-        outcome: Outcome::Applied,
-        status: saga.status(definition),
-        saga,
-        writes: Vec::new(),
-        settle: Vec::new(),
-        emit: None,
-        alert: None,
     }
 }
 

@@ -46,7 +46,7 @@ impl End {
 }
 
 /// A run that was slower than it may be does not catch up by more than this.
-const BURST_MICROS: i64 = 200_000;
+const BURST_MICROS: i64 = 500_000;
 
 /// A run on its way.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ mod tests {
         run.begin(Timestamp::from_millis(1_000)).unwrap();
         let late = Timestamp::from_millis(61_000);
         let at_once = std::iter::from_fn(|| run.begin(late).ok().filter(|slot| *slot == late)).count();
-        assert!(at_once <= 3, "{at_once} at once");
+        assert!(at_once <= 6, "{at_once} at once");
     }
 
     #[test]

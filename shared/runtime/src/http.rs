@@ -75,14 +75,14 @@ pub fn port(error: &PortError) -> Problem {
     match error {
         PortError::Throttled { .. } | PortError::Contended { .. } => {
             tracing::warn!(error = causes(error), outcome = "throttled", "api");
-            let detail =
-                "The store is busy. Nothing was lost: send the same request again, with the same key.";
+            let detail = "The store is busy. Nothing was lost: send the same request again, with the same Idempotency-Key if it \
+                 had one.";
             Problem::new(503, "busy", "Service Unavailable", detail)
         }
         PortError::Unavailable { .. } => {
             tracing::error!(error = causes(error), outcome = "unavailable", "api");
-            let detail = "The store did not answer. Whether the request took effect is not known: send it again, \
-                          with the same Idempotency-Key; it takes effect once.";
+            let detail = "The store did not answer. Whether the request took effect is not known: send it again, with \
+                          the same Idempotency-Key if it had one; it takes effect once.";
             Problem::new(503, "unavailable", "Service Unavailable", detail)
         }
         PortError::Corrupt { .. } => internal(error),

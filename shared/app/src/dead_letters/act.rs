@@ -1,16 +1,36 @@
-//! One letter: replayed or discarded.
+//! Some letters side by side: replayed or discarded.
 //!
-//! The order is the invariant. First what takes the letter's place, then the record of it, and the removal last: a
+//! The order is the invariant. First what takes a letter's place, then the record of it, and the removal last: a
 //! crash between any two leaves the letter where it is, and a second replay does no harm.
 
-use saga_core::dead_letter::{Act, Forward};
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use saga_core::dead_letter::{Act, DeadLetter, Forward};
 use saga_core::saga::Mark;
-use saga_wire::dead_letter::http::Item;
+use saga_core::{SagaId, Timestamp};
+use saga_wire::dead_letter::http::{Command, Item};
 
 use super::Ports;
 use super::ports::{Discarded, Held, LetterSource, Removal};
 use super::record::record;
 use crate::ports::{PortError, SagaStore, Time, causes};
+
+/// A letter that is to be replayed or discarded.
+pub(super) struct Begun {
+    /// The letter.
+    pub(super) held: Held,
+    /// Its saga is there, and gets a line.
+    pub(super) has_saga: bool,
+    /// Not before this time.
+    pub(super) at: Timestamp,
+}
+
+impl Begun {
+    fn saga(&self) -> Option<SagaId> {
+        self.held.letter.facts.saga.filter(|_| self.has_saga)
+    }
+}
 
 /// What became of a letter.
 pub(super) enum Done {
@@ -24,82 +44,133 @@ pub(super) enum Done {
 
 const STAYS: &str = "the letter stays, and a second replay does no harm";
 
-/// Does it. `has_saga`: its saga is there and gets a line.
-pub(super) async fn act<S: SagaStore, T: Time>(
+/// A letter whose place is taken, and by what.
+pub(super) struct Placed {
+    letter: Begun,
+    by_what: String,
+}
+
+/// Puts something in the place of each letter, in its time; and the letters for which that failed.
+pub(super) async fn place_all<S, T: Time>(
+    ports: &Ports<'_, S, T>,
+    command: &Command,
+    by: &str,
+    letters: Vec<Begun>,
+) -> (Vec<Placed>, Vec<(Held, Done)>) {
+    let tried = join_all(letters.iter().map(|one| place(ports, one, command, by))).await;
+    let (mut placed, mut failed) = (Vec::new(), Vec::new());
+    for (letter, tried) in letters.into_iter().zip(tried) {
+        match tried {
+            Ok(by_what) => placed.push(Placed { letter, by_what }),
+            Err(done) => {
+                log(&letter.held.letter, command.act, by, &done);
+                failed.push((letter.held, done));
+            }
+        }
+    }
+    (placed, failed)
+}
+
+/// Writes the record of it, saga by saga, and removes the letters.
+pub(super) async fn settle<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     source: &dyn LetterSource,
-    held: &Held,
-    what: Act,
+    command: &Command,
     by: &str,
-    why: &str,
-    has_saga: bool,
-) -> Done {
-    let done = attempt(ports, source, held, what, by, why, has_saga).await;
-    let (outcome, text) = match &done {
-        Done::Yes(text) => (what.as_str(), text),
+    letters: Vec<Placed>,
+) -> Vec<(Held, Done)> {
+    let mut of_sagas = BTreeMap::<SagaId, Vec<&DeadLetter>>::new();
+    for Placed { letter, .. } in &letters {
+        if let Some(saga) = letter.saga() {
+            of_sagas.entry(saga).or_default().push(&letter.held.letter);
+        }
+    }
+    let mark = Mark::new(ports.time.now(), by, &command.reason);
+    let lines = of_sagas.iter().map(async |(saga, letters)| {
+        let error = record(ports, *saga, letters, command.act, &mark).await.err();
+        error.map(|error| (*saga, error))
+    });
+    let unwritten: BTreeMap<SagaId, PortError> = join_all(lines).await.into_iter().flatten().collect();
+    let done = letters.iter().map(async |Placed { letter, by_what }| {
+        let done = match letter.saga().and_then(|saga| unwritten.get(&saga)) {
+            Some(error) => failed("its saga's timeline could not be written", error, STAYS),
+            None => remove(ports, source, &letter.held, command.act, by_what).await,
+        };
+        log(&letter.held.letter, command.act, by, &done);
+        done
+    });
+    let done = join_all(done).await;
+    letters.into_iter().map(|one| one.letter.held).zip(done).collect()
+}
+
+fn log(letter: &DeadLetter, act: Act, by: &str, done: &Done) {
+    let (outcome, text) = match done {
+        Done::Yes(text) => (act.as_str(), text),
         Done::Taken(text) => ("taken", text),
         Done::Failed(text) => ("failed", text),
     };
-    let facts = &held.letter.facts;
-    let saga_id = facts.saga.map(|saga| saga.to_string());
-    let event_id = facts.event.as_ref().map(|event| event.as_str());
-    tracing::info!(letter = %held.letter.id, saga_id, event_id, by, outcome, text, "dead letter");
-    done
+    let saga_id = letter.facts.saga.map(|saga| saga.to_string());
+    let event_id = letter.facts.event.as_ref().map(|event| event.as_str());
+    tracing::info!(letter = %letter.id, saga_id, event_id, by, outcome, text, "dead letter");
 }
 
-async fn attempt<S: SagaStore, T: Time>(
+/// Puts something in the letter's place, in its time, and says what.
+async fn place<S, T: Time>(
     ports: &Ports<'_, S, T>,
-    source: &dyn LetterSource,
-    held: &Held,
-    what: Act,
+    one: &Begun,
+    command: &Command,
     by: &str,
-    why: &str,
-    has_saga: bool,
-) -> Done {
-    let letter = &held.letter;
-    let now = ports.time.now();
-    let placed = match (what, &letter.forward) {
+) -> Result<String, Done> {
+    let early = one.at.millis() - ports.time.now().millis();
+    if early > 0 {
+        ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
+    }
+    let letter = &one.held.letter;
+    match (command.act, &letter.forward) {
         (Act::Discard, _) => {
             let discarded = Discarded {
                 letter,
-                at: now,
+                at: ports.time.now(),
                 by,
-                why,
+                why: &command.reason,
             };
             match ports.archive.keep(discarded).await {
-                Ok(()) => "archived".to_owned(),
-                Err(error) => return failed("could not be archived", &error, "nothing was done"),
+                Ok(()) => Ok("archived".to_owned()),
+                Err(error) => Err(failed("could not be archived", &error, "nothing was done")),
             }
         }
         (Act::Replay, Forward::Send { to, message }) => match ports.outlet.send(*to, letter, message).await {
-            Ok(Ok(())) => format!("sent to the {}", to.as_str()),
-            Ok(Err(reason)) => {
-                return Done::Failed(format!("the {} refuses it: {reason}; it stays", to.as_str()));
-            }
+            Ok(Ok(())) => Ok(format!("sent to the {}", to.as_str())),
+            Ok(Err(reason)) => Err(Done::Failed(format!(
+                "the {} refuses it: {reason}; it stays",
+                to.as_str()
+            ))),
             Err(error) => {
-                return failed(
-                    "could not be sent",
-                    &error,
-                    "it stays; whether it was sent is not known",
-                );
+                let so = "it stays; whether it was sent is not known";
+                Err(failed("could not be sent", &error, so))
             }
         },
-        (Act::Replay, Forward::Requeue) => "made pending again".to_owned(),
-        (Act::Replay, Forward::Nothing(why)) => return Done::Failed(format!("cannot be replayed: {why}")),
-    };
-    if let (Some(saga), true) = (letter.facts.saga, has_saga) {
-        let mark = Mark::new(now, by, why);
-        if let Err(error) = record(ports, saga, letter, what, &mark).await {
-            return failed("its saga's timeline could not be written", &error, STAYS);
-        }
+        (Act::Replay, Forward::Requeue) => Ok("made pending again".to_owned()),
+        (Act::Replay, Forward::Nothing(why)) => Err(Done::Failed(format!("cannot be replayed: {why}"))),
     }
-    let removed = match (what, &letter.forward) {
-        (Act::Replay, Forward::Requeue) => source.requeue(held, now).await,
-        _ => source.remove(held).await,
+}
+
+async fn remove<S, T: Time>(
+    ports: &Ports<'_, S, T>,
+    source: &dyn LetterSource,
+    held: &Held,
+    act: Act,
+    placed: &str,
+) -> Done {
+    let requeued = act == Act::Replay && held.letter.forward == Forward::Requeue;
+    let removed = if requeued {
+        source.requeue(held, ports.time.now()).await
+    } else {
+        source.remove(held).await
     };
     match removed {
-        Ok(Removal::Removed) => Done::Yes(placed),
-        Ok(Removal::NotOurs) if letter.forward == Forward::Requeue && what == Act::Replay => {
+        Ok(Removal::Removed) => Done::Yes(placed.to_owned()),
+        Ok(Removal::NotOurs) if requeued => {
             Done::Taken("another operator took it, or it was removed; nothing was done".to_owned())
         }
         Ok(Removal::NotOurs) => {

@@ -4,13 +4,15 @@ use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
 use saga_wire::dead_letter::http::Notice;
 
-use super::foresee::foresee;
+use super::foresee::{foresee, saga_of};
 use super::ports::{LetterSource, Receipt, Walk};
 use super::{LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Ports};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// What a look came to.
 pub(super) struct Looked {
+    /// The last letter that a source without a queue was asked about, when there may be more.
+    pub(super) last: Option<String>,
     /// What kept it from seeing everything.
     pub(super) incomplete: Option<String>,
 }
@@ -25,7 +27,7 @@ pub(super) async fn look(
     walk.lease_seconds = LEASE_SECONDS;
     let until = time.now().plus_millis(LOOK_MILLIS);
     let mut held: Vec<Receipt> = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut last) = (0, None);
     let walked = loop {
         let letters = match source.next(&mut walk).await {
             Ok(letters) if letters.is_empty() => break Ok(None),
@@ -37,13 +39,15 @@ pub(super) async fn look(
             seen += 1;
             if source.is_queue() {
                 held.push(one.receipt);
+            } else {
+                last = Some(one.letter.id.key.clone());
             }
             more = more && see(one.letter);
         }
         if !more {
             break Ok(Some(None));
         }
-        if seen >= MAX_HELD || time.now() >= until {
+        if held.len() >= MAX_HELD || time.now() >= until {
             break Ok(Some(Some(format!(
                 "there are more letters than one look takes; {seen} were looked at"
             ))));
@@ -63,8 +67,10 @@ pub(super) async fn look(
     }
     let hidden = (unseen > 0)
         .then(|| format!("{unseen} letters are held by somebody else at the moment; ask again in a minute"));
+    let stopped = walked?.flatten();
     Ok(Looked {
-        incomplete: walked?.flatten().or(hidden),
+        last: last.filter(|_| stopped.is_some()),
+        incomplete: stopped.or(hidden),
     })
 }
 
@@ -102,7 +108,11 @@ pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId)
     .await?;
     match found {
         Some(letter) => {
-            let prospect = foresee(ports, &letter).await?.prospect;
+            let saga = match letter.facts.saga {
+                Some(id) => saga_of(ports, id).await?,
+                None => None,
+            };
+            let prospect = foresee(ports, &letter, saga.as_ref()).prospect;
             Ok(Found::Letter(Box::new(letter), prospect))
         }
         None => {

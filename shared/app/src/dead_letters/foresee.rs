@@ -2,7 +2,7 @@
 
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, Source, Verdict, prospect};
 use saga_core::origin::Misaddressed;
-use saga_core::{Address, Cloud, Saga};
+use saga_core::{Address, Cloud, Saga, SagaId};
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::{alert_event, event_grid, parked_event};
 
@@ -17,42 +17,48 @@ pub(super) struct Foreseen {
     pub(super) has_saga: bool,
 }
 
-/// Looks at the letter's saga and says what a replay would come to.
-pub(super) async fn foresee<S: SagaStore, T: Time>(
+/// The saga of a letter, if there is one that this version can read.
+///
+/// # Errors
+/// [`PortError`] when the store fails.
+pub(super) async fn saga_of<S: SagaStore, T>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+) -> Result<Option<Saga>, PortError> {
+    match ports.store.load(saga).await {
+        Ok(found) => Ok(found.map(|found| found.value)),
+        // What this version cannot read must not keep an operator from its letters.
+        Err(PortError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says what a replay of a letter of this saga would come to.
+pub(super) fn foresee<S, T: Time>(
     ports: &Ports<'_, S, T>,
     letter: &DeadLetter,
-) -> Result<Foreseen, PortError> {
+    saga: Option<&Saga>,
+) -> Foreseen {
     let sendable = matches!(letter.forward, Forward::Send { .. });
     let text = &letter.facts.text;
     if sendable && (alert_event::parse(text).is_some() || parked_event::parse(text).is_some()) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let verdict = Verdict::Tried;
-        return Ok(Foreseen {
+        return Foreseen {
             prospect: Prospect { verdict, text },
             has_saga: false,
-        });
+        };
     }
-    let saga = match letter.facts.saga {
-        None => None,
-        Some(id) => match ports.store.load(id).await {
-            Ok(found) => found.map(|found| found.value),
-            // What this version cannot read must not keep an operator from its letters.
-            Err(PortError::Corrupt { .. }) => None,
-            Err(error) => return Err(error),
-        },
-    };
-    let definition = saga
-        .as_ref()
-        .and_then(|saga| ports.deployment.catalogue.get(&saga.definition));
-    let known = match (&saga, definition) {
+    let definition = saga.and_then(|saga| ports.deployment.catalogue.get(&saga.definition));
+    let known = match (saga, definition) {
         (Some(saga), Some(definition)) => Known::of(saga, definition),
         _ => Known::No,
     };
-    let refused = refused(ports.deployment, letter, saga.as_ref(), ports.time);
-    Ok(Foreseen {
+    let refused = refused(ports.deployment, letter, saga, ports.time);
+    Foreseen {
         prospect: prospect(letter, refused.as_deref(), known),
         has_saga: definition.is_some(),
-    })
+    }
 }
 
 /// Why the letter's receiver would not understand it, if it would not.

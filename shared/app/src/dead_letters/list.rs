@@ -2,15 +2,16 @@
 //!
 //! A queue has no order and no place to go on from, so each page walks it from its front and keeps the letters with
 //! the smallest keys after the cursor. That costs a pass a page; in return a page is the same whoever asks, nothing
-//! stays hidden between two pages, and memory is bounded by the page.
+//! stays hidden between two pages, and memory is bounded by the page. Rows and blobs have an order: a look that took too
+//! long before it came to a page's end goes on from there with the next page.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use saga_core::dead_letter::{DeadLetter, Filter, LetterId};
-use saga_wire::dead_letter::http::{Listed, MAX_PAGE, Page};
+use saga_wire::dead_letter::http::{Listed, MAX_PAGE, MAX_PAGE_BYTES, Page};
 
-use super::find::look;
+use super::find::{Looked, look};
 use super::ports::{LetterSource, Walk};
 use super::{Ports, notice, problem};
 use crate::ports::{PortError, Time};
@@ -38,25 +39,37 @@ pub async fn list<S, T: Time>(
             limit + 1,
         )
     });
-    let mut letters = Vec::new();
+    let (mut letters, mut stopped) = (Vec::new(), None);
     for (source, page) in sources.iter().zip(join_all(pages).await) {
         match page {
-            Ok((found, incomplete)) => {
+            Ok((found, looked)) => {
                 letters.extend(found);
-                notices.extend(incomplete.map(|why| notice(source.source(), why)));
+                if let Some(key) = looked.last {
+                    // The page ends here, and the next one goes on from there.
+                    let source = source.source();
+                    stopped = Some(LetterId { source, key });
+                    break;
+                }
+                notices.extend(looked.incomplete.map(|why| notice(source.source(), why)));
             }
             Err(error) => notices.push(problem(source.source(), &error)),
         }
     }
-    let more = letters.len() > limit;
-    letters.truncate(limit);
-    let next = letters
-        .last()
-        .filter(|_| more)
-        .map(|letter| letter.id.to_string());
+    let mut page: Vec<Listed> = Vec::new();
+    let mut bytes = 0;
+    for letter in letters.iter().take(limit) {
+        let line = Listed::of(letter);
+        bytes += line.bytes_of_json();
+        if bytes > MAX_PAGE_BYTES && !page.is_empty() {
+            break;
+        }
+        page.push(line);
+    }
+    let last = page.len().checked_sub(1).filter(|_| page.len() < letters.len());
+    let next = last.map(|last| letters[last].id.clone()).or(stopped);
     Page {
-        letters: letters.iter().map(Listed::of).collect(),
-        next,
+        next: next.map(|id| id.to_string()),
+        letters: page,
         sources: sources.iter().map(|source| source.source().as_str()).collect(),
         notices,
     }
@@ -68,7 +81,7 @@ async fn smallest(
     filter: &Filter,
     after: Option<String>,
     count: usize,
-) -> Result<(Vec<DeadLetter>, Option<String>), PortError> {
+) -> Result<(Vec<DeadLetter>, Looked), PortError> {
     let mut kept = BTreeMap::<String, DeadLetter>::new();
     let ordered = !source.is_queue();
     let walk = Walk {
@@ -85,5 +98,5 @@ async fn smallest(
         !(ordered && kept.len() >= count)
     })
     .await?;
-    Ok((kept.into_values().collect(), looked.incomplete))
+    Ok((kept.into_values().collect(), looked))
 }

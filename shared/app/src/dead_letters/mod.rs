@@ -78,7 +78,7 @@ fn problem(source: Source, error: &crate::ports::PortError) -> Notice {
 }
 
 /// For so long a walk may hold what a queue gave it.
-const LEASE_SECONDS: u32 = 120;
+const LEASE_SECONDS: u32 = 75;
 /// A walk that only looks ends after so long, well before what it holds comes back.
 const LOOK_MILLIS: i64 = 45_000;
 /// A walk holds at most so many letters of a queue. It bounds the memory, whatever the queue's depth.

@@ -1,4 +1,4 @@
-//! The line in the timeline of a letter's saga: who did what, and when.
+//! The lines in the timeline of a saga's letters: who did what, and when.
 
 use saga_core::SagaId;
 use saga_core::dead_letter::{Act, DeadLetter, recorded};
@@ -8,11 +8,12 @@ use super::Ports;
 use crate::MAX_CONFLICTS;
 use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
 
-/// Writes the line. A saga that is gone by now, or that this version cannot read, has none.
+/// Writes the lines of some letters of one saga, all at once. A saga that is gone by now, or that this version cannot
+/// read, has none.
 pub(super) async fn record<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     saga: SagaId,
-    letter: &DeadLetter,
+    letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
 ) -> Result<(), PortError> {
@@ -25,7 +26,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
         let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
             return Ok(());
         };
-        let decision = recorded(&found.value, definition, letter, act, mark);
+        let decision = recorded(&found.value, definition, letters, act, mark);
         let committed = ports
             .store
             .commit(&decision, &found.version, &Snapshot::default(), None)

@@ -4,20 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
-use saga_core::{SagaId, Timestamp};
+use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
-use super::act::{Done, act, item};
+use super::act::{Begun, Done, Placed, item, place_all, settle};
 use super::find::lease_ends;
-use super::foresee::{Foreseen, foresee};
+use super::foresee::{Foreseen, foresee, saga_of};
 use super::ports::{Held, LetterSource, Receipt, Walk};
 use super::{LEASE_SECONDS, MAX_HELD, Ports, notice, problem};
 use crate::ports::{PortError, SagaStore, Time};
 
-/// So many letters are worked on side by side: each waits for several services one after the other.
+/// So many letters are worked on side by side.
 const SIDE_BY_SIDE: usize = 10;
 
 /// Carries out the command for `by`, and ends before `until`.
@@ -41,6 +41,7 @@ pub async fn run<S: SagaStore, T: Time>(
             Selection::Ids(ids) => ids.iter().cloned().collect(),
             Selection::All(_) => BTreeSet::new(),
         },
+        placed: Vec::new(),
         ended: None,
         report: Report {
             act: command.act.as_str(),
@@ -80,6 +81,8 @@ struct Going<'a, S, T> {
     run: Run,
     /// Letters asked for by id that no source has shown yet.
     missing: BTreeSet<LetterId>,
+    /// Letters that are sent, and not yet recorded and removed.
+    placed: Vec<Placed>,
     ended: Option<End>,
     report: Report,
 }
@@ -119,12 +122,15 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             if self.ended.is_some() || (walk.only.is_some() && self.has_all_of(source)) {
                 break Ok(());
             }
-            if seen >= MAX_HELD || self.ports.time.now() >= ends {
+            if (source.is_queue() && seen >= MAX_HELD) || self.ports.time.now() >= ends {
                 self.ended = Some(End::Time);
                 break Ok(());
             }
         };
-        if !stays.is_empty() {
+        let last = std::mem::take(&mut self.placed);
+        let done = settle(self.ports, source, self.command, self.by, last).await;
+        stays.extend(self.tell(done));
+        if !stays.is_empty() && source.is_queue() {
             source.put_back(stays).await?;
         }
         if depth.hidden > 0 && self.ended.is_none() {
@@ -139,26 +145,31 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
 
     /// Some letters side by side, each in its time; gives back the receipts of those that stay.
     async fn batch(&mut self, source: &dyn LetterSource, letters: Vec<Held>) -> Vec<Receipt> {
-        let foreseen = join_all(letters.iter().map(|held| foresee(self.ports, &held.letter))).await;
+        let ids: BTreeSet<SagaId> = letters.iter().filter_map(|held| held.letter.facts.saga).collect();
+        let sagas = ids
+            .into_iter()
+            .map(async |id| (id, saga_of(self.ports, id).await));
+        let sagas: BTreeMap<SagaId, Result<Option<Saga>, PortError>> =
+            join_all(sagas).await.into_iter().collect();
         let mut stays = Vec::new();
         let mut begun = Vec::new();
-        for (held, foreseen) in letters.into_iter().zip(foreseen) {
+        for held in letters {
             if self.ended.is_some() {
                 stays.push(held.receipt);
                 continue;
             }
             self.missing.remove(&held.letter.id);
-            let foreseen = match foreseen {
-                Ok(foreseen) => foreseen,
-                Err(error) => {
-                    self.fail(
-                        &held,
-                        format!("its saga could not be read: {error}; nothing was done"),
-                    );
+            let saga = match held.letter.facts.saga.and_then(|id| sagas.get(&id)) {
+                Some(Ok(saga)) => saga.as_ref(),
+                None => None,
+                Some(Err(error)) => {
+                    let text = format!("its saga could not be read: {error}; nothing was done");
+                    self.fail(&held, text);
                     stays.push(held.receipt);
                     continue;
                 }
             };
+            let foreseen = foresee(self.ports, &held.letter, saga);
             if self.command.act == Act::Replay && foreseen.prospect.verdict == Verdict::Left {
                 self.report.left += 1;
                 self.say(item(&held, word(Verdict::Left), foreseen.prospect.text));
@@ -173,7 +184,11 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 Err(End::Limit)
             };
             match slot {
-                Ok(slot) if self.command.confirm => begun.push((held, foreseen, slot)),
+                Ok(at) if self.command.confirm => begun.push(Begun {
+                    held,
+                    has_saga: foreseen.has_saga,
+                    at,
+                }),
                 Ok(_) => {
                     let (outcome, text) = expected(self.command.act, &foreseen);
                     self.report.done += 1;
@@ -187,39 +202,26 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 }
             }
         }
-        let (ports, command, by) = (self.ports, self.command, self.by);
-        // Letters of one saga go one after the other: side by side, they would only stand in each other's way when
-        // its timeline is written.
-        let mut queues = BTreeMap::<Option<SagaId>, Vec<(Held, Foreseen, Timestamp)>>::new();
-        for one in begun {
-            queues.entry(one.0.letter.facts.saga).or_default().push(one);
-        }
-        let each = queues.into_values().map(|queue| async move {
-            let mut done = Vec::with_capacity(queue.len());
-            for (held, foreseen, slot) in queue {
-                let early = slot.millis() - ports.time.now().millis();
-                if early > 0 {
-                    ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
-                }
-                let what = act(
-                    ports,
-                    source,
-                    &held,
-                    command.act,
-                    by,
-                    &command.reason,
-                    foreseen.has_saga,
-                );
-                let what = what.await;
-                done.push((held, what));
-            }
-            done
-        });
-        for (held, done) in join_all(each).await.into_iter().flatten() {
+        // While these are sent, each in its time, those before them are recorded and removed.
+        let before = std::mem::take(&mut self.placed);
+        let ((placed, failed), done) = join(
+            place_all(self.ports, self.command, self.by, begun),
+            settle(self.ports, source, self.command, self.by, before),
+        )
+        .await;
+        self.placed = placed;
+        stays.extend(self.tell(done.into_iter().chain(failed)));
+        stays
+    }
+
+    /// Counts what became of letters; gives back the receipts of those that stay.
+    fn tell(&mut self, letters: impl IntoIterator<Item = (Held, Done)>) -> Vec<Receipt> {
+        let mut stays = Vec::new();
+        for (held, done) in letters {
             match done {
                 Done::Yes(text) => {
                     self.report.done += 1;
-                    let outcome = if command.act == Act::Replay {
+                    let outcome = if self.command.act == Act::Replay {
                         "replayed"
                     } else {
                         "discarded"

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as System,
     QueueAttributeName,
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
@@ -23,6 +23,8 @@ use crate::failure::failure;
 const BATCH: usize = 10;
 /// So many requests at a time when letters are put back.
 const SIDE_BY_SIDE: usize = 8;
+/// So many requests at a time once the queue has shown that it holds more than one gives.
+const RECEIVED_SIDE_BY_SIDE: usize = 4;
 /// Waiting a moment makes SQS ask all its servers, not a sample of them: an empty answer is then an empty queue.
 const WAIT_SECONDS: i32 = 1;
 
@@ -65,6 +67,23 @@ impl DeadQueue {
             letter: (self.read)(&received),
             receipt: Receipt(message.receipt_handle?),
         })
+    }
+
+    async fn receive(&self, lease_seconds: i32) -> Result<Vec<Held>, PortError> {
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(i32::try_from(BATCH).unwrap_or(10))
+            .visibility_timeout(lease_seconds)
+            .wait_time_seconds(WAIT_SECONDS)
+            .message_attribute_names("All")
+            .message_system_attribute_names(System::All)
+            .send()
+            .await
+            .map_err(|error| failure("reading the letters of a queue", error))?;
+        let messages = answer.messages.unwrap_or_default().into_iter();
+        Ok(messages.filter_map(|message| self.held(message)).collect())
     }
 
     async fn show(&self, receipts: &[Receipt]) -> Result<(), PortError> {
@@ -127,23 +146,23 @@ impl LetterSource for DeadQueue {
 
     fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
         Box::pin(async move {
-            let answer = self
-                .client
-                .receive_message()
-                .queue_url(&self.url)
-                .max_number_of_messages(i32::try_from(BATCH).unwrap_or(10))
-                .visibility_timeout(i32::try_from(walk.lease_seconds).unwrap_or(120))
-                .wait_time_seconds(WAIT_SECONDS)
-                .message_attribute_names("All")
-                .message_system_attribute_names(System::All)
-                .send()
-                .await
-                .map_err(|error| failure("reading the letters of a queue", error))?;
-            let messages = answer.messages.unwrap_or_default();
-            Ok(messages
-                .into_iter()
-                .filter_map(|message| self.held(message))
-                .collect())
+            let many = walk.position.is_some();
+            let count = if many { RECEIVED_SIDE_BY_SIDE } else { 1 };
+            let lease = i32::try_from(walk.lease_seconds).unwrap_or(75);
+            let mut held = Vec::new();
+            let mut failed = None;
+            for received in join_all((0..count).map(|_| self.receive(lease))).await {
+                match received {
+                    Ok(some) => held.extend(some),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            walk.position = (held.len() >= BATCH).then(String::new);
+            match failed {
+                // What the others gave is hidden now, and must be known to be put back.
+                Some(error) if held.is_empty() => Err(error),
+                _ => Ok(held),
+            }
         })
     }
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::time;
 
-/// At most so many letters in one page of the list.
-pub const MAX_PAGE: usize = 1_000;
+/// At most so many letters in one page of the list. A page of a queue costs a pass over it, so pages are large.
+pub const MAX_PAGE: usize = 5_000;
+/// A page has fewer letters, if their lines are longer than this: a function may answer with 6 MB.
+pub const MAX_PAGE_BYTES: usize = 4_000_000;
 /// At most so many letters in one run; a longer one is several, one after the other.
 pub const MAX_RUN: usize = 2_000;
 /// The fastest run, in letters a second.
@@ -63,6 +65,12 @@ impl Listed {
             bytes: letter.bytes,
             unreadable: facts.unreadable.clone(),
         }
+    }
+
+    /// How long its line is in an answer.
+    #[must_use]
+    pub fn bytes_of_json(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 }
 

@@ -102,11 +102,7 @@ impl Client {
 
     /// Reads.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let url = Url::parse_with_params(&format!("{}{path}", self.base), query);
-        let mut url = url.map_err(|error| Failure::Setup(error.to_string()))?;
-        if query.is_empty() {
-            url.set_query(None);
-        }
+        let url = url(&format!("{}{path}", self.base), query)?;
         self.send(Method::GET, url, String::new()).await
     }
 
@@ -173,6 +169,15 @@ impl Client {
     }
 }
 
+/// A space as SigV4 writes it, not as forms do; a plus sign is %2B by then.
+fn url(url: &str, query: &[(&str, String)]) -> Result<Url, Failure> {
+    let url = Url::parse_with_params(url, query);
+    let mut url = url.map_err(|error| Failure::Setup(error.to_string()))?;
+    let spaces = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(spaces.as_deref().filter(|query| !query.is_empty()));
+    Ok(url)
+}
+
 /// The replayer of the local stack, if one runs.
 fn local() -> Option<String> {
     let endpoints: Value = serde_json::from_str(&fs::read_to_string(LOCAL).ok()?).ok()?;
@@ -201,4 +206,18 @@ async fn identity(region: Option<String>) -> Result<(String, Credentials), Failu
         ))
     })?;
     Ok((region, credentials))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_what_was_signed() {
+        let query = [("reason", "not found + more".to_owned())];
+        let sent = url("http://h/dead-letters", &query).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(sent.query(), Some("reason=not%20found%20%2B%20more"));
+        let bare = url("http://h/dead-letters", &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(bare.query(), None);
+    }
 }

@@ -6,6 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
+use saga_wire::dead_letter::http::{MAX_PAGE, MAX_RUN};
 use serde_json::{Value, json};
 
 use arguments::{Arguments, Command, Run};
@@ -22,9 +23,9 @@ const WRONG_USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 
 /// Letters of one request of a list that shows all.
-const PAGE: usize = 1_000;
+const PAGE: usize = MAX_PAGE;
 /// Letters of one request of a run.
-const RUN: usize = 1_000;
+const RUN: usize = MAX_RUN;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

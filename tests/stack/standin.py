@@ -1,0 +1,39 @@
+"""The stand-in for Event Grid and the Functions host, with other settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from .dead_letters import BINARIES
+from .support import StackTest, endpoints
+
+import stack  # noqa: E402 (support says where it is)
+from local_stack import processes, services  # noqa: E402
+from local_stack.state import State, write_private  # noqa: E402
+
+
+class Reconfigured:
+    """Started again with a configuration that is changed, for a while. What it had accepted is in its journal."""
+
+    def __init__(self, test: StackTest, change):
+        self.test, self.change = test, change
+        self.state = State(Path(os.environ["SAGA_ENDPOINTS"]).parent)
+
+    def __enter__(self):
+        self.before = self.state.standin_config.read_text()
+        config = json.loads(self.before)
+        self.change(config)
+        self.restart(json.dumps(config))
+        return self
+
+    def __exit__(self, *_):
+        self.restart(self.before)
+
+    def restart(self, config: str):
+        processes.stop(self.state.process("azure"), 12.0)
+        write_private(self.state.standin_config, config)
+        services.start_standin(self.state, BINARIES)
+        stack.write_endpoints(self.state, services.wait_for_standin(self.state))
+        self.test.e = endpoints()

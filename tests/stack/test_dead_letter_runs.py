@@ -1,0 +1,136 @@
+"""Runs over many dead letters: at the rate asked for, interrupted, killed, twice over and while sagas run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import uuid
+
+from .dead_letters import DLQ, DeadLetters
+from .processes import function_processes
+from .support import order, wait_for
+
+RECORD = ("--confirm", "--why", "the cause is gone", "--by", "the tests")
+
+
+class Runs(DeadLetters):
+    def captured_events(self, pattern: dict) -> str:
+        """A queue of its own on which every event of the bus arrives that fits the pattern."""
+        name, url, arn = self.new_queue("events")
+        rule = {"Name": name, "EventBusName": self.e["names"]["bus"]}
+        self.events("PutRule", **rule, EventPattern=json.dumps({"detail": pattern}))
+        self.events("PutTargets", Rule=name, EventBusName=rule["EventBusName"], Targets=[{"Id": name, "Arn": arn}])
+        self.addCleanup(self.sqs, "DeleteQueue", QueueUrl=url)
+        self.addCleanup(self.events, "DeleteRule", Name=name, EventBusName=rule["EventBusName"], Force=True)
+        self.addCleanup(self.events, "RemoveTargets", Rule=name, EventBusName=rule["EventBusName"], Ids=[name])
+        return url
+
+    def fall_into_the_events_dlq(self, events: list[dict]):
+        url = self.queue_url("events_dlq")
+        bodies = [json.dumps({"detail-type": event["type"], "source": event["source"], "detail": event}) for event in events]
+        for start in range(0, len(bodies), 10):
+            entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[start:start + 10])]
+            self.sqs("SendMessageBatch", QueueUrl=url, Entries=entries)
+
+    def answers(self, saga: dict, count: int) -> list[dict]:
+        return [self.answer_of_azure(saga, f"{1795226400000 + number}-{saga['saga_id']}-{uuid.uuid4().hex[:6]}") for number in range(count)]
+
+    def test_many_letters_at_the_rate_asked_for_and_resumed(self):
+        saga, rate, count = self.ended_saga(), 20, 300
+        self.fall_into_the_events_dlq(self.answers(saga, count))
+        pages = self.dlq("list", "--saga", saga["saga_id"])
+        ids = {letter["id"] for page in pages for letter in page["letters"]}
+        self.assertEqual(len(ids), count)
+        chosen = ("replay", "--saga", saga["saga_id"], *RECORD, "--rate", str(rate))
+        begun = time.monotonic()
+        first = self.dlq(*chosen, "--limit", "100")
+        self.assertEqual((first[-1]["done"], first[-1]["ended"]), (100, "limit"))
+        # Interrupted, as with Ctrl-C: what it had begun is done by the function, the rest lies where it lay.
+        interrupted = subprocess.Popen([DLQ, "--json", "--endpoint", self.e["dead_letters"], *chosen], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        interrupted.send_signal(signal.SIGINT)
+        interrupted.wait(10)
+        rest = self.dlq(*chosen)
+        took = time.monotonic() - begun
+        done = 100 + sum(report["done"] for report in rest)
+        print(f"\n{count} letters at {rate} a second asked for: {done / took:.1f} a second, requests included")
+        self.assertLessEqual(done / took, rate * 1.1)
+        self.assertGreaterEqual(done / took, rate * 0.8)
+        self.assertEqual(self.letters("--saga", saga["saga_id"]), [])
+
+    def test_killing_the_replayer_loses_no_letter(self):
+        chance, saga = random.Random(20261121), self.ended_saga()
+        rows = [{**event, "id": f"{event['id']}-row"} for event in self.answers(saga, 60)]
+        queued = self.answers(saga, 40)
+        url = self.captured_events({"sagaid": [saga["saga_id"]]})
+        self.dynamo.put_outbox_rows([self.dead_row(event) for event in rows])
+        self.fall_into_the_events_dlq(queued)
+        arrived: set[str] = set()
+        killed = 0
+        for source in ("outbox", "events") * 3:
+            command = [DLQ, "--json", "--endpoint", self.e["dead_letters"], "replay", "--saga", saga["saga_id"], "--source", source, *RECORD, "--rate", "30"]
+            run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.1 + chance.random())  # the moment of the crash is the one thing that is left to chance
+            for pid in function_processes(self.e, "dlq-replayer"):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            run.wait(90)
+        self.assertGreater(killed, 5)
+        self.assertTrue(self.letters("--saga", saga["saga_id"], "--source", "outbox"), "a kill came too late to show anything")
+
+        def all_seen():
+            # What a run held when it died is hidden until its lease ends.
+            page = self.dlq_if_it_answers("replay", "--saga", saga["saga_id"], *RECORD, "--rate", "200")
+            arrived.update(body["detail"]["id"] for _ in range(30) for body in self.queue_bodies(url))
+            return page and all({event["id"] for event in rows} <= arrived and not report["notices"] for report in page)
+        wait_for("every row to be published", all_seen, 150)
+        self.assertEqual(self.letters("--saga", saga["saga_id"]), [])
+        # Those of the queue went back to saga-events' own, and are in the saga's timeline, as far as it keeps lines.
+        lines = wait_for("their lines", lambda: [line for line in self.saga(saga["saga_id"])["timeline"] if line["event_id"] in {event["id"] for event in queued}], 30)
+        self.assertTrue(lines)
+
+    def test_everything_twice_in_any_order_while_sagas_run(self):
+        chance = random.Random(7)
+        stock = self.azure.stock("laptop")
+        url = self.captured_events({"sagadef": ["payment"]})
+        bought = order(items=[{"sku": "laptop", "quantity": 1}])
+        first = [(self.start({**bought, "order_id": uuid.uuid4().hex}), "COMPLETED") for _ in range(4)]
+        first += [(self.start(order("20000")), "CANCELLED_VIA_COMPENSATION") for _ in range(4)]
+        for saga, status in first:
+            self.ended_soon(saga["saga_id"], status)
+        events: dict[str, dict] = {}
+
+        def captured():
+            events.update({body["detail"]["id"]: body["detail"] for _ in range(5) for body in self.queue_bodies(url)})
+            return len(events) >= 16
+        wait_for("two events of each saga", captured, 30)
+        twice = list(events.values()) * 2
+        chance.shuffle(twice)
+        self.fall_into_the_events_dlq([event for event in twice if event["sagatarget"] == "aws"])
+        for event in twice:
+            if event["sagatarget"] == "azure":
+                envelope = {"version": "0", "id": str(uuid.uuid4()), "detail-type": event["type"], "source": event["source"], "detail": event}
+                self.sqs("SendMessage", QueueUrl=self.queue_url("destination_dlq"), MessageBody=json.dumps(envelope))
+        more = []
+        for number in range(4):
+            more.append((self.start({**bought, "order_id": uuid.uuid4().hex}), "COMPLETED"))
+            ids = [letter["id"] for letter in self.letters("--limit", "1000") if letter["source"] in ("events", "destination")]
+            chance.shuffle(ids)
+            if ids and number < 3:
+                self.dlq("replay", *ids[:len(twice) // 3], *RECORD, "--rate", "100")
+        for saga, _ in first:
+            self.dlq("replay", "--saga", saga["saga_id"], *RECORD, "--rate", "100")
+        for saga, status in first + more:
+            ended = self.ended_soon(saga["saga_id"], status)
+            self.assertEqual(self.dynamo.payment(ended["saga_id"])["Status"]["S"], status)
+            self.assertEqual(self.letters("--saga", saga["saga_id"]), [])
+        self.assert_outboxes_empty()
+        self.assertEqual(stock - self.azure.stock("laptop"), 8)
+
+    def dlq_if_it_answers(self, *arguments: str) -> list[dict]:
+        """A function that was killed may fail the next request, too."""
+        done = subprocess.run([DLQ, "--json", "--endpoint", self.e["dead_letters"], *arguments], capture_output=True, text=True, timeout=300)
+        return [json.loads(line) for line in done.stdout.splitlines()] if done.returncode in (0, 1) else []
