@@ -14,7 +14,6 @@ functions handler. A second stack wants another --port-base and another --state.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from local_stack import http, infrastructure, packages, processes, services, storage, tools
 from local_stack.console import Problem, say
-from local_stack.state import State, write_private
+from local_stack.state import State
 
 HERE = Path(__file__).resolve().parent
 
@@ -124,39 +123,11 @@ def run_standin(state: State, binaries: Path) -> None:
         state.values["running"] = running
         state.save()
     status = services.wait_for_standin(state)
-    write_endpoints(state, status)
+    services.write_endpoints(state, status)
     api = state.values["outputs"]["api"]
     answered, body = http.request("GET", f"{api}/health", seconds=20.0)
     if answered != 200:
         raise Problem(f"{api}/health answered {answered}: {body[:200].decode(errors='replace')}", "read the log above", state.logs / "ministack.log")
-
-
-def write_endpoints(state: State, status: dict) -> None:
-    account = storage.Account.on(state.port_base)
-    outputs = state.values["outputs"]
-    pids = {name: state.process(name)["pid"] for name in ("ministack", "azurite", "azure") if state.process(name)}
-    handler = (status.get("handler") or {}).get("pid")
-    if handler:
-        pids["azure_participant"] = handler
-    write_private(state.endpoints, json.dumps({
-        "region": services.REGION,
-        "aws": state.aws,
-        "api": outputs["api"],
-        "dead_letters": outputs["dead_letters"],
-        "ingress": outputs["ingress"],
-        "eventgrid": {"topic": state.topic, "key": state.values["topic_key"]},
-        "oidc": state.oidc,
-        "azurite": {"account": storage.ACCOUNT, "key": storage.KEY, "blob": account.blob, "queue": account.queue, "table": account.table},
-        "names": {
-            **outputs["names"],
-            "azure_table": storage.TABLE,
-            "azure_queue": storage.QUEUE,
-            "azure_poison_queue": storage.POISON_QUEUE,
-            "azure_quarantine_queue": storage.QUARANTINE_QUEUE,
-            "dead_letter_container": storage.DEAD_LETTER_CONTAINER,
-        },
-        "pids": pids,
-    }, indent=2) + "\n")
 
 
 def down(state: State) -> None:

@@ -153,6 +153,34 @@ def handshake_done(subscription: dict) -> bool:
     return subscription["handshake"] == "ok"
 
 
+def write_endpoints(state: State, status: dict) -> None:
+    account = storage.Account.on(state.port_base)
+    outputs = state.values["outputs"]
+    pids = {name: state.process(name)["pid"] for name in ("ministack", "azurite", "azure") if state.process(name)}
+    handler = (status.get("handler") or {}).get("pid")
+    if handler:
+        pids["azure_participant"] = handler
+    write_private(state.endpoints, json.dumps({
+        "region": REGION,
+        "aws": state.aws,
+        "api": outputs["api"],
+        "dead_letters": outputs["dead_letters"],
+        "ingress": outputs["ingress"],
+        "eventgrid": {"topic": state.topic, "key": state.values["topic_key"]},
+        "oidc": state.oidc,
+        "azurite": {"account": storage.ACCOUNT, "key": storage.KEY, "blob": account.blob, "queue": account.queue, "table": account.table},
+        "names": {
+            **outputs["names"],
+            "azure_table": storage.TABLE,
+            "azure_queue": storage.QUEUE,
+            "azure_poison_queue": storage.POISON_QUEUE,
+            "azure_quarantine_queue": storage.QUARANTINE_QUEUE,
+            "dead_letter_container": storage.DEAD_LETTER_CONTAINER,
+        },
+        "pids": pids,
+    }, indent=2) + "\n")
+
+
 def stop_all(state: State) -> None:
     """In the order in which they use each other, so that the last logs are not about vanished neighbours."""
     for name, patience in (("azure", 12.0), ("azurite", 5.0), ("ministack", 10.0)):

@@ -9,8 +9,7 @@ from pathlib import Path
 from .dead_letters import BINARIES
 from .support import StackTest, endpoints
 
-import stack  # noqa: E402 (support says where it is)
-from local_stack import processes, services  # noqa: E402
+from local_stack import processes, services  # noqa: E402 (support says where it is)
 from local_stack.state import State, write_private  # noqa: E402
 
 
@@ -25,7 +24,11 @@ class Reconfigured:
         self.before = self.state.standin_config.read_text()
         config = json.loads(self.before)
         self.change(config)
-        self.restart(json.dumps(config))
+        try:
+            self.restart(json.dumps(config))
+        except BaseException:
+            self.restart(self.before)
+            raise
         return self
 
     def __exit__(self, *_):
@@ -35,5 +38,5 @@ class Reconfigured:
         processes.stop(self.state.process("azure"), 12.0)
         write_private(self.state.standin_config, config)
         services.start_standin(self.state, BINARIES)
-        stack.write_endpoints(self.state, services.wait_for_standin(self.state))
+        services.write_endpoints(self.state, services.wait_for_standin(self.state))
         self.test.e = endpoints()
