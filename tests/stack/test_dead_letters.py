@@ -177,10 +177,7 @@ class Causes(DeadLetters):
         report = self.dlq("discard", "--saga", saga_id, "--confirm", "--why", "nonsense", "--by", "the tests")[0]
         self.assertEqual(report["done"], 3, report)
         self.assertEqual(self.letters("--saga", saga_id), [])
-        archived = self.dynamo._call("Query", {
-            "TableName": self.e["names"]["outbox_table"], "KeyConditionExpression": "#s = :s",
-            "ExpressionAttributeNames": {"#s": "Shard"}, "ExpressionAttributeValues": {":s": {"S": "discarded"}},
-        })["Items"]
+        archived = [item for item in self.dynamo.outbox_items() if item["Shard"]["S"] == "discarded"]
         ours = [item for item in archived if item.get("SagaId", {}).get("S") == saga_id]
         self.assertEqual({json.loads(item["Body"]["S"])["id"] for item in ours}, {marker})
         self.assertEqual({item["By"]["S"] for item in ours}, {"the tests"})
