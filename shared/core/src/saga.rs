@@ -205,6 +205,23 @@ impl Saga {
         Flag::ALL.into_iter().filter(set)
     }
 
+    /// The field in which data contradicts the saga's input and the outputs of the origin's own steps. A reason is each
+    /// event's own.
+    #[must_use]
+    pub fn contradicted_by<'a>(&self, data: &'a Fields) -> Option<&'a str> {
+        let outputs = self.steps.values().map(|record| &record.output);
+        let known = |name: &str| {
+            outputs
+                .clone()
+                .chain([&self.input])
+                .find_map(|fields| fields.get(name))
+        };
+        let mut wrong = data.iter().filter(|(name, said)| {
+            *name != "reason" && known(name).is_some_and(|is| is.gist() != said.gist())
+        });
+        wrong.next().map(|(name, _)| name.as_str())
+    }
+
     /// The status, folded from the facts.
     #[must_use]
     pub fn status(&self, definition: &Definition) -> Status {
