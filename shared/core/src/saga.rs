@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::definition::{Cloud, Definition, DefinitionRef};
-use crate::document::Fields;
+use crate::document::{Document, Fields};
 use crate::ends::{Ends, Phase};
 use crate::event::cut;
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
@@ -216,9 +216,13 @@ impl Saga {
                 .chain([&self.input])
                 .find_map(|fields| fields.get(name))
         };
-        let mut wrong = data.iter().filter(|(name, said)| {
-            *name != "reason" && known(name).is_some_and(|is| is.gist() != said.gist())
-        });
+        let alike = |is: &Document, said: &Document| {
+            let numbers = is.as_number().zip(said.as_number());
+            is.gist() == said.gist() || numbers.is_some_and(|(is, said)| is == said)
+        };
+        let mut wrong = data
+            .iter()
+            .filter(|(name, said)| *name != "reason" && known(name).is_some_and(|is| !alike(is, said)));
         wrong.next().map(|(name, _)| name.as_str())
     }
 
