@@ -124,7 +124,12 @@ fn with(parcel: &Parcel, event: &Value) -> Parcel {
 /// Another value of the same type.
 fn other(name: &str, value: &Value, stranger: SagaId) -> Vec<Value> {
     let words: &[&str] = match name {
-        "sagaid" => return vec![json!(stranger.to_string()), json!("00000000-0000-8000-8000-00000000000f")],
+        "sagaid" => {
+            return vec![
+                json!(stranger.to_string()),
+                json!("00000000-0000-8000-8000-00000000000f"),
+            ];
+        }
         "sagaverb" => &["advance", "compensate", "cancel", "complete", "cancelled"],
         "sagatarget" | "sagaorigin" => &["aws", "azure"],
         "sagadef" => &["payment", "order", "nothing"],
@@ -138,6 +143,7 @@ fn other(name: &str, value: &Value, stranger: SagaId) -> Vec<Value> {
             "StockReserved",
             "ReceiptStored",
         ],
+        "sagasum" => &["", "0000000000000000"],
         "time" => &["2026-01-01T00:00:00.000Z"],
         "traceparent" => &["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
         _ => &[],
@@ -273,7 +279,7 @@ async fn run(case: Case, change: bool) -> Ran {
 #[tokio::test]
 async fn a_changed_event_changes_no_saga() {
     let mut seen = std::collections::BTreeSet::new();
-    holds(600, cases(), async |case| {
+    holds(150, cases(), async |case| {
         let intact = run(case, false).await;
         let case = Case {
             delivery: case.delivery % intact.deliveries,

@@ -8,6 +8,8 @@ use saga_tests::world::{Parcel, Place, World, envelope};
 use serde_json::json;
 
 const MANY: u32 = 10_000;
+/// Different ones cost more to make up, and the bound is long passed.
+const DIFFERENT: u32 = 1_000;
 /// A store's item has at most 400 KB; with all that a timeline can hold, a saga stays far below.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -68,12 +70,12 @@ async fn ten_thousand_repeats_of_one_event_are_one_line() {
 }
 
 #[tokio::test]
-async fn of_ten_thousand_events_the_first_lines_and_the_last_are_kept() {
+async fn of_a_thousand_events_the_first_lines_and_the_last_are_kept() {
     let mut world = World::default();
     let id = world.start("129.90").await;
     world.settle().await;
     let began = world.saga(id).timeline.entries;
-    for number in 0..MANY {
+    for number in 0..DIFFERENT {
         let long = format!("{number:05}{}", "ä".repeat(125));
         let data = json!({ "reason": "ü".repeat(5_000) });
         let parcel = outside("PaymentCompensationRequested", &long, id, data);
@@ -83,9 +85,9 @@ async fn of_ten_thousand_events_the_first_lines_and_the_last_are_kept() {
     is_bounded(&saga);
     let lines = &saga.timeline.entries;
     assert_eq!(lines[..began.len()], began);
-    assert!(lines.last().unwrap().event.as_str().starts_with("09999"));
+    assert!(lines.last().unwrap().event.as_str().starts_with("00999"));
     let all = lines.len() + usize::try_from(saga.timeline.dropped).unwrap();
-    assert_eq!(all, began.len() + usize::try_from(MANY).unwrap());
+    assert_eq!(all, began.len() + usize::try_from(DIFFERENT).unwrap());
     world.check(&[id]);
 }
 
