@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
-CHECKS = ["model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start"]
+CHECKS = ["model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered"]
 LONGEST_RUN = 600
 
 
@@ -57,6 +57,17 @@ MUTANTS = [
            "        run.report.calls += wave.len();\n",
            "        run.report.calls += wave.len();\n"
            "        for rows in &wave {\n            self.outbox.delete(rows).await?;\n        }\n"),
+    Mutant("checksum of an event not compared", "shared/wire/src/cloud_event.rs",
+           ".is_some_and(|sum| sum != event.checksum())", ".is_some_and(|_| false)"),
+    Mutant("amounts left out of the checksum", "shared/core/src/event.rs",
+           ".chain_update(gist(&self.data))", ".chain_update(gist(&reason_data(&self.data, None)))"),
+    Mutant("another team's event about another order", "shared/core/src/origin.rs",
+           "let Some(field) = self.saga.contradicted_by(&event.data)",
+           "let Some(field) = self.saga.contradicted_by(&event.data).filter(|_| false)"),
+    Mutant("the origin's voice from outside", "shared/app/src/admit_events.rs",
+           "source == cloud_event::ORIGIN_SOURCE)", "source.is_empty())"),
+    Mutant("hops without room for an answer", "shared/wire/src/incoming.rs",
+           "event.hop.saturating_add(event.address.answers(definition)) > MAX_HOPS", "event.hop > MAX_HOPS"),
     Mutant("version guard of the step dropped", "shared/memory/src/steps.rs",
            "if known.as_ref() != commit.version || ", "if "),
     Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",

@@ -277,7 +277,8 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
                 step_number: address.step_number(&definition),
                 target: definition.target(address).unwrap(),
                 sender,
-                hop,
+                // With room for its answers.
+                hop: hop.min(MAX_HOPS - address.answers(&definition)),
                 trace,
                 data,
             };

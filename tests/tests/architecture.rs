@@ -37,6 +37,28 @@ fn every_main_of_a_function_is_only_wiring() {
     }
 }
 
+#[test]
+fn no_crate_is_unsafe_and_money_does_not_wrap() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |file: &str| fs::read_to_string(format!("{root}/{file}")).unwrap();
+    let workspace_manifest = read("Cargo.toml");
+    for line in [
+        "unsafe_code = \"forbid\"",
+        "[profile.release.package.saga-core]\noverflow-checks = true",
+        "[profile.release.package.saga-participants]\noverflow-checks = true",
+    ] {
+        assert!(
+            workspace_manifest.contains(line),
+            "Cargo.toml says no longer: {line}"
+        );
+    }
+    for package in packages(&workspace()) {
+        let manifest = read(&format!("{}/Cargo.toml", package.folder));
+        let forbids = manifest.contains("[lints]\nworkspace = true");
+        assert!(forbids, "{} does not take the workspace's lints", package.name);
+    }
+}
+
 fn package(name: &str, folder: &str, uses: &[&str]) -> Package {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Package {

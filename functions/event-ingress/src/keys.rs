@@ -1,17 +1,24 @@
-//! The issuer's public keys: fetched once, kept, and fetched again for an unknown key id at most once a minute, so
-//! that forged tokens cannot make us hammer the issuer. The URL is configured; no token can name another.
+//! The issuer's public keys: fetched once, kept for a day, and fetched again for an unknown key id at most once a
+//! minute, so that forged tokens cannot make us hammer the issuer. The URL is configured; no token can name another.
+//!
+//! Invariant: who has a key that is kept waits for nobody, also while the keys are fetched for somebody else.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use saga_app::ports::Time;
 use saga_core::Timestamp;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as Turn;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const REFRESH_MILLIS: i64 = 60_000;
+/// While there are no keys at all, every delivery depends on the next try.
+const FIRST_MILLIS: i64 = 5_000;
+/// A key that the issuer took back is believed no longer than this.
+const KEPT_MILLIS: i64 = 24 * 3_600_000;
 /// More than any issuer publishes; the rest is not read.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -37,6 +44,8 @@ struct Key {
     kid: Option<String>,
     #[serde(default)]
     kty: Option<String>,
+    #[serde(default, rename = "use")]
+    purpose: Option<String>,
     #[serde(default)]
     n: Option<String>,
     #[serde(default)]
@@ -47,6 +56,28 @@ struct Key {
 struct Kept {
     keys: HashMap<String, DecodingKey>,
     fetched: Option<Timestamp>,
+    tried: Option<Timestamp>,
+}
+
+impl Kept {
+    /// The key, or that there is none; `None` when the issuer is to be asked.
+    fn get(&self, kid: &str, now: Timestamp) -> Option<Result<DecodingKey, NoKey>> {
+        let past = |since: Timestamp| now.millis() - since.millis();
+        let fresh = self.fetched.is_some_and(|fetched| past(fetched) < KEPT_MILLIS);
+        if fresh && let Some(key) = self.keys.get(kid) {
+            return Some(Ok(key.clone()));
+        }
+        let pause = if fresh { REFRESH_MILLIS } else { FIRST_MILLIS };
+        if self.tried.is_none_or(|tried| past(tried) >= pause) {
+            return None;
+        }
+        // After a try that failed, nobody knows whether the issuer has the key.
+        Some(Err(if fresh && self.fetched == self.tried {
+            NoKey::Unknown
+        } else {
+            NoKey::Unreachable("the last try failed, and the next is not due".into())
+        }))
+    }
 }
 
 /// The keys of one issuer.
@@ -54,6 +85,7 @@ pub struct Keys {
     url: String,
     http: reqwest::Client,
     kept: Mutex<Kept>,
+    turn: Turn<()>,
 }
 
 impl Keys {
@@ -69,40 +101,50 @@ impl Keys {
             url,
             http,
             kept: Mutex::default(),
+            turn: Turn::default(),
         })
     }
 
     /// The key with this id.
     pub async fn get(&self, kid: &str, time: &impl Time) -> Result<DecodingKey, NoKey> {
-        let mut kept = self.kept.lock().await;
-        if let Some(key) = kept.keys.get(kid) {
-            return Ok(key.clone());
+        if let Some(known) = self.kept(|kept| kept.get(kid, time.now())) {
+            return known;
         }
+        // One asks the issuer; who waited for it finds what it brought.
+        let _turn = self.turn.lock().await;
         let now = time.now();
-        let due = kept
-            .fetched
-            .is_none_or(|fetched| now.millis() - fetched.millis() >= REFRESH_MILLIS);
-        if !due {
-            return Err(NoKey::Unknown);
+        if let Some(known) = self.kept(|kept| kept.get(kid, now)) {
+            return known;
         }
-        kept.keys = self.fetch().await?;
-        kept.fetched = Some(now);
-        kept.keys.get(kid).cloned().ok_or(NoKey::Unknown)
+        self.kept(|kept| kept.tried = Some(now));
+        let keys = self.fetch().await?;
+        self.kept(|kept| {
+            (kept.keys, kept.fetched) = (keys, Some(now));
+            kept.keys.get(kid).cloned().ok_or(NoKey::Unknown)
+        })
+    }
+
+    fn kept<R>(&self, with: impl FnOnce(&mut Kept) -> R) -> R {
+        with(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, NoKey> {
         let unreachable = |error: reqwest::Error| NoKey::Unreachable(error.into());
         let answer = self.http.get(&self.url).send().await.map_err(unreachable)?;
-        let answer = answer.error_for_status().map_err(unreachable)?;
-        let body = answer.bytes().await.map_err(unreachable)?;
-        if body.len() > MAX_BYTES {
-            return Err(NoKey::Unreachable("the answer is larger than any key set".into()));
+        let mut answer = answer.error_for_status().map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + part.len() > MAX_BYTES {
+                return Err(NoKey::Unreachable("the answer is larger than any key set".into()));
+            }
+            body.extend_from_slice(&part);
         }
         let set: KeySet = serde_json::from_slice(&body).map_err(|error| NoKey::Unreachable(error.into()))?;
         let keys = set
             .keys
             .into_iter()
             .filter(|key| key.kty.as_deref() == Some("RSA"))
+            .filter(|key| key.purpose.as_deref().is_none_or(|purpose| purpose == "sig"))
             .filter_map(|key| {
                 let decoding = DecodingKey::from_rsa_components(&key.n?, &key.e?).ok()?;
                 Some((key.kid?, decoding))

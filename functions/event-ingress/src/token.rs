@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use crate::keys::{Keys, NoKey};
 
+#[cfg(test)]
+mod tests;
+
 /// Longer than any token of the issuer.
 const MAX_TOKEN: usize = 8 * 1024;
 const LEEWAY_SECONDS: u64 = 60;
@@ -41,6 +44,17 @@ struct Claims {
     roles: Vec<String>,
 }
 
+/// Whose tokens are believed, and for whom they must be.
+#[derive(Clone)]
+pub struct Trust {
+    pub jwks_url: String,
+    pub issuers: Vec<String>,
+    pub audience: String,
+    pub tenant: String,
+    pub client: String,
+    pub role: String,
+}
+
 /// The check at the door.
 pub struct Guard {
     keys: Keys,
@@ -53,26 +67,39 @@ pub struct Guard {
 impl Guard {
     /// The guard that the environment describes.
     pub fn from_environment() -> Result<Self, Misconfigured> {
-        let invalid = |why: String| Misconfigured::Invalid {
-            name: "OIDC_JWKS_URL",
-            why,
-        };
-        let keys = Keys::new(required("OIDC_JWKS_URL")?).map_err(|error| invalid(error.to_string()))?;
-        let issuers = required("OIDC_ISSUERS")?;
-        let issuers: Vec<&str> = issuers.split(',').map(str::trim).collect();
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&issuers);
-        validation.set_audience(&[required("OIDC_AUDIENCE")?]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
         let event_grid = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
-        Ok(Self {
-            keys,
-            validation,
+        let issuers = required("OIDC_ISSUERS")?;
+        let trust = Trust {
+            jwks_url: required("OIDC_JWKS_URL")?,
+            issuers: issuers
+                .split(',')
+                .map(|issuer| issuer.trim().to_owned())
+                .collect(),
+            audience: required("OIDC_AUDIENCE")?,
             tenant: required("OIDC_TENANT")?,
             client: optional("OIDC_CLIENT_ID").unwrap_or_else(|| event_grid.to_owned()),
             role: optional("OIDC_ROLE").unwrap_or_else(|| "AzureEventGridSecureWebhookSubscriber".to_owned()),
+        };
+        Self::new(trust).map_err(|error| Misconfigured::Invalid {
+            name: "OIDC_JWKS_URL",
+            why: error.to_string(),
+        })
+    }
+
+    /// The guard that trusts like this.
+    pub fn new(trust: Trust) -> Result<Self, reqwest::Error> {
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&trust.issuers);
+        validation.set_audience(&[trust.audience]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
+        Ok(Self {
+            keys: Keys::new(trust.jwks_url)?,
+            validation,
+            tenant: trust.tenant,
+            client: trust.client,
+            role: trust.role,
         })
     }
 

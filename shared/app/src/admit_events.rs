@@ -76,6 +76,12 @@ enum Read {
 }
 
 fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, String> {
+    if cloud_event::source(text).is_some_and(|source| source == cloud_event::ORIGIN_SOURCE) {
+        return Err(format!(
+            "nobody out there speaks as `{}`",
+            cloud_event::ORIGIN_SOURCE
+        ));
+    }
     if let Some(alert) = alert_event::parse(text) {
         return Ok(Read::Alert(Alert {
             subject: alert.subject,

@@ -53,9 +53,9 @@ pub(crate) async fn quarantine(
     reason: &str,
     body: &str,
 ) -> Result<(), PortError> {
-    // A reason may quote what others wrote.
+    // A reason may quote what others wrote: it is kept and told, and not logged.
     let reason = cut(reason);
-    tracing::warn!(entrance, reason, outcome = "quarantined", "event");
+    tracing::warn!(entrance, outcome = "quarantined", "event");
     let message = Quarantined {
         entrance,
         reason,

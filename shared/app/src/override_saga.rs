@@ -107,7 +107,7 @@ pub async fn command<'a>(
             back_off(time, attempt).await;
             continue;
         }
-        tracing::info!(saga_id = %id, command = name, by, outcome = decision.outcome.as_str(), "command");
+        tracing::info!(saga_id = %id, command = name, outcome = decision.outcome.as_str(), "command");
         return commanded(decision.saga, decision.outcome);
     }
     Err(PortError::Contended {

@@ -44,7 +44,7 @@ pub async fn park_saga(
             back_off(time, attempt).await;
             continue;
         }
-        tracing::warn!(saga_id = %parked.saga, flag = "parked", event_id = %parked.event, reason = parked.reason, "saga flagged");
+        tracing::warn!(saga_id = %parked.saga, flag = "parked", event_id = %parked.event, "saga flagged");
         return Ok(decision.alert.map(|text| Alert {
             subject: format!("saga-bridge: saga {} is parked", parked.saga),
             text,

@@ -136,7 +136,7 @@ async fn park<S, P, Q, A, K: Parking, T: Time>(
         ),
         at: ports.time.now(),
     };
-    tracing::error!(saga_id = %event.saga, event_id = %event.id, reason = parked.reason, outcome = "parked", "event");
+    tracing::error!(saga_id = %event.saga, event_id = %event.id, error = causes(error), outcome = "parked", "event");
     if let Err(error) = ports.parking.park(&parked).await {
         tracing::error!(saga_id = %event.saga, error = causes(&error), "the saga does not show that it is parked");
     }

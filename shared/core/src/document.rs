@@ -122,6 +122,39 @@ impl Document {
             _ => None,
         }
     }
+
+    /// What is the same for this value and for what carriers may make of it that read numbers as floats: 1.50, 1.5 and
+    /// 15e-1 are alike, and so are numbers that a float cannot tell apart. To compare with, and for nothing else.
+    #[must_use]
+    pub fn gist(&self) -> String {
+        let float = |text: &str| text.parse::<f64>().ok().map(|float| float.to_string());
+        match self {
+            Document::Null => "null".to_owned(),
+            Document::Bool(value) => value.to_string(),
+            Document::Number(number) => float(&number.to_string()).unwrap_or_default(),
+            // What was a number with an exponent is read as text.
+            Document::Text(text)
+                if text.contains(['e', 'E'])
+                    && text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
+            {
+                float(text).unwrap_or_else(|| format!("{text:?}"))
+            }
+            Document::Text(text) => format!("{text:?}"),
+            Document::List(list) => format!(
+                "[{}]",
+                list.iter().map(Document::gist).collect::<Vec<_>>().join(",")
+            ),
+            Document::Map(fields) => gist(fields),
+        }
+    }
+}
+
+/// [`Document::gist`] of fields.
+#[must_use]
+pub fn gist(fields: &Fields) -> String {
+    let each = fields.iter().filter(|(_, value)| **value != Document::Null);
+    let each = each.map(|(name, value)| format!("{name:?}:{}", value.gist()));
+    format!("{{{}}}", each.collect::<Vec<_>>().join(","))
 }
 
 impl From<&str> for Document {

@@ -1,7 +1,9 @@
 //! An event: one message of the protocol, addressed to one step of one saga, with the data that travels.
 
+use sha2::{Digest, Sha256};
+
 use crate::definition::{Cloud, Definition, DefinitionRef};
-use crate::document::{Document, Fields};
+use crate::document::{Document, Fields, gist};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 
 /// Who a message is for, and what it asks.
@@ -58,6 +60,21 @@ impl Address {
         }
     }
 
+    /// The longest chain of answers that a message with this address can cause: up to the end, and down again.
+    #[must_use]
+    pub fn answers(self, definition: &Definition) -> u16 {
+        let steps = u16::from(definition.last().get()) + 1;
+        let down = |from: u16| from + 1;
+        match self {
+            Address::Advance(step) | Address::Cancel(step) => {
+                steps.saturating_sub(u16::from(step.get())) + down(steps)
+            }
+            Address::Complete => down(steps),
+            Address::Compensate(step) => down(u16::from(step.get())),
+            Address::Cancelled => 0,
+        }
+    }
+
     /// The step addressed; `None` at the two ends.
     #[must_use]
     pub fn step(self) -> Option<StepIndex> {
@@ -95,6 +112,32 @@ pub struct Event {
     pub trace: TraceParent,
     /// What travels, beside the saga's id.
     pub data: Fields,
+}
+
+impl Event {
+    /// A checksum of what the event asks and carries. It is no signature: whoever can write an event can write its
+    /// checksum, too, and is kept out by the entrances. It shows that an event was changed on its way.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        let asks = format!(
+            "{} {} {} {} {} {} {} {} ",
+            self.saga,
+            self.definition,
+            self.kind,
+            self.address.verb(),
+            self.step_number,
+            self.target,
+            self.sender,
+            self.hop
+        );
+        let digest = Sha256::new()
+            .chain_update(asks)
+            .chain_update(gist(&self.data))
+            .finalize();
+        digest[..8]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
 }
 
 /// More hops than any saga needs (16 steps up, cancelled once, 16 steps down).

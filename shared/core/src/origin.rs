@@ -44,7 +44,7 @@ pub struct OriginDecision {
     pub alert: Option<String>,
 }
 
-/// Why nothing can be decided: the message is not for the origin. It is quarantined.
+/// Why nothing is decided: the message is not for the origin, or cannot be true. It is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misaddressed {
     /// The definition has no such step, or the step is another cloud's.
@@ -53,6 +53,9 @@ pub enum Misaddressed {
     /// Another publisher's event would make a step act whose turn it is not known to be.
     #[error("only a participant of the saga can advance it")]
     OutOfTurn,
+    /// Another publisher means another saga: what it says is not what this one was started with.
+    #[error("the event's `{0}` is not the saga's")]
+    Contradicts(String),
     /// The definition names a participant that this deployment does not have.
     #[error("participant `{0}` is not part of this deployment")]
     NoParticipant(String),
@@ -172,13 +175,18 @@ impl Origin<'_> {
     /// came without our attributes); a compensation that comes so is an override.
     ///
     /// # Errors
-    /// [`Misaddressed`] when the event is for a step of another cloud.
+    /// [`Misaddressed`] when the event is for a step of another cloud, or contradicts the saga.
     pub fn receive(
         &self,
         event: &Event,
         outsider: Option<&str>,
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
+        if outsider.is_some()
+            && let Some(field) = self.saga.contradicted_by(&event.data)
+        {
+            return Err(Misaddressed::Contradicts(field.to_owned()));
+        }
         let reason = event.data.get("reason").and_then(Document::as_text);
         let mut decision = match event.address {
             // Only our participants can say that a step was done in turn; another publisher's word that the last

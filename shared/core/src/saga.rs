@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::definition::{Cloud, Definition, DefinitionRef};
-use crate::document::Fields;
+use crate::document::{Document, Fields};
 use crate::ends::{Ends, Phase};
 use crate::event::cut;
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
@@ -203,6 +203,27 @@ impl Saga {
             Flag::Resolved => self.resolved.is_some(),
         };
         Flag::ALL.into_iter().filter(set)
+    }
+
+    /// The field in which data contradicts the saga's input and the outputs of the origin's own steps. A reason is each
+    /// event's own.
+    #[must_use]
+    pub fn contradicted_by<'a>(&self, data: &'a Fields) -> Option<&'a str> {
+        let outputs = self.steps.values().map(|record| &record.output);
+        let known = |name: &str| {
+            outputs
+                .clone()
+                .chain([&self.input])
+                .find_map(|fields| fields.get(name))
+        };
+        let alike = |is: &Document, said: &Document| {
+            let numbers = is.as_number().zip(said.as_number());
+            is.gist() == said.gist() || numbers.is_some_and(|(is, said)| is == said)
+        };
+        let mut wrong = data
+            .iter()
+            .filter(|(name, said)| *name != "reason" && known(name).is_some_and(|is| !alike(is, said)));
+        wrong.next().map(|(name, _)| name.as_str())
     }
 
     /// The status, folded from the facts.

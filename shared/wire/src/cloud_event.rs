@@ -33,6 +33,12 @@ pub fn source_of(cloud: Cloud) -> &'static str {
     }
 }
 
+/// Who an event says it is from, if it says so at all: for whoever looks before it is read.
+#[must_use]
+pub fn source(text: &str) -> Option<String> {
+    json::from_str(json::members(text).ok()?.get("source")?.get()).ok()
+}
+
 #[derive(Serialize)]
 struct Out<'a> {
     specversion: &'static str,
@@ -50,6 +56,7 @@ struct Out<'a> {
     sagatarget: &'static str,
     sagaorigin: &'static str,
     sagahop: u16,
+    sagasum: String,
     traceparent: &'a str,
     data: Box<RawValue>,
 }
@@ -75,6 +82,7 @@ pub fn write(event: &Event) -> String {
         sagatarget: event.target.as_str(),
         sagaorigin: event.sender.as_str(),
         sagahop: event.hop,
+        sagasum: event.checksum(),
         traceparent: event.trace.as_str(),
         data: json::raw_object(&data),
     };
@@ -177,7 +185,7 @@ fn wrong(name: &str, why: impl fmt::Display) -> Malformed {
 /// # Errors
 /// [`Malformed`] says which attribute is missing or wrong.
 pub fn parse(text: &str) -> Result<Incoming, Malformed> {
-    let attributes = Attributes(json::from_str(text)?);
+    let attributes = Attributes(json::members(text)?);
     let version = attributes.required("specversion")?;
     if version != "1.0" {
         return Err(wrong("specversion", format!("is `{version}`, not `1.0`")));
@@ -232,7 +240,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
     // The trace is for people who search; an odd one must not stop a saga.
     let trace = attributes.text("traceparent").ok().flatten();
     let trace = trace.and_then(|text| text.parse().ok());
-    Ok(Incoming::Ours(Event {
+    let event = Event {
         id: id.parse().map_err(|error: InvalidId| wrong("id", error))?,
         kind,
         time: match attributes.text("time")? {
@@ -251,5 +259,22 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
         data,
-    }))
+    };
+    let other = [Cloud::Aws, Cloud::Azure]
+        .into_iter()
+        .find(|cloud| *cloud != event.sender);
+    if other.is_some_and(|other| source_of(other) == source) {
+        return Err(wrong(
+            "source",
+            format!("{} does not speak as `{source}`", event.sender),
+        ));
+    }
+    // Other people's tools need not write one.
+    if attributes
+        .text("sagasum")?
+        .is_some_and(|sum| sum != event.checksum())
+    {
+        return Err(wrong("sagasum", "the event was changed on its way"));
+    }
+    Ok(Incoming::Ours(event))
 }

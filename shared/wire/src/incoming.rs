@@ -3,7 +3,7 @@
 
 use saga_core::definition::{Catalogue, Cloud, Definition};
 use saga_core::document::{Document, Fields};
-use saga_core::event::Event;
+use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{EventId, SagaId, Timestamp};
 use saga_core::saga::Saga;
 
@@ -65,13 +65,20 @@ impl Outside {
         let named = match data.remove("saga_id") {
             Some(Document::Text(text)) => Some(text),
             Some(_) => return Err(Malformed("`data.saga_id` must be a text".to_owned())),
-            None => subject
-                .as_deref()
-                .and_then(|subject| subject.strip_prefix("saga/"))
-                .and_then(|rest| rest.split('/').next())
-                .map(str::to_owned),
+            None => None,
         };
-        let named = named.ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
+        let subject = subject
+            .as_deref()
+            .and_then(|subject| subject.strip_prefix("saga/")?.split('/').next())
+            .map(str::to_owned);
+        if named.is_some() && subject.is_some() && named != subject {
+            return Err(Malformed(
+                "`subject` and `data.saga_id` name two sagas".to_owned(),
+            ));
+        }
+        let named = named
+            .or(subject)
+            .ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
         let saga = named
             .parse()
             .map_err(|error| Malformed(format!("`data.saga_id`: {error}")))?;
@@ -153,6 +160,11 @@ pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definiti
             "{} cannot send `{}`",
             event.sender, event.kind
         )));
+    }
+    // Else an answer to it would be refused on its way, each time that it is said again.
+    if event.hop.saturating_add(event.address.answers(definition)) > MAX_HOPS {
+        let hop = event.hop;
+        return Err(Malformed(format!("after {hop} hops no answer to it can arrive")));
     }
     Ok(definition)
 }

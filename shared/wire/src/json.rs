@@ -1,6 +1,7 @@
 //! JSON ↔ [`Document`], with exact numbers: a number's digits are taken as they are written, never through a
 //! float.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use saga_core::document::{Document, Fields, Number};
@@ -34,8 +35,17 @@ pub fn parse(text: &str) -> Result<Document, Malformed> {
 }
 
 pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
-    serde_json::from_str(text)
-        .map_err(|error| Malformed(format!("is not the JSON that is expected: {error}")))
+    // What serde says of a value of the wrong type quotes it, and reasons end in logs and alerts.
+    serde_json::from_str(text).map_err(|error| {
+        let said = error.to_string();
+        let quotes = error.is_data() && !said.starts_with("missing field");
+        let why = if quotes {
+            format!("another shape at line {} column {}", error.line(), error.column())
+        } else {
+            said
+        };
+        Malformed(format!("is not the JSON that is expected: {why}"))
+    })
 }
 
 fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malformed> {
@@ -47,12 +57,8 @@ fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malfor
     }
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
-            let Members(inner) = from_str(text)?;
             let mut fields = Fields::new();
-            for (name, value) in inner {
-                if fields.contains_key(&name) {
-                    return Err(Malformed(format!("`{name}` stands twice in one object")));
-                }
+            for (name, value) in members(text)? {
                 let path = if path.is_empty() {
                     name.clone()
                 } else {
@@ -80,7 +86,20 @@ fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malfor
     })
 }
 
-/// The members of a JSON object as they stand, one name twice if it does: of two readers, each could take another.
+/// The members of a JSON object. One name twice is refused: of two readers, each could take another.
+pub(crate) fn members(text: &str) -> Result<BTreeMap<String, &RawValue>, Malformed> {
+    let Members(list) = from_str(text)?;
+    let mut all = BTreeMap::new();
+    for (name, value) in list {
+        if all.contains_key(&name) {
+            return Err(Malformed(format!("`{name}` stands twice in one object")));
+        }
+        all.insert(name, value);
+    }
+    Ok(all)
+}
+
+/// The members as they stand.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

@@ -1,0 +1,126 @@
+"""No log of either cloud holds what a saga carries or what an operator wrote: sagas with a word of their own in every free
+text complete, are compensated, cancelled, overridden, quarantined and dead-lettered, and then every log is searched for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import uuid
+from pathlib import Path
+
+from .support import StackTest, http, order, wait_for
+
+from local_stack.read_back import aws_json  # noqa: E402 (support says where it is)
+from local_stack.storage import bucket_of  # noqa: E402
+
+
+class Logs(StackTest):
+    def setUp(self):
+        super().setUp()
+        self.word = f"payload{uuid.uuid4().hex[:12]}"
+        # An amount that stands nowhere else.
+        self.amount = f"{uuid.uuid4().int % 9000 + 1000}.{uuid.uuid4().int % 900000 + 100000}"
+        self.sagas: list[str] = []
+
+    def begin(self, definition: str = "payment", **more) -> dict:
+        body = {**order(self.amount), "order_id": f"order {self.word}", **more}
+        status, saga = self.post(f"/sagas/{definition}", body, {"Idempotency-Key": f"{self.word} {uuid.uuid4().hex}"})
+        self.assertEqual(status, 201, saga)
+        self.sagas.append(saga["saga_id"])
+        return saga
+
+    def poisoned(self) -> str:
+        """A saga whose message dies at the participant: its step's row is of a version that nobody reads."""
+        with self.paused("azure_participant"):
+            saga = self.begin()["saga_id"]
+            row = f"step|{saga}|1"
+            self.azure.put_row(bucket_of("inventory"), row, {"Format": "99", "Format@odata.type": "Edm.Int64", "Reason": self.word})
+        wait_for("the flag `parked`", lambda: self.saga(saga)["flags"]["parked"], 60)
+        self.dead_letters("GET", f"?saga={saga}")
+        self.azure.delete_row(bucket_of("inventory"), row)
+        done = self.dead_letters("POST", "/replay", {"filter": {"saga": saga}, "confirm": True, "reason": f"mended {self.word}", "by": "the tests"})
+        self.assertEqual(done["done"], 1, done)
+        return saga
+
+    def dead_letters(self, method: str, path: str, body: dict | None = None) -> dict:
+        raw = json.dumps(body).encode() if body else None
+        status, answer = http.request(method, f"{self.e['dead_letters']}/dead-letters{path}", raw, {"Content-Type": "application/json"}, seconds=60)
+        self.assertEqual(status, 200, answer)
+        return json.loads(answer)
+
+    def test_no_log_holds_what_a_saga_carries(self):
+        poisoned = self.poisoned()
+        with self.paused("azure_participant"):
+            cancelled, resolved, outside = self.begin()["saga_id"], self.begin()["saga_id"], self.begin()
+            self.assertEqual(self.post(f"/sagas/{cancelled}/cancel", {"reason": f"no longer {self.word}"})[0], 202)
+            override = {"to": "cancelled", "reason": f"because {self.word}", "by": f"operator {self.word}"}
+            self.assertEqual(self.post(f"/sagas/{resolved}/resolve", override)[0], 200)
+            event = self.compensation(outside)
+            event["data"]["reason"] = f"fraud {self.word}"
+            self.publish(event)
+        completed = self.begin()["saga_id"]
+        compensated = self.begin(items=[{"sku": f"sku-{self.word}", "quantity": 1}])["saga_id"]
+        refused = self.begin("order", destination=f"nowhere {self.word}")["saga_id"]
+        for bad in ({"order_id": self.word, "amount": self.word, "currency": self.word, self.word: self.word}, f"{{{self.word}".encode()):
+            self.assertIn(self.post("/sagas/payment", bad)[0], (400, 422))
+
+        # What is understood nowhere, at each entrance; and values of the wrong type, which parsers like to quote.
+        ours = {
+            "specversion": "1.0", "id": uuid.uuid4().hex, "source": "saga.participant.azure", "type": "InventoryReserved", "sagaid": self.word,
+            "sagadef": "payment", "sagaver": 1, "sagastep": 2, "sagaverb": "complete", "sagatarget": "aws", "sagaorigin": "azure", "data": {},
+        }
+        strange = [f"{self.word} is no event", json.dumps({**ours, "specversion": {"a": self.word}}), json.dumps([self.word]), json.dumps(ours),
+                   json.dumps({**ours, "sagaid": str(uuid.uuid4()), "data": self.word}), json.dumps({**ours, "sagastep": self.word})]
+        token = self.token()
+        for text in strange:
+            self.assertEqual(self.deliver(text.encode(), token)[0], 200)
+            self.send("events_queue", text)
+            self.azure.put_message(self.e["names"]["azure_queue"], base64.b64encode(text.encode()).decode())
+        self.quarantined(len(strange))
+
+        for saga, end in {
+            poisoned: "COMPLETED", completed: "COMPLETED", compensated: "CANCELLED_VIA_COMPENSATION", refused: "CANCELLED_VIA_COMPENSATION",
+            resolved: "CANCELLED_VIA_COMPENSATION", outside["saga_id"]: "CANCELLED_VIA_COMPENSATION",
+        }.items():
+            self.ended_soon(saga, end)
+        logs = self.logs()
+        # The search would find something: every saga is in the logs of both clouds.
+        aws, azure = (" ".join(text for name, text in logs.items() if name.startswith(part)) for part in ("/aws/lambda/", "azure-participant"))
+        for saga in self.sagas:
+            self.assertIn(saga, aws)
+            self.assertIn(saga, azure)
+        for name, text in logs.items():
+            for secret in (self.word, self.amount, self.e["eventgrid"]["key"], self.e["azurite"]["key"], self.e["oidc"]["client_secret"], token):
+                at = text.find(secret)
+                self.assertEqual(at, -1, f"{name} holds {secret}: …{text[max(0, at - 200):at + 100]}…")
+
+    def quarantined(self, each: int):
+        """Of each entrance, so many."""
+        seen = {"event-ingress": 0, "saga-events": 0, "azure-participant": 0}
+
+        def look():
+            kept = self.queue_bodies("quarantine_queue")
+            kept += [json.loads(base64.b64decode(text)) for text in self.azure.take_messages(self.e["names"]["azure_quarantine_queue"])]
+            for message in kept:
+                seen[message["entrance"]] += self.word in message["body"]
+            return all(count >= each for count in seen.values())
+        try:
+            wait_for("all that is strange in the quarantine", look, 40)
+        except AssertionError:
+            self.fail(f"quarantined so far: {seen}")
+
+    def logs(self) -> dict[str, str]:
+        """Every log of the stack, by name: the processes' files, and what the functions wrote."""
+        folder = Path(os.environ["SAGA_ENDPOINTS"]).parent / "logs"
+        found = {file.name: file.read_text(errors="replace") for file in folder.iterdir()}
+        groups = aws_json(self.e, "logs", "Logs_20140328.DescribeLogGroups", {}, "1.1")["logGroups"]
+        for group in (group["logGroupName"] for group in groups):
+            page, events = {"logGroupName": group}, []
+            while page:
+                answer = aws_json(self.e, "logs", "Logs_20140328.FilterLogEvents", page, "1.1")
+                events += [event["message"] for event in answer["events"]]
+                page = {**page, "nextToken": answer["nextToken"]} if answer.get("nextToken") else None
+            found[group] = "\n".join(events)
+        self.assertGreaterEqual(len(found), 10, sorted(found))
+        return found
