@@ -75,18 +75,21 @@ def differences(state: State) -> list[str]:
     planned = _answer(state, "show", "-json", str(plan))
     changes = [(one["address"], one["change"]) for one in planned.get("resource_changes", [])]
     changes += [(f"output {name}", change) for name, change in planned.get("output_changes", {}).items()]
-    return [f"{address}: {_told(change)}" for address, change in changes if change["actions"] != ["no-op"]]
+    return [f"{address}: {told(change)}" for address, change in changes if change["actions"] != ["no-op"]]
 
 
-def _told(change: dict) -> str:
+def told(change: dict) -> str:
+    """A planned change in a line, without what is secret."""
     before, after = (change[side] if isinstance(change[side], dict) else {"value": change[side]} for side in ("before", "after"))
-    unknown, secret = (change.get(mark) if isinstance(change.get(mark), dict) else {} for mark in ("after_unknown", "after_sensitive"))
-    told = ["/".join(change["actions"])]
+    marks = ("after_unknown", "before_sensitive", "after_sensitive")
+    unknown, *secrets = (change.get(mark) if isinstance(change.get(mark), dict) else {} for mark in marks)
+    words = ["/".join(change["actions"])]
     for name in sorted({*before, *after, *unknown}):
         was, will = before.get(name), "(known after apply)" if _any(unknown.get(name)) else after.get(name)
         if was != will:
-            told.append(f"{name} (secret)" if _any(secret.get(name)) else f"{name} {was!r} → {will!r}")
-    return ", ".join(told)
+            hidden = any(_any(secret.get(name)) for secret in secrets)
+            words.append(f"{name} (secret)" if hidden else f"{name} {was!r} → {will!r}")
+    return ", ".join(words)
 
 
 def _terraform(state: State, *arguments: str) -> None:
