@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq package
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,8 +18,8 @@ setup: ## check the prerequisites, install the emulators into localstack/, build
 demo: ## run sagas that complete and that are compensated, on a local stack of its own
 	@$(PYTHON) localstack/demo.py
 
-up: ## start the local stack and write localstack/.state/endpoints.json
-	@$(STACK) up
+up: ## start the local stack and write localstack/.state/endpoints.json (PACKAGES=target/package: with the functions of these packages)
+	@$(STACK) up $(if $(PACKAGES),--packages $(PACKAGES))
 
 down: ## stop the local stack
 	@$(STACK) down
@@ -57,6 +57,9 @@ stack-test: ## store contract and end-to-end tests, on real emulators
 
 package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lambda functions for that one only)
 	$(PYTHON) infra/package.py $(if $(ARCH),--arch $(ARCH))
+
+package-test: ## what `make package` left: architecture, glibc and bytes of every zip, then sagas on those for x86-64
+	$(PYTHON) tests/run.py packages
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored

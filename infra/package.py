@@ -48,14 +48,17 @@ def lambdas() -> list[str]:
     return [folder.name for folder in folders if not (folder / "host.json").exists()]
 
 
+def cargo_home() -> Path:
+    return Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+
+
 def build(names: list[str], architecture: str) -> dict[str, bytes]:
     """The programs, built and checked."""
     target = TARGETS[architecture]
     if shutil.which("rustup"):
         run(["rustup", "target", "add", target], {})
-    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # What a program says of its source must not say where it was built.
-    flags = [f"--remap-path-prefix={cargo_home}=/cargo", f"--remap-path-prefix={ROOT}=/saga-bridge"]
+    flags = [f"--remap-path-prefix={cargo_home()}=/cargo", f"--remap-path-prefix={ROOT}=/saga-bridge"]
     environment = {
         "PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": str(TOOLS),

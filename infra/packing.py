@@ -64,6 +64,12 @@ def zipped(entries: list[Entry], level: int = 9) -> bytes:
     return out.getvalue()
 
 
+def entries(package: bytes) -> list[Entry]:
+    """The files of such a zip."""
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        return [Entry(info.filename, archive.read(info), info.external_attr >> 16) for info in archive.infolist()]
+
+
 def write(file: Path, content: bytes) -> None:
     """All of it or nothing: who reads meanwhile sees the file as it was."""
     file.parent.mkdir(parents=True, exist_ok=True)

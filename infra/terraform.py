@@ -23,80 +23,85 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import iam_calls
+import providers
 import rules
 
 HERE = Path(__file__).resolve().parent
-REGISTRY = "registry.terraform.io"
-USUAL_PLACES = ("/opt/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*", "~/.terraform.d/plugins")
-
-
-def configured(env: dict[str, str]) -> bool:
-    named = env.get("TF_CLI_CONFIG_FILE") or env.get("TERRAFORM_CONFIG")
-    if named:
-        return Path(named).exists()
-    return Path("~/.terraformrc").expanduser().exists()
-
-
-def mirror(env: dict[str, str]) -> Path | None:
-    named = env.get("TF_PLUGIN_MIRROR")
-    if named:
-        return Path(named)
-    for place in USUAL_PLACES:
-        root = Path(place).expanduser()
-        for folder in sorted(Path(root.anchor).glob(str(root.relative_to(root.anchor)))):
-            if (folder / REGISTRY).is_dir():
-                return folder
-    return None
-
-
-def held_by(folder: Path) -> list[str]:
-    return sorted(f"{REGISTRY}/{path.parent.name}/{path.name}" for path in (folder / REGISTRY).glob("*/*") if path.is_dir())
-
-
-def cli_config(folder: Path) -> str:
-    held = held_by(folder)
-    names = ", ".join(f'"{name}"' for name in held)
-    return (
-        "provider_installation {\n"
-        f'  filesystem_mirror {{\n    path    = "{folder}"\n    include = [{names}]\n  }}\n'
-        f"  direct {{\n    exclude = [{names}]\n  }}\n"
-        "}\n"
-    )
 
 
 def run(arguments: list[str], env: dict[str, str]) -> int:
     return subprocess.call(["terraform", *arguments], env=env)
 
 
-def needed_by(folder: Path) -> set[str]:
-    """The providers of a folder; a module and a stack name all of them themselves."""
-    return {f"{REGISTRY}/{source}" for source in re.findall(r'source\s*=\s*"([\w-]+/[\w-]+)"', (folder / "versions.tf").read_text())}
+@dataclass
+class Outcome:
+    """What one folder's check said. `skipped`: its providers are nowhere to be had."""
+
+    name: str
+    output: str
+    failed: bool = False
+    skipped: bool = False
+
+
+class Check:
+    """Validates and tests folders, as many side by side as there are processors; the providers they share run once."""
+
+    def __init__(self, env: dict[str, str], held: set[str], scratch: Path, running: providers.Running):
+        self.env, self.held, self.scratch, self.running = env, held, scratch, running
+        self.helper = shlex.split(env.get("TERRAFORM_HELPER", ""))
+        self.one_at_a_time = threading.Lock()
+
+    def folder(self, folder: Path) -> Outcome:
+        name = os.path.relpath(folder, HERE.parent)
+        # Data of a check is kept away from the data of a stack that is applied from the same folder.
+        data = self.scratch / name.replace(os.sep, "-")
+        own = dict(self.env, TF_DATA_DIR=str(data))
+        # A provider's schema is hundreds of megabytes in memory: collecting less often saves a quarter of the time.
+        own.setdefault("GOGC", "400")
+        terraform = [*(self.helper if providers.needed_by(folder) - self.held else []), "terraform", f"-chdir={folder}"]
+        with self.one_at_a_time:
+            init = said([*terraform, "init", "-backend=false", "-input=false", "-no-color"], own)
+            if init.returncode:
+                unreachable = "could not connect to " in " ".join(init.stdout.split())
+                return Outcome(name, init.stdout, failed=not unreachable, skipped=unreachable)
+            own |= self.running.attached(data)
+        output, failed = "", False
+        for command in commands(folder):
+            done = said([*terraform, command], own)
+            output, failed = output + done.stdout, failed or bool(done.returncode)
+        return Outcome(name, output, failed)
+
+
+def commands(folder: Path) -> list[str]:
+    """`test` begins by validating, but not the settings of a provider, which it replaces by a mock."""
+    tested = (folder / "tests").is_dir()
+    provides = any(re.search(r'^provider "', file.read_text(), re.M) for file in folder.glob("*.tf"))
+    return ["validate"] * (provides or not tested) + ["test"] * tested
+
+
+def said(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess:
+    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
 def check(folders: list[Path], env: dict[str, str], held: set[str], scratch: Path) -> int:
     """Format, validate and test; all folders are tried, so that one run shows every failure."""
     failed, skipped = [], []
-    helper = shlex.split(env.get("TERRAFORM_HELPER", ""))
     if run(["fmt", "-check", "-diff", "-recursive", str(HERE)], env):
         failed.append("fmt")
-    for number, folder in enumerate(folders):
-        name = os.path.relpath(folder, HERE.parent)
-        print(f"== {name}", flush=True)
-        # Data of a check is kept away from the data of a stack that is applied from the same folder.
-        own = dict(env, TF_DATA_DIR=str(scratch / f"data-{number}"))
-        terraform = [*(helper if needed_by(folder) - held else []), "terraform", f"-chdir={folder}"]
-        init = subprocess.run([*terraform, "init", "-backend=false", "-input=false", "-no-color"], env=own, capture_output=True, text=True)
-        if init.returncode and "could not connect to " in " ".join(init.stderr.split()):
-            print("skipped: its providers are in no mirror, and the registry cannot be reached", file=sys.stderr)
-            skipped.append(name)
-        elif init.returncode:
-            print(init.stdout + init.stderr, file=sys.stderr)
-            failed.append(name)
-        elif subprocess.call([*terraform, "validate"], env=own) or ((folder / "tests").is_dir() and subprocess.call([*terraform, "test"], env=own)):
-            failed.append(name)
+    with providers.Running() as running, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for outcome in pool.map(Check(env, held, scratch, running).folder, folders):
+            print(f"== {outcome.name}\n{outcome.output}", flush=True)
+            if outcome.skipped:
+                print("skipped: its providers are in no mirror, and the registry cannot be reached", file=sys.stderr)
+                skipped.append(outcome.name)
+            elif outcome.failed:
+                failed.append(outcome.name)
     if skipped:
         print(f"SKIPPED, NOT CHECKED: {', '.join(skipped)} (no provider; see infra/README.md)", file=sys.stderr)
         failed += skipped if env.get("CI") else []
@@ -115,15 +120,15 @@ def main(arguments: list[str]) -> int:
     env = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="terraform-cli-") as scratch:
         held = set()
-        if not configured(env):
+        if not providers.configured(env):
             env.pop("TF_CLI_CONFIG_FILE", None)
             env.pop("TERRAFORM_CONFIG", None)
-            folder = mirror(env)
+            folder = providers.mirror(env)
             if folder:
                 config = Path(scratch, "terraformrc")
-                config.write_text(cli_config(folder))
+                config.write_text(providers.cli_config(folder))
                 env["TF_CLI_CONFIG_FILE"] = str(config)
-                held = set(held_by(folder))
+                held = set(providers.held_by(folder))
         if arguments[0] == "check":
             folders = [Path(each).resolve() for each in arguments[1:]]
             if folders:

@@ -27,9 +27,10 @@ from local_stack.state import State
 HERE = Path(__file__).resolve().parent
 
 
-def up(state: State, port_base: int, external: bool) -> None:
+def up(state: State, port_base: int, external: bool, packed: Path | None) -> None:
     say(f"local stack on ports {port_base} to {port_base + 5}, state in {state.folder}")
     tools.check_prerequisites()
+    packages.require_runnable(packed)
     if state.exists() and not resumable(state, port_base, external):
         clear(state)
     if not state.exists():
@@ -45,14 +46,14 @@ def up(state: State, port_base: int, external: bool) -> None:
                 say("starting MiniStack and Azurite")
                 services.start_emulators(state)
         services.make_oidc_key(state.oidc_key)
-        binaries = build(state)
-        packages.pack_lambdas(binaries, state.zips)
+        programs = build(state, packed)
+        packages.pack_lambdas(programs, state.zips)
         say("waiting for the emulators")
         services.wait_for_emulators(state)
         say("filling the storage account")
         storage.Account.on(port_base).provision(HERE / "stock.json")
         apply_infrastructure(state)
-        run_standin(state, binaries)
+        run_standin(state, programs)
     except BaseException:
         # A half-built stack would only puzzle the next command; one that ran before is left as it was.
         if started_here:
@@ -72,9 +73,9 @@ def setup(state: State) -> None:
     say("everything is here; `up` starts it")
 
 
-def build(state: State) -> Path:
-    say("building the functions and the stand-in (the first time takes some minutes)")
-    return packages.build(state.logs / "cargo.log")
+def build(state: State, packed: Path | None = None) -> packages.Programs:
+    say(f"building the stand-in; the functions come from {packed}" if packed else "building the functions and the stand-in (the first time takes some minutes)")
+    return packages.build(state.logs / "cargo.log", packed)
 
 
 def resumable(state: State, port_base: int, external: bool) -> bool:
@@ -109,17 +110,17 @@ def apply_infrastructure(state: State) -> None:
     state.save()
 
 
-def run_standin(state: State, binaries: Path) -> None:
+def run_standin(state: State, programs: packages.Programs) -> None:
     services.write_standin_config(state, state.values["outputs"]["ingress"])
-    packages.assemble_function_app(binaries, state.app)
-    running = packages.digest(binaries / packages.STANDIN, state.standin_config, state.app)
+    packages.assemble_function_app(programs, state.app)
+    running = packages.digest(programs.binaries / packages.STANDIN, state.standin_config, state.app)
     if processes.alive(state.process("azure")) and state.values.get("running") == running:
         say("the stand-in runs")
     else:
         say("starting the stand-in for Event Grid and the Functions host")
         processes.stop(state.process("azure"), 12.0)
         processes.require_free(state.port_base + 4, "the stand-in")
-        services.start_standin(state, binaries)
+        services.start_standin(state, programs.binaries)
         state.values["running"] = running
         state.save()
     status = services.wait_for_standin(state)
@@ -178,6 +179,7 @@ def main() -> int:
     parser.add_argument("--port-base", type=int, default=None, help="first of the six ports (default: PORT_BASE, else 4566)")
     parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
     parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
+    parser.add_argument("--packages", type=Path, help="run the functions of these packages (target/package) in place of building them")
     arguments = parser.parse_args()
 
     # Being told to end is an interruption like Ctrl-C: what was started is stopped.
@@ -200,7 +202,7 @@ def main() -> int:
             elif arguments.command == "setup":
                 setup(state)
             else:
-                up(state, port_base(arguments.port_base), arguments.external)
+                up(state, port_base(arguments.port_base), arguments.external, arguments.packages and arguments.packages.resolve())
     except Problem as problem:
         print(problem.report(), file=sys.stderr)
         return 1

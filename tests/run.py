@@ -5,6 +5,7 @@
     python3 tests/run.py stack    the store contract and the end-to-end tests, on a local stack of their own
     python3 tests/run.py deny     the dependency policy
     python3 tests/run.py bench    what the outbox costs, on a local stack of its own
+    python3 tests/run.py packages what `make package` left in target/package, read and run on a local stack of its own
 
 Uses cargo-nextest where it is installed, else cargo test.
 """
@@ -27,7 +28,7 @@ PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 200
 
 
 def main() -> int:
-    parts = {"unit": unit, "stack": stack, "deny": deny, "bench": bench}
+    parts = {"unit": unit, "stack": stack, "deny": deny, "bench": bench, "packages": packages}
     if len(sys.argv) != 2 or sys.argv[1] not in parts:
         print(__doc__, file=sys.stderr)
         return 2
@@ -35,8 +36,7 @@ def main() -> int:
 
 
 def unit() -> int:
-    packages = run([sys.executable, "-m", "unittest", "discover", "-s", "tests/packages", "-t", "tests"])
-    return packages or cargo_test(["--workspace"]) or run(["cargo", "test", "--workspace", "--locked", "--doc", "--quiet"])
+    return python_tests("packages") or cargo_test(["--workspace"]) or run(["cargo", "test", "--workspace", "--locked", "--doc", "--quiet"])
 
 
 def stack() -> int:
@@ -46,19 +46,29 @@ def stack() -> int:
 def contract_and_end_to_end() -> int:
     with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", PORT_BASE + 6):
         contract = cargo_test(["--package", "saga-tests", "--features", "stack"], only="stack")
-    return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", "tests/stack", "-t", "tests"]) or contract
+    # The last one destroys what the others need.
+    return python_tests("stack") or contract or python_tests("terraform")
 
 
 def bench() -> int:
     return on_a_stack(lambda: run([sys.executable, "tests/bench.py"]))
 
 
-def on_a_stack(work) -> int:
+def packages() -> int:
+    """Zips first: what they hold decides whether running them says anything."""
+    return python_tests("packaged/zips") or on_a_stack(lambda: python_tests("packaged/running"), "--packages", str(ROOT / "target" / "package"))
+
+
+def python_tests(folder: str) -> int:
+    return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", f"tests/{folder}", "-t", "tests"])
+
+
+def on_a_stack(work, *options: str) -> int:
     state = ROOT / "localstack" / ".test"
     command = [sys.executable, str(ROOT / "localstack" / "stack.py")]
     place = ["--port-base", str(PORT_BASE), "--state", str(state)]
     try:
-        status = run([*command, "up", *place])
+        status = run([*command, "up", *place, *options])
         if status:
             return status
         os.environ["SAGA_ENDPOINTS"] = str(state / "endpoints.json")

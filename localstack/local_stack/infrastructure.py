@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 
 from . import storage
 from .console import run
-from .packages import REPOSITORY, digest
+from .packages import REPOSITORY, architecture, digest
 from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
 
 STACK = REPOSITORY / "infra" / "stacks" / "local"
@@ -23,7 +22,7 @@ def write_variables(state: State) -> None:
     write_private(state.terraform / "terraform.tfvars.json", json.dumps({
         "endpoint": state.aws,
         "zips_dir": str(state.zips),
-        "architecture": "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64",
+        "architecture": architecture(),
         "azure": {"topic_endpoint": state.topic, "oauth": {"token_endpoint": oidc["token"], "client_id": CLIENT_ID}},
         "azure_secret": oidc["client_secret"],
         "ingress": {
@@ -66,13 +65,47 @@ def destroy(state: State) -> None:
 
 
 def outputs(state: State) -> dict:
-    answer = subprocess.run([*_command(), "output", "-json"], env=_environment(state), capture_output=True, text=True, check=True)
-    return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+    return {name: output["value"] for name, output in _answer(state, "output", "-json").items()}
+
+
+def differences(state: State) -> list[str]:
+    """What another apply of the same would change: address, action, and each attribute before and after."""
+    plan = state.terraform / "again.plan"
+    _terraform(state, "plan", "-input=false", "-parallelism=40", f"-out={plan}", _variables(state))
+    planned = _answer(state, "show", "-json", str(plan))
+    changes = [(one["address"], one["change"]) for one in planned.get("resource_changes", [])]
+    changes += [(f"output {name}", change) for name, change in planned.get("output_changes", {}).items()]
+    return [f"{address}: {told(change)}" for address, change in changes if change["actions"] != ["no-op"]]
+
+
+def told(change: dict) -> str:
+    """A planned change in a line, without what is secret."""
+    before, after = (change[side] if isinstance(change[side], dict) else {"value": change[side]} for side in ("before", "after"))
+    marks = ("after_unknown", "before_sensitive", "after_sensitive")
+    unknown, *secrets = (change.get(mark) if isinstance(change.get(mark), dict) else {} for mark in marks)
+    words = ["/".join(change["actions"])]
+    for name in sorted({*before, *after, *unknown}):
+        was, will = before.get(name), "(known after apply)" if _any(unknown.get(name)) else after.get(name)
+        if was != will:
+            hidden = any(_any(secret.get(name)) for secret in secrets)
+            words.append(f"{name} (secret)" if hidden else f"{name} {was!r} → {will!r}")
+    return ", ".join(words)
 
 
 def _terraform(state: State, *arguments: str) -> None:
     todo = "if this is not about your last change to infra/, run `down` and then `up`"
     run([*_command(), *arguments, "-no-color"], state.logs / "terraform.log", todo, env=_environment(state))
+
+
+def _any(marks) -> bool:
+    """Terraform marks a value, or parts of it in the value's own shape."""
+    inner = marks.values() if isinstance(marks, dict) else marks
+    return any(map(_any, inner)) if isinstance(marks, (dict, list)) else bool(marks)
+
+
+def _answer(state: State, *arguments: str) -> dict:
+    answer = subprocess.run([*_command(), *arguments], env=_environment(state), capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(answer.stdout)
 
 
 def _command() -> list[str]:

@@ -1,13 +1,17 @@
-"""The programs of the stack: built by cargo, packed as the clouds want them."""
+"""The programs of the stack: built by cargo for this machine and packed as the clouds want them, or, to try what is
+deployed, the very packages of `make package`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from .console import Problem, run
@@ -21,28 +25,65 @@ PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
 
 
-def build(log: Path) -> Path:
-    """Builds everything for this machine; the folder of the binaries."""
-    names = [f"--package={name}" for name in (*LAMBDAS, PARTICIPANT, STANDIN)]
+def architecture() -> str:
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What the stack runs. `packed` is the folder of the packages that the functions come from, when they are not built here."""
+
+    binaries: Path
+    packed: Path | None
+
+    def function(self, name: str) -> bytes:
+        """A Lambda function's package."""
+        if self.packed:
+            return read_package(self.packed / architecture() / f"{name}.zip")
+        # Nothing here is sent anywhere: fast is better than small.
+        return packing.zipped(packing.bootstrap((self.binaries / name).read_bytes()), level=1)
+
+    def function_app(self) -> list[packing.Entry]:
+        """The files of the Function App's package."""
+        if self.packed:
+            return packing.entries(read_package(self.packed / f"{PARTICIPANT}.zip"))
+        try:
+            return packing.function_app(REPOSITORY / "functions" / PARTICIPANT, (self.binaries / PARTICIPANT).read_bytes())
+        except packing.NotPackable as error:
+            raise Problem(str(error), "restore the file") from error
+
+
+def read_package(file: Path) -> bytes:
+    if not file.exists():
+        raise Problem(f"there is no {file}", "run `make package` first")
+    return file.read_bytes()
+
+
+def require_runnable(packed: Path | None) -> None:
+    """Both clouds run Linux, and the Function App is on x86-64."""
+    here = (platform.system(), architecture())
+    if packed and here != ("Linux", "x86_64"):
+        raise Problem(f"packages cannot run on {' on '.join(here)}: they are for Linux, and the Function App's is for x86_64", "leave --packages out")
+
+
+def build(log: Path, packed: Path | None) -> Programs:
+    """Builds for this machine what does not come from packages."""
+    names = [f"--package={name}" for name in (STANDIN, *(() if packed else (*LAMBDAS, PARTICIPANT)))]
     run(["cargo", "build", "--locked", "--release", *names], log, "make `cargo build --release` work, then run `up` again", cwd=REPOSITORY)
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version=1"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
-    return Path(json.loads(metadata.stdout)["target_directory"], "release")
+    return Programs(Path(json.loads(metadata.stdout)["target_directory"], "release"), packed)
 
 
-def pack_lambdas(binaries: Path, zips: Path) -> None:
+def pack_lambdas(programs: Programs, zips: Path) -> None:
     for name in LAMBDAS:
-        # Nothing here is sent anywhere: fast is better than small.
-        packing.write(zips / f"{name}.zip", packing.zipped(packing.bootstrap((binaries / name).read_bytes()), level=1))
+        packing.write(zips / f"{name}.zip", programs.function(name))
 
 
-def assemble_function_app(binaries: Path, app: Path) -> None:
+def assemble_function_app(programs: Programs, app: Path) -> None:
     """The Function App's package, unpacked."""
-    try:
-        entries = packing.function_app(REPOSITORY / "functions" / PARTICIPANT, (binaries / PARTICIPANT).read_bytes())
-    except packing.NotPackable as error:
-        raise Problem(str(error), "restore the file") from error
+    entries = programs.function_app()
     fresh = app.with_name(app.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     for entry in entries:

@@ -23,6 +23,16 @@ def aws_json(endpoints: dict, service: str, target: str, body: dict, version: st
     return _json(http.request("POST", endpoints["aws"], json.dumps(body).encode(), headers, seconds=30))
 
 
+def aws_get(endpoints: dict, service: str, path: str) -> bytes:
+    """A read of one of AWS' other protocols."""
+    scope = f"test/20260101/{endpoints['region']}/{service}/aws4_request"
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"}
+    status, body = http.request("GET", endpoints["aws"] + path, headers=headers, seconds=30)
+    if status != 200:
+        raise Problem(f"{service} answered {status}: {body[:300].decode(errors='replace')}", "read the log of the emulator")
+    return body
+
+
 class Dynamo:
     def __init__(self, endpoints: dict):
         self.endpoints, self.names = endpoints, endpoints["names"]

@@ -67,6 +67,10 @@ class Packing(unittest.TestCase):
         with zipfile.ZipFile(io.BytesIO(first)) as archive:
             self.assertEqual([(info.filename, info.date_time) for info in archive.infolist()], [("a/c", packing.TIME), ("b", packing.TIME)])
 
+    def test_a_package_is_read_as_it_was_written(self):
+        entries = [packing.Entry("a/c", b"1", packing.PROGRAM), packing.Entry("b", b"2", packing.DATA)]
+        self.assertEqual(packing.entries(packing.zipped(entries)), entries)
+
     def test_other_content_or_mode_gives_other_bytes(self):
         one = packing.Entry("a", b"1", packing.DATA)
         others = [packing.Entry("a", b"2", packing.DATA), packing.Entry("a", b"1", packing.PROGRAM), packing.Entry("b", b"1", packing.DATA)]

@@ -43,6 +43,11 @@ output "policy" {
   value       = aws_iam_role_policy.this.policy
 }
 
+output "schedule" {
+  description = "The name of the rule that wakes it, or null."
+  value       = one(aws_cloudwatch_event_rule.schedule[*].name)
+}
+
 output "url_auth" {
   description = "Who may call the URL: AWS_IAM or NONE; null without one."
   value       = one(aws_lambda_function_url.this[*].authorization_type)

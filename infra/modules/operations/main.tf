@@ -60,9 +60,17 @@ locals {
       }
     },
     {
-      for name in ["outbox-poller", "deadline-sweeper"] : "${name}-silent" => {
+      for name in keys(var.watched.schedules) : "${name}-silent" => {
         text      = "${name} has not run for ten minutes."
         namespace = "AWS/Lambda", metric = "Invocations", dimensions = { FunctionName = var.watched.functions[name] }, statistic = "Sum"
+        threshold = 1, period = 300, periods = 2, silence = "breaching"
+      }
+    },
+    # A function that is called by others, too, hides that its schedule has stopped.
+    {
+      for name, rule in var.watched.schedules : "${name}-schedule-silent" => {
+        text      = "The schedule of ${name} has not woken it for ten minutes."
+        namespace = "AWS/Events", metric = "Invocations", dimensions = { RuleName = rule }, statistic = "Sum"
         threshold = 1, period = 300, periods = 2, silence = "breaching"
       }
     },

@@ -27,6 +27,7 @@ variable "watched" {
   type = object({
     bus                = string
     functions          = map(string)
+    schedules          = map(string)
     events_queue       = string
     dead_letter_queues = map(string)
     quarantine_queue   = string
@@ -35,8 +36,10 @@ variable "watched" {
   nullable = false
 
   validation {
-    condition     = contains(keys(var.watched.functions), "outbox-poller") && contains(keys(var.watched.functions), "deadline-sweeper")
-    error_message = "watched.functions names outbox-poller and deadline-sweeper: the two that must never be silent."
+    condition = contains(keys(var.watched.functions), "outbox-poller") && length(var.watched.schedules) > 0 && alltrue([
+      for name in keys(var.watched.schedules) : contains(keys(var.watched.functions), name)
+    ])
+    error_message = "watched.functions names outbox-poller and every function of watched.schedules, which is not empty: who runs by a schedule must never be silent."
   }
 }
 

@@ -93,6 +93,18 @@ output "watched" {
       { for relay in module.relay : "event-relay" => relay.function_name },
     )
 
+    # Whoever runs by a schedule is missed when it does not.
+    schedules = {
+      for name, schedule in {
+        saga-initiator   = module.saga_initiator.schedule
+        outbox-poller    = module.outbox_poller.schedule
+        saga-events      = module.saga_events.schedule
+        event-ingress    = module.event_ingress.schedule
+        deadline-sweeper = module.deadline_sweeper.schedule
+        dlq-replayer     = module.dlq_replayer.schedule
+      } : name => schedule if schedule != null
+    }
+
     events_queue = module.queues.events.name
 
     dead_letter_queues = merge(

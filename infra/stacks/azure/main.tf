@@ -1,7 +1,13 @@
 # The Azure side, whole. Applied first; then AWS; then again with AWS's ingress_url.
 
 provider "azurerm" {
-  features {}
+  features {
+    # The group is this stack's own, and Azure puts things of Application Insights into it by itself (an alert rule, an
+    # action group), which would stop a destroy at its last step.
+    resource_group {
+      prevent_deletion_if_contains_resources = false
+    }
+  }
 
   subscription_id = var.subscription_id
   # The accounts have no keys, so the provider must not ask for any.

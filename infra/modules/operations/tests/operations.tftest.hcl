@@ -11,6 +11,7 @@ variables {
       saga-initiator = "saga-initiator", outbox-poller = "outbox-poller", saga-events = "saga-events",
       event-ingress  = "event-ingress", deadline-sweeper = "deadline-sweeper", dlq-replayer = "dlq-replayer", event-relay = "event-relay",
     }
+    schedules    = { for name in ["outbox-poller", "deadline-sweeper", "dlq-replayer"] : name => "${name}-schedule" }
     events_queue = "saga-events"
     dead_letter_queues = {
       events-dlq = "saga-events-dlq", destination-dlq = "saga-destination-dlq", outbox-failures = "saga-outbox-failures",
@@ -48,7 +49,7 @@ run "what_must_be_watched_is" {
 
   assert {
     condition = alltrue([
-      for name in ["outbox-age", "stuck-sagas", "parked-sagas", "ingress-refusals", "quarantine", "events-dlq", "destination-dlq", "relay-dlq", "errors-saga-events", "throttles-event-ingress", "outbox-poller-silent"] :
+      for name in ["outbox-age", "stuck-sagas", "parked-sagas", "ingress-refusals", "quarantine", "events-dlq", "destination-dlq", "relay-dlq", "errors-saga-events", "throttles-event-ingress"] :
       contains(keys(output.alarms), name)
     ])
     error_message = "Backlog, dead letters, quarantine, stuck and parked sagas, errors, throttles, refusals and silence."
@@ -60,8 +61,24 @@ run "what_must_be_watched_is" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["outbox-poller-silent"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["outbox-poller-silent"].comparison_operator == "LessThanThreshold"
-    error_message = "No data is the alarm."
+    condition = {
+      for name, alarm in aws_cloudwatch_metric_alarm.this : name => merge({ metric = "${alarm.namespace} ${alarm.metric_name}" }, alarm.dimensions) if endswith(name, "-silent")
+      } == merge([
+        for name, rule in var.watched.schedules : {
+          "${name}-silent"          = { metric = "AWS/Lambda Invocations", FunctionName = var.watched.functions[name] }
+          "${name}-schedule-silent" = { metric = "AWS/Events Invocations", RuleName = rule }
+        }
+    ]...)
+    error_message = "Each schedule is missed, and each function that has one."
+  }
+
+  assert {
+    condition = alltrue([
+      for name, alarm in aws_cloudwatch_metric_alarm.this :
+      alarm.treat_missing_data == "breaching" && alarm.comparison_operator == "LessThanThreshold" && alarm.threshold == 1 && alarm.statistic == "Sum" && alarm.period * alarm.evaluation_periods == 600
+      if endswith(name, "-silent")
+    ])
+    error_message = "No data for ten minutes is the alarm."
   }
 
   # A metric of ours that an alarm names comes out of a log.
@@ -132,6 +149,24 @@ run "options" {
     condition     = aws_cloudwatch_metric_alarm.this["outbox-age"].threshold == 30000 && aws_cloudwatch_metric_alarm.this["outbox-age"].namespace == "BlueSagas" && aws_cloudwatch_metric_alarm.this["outbox-age"].alarm_name == "blue-saga-outbox-age"
     error_message = "Thresholds, namespace and prefix are used."
   }
+}
+
+run "refuses_a_schedule_of_a_function_that_is_not_there" {
+  command = plan
+
+  variables {
+    watched = {
+      bus                = "enterprise-core-bus"
+      functions          = { outbox-poller = "outbox-poller" }
+      schedules          = { deadline-sweeper = "deadline-sweeper-schedule" }
+      events_queue       = "saga-events"
+      dead_letter_queues = {}
+      quarantine_queue   = "saga-quarantine"
+      rules              = {}
+    }
+  }
+
+  expect_failures = [var.watched]
 }
 
 run "refuses_bad_settings" {

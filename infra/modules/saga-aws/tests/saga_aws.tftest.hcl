@@ -169,6 +169,12 @@ run "federation_in_place_of_a_secret" {
     condition     = output.watched.functions["dlq-replayer"] == "dlq-replayer" && output.log_groups.dlq_replayer == "/aws/lambda/dlq-replayer"
     error_message = "Nobody notices that a function fails that is not watched."
   }
+
+  # Of the whole module: a schedule that is added anywhere in it is missed when it stops.
+  assert {
+    condition     = output.watched.schedules == { for name in ["deadline-sweeper", "dlq-replayer", "outbox-poller"] : name => "${name}-schedule" } && length(regexall("(?m)^  schedule +=", join("", [for file in fileset(".", "*.tf") : file(file)]))) == length(output.watched.schedules)
+    error_message = "Nobody notices that a schedule stops that is not watched."
+  }
 }
 
 run "options_reach_the_functions" {

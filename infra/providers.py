@@ -1,0 +1,105 @@
+"""Where terraform's providers come from, and how a check starts each of them only once.
+
+A plugin mirror that is installed on this machine is used for the providers it holds; everything else comes from the
+registry. Terraform starts a provider anew for each walk of each run of a test, and a large one takes over a second of
+CPU to start: one that runs with `-debug` is attached to instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REGISTRY = "registry.terraform.io"
+USUAL_PLACES = ("/opt/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*", "~/.terraform.d/plugins")
+START_SECONDS, STOP_SECONDS = 60, 10
+
+
+def configured(env: dict[str, str]) -> bool:
+    named = env.get("TF_CLI_CONFIG_FILE") or env.get("TERRAFORM_CONFIG")
+    if named:
+        return Path(named).exists()
+    return Path("~/.terraformrc").expanduser().exists()
+
+
+def mirror(env: dict[str, str]) -> Path | None:
+    named = env.get("TF_PLUGIN_MIRROR")
+    if named:
+        return Path(named)
+    for place in USUAL_PLACES:
+        root = Path(place).expanduser()
+        for folder in sorted(Path(root.anchor).glob(str(root.relative_to(root.anchor)))):
+            if (folder / REGISTRY).is_dir():
+                return folder
+    return None
+
+
+def held_by(folder: Path) -> list[str]:
+    return sorted(f"{REGISTRY}/{path.parent.name}/{path.name}" for path in (folder / REGISTRY).glob("*/*") if path.is_dir())
+
+
+def cli_config(folder: Path) -> str:
+    held = held_by(folder)
+    names = ", ".join(f'"{name}"' for name in held)
+    return (
+        "provider_installation {\n"
+        f'  filesystem_mirror {{\n    path    = "{folder}"\n    include = [{names}]\n  }}\n'
+        f"  direct {{\n    exclude = [{names}]\n  }}\n"
+        "}\n"
+    )
+
+
+def needed_by(folder: Path) -> set[str]:
+    """The providers of a folder; a module and a stack name all of them themselves."""
+    return {f"{REGISTRY}/{source}" for source in re.findall(r'source\s*=\s*"([\w-]+/[\w-]+)"', (folder / "versions.tf").read_text())}
+
+
+class Running:
+    """Providers that wait for any number of terraform commands: for checks only, because one that was configured stays so."""
+
+    def __init__(self):
+        self._processes: list[subprocess.Popen] = []
+        self._attach: dict[Path, dict | None] = {}
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_):
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def attached(self, data: Path) -> dict[str, str]:
+        """What terraform's environment says so that it uses these, in the versions that `init` chose for this data folder."""
+        attach = {}
+        for binary in sorted((data / "providers" / REGISTRY).glob("*/*/*/*/terraform-provider-*")):
+            binary = binary.resolve()
+            if binary not in self._attach:
+                self._attach[binary] = self._start(binary)
+            attach |= self._attach[binary] or {}
+        return {"TF_REATTACH_PROVIDERS": json.dumps(attach)} if attach else {}
+
+    def _start(self, binary: Path) -> dict | None:
+        # Into a file: a provider that fills a pipe which nobody reads stands still.
+        with tempfile.TemporaryFile("w+") as out:
+            process = subprocess.Popen([binary, "-debug"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+            self._processes.append(process)
+            end = time.monotonic() + START_SECONDS
+            while process.poll() is None and time.monotonic() < end:
+                out.seek(0)
+                told = re.search(r"TF_REATTACH_PROVIDERS='(\{.*\})'", out.read())
+                if told:
+                    return json.loads(told[1])
+                time.sleep(0.05)
+        print(f"{binary.name} cannot be attached to: terraform starts it each time, which is slow and right", file=sys.stderr)
+        return None
