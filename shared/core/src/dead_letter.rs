@@ -12,7 +12,7 @@ use crate::definition::{Cloud, Definition};
 use crate::event::MAX_REASON;
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::origin::OriginDecision;
-use crate::saga::{Mark, Saga, Status};
+use crate::saga::{Caller, Mark, Saga, Status};
 use crate::timeline::Entry;
 
 /// A place where dead letters lie.
@@ -397,6 +397,7 @@ pub fn recorded(
     letter: &DeadLetter,
     act: Act,
     mark: &Mark,
+    caller: Option<&Caller>,
 ) -> OriginDecision {
     let mut saga = saga.clone();
     // The letter is part of the id: a run replays many in one millisecond.
@@ -422,6 +423,7 @@ pub fn recorded(
         outcome: Outcome::Late,
         note: Some(note.chars().take(MAX_REASON).collect()),
         times: 1,
+        caller: caller.cloned(),
     });
     OriginDecision {
         outcome: Outcome::Applied,

@@ -4,7 +4,7 @@
 //! crash between any two leaves the letter where it is, and a second replay does no harm.
 
 use saga_core::dead_letter::{Act, Forward};
-use saga_core::saga::Mark;
+use saga_core::saga::{Asked, Caller, Mark};
 use saga_wire::dead_letter::http::Item;
 
 use super::Ports;
@@ -30,11 +30,10 @@ pub(super) async fn act<S: SagaStore, T: Time>(
     source: &dyn LetterSource,
     held: &Held,
     what: Act,
-    by: &str,
-    why: &str,
+    asked: Asked<'_>,
     has_saga: bool,
 ) -> Done {
-    let done = attempt(ports, source, held, what, by, why, has_saga).await;
+    let done = attempt(ports, source, held, what, asked, has_saga).await;
     let (outcome, text) = match &done {
         Done::Yes(text) => (what.as_str(), text),
         Done::Taken(text) => ("taken", text),
@@ -43,7 +42,8 @@ pub(super) async fn act<S: SagaStore, T: Time>(
     let facts = &held.letter.facts;
     let saga_id = facts.saga.map(|saga| saga.to_string());
     let event_id = facts.event.as_ref().map(|event| event.as_str());
-    tracing::info!(letter = %held.letter.id, saga_id, event_id, by, outcome, text, "dead letter");
+    let caller = asked.caller.map(Caller::as_str);
+    tracing::info!(letter = %held.letter.id, saga_id, event_id, by = asked.by, caller, outcome, text, "dead letter");
     done
 }
 
@@ -52,8 +52,7 @@ async fn attempt<S: SagaStore, T: Time>(
     source: &dyn LetterSource,
     held: &Held,
     what: Act,
-    by: &str,
-    why: &str,
+    asked: Asked<'_>,
     has_saga: bool,
 ) -> Done {
     let letter = &held.letter;
@@ -63,8 +62,7 @@ async fn attempt<S: SagaStore, T: Time>(
             let discarded = Discarded {
                 letter,
                 at: now,
-                by,
-                why,
+                asked,
             };
             match ports.archive.keep(discarded).await {
                 Ok(()) => "archived".to_owned(),
@@ -88,8 +86,8 @@ async fn attempt<S: SagaStore, T: Time>(
         (Act::Replay, Forward::Nothing(why)) => return Done::Failed(format!("cannot be replayed: {why}")),
     };
     if let (Some(saga), true) = (letter.facts.saga, has_saga) {
-        let mark = Mark::new(now, by, why);
-        if let Err(error) = record(ports, saga, letter, what, &mark).await {
+        let mark = Mark::new(now, asked.by, asked.why);
+        if let Err(error) = record(ports, saga, letter, what, &mark, asked.caller).await {
             return failed("its saga's timeline could not be written", &error, STAYS);
         }
     }

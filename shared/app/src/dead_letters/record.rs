@@ -2,7 +2,7 @@
 
 use saga_core::SagaId;
 use saga_core::dead_letter::{Act, DeadLetter, recorded};
-use saga_core::saga::Mark;
+use saga_core::saga::{Caller, Mark};
 
 use super::Ports;
 use crate::MAX_CONFLICTS;
@@ -15,6 +15,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     letter: &DeadLetter,
     act: Act,
     mark: &Mark,
+    caller: Option<&Caller>,
 ) -> Result<(), PortError> {
     for attempt in 1..=MAX_CONFLICTS {
         let found = match ports.store.load(saga).await {
@@ -25,7 +26,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
         let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
             return Ok(());
         };
-        let decision = recorded(&found.value, definition, letter, act, mark);
+        let decision = recorded(&found.value, definition, letter, act, mark, caller);
         let committed = ports
             .store
             .commit(&decision, &found.version, &Snapshot::default(), None)

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
+use saga_core::saga::{Asked, Caller};
 use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
@@ -20,11 +21,12 @@ use crate::ports::{PortError, SagaStore, Time};
 /// So many letters are worked on side by side: each waits for several services one after the other.
 const SIDE_BY_SIDE: usize = 10;
 
-/// Carries out the command for `by`, and ends before `until`.
+/// Carries out the command for `by`, who is `caller` where the edge proves it, and ends before `until`.
 pub async fn run<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     command: &Command,
     by: &str,
+    caller: Option<&Caller>,
     until: Timestamp,
 ) -> Report {
     let (sources, notices) = ports.chosen(|source| match &command.selection {
@@ -34,7 +36,11 @@ pub async fn run<S: SagaStore, T: Time>(
     let mut going = Going {
         ports,
         command,
-        by,
+        asked: Asked {
+            by,
+            caller,
+            why: &command.reason,
+        },
         until,
         run: Run::new(command.bounds, ports.time.now(), until),
         missing: match &command.selection {
@@ -75,7 +81,7 @@ pub async fn run<S: SagaStore, T: Time>(
 struct Going<'a, S, T> {
     ports: &'a Ports<'a, S, T>,
     command: &'a Command,
-    by: &'a str,
+    asked: Asked<'a>,
     until: Timestamp,
     run: Run,
     /// Letters asked for by id that no source has shown yet.
@@ -187,7 +193,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 }
             }
         }
-        let (ports, command, by) = (self.ports, self.command, self.by);
+        let (ports, command, asked) = (self.ports, self.command, self.asked);
         // Letters of one saga go one after the other: side by side, they would only stand in each other's way when
         // its timeline is written.
         let mut queues = BTreeMap::<Option<SagaId>, Vec<(Held, Foreseen, Timestamp)>>::new();
@@ -201,15 +207,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 if early > 0 {
                     ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
                 }
-                let what = act(
-                    ports,
-                    source,
-                    &held,
-                    command.act,
-                    by,
-                    &command.reason,
-                    foreseen.has_saga,
-                );
+                let what = act(ports, source, &held, command.act, asked, foreseen.has_saga);
                 let what = what.await;
                 done.push((held, what));
             }
@@ -315,7 +313,8 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         tracing::info!(
             act = self.report.act,
             dry_run = self.report.dry_run,
-            by = self.by,
+            by = self.asked.by,
+            caller = self.asked.caller.map(Caller::as_str),
             done = self.report.done,
             failed = self.report.failed,
             left = self.report.left,
