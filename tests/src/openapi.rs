@@ -83,13 +83,12 @@ impl Document {
         for (method, path) in self.routes() {
             let responses = &self.0["paths"][&path][method.to_lowercase()]["responses"];
             for (status, response) in responses.as_object().into_iter().flatten() {
-                let codes = response.pointer("/content/application~1problem+json/schema/allOf/1/properties/code/enum");
+                let codes = response
+                    .pointer("/content/application~1problem+json/schema/allOf/1/properties/code/enum");
                 match codes.and_then(Value::as_array) {
-                    Some(codes) => all.extend(
-                        codes
-                            .iter()
-                            .map(|code| format!("{method} {path} {status} {}", code.as_str().unwrap_or_default())),
-                    ),
+                    Some(codes) => all.extend(codes.iter().map(|code| {
+                        format!("{method} {path} {status} {}", code.as_str().unwrap_or_default())
+                    })),
                     None => _ = all.insert(format!("{method} {path} {status}")),
                 }
             }
@@ -105,7 +104,10 @@ impl Document {
         let template = self.template(path);
         let operation = template.map(|template| &self.0["paths"][template][method.to_lowercase()]);
         let (place, response) = match (template, operation) {
-            (None, _) => ("nowhere".to_owned(), &self.0["components"]["responses"]["NotFound"]),
+            (None, _) => (
+                "nowhere".to_owned(),
+                &self.0["components"]["responses"]["NotFound"],
+            ),
             (Some(template), Some(Value::Null) | None) => (
                 format!("{method} {template}"),
                 &self.0["components"]["responses"]["MethodNotAllowed"],
@@ -159,7 +161,9 @@ impl Document {
                     .all(|(wanted, part)| wanted == part || (wanted.starts_with('{') && !part.is_empty()))
         };
         let paths = self.0["paths"].as_object().into_iter().flatten();
-        let fitting = paths.map(|(template, _)| template.as_str()).filter(|template| fits(template));
+        let fitting = paths
+            .map(|(template, _)| template.as_str())
+            .filter(|template| fits(template));
         fitting.min_by_key(|template| template.contains('{'))
     }
 
@@ -175,24 +179,43 @@ impl Document {
                 "description" | "default" | "examples" => {}
                 "additionalProperties" => assert_eq!(*wanted, Value::Bool(false)),
                 "type" => {
-                    let kinds = wanted.as_array().map_or(vec![wanted], |kinds| kinds.iter().collect());
-                    if !kinds.into_iter().any(|kind| is(kind.as_str().unwrap_or_default(), value)) {
+                    let kinds = wanted
+                        .as_array()
+                        .map_or(vec![wanted], |kinds| kinds.iter().collect());
+                    if !kinds
+                        .into_iter()
+                        .any(|kind| is(kind.as_str().unwrap_or_default(), value))
+                    {
                         say(format!("is not of type {wanted}"));
                     }
                 }
-                "enum" if !wanted.as_array().is_some_and(|all| all.contains(value)) => say(format!("is none of {wanted}")),
+                "enum" if !wanted.as_array().is_some_and(|all| all.contains(value)) => {
+                    say(format!("is none of {wanted}"))
+                }
                 "const" if wanted != value => say(format!("is not {wanted}")),
                 "enum" | "const" => {}
-                "minimum" if value.as_f64().is_some_and(|it| it < number()) => say(format!("is less than {wanted}")),
-                "maximum" if value.as_f64().is_some_and(|it| it > number()) => say(format!("is more than {wanted}")),
-                "exclusiveMinimum" if value.as_f64().is_some_and(|it| it <= number()) => say(format!("is not more than {wanted}")),
+                "minimum" if value.as_f64().is_some_and(|it| it < number()) => {
+                    say(format!("is less than {wanted}"))
+                }
+                "maximum" if value.as_f64().is_some_and(|it| it > number()) => {
+                    say(format!("is more than {wanted}"))
+                }
+                "exclusiveMinimum" if value.as_f64().is_some_and(|it| it <= number()) => {
+                    say(format!("is not more than {wanted}"))
+                }
                 "minimum" | "maximum" | "exclusiveMinimum" => {}
                 "minLength" | "maxLength" | "minItems" | "maxItems" => {
                     let length = text.map(|text| text.chars().count());
                     let length = length.or(value.as_array().map(Vec::len)).unwrap_or_default() as u64;
                     let bound = wanted.as_u64().expect("a length is a number");
                     let applies = rule.ends_with("Length") == text.is_some() && !value.is_null();
-                    if applies && (if rule.starts_with("min") { length < bound } else { length > bound }) {
+                    if applies
+                        && (if rule.starts_with("min") {
+                            length < bound
+                        } else {
+                            length > bound
+                        })
+                    {
                         say(format!("breaks {rule} {wanted}"));
                     }
                 }
@@ -240,7 +263,12 @@ impl Document {
             }
         }
         let Some(members) = value.as_object() else { return };
-        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for name in schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if !members.contains_key(name) {
                 wrong.push(format!("{at}.{name} is missing"));
             }

@@ -52,7 +52,10 @@ async fn answer(world: &World, call: Call<'_>) -> Answer {
 async fn outcome(world: &World, call: Call<'_>) -> (String, Answer) {
     let answer = answer(world, call).await;
     let path = call.path.split('?').next().unwrap();
-    (Document::parse(DOCUMENT).check(call.method, path, &answer), answer)
+    (
+        Document::parse(DOCUMENT).check(call.method, path, &answer),
+        answer,
+    )
 }
 
 fn get(path: &str) -> Call<'_> {
@@ -74,7 +77,10 @@ fn post<'a>(path: &'a str, body: &'a str) -> Call<'a> {
 }
 
 fn broken(fault: Fault) -> World {
-    World::new(OriginCloud::with_faults(move |_: &'static str| fault), StepCloud::new())
+    World::new(
+        OriginCloud::with_faults(move |_: &'static str| fault),
+        StepCloud::new(),
+    )
 }
 
 #[test]
@@ -82,12 +88,18 @@ fn every_route_of_the_code_is_in_the_document_and_the_other_way_round() {
     let routes = ROUTES
         .iter()
         .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
-    assert_eq!(routes.collect::<BTreeSet<_>>(), Document::parse(DOCUMENT).routes());
+    assert_eq!(
+        routes.collect::<BTreeSet<_>>(),
+        Document::parse(DOCUMENT).routes()
+    );
 }
 
 #[test]
 fn every_code_is_in_a_document_and_has_one_status_in_both() {
-    let letters = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/dlq-replayer/openapi.json");
+    let letters = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../functions/dlq-replayer/openapi.json"
+    );
     let documents = [
         Document::parse(DOCUMENT),
         Document::parse(&fs::read_to_string(letters).unwrap()),
@@ -95,7 +107,10 @@ fn every_code_is_in_a_document_and_has_one_status_in_both() {
     let mut named = BTreeSet::new();
     for document in &documents {
         let codes = document.words("/components/schemas/Problem/properties/code/enum");
-        assert_eq!(document.words("/paths/~1problems~1{code}/get/parameters/0/schema/enum"), codes);
+        assert_eq!(
+            document.words("/paths/~1problems~1{code}/get/parameters/0/schema/enum"),
+            codes
+        );
         let mut used: BTreeSet<String> = ["not-found".to_owned(), "method-not-allowed".to_owned()].into();
         for outcome in document.outcomes() {
             if let [_, _, status, code] = outcome.split(' ').collect::<Vec<_>>()[..] {
@@ -104,7 +119,13 @@ fn every_code_is_in_a_document_and_has_one_status_in_both() {
                 used.insert(code.to_owned());
             }
         }
-        assert_eq!(codes.iter().map(|code| (*code).to_owned()).collect::<BTreeSet<_>>(), used);
+        assert_eq!(
+            codes
+                .iter()
+                .map(|code| (*code).to_owned())
+                .collect::<BTreeSet<_>>(),
+            used
+        );
         named.extend(used);
     }
     let all: BTreeSet<String> = Code::ALL.map(|code| code.as_str().to_owned()).into();
@@ -115,11 +136,17 @@ fn every_code_is_in_a_document_and_has_one_status_in_both() {
 fn the_bounds_in_the_document_are_those_of_the_code() {
     let document = Document::parse(DOCUMENT);
     let statuses = Status::ALL.map(Status::as_str);
-    assert_eq!(document.words("/components/schemas/Saga/properties/status/enum"), statuses);
+    assert_eq!(
+        document.words("/components/schemas/Saga/properties/status/enum"),
+        statuses
+    );
     let listed = document.words("/components/schemas/Listed/properties/status/enum");
     assert_eq!(listed, [&statuses[..], &["UNKNOWN"]].concat());
     let flags = Flag::ALL.map(Flag::as_str);
-    assert_eq!(document.words("/components/schemas/Listed/properties/flags/items/enum"), flags);
+    assert_eq!(
+        document.words("/components/schemas/Listed/properties/flags/items/enum"),
+        flags
+    );
     let parameter = |name: &str| document.parameter("GET", "/sagas", name)["schema"].clone();
     assert_eq!(parameter("status"), json!({"enum": statuses}));
     assert_eq!(parameter("flag"), json!({"enum": flags}));
@@ -127,10 +154,18 @@ fn the_bounds_in_the_document_are_those_of_the_code() {
         parameter("limit"),
         json!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE})
     );
-    let listing = document.0["paths"]["/sagas"]["get"]["parameters"].as_array().unwrap();
-    let names: Vec<&str> = listing.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    let listing = document.0["paths"]["/sagas"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let names: Vec<&str> = listing
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
     assert_eq!(names, PARAMETERS);
-    assert_eq!(document.0["components"]["schemas"]["Saga"]["properties"]["timeline"]["maxItems"], Timeline::MAX_ENTRIES);
+    assert_eq!(
+        document.0["components"]["schemas"]["Saga"]["properties"]["timeline"]["maxItems"],
+        Timeline::MAX_ENTRIES
+    );
     let caller = &document.0["components"]["schemas"]["Line"]["properties"]["caller"];
     assert_eq!(caller["maxLength"], Caller::MAX_CHARS);
     // The input is that of the two definitions that are deployed.
@@ -141,8 +176,13 @@ fn the_bounds_in_the_document_are_those_of_the_code() {
         .flat_map(|step| world.deployment.participants[step.participant.as_str()].accepts())
         .copied()
         .collect();
-    let documented = document.0["components"]["schemas"]["Input"]["properties"].as_object().unwrap();
-    assert_eq!(documented.keys().map(String::as_str).collect::<BTreeSet<_>>(), fields);
+    let documented = document.0["components"]["schemas"]["Input"]["properties"]
+        .as_object()
+        .unwrap();
+    assert_eq!(
+        documented.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        fields
+    );
 }
 
 /// A saga in the store of which this deployment has no definition.
@@ -169,7 +209,10 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let id = started.json()["saga_id"].as_str().unwrap().to_owned();
     seen.insert(first);
     let (cancel, resolve) = (format!("/sagas/{id}/cancel"), format!("/sagas/{id}/resolve"));
-    let (saga, end) = (format!("/sagas/{id}"), r#"{"to":"cancelled","reason":"r","by":"b"}"#);
+    let (saga, end) = (
+        format!("/sagas/{id}"),
+        r#"{"to":"cancelled","reason":"r","by":"b"}"#,
+    );
     let gone = of_another_deployment(&world).await;
     let (gone, gone_cancel, gone_resolve) = (
         format!("/sagas/{}", gone.id),
@@ -202,36 +245,63 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         with_key(&body),
         with_key(&other),
         post("/sagas/payment", "{"),
-        post("/sagas/payment", r#"{"order_id":"o","amount":1e999,"currency":"EUR"}"#),
+        post(
+            "/sagas/payment",
+            r#"{"order_id":"o","amount":1e999,"currency":"EUR"}"#,
+        ),
         post("/sagas/payment", &large),
         post("/sagas/none", &body),
         post("/sagas/order", elsewhere),
-        Call { headers: &[JSON, ("idempotency-key", "")], ..post("/sagas/payment", &body) },
-        Call { path: "/sagas/payment", ..text },
+        Call {
+            headers: &[JSON, ("idempotency-key", "")],
+            ..post("/sagas/payment", &body)
+        },
+        Call {
+            path: "/sagas/payment",
+            ..text
+        },
         post(&cancel, ""),
         post(&cancel, "[]"),
         post(&cancel, r#"{"why":"r"}"#),
         post(&cancel, &large),
-        Call { path: &cancel, ..text },
+        Call {
+            path: &cancel,
+            ..text
+        },
         post(&none_cancel, ""),
         post(&gone_cancel, ""),
         post(&resolve, end),
         post(&resolve, "{}"),
         post(&resolve, "nothing"),
         post(&resolve, &large),
-        Call { path: &resolve, ..text },
+        Call {
+            path: &resolve,
+            ..text
+        },
         post(&none_resolve, end),
         post(&gone_resolve, end),
         post(&cancel, ""),
         post(&resolve, r#"{"to":"completed","reason":"r","by":"b"}"#),
-        Call { method: "DELETE", ..get(&saga) },
-        Call { method: "HEAD", ..get("/sagas") },
+        Call {
+            method: "DELETE",
+            ..get(&saga)
+        },
+        Call {
+            method: "HEAD",
+            ..get("/sagas")
+        },
     ] {
         seen.insert(outcome(&world, call).await.0);
     }
     for fault in [Fault::Throttle, Fault::FailBefore] {
         let world = broken(fault);
-        for call in [get("/sagas"), get(&saga), post("/sagas/payment", &body), post(&cancel, ""), post(&resolve, end)] {
+        for call in [
+            get("/sagas"),
+            get(&saga),
+            post("/sagas/payment", &body),
+            post(&cancel, ""),
+            post(&resolve, end),
+        ] {
             seen.insert(outcome(&world, call).await.0);
         }
     }
@@ -265,15 +335,24 @@ async fn the_address_of_a_problem_leads_to_its_page() {
     let world = World::default();
     for code in Code::ALL {
         let found = answer(&world, get(&code.path())).await;
-        assert_eq!((found.status, found.header("content-type")), (200, Some("text/markdown; charset=utf-8")));
-        assert!(found.body.starts_with(&format!("# {}\n", code.as_str())), "{}", found.body);
+        assert_eq!(
+            (found.status, found.header("content-type")),
+            (200, Some("text/markdown; charset=utf-8"))
+        );
+        assert!(
+            found.body.starts_with(&format!("# {}\n", code.as_str())),
+            "{}",
+            found.body
+        );
     }
 }
 
 /// The lines of the commands in a saga's timeline.
 fn commands(saga: &Value) -> Vec<&Value> {
     let lines = saga["timeline"].as_array().unwrap().iter();
-    lines.filter(|line| line["verb"] == "cancel" || line["verb"] == "resolve").collect()
+    lines
+        .filter(|line| line["verb"] == "cancel" || line["verb"] == "resolve")
+        .collect()
 }
 
 const ARN: &str = "arn:aws:iam::123456789012:user/ops";
@@ -281,10 +360,16 @@ const ARN: &str = "arn:aws:iam::123456789012:user/ops";
 #[tokio::test]
 async fn who_signed_a_command_is_in_the_timeline_beside_who_they_say_they_are() {
     let world = World::default();
-    let started = outcome(&world, post("/sagas/payment", &order("1"))).await.1.json();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
     let path = format!("/sagas/{}", started["saga_id"].as_str().unwrap());
     let (cancel, resolve) = (format!("{path}/cancel"), format!("{path}/resolve"));
-    let signed = |call| Call { signed_by: Some(ARN), ..call };
+    let signed = |call| Call {
+        signed_by: Some(ARN),
+        ..call
+    };
     outcome(&world, signed(post(&cancel, r#"{"reason":"too dear"}"#))).await;
     let end = r#"{"to":"cancelled","reason":"agreed","by":"arn:aws:iam::123456789012:user/boss"}"#;
     let saga = outcome(&world, signed(post(&resolve, end))).await.1.json();
@@ -298,13 +383,26 @@ async fn who_signed_a_command_is_in_the_timeline_beside_who_they_say_they_are() 
 #[tokio::test]
 async fn without_a_signature_there_is_no_caller_whatever_the_request_says() {
     let world = World::default();
-    let started = outcome(&world, post("/sagas/payment", &order("1"))).await.1.json();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
     let path = format!("/sagas/{}/resolve", started["saga_id"].as_str().unwrap());
     let end = format!(r#"{{"to":"cancelled","reason":"r","by":"{ARN}"}}"#);
-    let headers = [JSON, ("x-amzn-iam-user-arn", ARN), ("authorization", "AWS4-HMAC-SHA256 Credential=x")];
-    let call = Call { headers: &headers, ..post(&path, &end) };
+    let headers = [
+        JSON,
+        ("x-amzn-iam-user-arn", ARN),
+        ("authorization", "AWS4-HMAC-SHA256 Credential=x"),
+    ];
+    let call = Call {
+        headers: &headers,
+        ..post(&path, &end)
+    };
     let saga = outcome(&world, call).await.1.json();
-    assert!(commands(&saga).iter().all(|line| line.get("caller").is_none()), "{saga}");
+    assert!(
+        commands(&saga).iter().all(|line| line.get("caller").is_none()),
+        "{saga}"
+    );
     // As a field it is refused.
     let posing = r#"{"to":"cancelled","reason":"r","by":"b","caller":"arn:aws:iam::1:root"}"#;
     assert_eq!(answer(&world, post(&path, posing)).await.status, 400);
@@ -313,13 +411,22 @@ async fn without_a_signature_there_is_no_caller_whatever_the_request_says() {
 #[tokio::test]
 async fn an_identity_is_bounded() {
     let world = World::default();
-    let started = outcome(&world, post("/sagas/payment", &order("1"))).await.1.json();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
     let path = format!("/sagas/{}/cancel", started["saga_id"].as_str().unwrap());
     let long = format!("{ARN}{}", "ä".repeat(10_000));
-    let call = Call { signed_by: Some(&long), ..post(&path, "") };
+    let call = Call {
+        signed_by: Some(&long),
+        ..post(&path, "")
+    };
     let saga = outcome(&world, call).await.1.json();
     let kept = commands(&saga)[0]["caller"].as_str().unwrap().chars().count();
     assert_eq!(kept, Caller::MAX_CHARS);
-    let nobody = Call { signed_by: Some(""), ..post(&path, "") };
+    let nobody = Call {
+        signed_by: Some(""),
+        ..post(&path, "")
+    };
     assert_eq!(outcome(&world, nobody).await.1.status, 202);
 }
