@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq package
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove fuzz mutants bench dlq package
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lamb
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
+
+fuzz: ## a minute (FUZZ_SECONDS) of chance for each parser, a million malformed inputs, schemathesis against both APIs
+	$(PYTHON) tests/fuzz.py
 
 mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
 	$(PYTHON) tests/mutants.py
