@@ -216,6 +216,23 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_query_is_as_strict_as_a_body() {
+    let (world, desk) = (World::default(), Desk::new());
+    let long = "x".repeat(201);
+    for (query, status) in [
+        ("type=%20".to_owned(), 400),
+        ("type=%0C".to_owned(), 400),
+        (format!("reason={long}"), 400),
+        (format!("type={}", &long[1..]), 200),
+        // A blob's name is longer than what a person writes.
+        (format!("cursor=event-grid.{long}"), 200),
+    ] {
+        let path = format!("/dead-letters?{query}");
+        assert_eq!(outcome(&world, &desk, get(&path)).await.1.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn who_signed_a_replay_or_a_discard_is_in_the_timeline_beside_who_they_say_they_are() {
     for path in ["/dead-letters/replay", "/dead-letters/discard"] {
         for (signed_by, by) in [(Some(ARN), Some("me")), (Some(ARN), None), (None, Some(ARN))] {

@@ -72,8 +72,10 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
 
     async fn list(&self, request: &Request) -> Answer {
         let given = http::query(request, &PARAMETERS)?;
-        let filter =
-            filter(given.iter().map(|(name, value)| (*name, (*value).to_owned()))).map_err(invalid)?;
+        let which = given
+            .iter()
+            .filter(|(name, _)| !["limit", "cursor"].contains(name));
+        let filter = filter(which.map(|(name, value)| (*name, (*value).to_owned()))).map_err(invalid)?;
         let limit = given
             .get("limit")
             .map_or(Ok(DEFAULT_PAGE), |text| text.parse::<usize>());
