@@ -228,7 +228,11 @@ async fn a_query_is_as_strict_as_a_body() {
         (format!("cursor=event-grid.{long}"), 200),
     ] {
         let path = format!("/dead-letters?{query}");
-        assert_eq!(outcome(&world, &desk, get(&path)).await.1.status, status, "{query}");
+        assert_eq!(
+            outcome(&world, &desk, get(&path)).await.1.status,
+            status,
+            "{query}"
+        );
     }
 }
 

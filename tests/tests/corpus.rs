@@ -3,7 +3,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "the helpers of these tests are tests, too"
+    clippy::print_stdout,
+    reason = "the helpers of these tests are tests, too; the figures are what one wants to see"
 )]
 
 // The one list of what takes bytes from outside, shared with the fuzz targets.

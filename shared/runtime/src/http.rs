@@ -42,11 +42,10 @@ pub fn created(location: &str, body: String) -> Response<Body> {
 /// An answer that says what to change.
 #[must_use]
 pub fn problem(problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_string(problem).unwrap_or_default();
+    let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let allow = problem.allow.as_deref().map(|methods| (header::ALLOW, methods));
     let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
-    build(status, Problem::CONTENT_TYPE, allow.or(retry), body)
+    build(status, Problem::CONTENT_TYPE, allow.or(retry), problem.body())
 }
 
 /// The answer of `GET /health`.

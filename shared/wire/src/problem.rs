@@ -136,25 +136,28 @@ pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
-/// What went wrong, for a program (`code`, stable) and for a person (`detail`: what to change).
-#[derive(Debug, Serialize)]
+/// What went wrong, for a program (`code`) and for a person (`detail`).
+#[derive(Debug)]
 pub struct Problem {
-    /// The page of the code, relative to the root of the API.
-    pub r#type: String,
-    /// The HTTP status' meaning in words.
-    pub title: &'static str,
-    /// The HTTP status.
-    pub status: u16,
+    /// What.
+    pub code: Code,
     /// What to change.
     pub detail: String,
-    /// Stable.
-    pub code: &'static str,
     /// The fields that are wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Field>,
     /// The methods that are possible, where that is what is wrong.
-    #[serde(skip)]
     pub allow: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Out<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "<[Field]>::is_empty")]
+    errors: &'a [Field],
 }
 
 /// A field that is wrong.
@@ -173,16 +176,27 @@ impl Problem {
     /// A problem. `detail` is for people, and holds no internals.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let (status, title) = code.status();
         Self {
-            r#type: code.path(),
-            title,
-            status,
+            code,
             detail: detail.into(),
-            code: code.as_str(),
             errors: Vec::new(),
             allow: None,
         }
+    }
+
+    /// The body of the answer. `type` is the page of the code, relative to the root of the API.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let (status, title) = self.code.status();
+        let out = Out {
+            r#type: self.code.path(),
+            title,
+            status,
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.errors,
+        };
+        serde_json::to_string(&out).unwrap_or_default()
     }
 
     /// The same, with the fields that are wrong.
