@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove mutants bench dlq package package-test
+.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove fuzz mutants bench dlq package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ package-test: ## what `make package` left: architecture, glibc and bytes of ever
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
+
+fuzz: ## a minute (FUZZ_SECONDS) of chance for each parser, a million malformed inputs, schemathesis against both APIs
+	$(PYTHON) tests/fuzz.py
 
 mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
 	$(PYTHON) tests/mutants.py

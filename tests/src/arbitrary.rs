@@ -8,7 +8,7 @@ use saga_core::document::{Document, Fields, Number};
 use saga_core::ends::{Ends, Phase};
 use saga_core::event::{Address, Event, MAX_HOPS};
 use saga_core::participate::StepRecord;
-use saga_core::saga::Mark;
+use saga_core::saga::{Caller, Mark};
 use saga_core::step::StepState;
 use saga_core::timeline::{Entry, Timeline};
 use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, StepIndex, Timestamp, TraceParent};
@@ -161,18 +161,27 @@ fn ends() -> impl Strategy<Value = Ends> {
 fn entry() -> impl Strategy<Value = Entry> {
     let parts = (
         (timestamp(), event_id(), plain_name(), any::<i32>()),
-        (cloud(), outcome(), option::of(text()), 1_u32..),
+        (
+            cloud(),
+            outcome(),
+            option::of(text()),
+            1_u32..,
+            option::of(text()),
+        ),
     );
-    parts.prop_map(|((at, event, verb, step), (cloud, outcome, note, times))| Entry {
-        at,
-        event,
-        verb,
-        step,
-        cloud,
-        outcome,
-        note,
-        times,
-    })
+    parts.prop_map(
+        |((at, event, verb, step), (cloud, outcome, note, times, caller))| Entry {
+            at,
+            event,
+            verb,
+            step,
+            cloud,
+            outcome,
+            note,
+            times,
+            caller: caller.and_then(|caller| Caller::new(&caller)),
+        },
+    )
 }
 
 /// A timeline.

@@ -64,7 +64,14 @@ impl Desk {
 
     /// A run with time enough.
     pub async fn run(&self, world: &World, command: &Command) -> Report {
-        run(&self.ports(world), command, "the operator", self.later(600_000)).await
+        run(
+            &self.ports(world),
+            command,
+            "the operator",
+            None,
+            self.later(600_000),
+        )
+        .await
     }
 
     /// So many milliseconds from now.

@@ -147,15 +147,7 @@ impl World {
     /// A caller's or an operator's command.
     pub async fn command(&self, id: SagaId, what: Command) -> Outcome {
         self.clock.advance(1_000);
-        let done = command(
-            &self.deployment,
-            &self.aws,
-            &self.clock,
-            id,
-            what,
-            "somebody",
-            "changed my mind",
-        );
+        let done = command(&self.deployment, &self.aws, &self.clock, id, what, given::ASKED);
         done.await.unwrap().expect("the saga exists").outcome
     }
 

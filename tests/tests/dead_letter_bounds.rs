@@ -48,7 +48,7 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
             }
             let done = {
                 let (ports, command) = (desk.ports(&world), all(act));
-                killed_after(polls, run(&ports, &command, "me", desk.later(600_000)))
+                killed_after(polls, run(&ports, &command, "me", None, desk.later(600_000)))
             };
             // Whatever is not there any more has gone on, or is in the archive.
             let lying: BTreeSet<LetterId> = desk.places.lying().into_iter().map(|letter| letter.id).collect();
@@ -230,7 +230,7 @@ async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
         let (mut done, mut requests, mut cut_short) = (0, 0, 0);
         loop {
             // A function has not for ever: the run ends before its time does, and the next goes on.
-            let report = run(&desk.ports(&world), &command, "me", desk.later(20_000)).await;
+            let report = run(&desk.ports(&world), &command, "me", None, desk.later(20_000)).await;
             assert_eq!((report.failed, report.left), (0, 0));
             assert!(report.done > 0, "no progress");
             done += report.done;

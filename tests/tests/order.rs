@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_core::origin::Override;
+use saga_core::saga::Asked;
 use saga_core::{Outcome, SagaId, Status};
 use saga_tests::books::Books;
+use saga_tests::contract::given::ASKED;
 use saga_tests::world::{Place, QUANTITY, SKU, STOCK_BEFORE, World};
 use saga_wire::json;
 
@@ -236,8 +238,7 @@ async fn an_override_in_the_same_millisecond_as_a_cancel_is_another_event() {
             &world.clock,
             id,
             what,
-            "somebody",
-            &why,
+            Asked { why: &why, ..ASKED },
         );
         done.await.unwrap().unwrap();
     }

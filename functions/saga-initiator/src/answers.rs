@@ -2,26 +2,24 @@
 
 use saga_app::start_saga::NotStarted;
 use saga_runtime::http::{internal, port};
-use saga_wire::http::Problem;
+use saga_wire::problem::{Code, Problem};
 
 pub fn not_started(error: NotStarted) -> Problem {
-    match error {
-        NotStarted::UnknownDefinition(_) => {
-            Problem::new(404, "unknown-definition", "Not Found", error.to_string())
-        }
-        NotStarted::Invalid(fields) => {
-            let named: Vec<String> = fields
-                .iter()
-                .map(|f| format!("{} {}", f.field, f.problem))
-                .collect();
-            Problem::new(422, "invalid-input", "Unprocessable Content", named.join("; ")).with_fields(fields)
-        }
-        NotStarted::KeyReused(_) | NotStarted::KeySpent(_) => {
-            Problem::new(422, "key-reused", "Unprocessable Content", error.to_string())
-        }
-        NotStarted::Refused(_) => Problem::new(422, "refused", "Unprocessable Content", error.to_string()),
-        NotStarted::TooLarge(_) => Problem::new(413, "too-large", "Content Too Large", error.to_string()),
-        NotStarted::Misaddressed(_) => internal(&error),
-        NotStarted::Port(error) => port(&error),
+    let code = match &error {
+        NotStarted::UnknownDefinition(_) => Code::UnknownDefinition,
+        NotStarted::Invalid(_) => Code::InvalidInput,
+        NotStarted::KeyReused(_) | NotStarted::KeySpent(_) => Code::KeyReused,
+        NotStarted::Refused(_) => Code::Refused,
+        NotStarted::TooLarge(_) => Code::TooLarge,
+        NotStarted::Misaddressed(_) => return internal(&error),
+        NotStarted::Port(error) => return port(error),
+    };
+    if let NotStarted::Invalid(fields) = error {
+        let named: Vec<String> = fields
+            .iter()
+            .map(|f| format!("{} {}", f.field, f.problem))
+            .collect();
+        return Problem::new(code, named.join("; ")).with_fields(fields);
     }
+    Problem::new(code, error.to_string())
 }

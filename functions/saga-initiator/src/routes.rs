@@ -1,7 +1,7 @@
 //! The routes of the API. Each reads its request strictly, calls one use case, and answers.
 
-use lambda_http::http::{Method, StatusCode};
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
 use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas, parse_cursor};
 use saga_app::override_saga::{Command, command};
@@ -9,14 +9,48 @@ use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
 use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
-use saga_core::saga::Flag;
+use saga_core::saga::{Asked, Flag};
 use saga_core::{Outcome, SagaId, Status};
-use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, not_found, only, text_field};
-use saga_wire::http::Problem;
+use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, only, text_field};
+use saga_runtime::routing::{Routes, find};
+use saga_wire::problem::{Code, Problem};
 use saga_wire::time;
 use uuid::Uuid;
 
 use crate::answers;
+
+/// The API in OpenAPI 3.1; a test compares it with what is below.
+pub const DOCUMENT: &str = include_str!("../openapi.json");
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy)]
+pub enum Route {
+    Health,
+    Document,
+    Problem,
+    List,
+    Find,
+    Start,
+    Cancel,
+    Resolve,
+}
+
+/// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name.
+pub const ROUTES: &Routes<Route> = &[
+    ("GET", "/health", Route::Health),
+    ("GET", "/openapi.json", Route::Document),
+    ("GET", "/problems/{code}", Route::Problem),
+    ("GET", "/sagas", Route::List),
+    ("GET", "/sagas/{saga}", Route::Find),
+    ("POST", "/sagas/{saga}", Route::Start),
+    ("POST", "/sagas/{saga}/cancel", Route::Cancel),
+    ("POST", "/sagas/{saga}/resolve", Route::Resolve),
+];
+
+/// Sagas of a page, unless the request says otherwise.
+pub const DEFAULT_PAGE: usize = 20;
+/// What a list may be asked for.
+pub const PARAMETERS: [&str; 5] = ["status", "flag", "since", "limit", "cursor"];
 
 /// What the routes need.
 pub struct Api<'a, S, T> {
@@ -33,25 +67,16 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn route(&self, request: &Request) -> Answer {
-        let path = request.raw_http_path().trim_end_matches('/').to_owned();
-        let parts: Vec<&str> = path.split('/').skip(1).collect();
-        let (get, post) = (Method::GET, Method::POST);
-        match (request.method(), parts.as_slice()) {
-            (method, ["health"]) if method == get => {
-                Ok(http::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()))
-            }
-            (method, ["sagas"]) if method == get => self.list(request).await,
-            (method, ["sagas", id]) if method == get => self.find(id).await,
-            (method, ["sagas", definition]) if method == post => self.start(request, definition).await,
-            (method, ["sagas", id, "cancel"]) if method == post => self.cancel(request, id).await,
-            (method, ["sagas", id, "resolve"]) if method == post => self.resolve(request, id).await,
-            (_, ["health"] | ["sagas"]) => Ok(http::not_allowed("GET")),
-            (_, ["sagas", _]) => Ok(http::not_allowed("GET, POST")),
-            (_, ["sagas", _, "cancel" | "resolve"]) => Ok(http::not_allowed("POST")),
-            _ => Err(not_found(format!(
-                "there is nothing at {}",
-                request.raw_http_path()
-            ))),
+        let (route, saga) = find(ROUTES, request)?;
+        match route {
+            Route::Health => Ok(http::health()),
+            Route::Document => Ok(http::json(StatusCode::OK, DOCUMENT.to_owned())),
+            Route::Problem => http::page(saga),
+            Route::List => self.list(request).await,
+            Route::Find => self.find(saga).await,
+            Route::Start => self.start(request, saga).await,
+            Route::Cancel => self.cancel(request, saga).await,
+            Route::Resolve => self.resolve(request, saga).await,
         }
     }
 
@@ -92,8 +117,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn list(&self, request: &Request) -> Answer {
-        let parameters = request.query_string_parameters();
-        let given = |name: &str| parameters.first(name).filter(|value| !value.is_empty());
+        let parameters = http::query(request, &PARAMETERS)?;
+        let given = |name: &str| parameters.get(name).copied();
         let wrong = |name: &str, what: &str| invalid(format!("`{name}` must be {what}"));
         let status = given("status").map(str::parse::<Status>).transpose();
         let flag = given("flag").map(str::parse::<Flag>).transpose();
@@ -103,7 +128,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let limit = given("limit").map(str::parse::<usize>).transpose();
         let limit = limit
             .ok()
-            .map(|limit| limit.unwrap_or(20))
+            .map(|limit| limit.unwrap_or(DEFAULT_PAGE))
             .filter(|limit| (1..=MAX_PAGE).contains(limit));
         let cursor = given("cursor")
             .map(|text| parse_cursor(text).ok_or(()))
@@ -131,14 +156,18 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             body(request)?
         };
         only(&fields, &["reason"])?;
-        let asked = "asked by the caller".to_owned();
-        let reason = if fields.contains_key("reason") {
+        let why = if fields.contains_key("reason") {
             text_field(&fields, "reason")?
         } else {
-            asked
+            "asked by the caller".to_owned()
         };
-        let by = caller(request).unwrap_or_else(|| "caller".to_owned());
-        self.command(id, Command::Cancel, &by, &reason).await
+        let caller = caller(request);
+        let asked = Asked {
+            by: "caller",
+            caller: caller.as_ref(),
+            why: &why,
+        };
+        self.command(id, Command::Cancel, asked).await
     }
 
     async fn resolve(&self, request: &Request, id: &str) -> Answer {
@@ -149,21 +178,26 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             "cancelled" => Override::Cancelled,
             _ => return Err(invalid("`to` must be `completed` or `cancelled`")),
         };
-        let (reason, by) = (text_field(&fields, "reason")?, text_field(&fields, "by")?);
-        let by = caller(request).map_or(by.clone(), |caller| format!("{by} ({caller})"));
-        self.command(id, Command::Resolve(to), &by, &reason).await
+        let (why, by) = (text_field(&fields, "reason")?, text_field(&fields, "by")?);
+        let caller = caller(request);
+        let asked = Asked {
+            by: &by,
+            caller: caller.as_ref(),
+            why: &why,
+        };
+        self.command(id, Command::Resolve(to), asked).await
     }
 
-    async fn command(&self, id: &str, what: Command, by: &str, reason: &str) -> Answer {
+    async fn command(&self, id: &str, what: Command, asked: Asked<'_>) -> Answer {
         let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
-        let done = command(self.deployment, self.store, self.time, saga, what, by, reason).await;
+        let done = command(self.deployment, self.store, self.time, saga, what, asked).await;
         let done = done
             .map_err(|error| http::port(&error))?
             .ok_or_else(|| unknown_saga(id))?;
         if done.outcome == Outcome::Late {
             let status = done.saga.status(done.definition);
             let detail = format!("the saga has ended: {status}; nothing was changed");
-            return Err(Problem::new(409, "too-late", "Conflict", detail));
+            return Err(Problem::new(Code::TooLate, detail));
         }
         let status = if what == Command::Cancel {
             StatusCode::ACCEPTED
@@ -179,7 +213,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 
 fn unknown_saga(id: &str) -> Problem {
     let id: String = id.chars().take(64).collect();
-    Problem::new(404, "unknown-saga", "Not Found", format!("there is no saga {id}"))
+    Problem::new(Code::UnknownSaga, format!("there is no saga {id}"))
 }
 
 /// From the operating system's randomness: two environments of the function must not draw the same.

@@ -1,7 +1,8 @@
 //! A caller's cancel, and an operator's override.
 
 use saga_core::origin::{Origin, Override, command_entry};
-use saga_core::saga::Mark;
+use saga_core::saga::{Asked, Caller, Mark};
+use saga_core::timeline::Entry;
 use saga_core::{Definition, Outcome, Saga, SagaId};
 
 use crate::ports::{Committed, PortError, SagaStore, Time, back_off};
@@ -37,8 +38,7 @@ pub async fn command<'a>(
     time: &impl Time,
     id: SagaId,
     command: Command,
-    by: &str,
-    reason: &str,
+    asked: Asked<'_>,
 ) -> Result<Option<Commanded<'a>>, PortError> {
     let corrupt = |why: String| PortError::Corrupt {
         what: "the saga store",
@@ -61,8 +61,8 @@ pub async fn command<'a>(
         };
         let mark = Mark {
             at: now,
-            by: by.to_owned(),
-            reason: reason.to_owned(),
+            by: asked.by.to_owned(),
+            reason: asked.why.to_owned(),
         };
         let (name, read, decision) = match command {
             Command::Cancel => (
@@ -94,10 +94,10 @@ pub async fn command<'a>(
         if decision.outcome == Outcome::Late {
             return commanded(saga.value, Outcome::Late);
         }
-        decision
-            .saga
-            .timeline
-            .record(command_entry(name, &mark, decision.outcome));
+        decision.saga.timeline.record(Entry {
+            caller: asked.caller.cloned(),
+            ..command_entry(name, &mark, decision.outcome)
+        });
         let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
         if store
             .commit(&decision, &saga.version, &read, row.as_ref())
@@ -107,7 +107,8 @@ pub async fn command<'a>(
             back_off(time, attempt).await;
             continue;
         }
-        tracing::info!(saga_id = %id, command = name, outcome = decision.outcome.as_str(), "command");
+        let (by, caller) = (asked.by, asked.caller.map(Caller::as_str));
+        tracing::info!(saga_id = %id, command = name, by, caller, outcome = decision.outcome.as_str(), "command");
         return commanded(decision.saga, decision.outcome);
     }
     Err(PortError::Contended {

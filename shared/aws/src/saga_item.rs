@@ -11,7 +11,7 @@ use saga_core::document::Fields;
 use saga_core::ends::{Ends, Phase};
 use saga_core::ids::{StepIndex, Timestamp};
 use saga_core::participate::StepRecord;
-use saga_core::saga::{Mark, Saga, Status};
+use saga_core::saga::{Caller, Mark, Saga, Status};
 use saga_core::step::StepState;
 use saga_core::timeline::{Entry, Timeline};
 use saga_wire::json;
@@ -277,6 +277,9 @@ fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     if entry.times != 1 {
         item.insert("x".into(), n(entry.times));
     }
+    if let Some(caller) = &entry.caller {
+        item.insert("a".into(), s(caller.as_str()));
+    }
     AttributeValue::M(item)
 }
 
@@ -304,5 +307,6 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
         outcome,
         note: optional(item, "n", text)?.map(str::to_owned),
         times: optional(item, "x", number)?.unwrap_or(1),
+        caller: optional(item, "a", text)?.and_then(Caller::new),
     })
 }

@@ -12,7 +12,7 @@ use crate::definition::{Cloud, Definition};
 use crate::event::MAX_REASON;
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::origin::OriginDecision;
-use crate::saga::{Mark, Saga, Status};
+use crate::saga::{Caller, Mark, Saga, Status};
 use crate::timeline::Entry;
 
 /// A place where dead letters lie.
@@ -398,10 +398,11 @@ pub fn recorded(
     letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
+    caller: Option<&Caller>,
 ) -> OriginDecision {
     let mut saga = saga.clone();
     for letter in letters {
-        saga.timeline.record(line(letter, act, mark));
+        saga.timeline.record(line(letter, act, mark, caller));
     }
     OriginDecision {
         outcome: Outcome::Applied,
@@ -414,7 +415,7 @@ pub fn recorded(
     }
 }
 
-fn line(letter: &DeadLetter, act: Act, mark: &Mark) -> Entry {
+fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Entry {
     // The letter is part of the id: a run replays many in one millisecond.
     let head = format!("{:013}-{}-", mark.at.millis(), act.as_str());
     let letter_id = letter.id.to_string();
@@ -438,6 +439,7 @@ fn line(letter: &DeadLetter, act: Act, mark: &Mark) -> Entry {
         outcome: Outcome::Late,
         note: Some(note.chars().take(MAX_REASON).collect()),
         times: 1,
+        caller: caller.cloned(),
     }
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn entry(event: &Event, at: Timestamp, outcome: Outcome, note: Option
         outcome,
         note: note.map(|note| note.chars().take(crate::event::MAX_REASON).collect()),
         times: 1,
+        caller: None,
     }
 }
 
@@ -125,5 +126,6 @@ pub fn command_entry(command: &str, mark: &Mark, outcome: Outcome) -> Entry {
                 .collect(),
         ),
         times: 1,
+        caller: None,
     }
 }

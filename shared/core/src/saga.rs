@@ -157,6 +157,41 @@ impl Mark {
     }
 }
 
+/// The identity of a caller that the edge has proven, such as an ARN of AWS. What a caller only says of itself is never
+/// one: that is a [`Mark`]'s `by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(String);
+
+impl Caller {
+    /// Longer than an ARN is: a path of 512 characters, a name of 64, and what stands before them
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
+    pub const MAX_CHARS: usize = 640;
+
+    /// The identity; `None` when it is empty. One that is too long is cut, since it is stored with every write.
+    #[must_use]
+    pub fn new(identity: &str) -> Option<Self> {
+        let kept = identity.chars().take(Self::MAX_CHARS).collect::<String>();
+        (!kept.is_empty()).then_some(Self(kept))
+    }
+
+    /// As it was proven.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who asks for something, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// As they call themselves: anybody may write any name here.
+    pub by: &'a str,
+    /// Who they are, where the edge proves it.
+    pub caller: Option<&'a Caller>,
+    /// Why.
+    pub why: &'a str,
+}
+
 /// One saga: what the origin knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saga {

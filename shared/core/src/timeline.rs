@@ -4,6 +4,7 @@
 use crate::Outcome;
 use crate::definition::Cloud;
 use crate::ids::{EventId, Timestamp};
+use crate::saga::Caller;
 
 /// One line of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Entry {
     pub note: Option<String>,
     /// How often it came, when more than once.
     pub times: u32,
+    /// Who asked for it, where the edge proves who calls.
+    pub caller: Option<Caller>,
 }
 
 /// The lines, oldest first. The first and the last are always kept; what had to go from the middle is counted.

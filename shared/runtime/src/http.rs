@@ -1,13 +1,18 @@
 //! HTTP behind a function URL: requests read strictly, answers as JSON, problem details with stable codes.
 
+use std::collections::BTreeMap;
+
+use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::http::{HeaderMap, StatusCode, header};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use saga_app::ports::{PortError, causes};
 use saga_core::Document;
 use saga_core::document::Fields;
 use saga_core::event::cut;
-use saga_wire::http::Problem;
+use saga_core::saga::Caller;
 use saga_wire::json;
+use saga_wire::problem::{Code, Problem};
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -37,36 +42,36 @@ pub fn created(location: &str, body: String) -> Response<Body> {
 /// An answer that says what to change.
 #[must_use]
 pub fn problem(problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_string(problem).unwrap_or_default();
+    let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let allow = problem.allow.as_deref().map(|methods| (header::ALLOW, methods));
     let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
-    build(status, Problem::CONTENT_TYPE, retry, body)
+    build(status, Problem::CONTENT_TYPE, allow.or(retry), problem.body())
 }
 
-/// RFC 9110 asks for the methods that are possible.
+/// The answer of `GET /health`.
 #[must_use]
-pub fn not_allowed(methods: &'static str) -> Response<Body> {
-    let detail = format!("only {methods} is possible here");
-    let problem = Problem::new(405, "method-not-allowed", "Method Not Allowed", detail);
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    build(
-        StatusCode::METHOD_NOT_ALLOWED,
-        Problem::CONTENT_TYPE,
-        Some((header::ALLOW, methods)),
-        body,
-    )
+pub fn health() -> Response<Body> {
+    json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())
 }
 
-/// There is nothing at this path.
-#[must_use]
-pub fn not_found(detail: String) -> Problem {
-    Problem::new(404, "not-found", "Not Found", detail)
+/// The page of a problem's code.
+///
+/// # Errors
+/// There is no such code.
+pub fn page(code: &str) -> Answer {
+    let known = Code::ALL.into_iter().find(|known| known.as_str() == code);
+    let known = known.ok_or_else(|| {
+        let detail = format!("there is no problem `{}`", cut(code));
+        Problem::new(Code::UnknownProblem, detail)
+    })?;
+    let page = format!("# {}", known.page());
+    Ok(build(StatusCode::OK, "text/markdown; charset=utf-8", None, page))
 }
 
 /// Something about the request is wrong.
 #[must_use]
 pub fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::new(400, "invalid-request", "Bad Request", detail)
+    Problem::new(Code::InvalidRequest, detail)
 }
 
 /// A failure of the store. What it says to the caller holds no internals; the log has the whole chain.
@@ -76,14 +81,14 @@ pub fn port(error: &PortError) -> Problem {
         PortError::Throttled { .. } | PortError::Contended { .. } => {
             tracing::warn!(error = causes(error), outcome = "throttled", "api");
             let detail = "The store is busy. Nothing was lost: send the same request again, with the same Idempotency-Key if it \
-                 had one.";
-            Problem::new(503, "busy", "Service Unavailable", detail)
+                          had one.";
+            Problem::new(Code::Busy, detail)
         }
         PortError::Unavailable { .. } => {
             tracing::error!(error = causes(error), outcome = "unavailable", "api");
             let detail = "The store did not answer. Whether the request took effect is not known: send it again, with \
                           the same Idempotency-Key if it had one; it takes effect once.";
-            Problem::new(503, "unavailable", "Service Unavailable", detail)
+            Problem::new(Code::Unavailable, detail)
         }
         PortError::Corrupt { .. } => internal(error),
     }
@@ -94,7 +99,7 @@ pub fn port(error: &PortError) -> Problem {
 pub fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(error = causes(error), outcome = "failed", "api");
     let detail = "The request cannot be served; nothing was changed. The function's log has the reason.";
-    Problem::new(500, "internal", "Internal Server Error", detail)
+    Problem::new(Code::Internal, detail)
 }
 
 fn build(
@@ -124,7 +129,7 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
     let body = request.body();
     if body.len() > MAX_BODY {
         let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
-        return Err(Problem::new(413, "too-large", "Content Too Large", detail));
+        return Err(Problem::new(Code::TooLarge, detail));
     }
     let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let media_type = media_type
@@ -135,14 +140,9 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
         .to_ascii_lowercase();
     if media_type != "application/json" {
         let detail = "send the body as Content-Type: application/json";
-        return Err(Problem::new(
-            415,
-            "unsupported-media-type",
-            "Unsupported Media Type",
-            detail,
-        ));
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let not_json = |why: String| Problem::new(400, "invalid-json", "Bad Request", format!("the body {why}"));
+    let not_json = |why: String| Problem::new(Code::InvalidJson, format!("the body {why}"));
     let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
     json::parse_object(text).map_err(|error| not_json(error.0))
 }
@@ -182,11 +182,40 @@ pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Who calls, where the function URL checks signatures.
+/// A name in a query is given once, and is known: what is not would go unseen.
+///
+/// # Errors
+/// Names the parameter.
+pub fn query<'r>(
+    request: &'r Request,
+    known: &[&'static str],
+) -> Result<BTreeMap<&'static str, &'r str>, Problem> {
+    let parameters = request.query_string_parameters_ref();
+    let mut given = BTreeMap::new();
+    for (name, value) in parameters.into_iter().flat_map(QueryMap::iter) {
+        let Some(known) = known.iter().find(|known| **known == name) else {
+            return Err(invalid(format!(
+                "`{}` is not a parameter of this request",
+                cut(name)
+            )));
+        };
+        if given.insert(*known, value).is_some() {
+            return Err(invalid(format!("`{known}` must be given once")));
+        }
+    }
+    // `?status=` says no more than nothing.
+    given.retain(|_, value| !value.is_empty());
+    Ok(given)
+}
+
+/// Who calls, where the function URL checks signatures
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>). Nothing else in a request
+/// says it: not its body, not its headers.
 #[must_use]
-pub fn caller(request: &Request) -> Option<String> {
-    let lambda_http::request::RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
+pub fn caller(request: &Request) -> Option<Caller> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
         return None;
     };
-    context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone()
+    let arn = context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref();
+    arn.and_then(Caller::new)
 }

@@ -6,5 +6,7 @@ pub mod deployment;
 pub mod environment;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+pub mod routing;
 pub mod sqs_batch;
 pub mod telemetry;

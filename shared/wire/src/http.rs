@@ -1,72 +1,12 @@
-//! The bodies of the HTTP API: problem details (RFC 9457), the saga as callers see it, and the list.
+//! The bodies of the HTTP API: the saga as callers see it, and the list.
 
 use saga_core::definition::{Cloud, Definition};
-use saga_core::participant::FieldError;
-use saga_core::saga::{Flag, Mark, Saga, Status};
+use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{json, time};
-
-/// What went wrong, for a program (`code`, stable) and for a person (`detail`: what to change).
-#[derive(Debug, Serialize)]
-pub struct Problem {
-    /// `urn:saga-bridge:problem:<code>`.
-    pub r#type: String,
-    /// The HTTP status' meaning in words.
-    pub title: &'static str,
-    /// The HTTP status.
-    pub status: u16,
-    /// What to change.
-    pub detail: String,
-    /// Stable; the README has a line for each.
-    pub code: &'static str,
-    /// The fields that are wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<Field>,
-}
-
-/// A field that is wrong.
-#[derive(Debug, Serialize)]
-pub struct Field {
-    /// Where.
-    pub field: String,
-    /// What to change.
-    pub problem: String,
-}
-
-impl Problem {
-    /// The media type of problem details.
-    pub const CONTENT_TYPE: &str = "application/problem+json";
-
-    /// A problem.
-    #[must_use]
-    pub fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        Self {
-            r#type: format!("urn:saga-bridge:problem:{code}"),
-            title,
-            status,
-            detail,
-            code,
-            errors: Vec::new(),
-        }
-    }
-
-    /// The same, with the fields that are wrong.
-    #[must_use]
-    pub fn with_fields(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors
-            .into_iter()
-            .map(|error| Field {
-                field: error.field,
-                problem: error.problem,
-            })
-            .collect();
-        self
-    }
-}
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -120,6 +60,9 @@ struct Line<'a> {
     outcome: &'static str,
     note: Option<&'a str>,
     times: u32,
+    /// Of commands only, where the edge proves who calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'a str>,
 }
 
 /// The saga as callers see it.
@@ -178,6 +121,7 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
                 outcome: entry.outcome.as_str(),
                 note: entry.note.as_deref(),
                 times: entry.times,
+                caller: entry.caller.as_ref().map(Caller::as_str),
             })
             .collect(),
         timeline_dropped: saga.timeline.dropped,

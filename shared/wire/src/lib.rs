@@ -15,6 +15,7 @@ pub mod http;
 pub mod incoming;
 pub mod json;
 pub mod parked_event;
+pub mod problem;
 pub mod quarantine;
 pub mod time;
 

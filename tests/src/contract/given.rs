@@ -10,11 +10,19 @@ use saga_core::origin::OriginDecision;
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
+use saga_core::saga::Asked;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, Status, Timestamp, TraceParent};
 
 use crate::arbitrary::nth_saga;
+
+/// Somebody who changed their mind, where nobody checks who calls.
+pub const ASKED: Asked<'static> = Asked {
+    by: "somebody",
+    caller: None,
+    why: "changed my mind",
+};
 
 /// A time in 2026, so many milliseconds after the scenarios begin.
 #[must_use]

@@ -258,17 +258,9 @@ impl Stage {
 
     async fn command(&self, id: SagaId, what: Command) -> Result<(), PortError> {
         let aws = self.watched_aws();
-        command(
-            &self.deployment,
-            &aws,
-            &self.clock,
-            id,
-            what,
-            "somebody",
-            "changed my mind",
-        )
-        .await
-        .map(drop)
+        command(&self.deployment, &aws, &self.clock, id, what, given::ASKED)
+            .await
+            .map(drop)
     }
 
     /// A relay of a cloud: the sweep, or the stream with the rows that are there. Each has a name of its own.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use saga_core::dead_letter::{Act, DeadLetter, Forward};
-use saga_core::saga::Mark;
+use saga_core::saga::{Asked, Caller, Mark};
 use saga_core::{SagaId, Timestamp};
-use saga_wire::dead_letter::http::{Command, Item};
+use saga_wire::dead_letter::http::Item;
 
 use super::Ports;
 use super::ports::{Discarded, Held, LetterSource, Removal};
@@ -53,17 +53,17 @@ pub(super) struct Placed {
 /// Puts something in the place of each letter, in its time; and the letters for which that failed.
 pub(super) async fn place_all<S, T: Time>(
     ports: &Ports<'_, S, T>,
-    command: &Command,
-    by: &str,
+    what: Act,
+    asked: Asked<'_>,
     letters: Vec<Begun>,
 ) -> (Vec<Placed>, Vec<(Held, Done)>) {
-    let tried = join_all(letters.iter().map(|one| place(ports, one, command, by))).await;
+    let tried = join_all(letters.iter().map(|one| place(ports, one, what, asked))).await;
     let (mut placed, mut failed) = (Vec::new(), Vec::new());
     for (letter, tried) in letters.into_iter().zip(tried) {
         match tried {
             Ok(by_what) => placed.push(Placed { letter, by_what }),
             Err(done) => {
-                log(&letter.held.letter, command.act, by, &done);
+                log(&letter.held.letter, what, asked, &done);
                 failed.push((letter.held, done));
             }
         }
@@ -75,8 +75,8 @@ pub(super) async fn place_all<S, T: Time>(
 pub(super) async fn settle<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     source: &dyn LetterSource,
-    command: &Command,
-    by: &str,
+    what: Act,
+    asked: Asked<'_>,
     letters: Vec<Placed>,
 ) -> Vec<(Held, Done)> {
     let mut of_sagas = BTreeMap::<SagaId, Vec<&DeadLetter>>::new();
@@ -85,25 +85,27 @@ pub(super) async fn settle<S: SagaStore, T: Time>(
             of_sagas.entry(saga).or_default().push(&letter.held.letter);
         }
     }
-    let mark = Mark::new(ports.time.now(), by, &command.reason);
+    let mark = Mark::new(ports.time.now(), asked.by, asked.why);
     let lines = of_sagas.iter().map(async |(saga, letters)| {
-        let error = record(ports, *saga, letters, command.act, &mark).await.err();
+        let error = record(ports, *saga, letters, what, &mark, asked.caller)
+            .await
+            .err();
         error.map(|error| (*saga, error))
     });
     let unwritten: BTreeMap<SagaId, PortError> = join_all(lines).await.into_iter().flatten().collect();
     let done = letters.iter().map(async |Placed { letter, by_what }| {
         let done = match letter.saga().and_then(|saga| unwritten.get(&saga)) {
             Some(error) => failed("its saga's timeline could not be written", error, STAYS),
-            None => remove(ports, source, &letter.held, command.act, by_what).await,
+            None => remove(ports, source, &letter.held, what, by_what).await,
         };
-        log(&letter.held.letter, command.act, by, &done);
+        log(&letter.held.letter, what, asked, &done);
         done
     });
     let done = join_all(done).await;
     letters.into_iter().map(|one| one.letter.held).zip(done).collect()
 }
 
-fn log(letter: &DeadLetter, act: Act, by: &str, done: &Done) {
+fn log(letter: &DeadLetter, act: Act, asked: Asked<'_>, done: &Done) {
     let (outcome, text) = match done {
         Done::Yes(text) => (act.as_str(), text),
         Done::Taken(text) => ("taken", text),
@@ -111,28 +113,28 @@ fn log(letter: &DeadLetter, act: Act, by: &str, done: &Done) {
     };
     let saga_id = letter.facts.saga.map(|saga| saga.to_string());
     let event_id = letter.facts.event.as_ref().map(|event| event.as_str());
-    tracing::info!(letter = %letter.id, saga_id, event_id, by, outcome, text, "dead letter");
+    let caller = asked.caller.map(Caller::as_str);
+    tracing::info!(letter = %letter.id, saga_id, event_id, by = asked.by, caller, outcome, text, "dead letter");
 }
 
 /// Puts something in the letter's place, in its time, and says what.
 async fn place<S, T: Time>(
     ports: &Ports<'_, S, T>,
     one: &Begun,
-    command: &Command,
-    by: &str,
+    what: Act,
+    asked: Asked<'_>,
 ) -> Result<String, Done> {
     let early = one.at.millis() - ports.time.now().millis();
     if early > 0 {
         ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
     }
     let letter = &one.held.letter;
-    match (command.act, &letter.forward) {
+    match (what, &letter.forward) {
         (Act::Discard, _) => {
             let discarded = Discarded {
                 letter,
                 at: ports.time.now(),
-                by,
-                why: &command.reason,
+                asked,
             };
             match ports.archive.keep(discarded).await {
                 Ok(()) => Ok("archived".to_owned()),

@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_core::saga::Asked;
 
 use crate::ports::{PortError, Published};
 
@@ -106,10 +107,8 @@ pub struct Discarded<'a> {
     pub letter: &'a DeadLetter,
     /// When.
     pub at: Timestamp,
-    /// Who.
-    pub by: &'a str,
-    /// Why.
-    pub why: &'a str,
+    /// Who asked, and why.
+    pub asked: Asked<'a>,
 }
 
 /// Where discarded letters are kept. An adapter MUST keep the body whole.

@@ -2,7 +2,7 @@
 
 use saga_core::SagaId;
 use saga_core::dead_letter::{Act, DeadLetter, recorded};
-use saga_core::saga::Mark;
+use saga_core::saga::{Caller, Mark};
 
 use super::Ports;
 use crate::MAX_CONFLICTS;
@@ -16,6 +16,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
+    caller: Option<&Caller>,
 ) -> Result<(), PortError> {
     for attempt in 1..=MAX_CONFLICTS {
         let found = match ports.store.load(saga).await {
@@ -26,7 +27,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
         let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
             return Ok(());
         };
-        let decision = recorded(&found.value, definition, letters, act, mark);
+        let decision = recorded(&found.value, definition, letters, act, mark, caller);
         let committed = ports
             .store
             .commit(&decision, &found.version, &Snapshot::default(), None)

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join, join_all};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
+use saga_core::saga::{Asked, Caller};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
@@ -20,11 +21,12 @@ use crate::ports::{PortError, SagaStore, Time};
 /// So many letters are worked on side by side.
 const SIDE_BY_SIDE: usize = 10;
 
-/// Carries out the command for `by`, and ends before `until`.
+/// Carries out the command for `by`, who is `caller` where the edge proves it, and ends before `until`.
 pub async fn run<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     command: &Command,
     by: &str,
+    caller: Option<&Caller>,
     until: Timestamp,
 ) -> Report {
     let (sources, notices) = ports.chosen(|source| match &command.selection {
@@ -34,7 +36,11 @@ pub async fn run<S: SagaStore, T: Time>(
     let mut going = Going {
         ports,
         command,
-        by,
+        asked: Asked {
+            by,
+            caller,
+            why: &command.reason,
+        },
         until,
         run: Run::new(command.bounds, ports.time.now(), until),
         missing: match &command.selection {
@@ -76,7 +82,7 @@ pub async fn run<S: SagaStore, T: Time>(
 struct Going<'a, S, T> {
     ports: &'a Ports<'a, S, T>,
     command: &'a Command,
-    by: &'a str,
+    asked: Asked<'a>,
     until: Timestamp,
     run: Run,
     /// Letters asked for by id that no source has shown yet.
@@ -128,7 +134,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             }
         };
         let last = std::mem::take(&mut self.placed);
-        let done = settle(self.ports, source, self.command, self.by, last).await;
+        let done = settle(self.ports, source, self.command.act, self.asked, last).await;
         stays.extend(self.tell(done));
         if !stays.is_empty() && source.is_queue() {
             source.put_back(stays).await?;
@@ -205,8 +211,8 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         // While these are sent, each in its time, those before them are recorded and removed.
         let before = std::mem::take(&mut self.placed);
         let ((placed, failed), done) = join(
-            place_all(self.ports, self.command, self.by, begun),
-            settle(self.ports, source, self.command, self.by, before),
+            place_all(self.ports, self.command.act, self.asked, begun),
+            settle(self.ports, source, self.command.act, self.asked, before),
         )
         .await;
         self.placed = placed;
@@ -317,7 +323,8 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         tracing::info!(
             act = self.report.act,
             dry_run = self.report.dry_run,
-            by = self.by,
+            by = self.asked.by,
+            caller = self.asked.caller.map(Caller::as_str),
             done = self.report.done,
             failed = self.report.failed,
             left = self.report.left,

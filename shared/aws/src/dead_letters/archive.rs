@@ -54,8 +54,8 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
             ("Letter".into(), s(&id)),
             ("Source".into(), s(letter.id.source.as_str())),
             ("Reason".into(), s(&letter.reason)),
-            ("By".into(), s(discarded.by)),
-            ("Why".into(), s(discarded.why)),
+            ("By".into(), s(discarded.asked.by)),
+            ("Why".into(), s(discarded.asked.why)),
             ("DiscardedAt".into(), n(discarded.at.millis())),
             ("Part".into(), n(index + 1)),
             ("Parts".into(), n(count)),
@@ -66,6 +66,10 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
             ),
         ]);
         let known = [
+            (
+                "Caller",
+                discarded.asked.caller.map(|caller| caller.as_str().to_owned()),
+            ),
             ("SagaId", letter.facts.saga.map(|saga| saga.to_string())),
             ("Type", letter.facts.kind.clone()),
             (
@@ -160,6 +164,7 @@ impl Memory for Shelf {
 #[cfg(test)]
 mod tests {
     use saga_core::Timestamp;
+    use saga_core::saga::Asked;
     use saga_wire::dead_letter::{Received, events};
 
     use super::*;
@@ -175,8 +180,11 @@ mod tests {
             let discarded = Discarded {
                 letter: &letter,
                 at: Timestamp::from_millis(1_795_226_400_123),
-                by: "me",
-                why: "why",
+                asked: Asked {
+                    by: "me",
+                    caller: None,
+                    why: "why",
+                },
             };
             let items = items(discarded);
             let mut joined = String::new();

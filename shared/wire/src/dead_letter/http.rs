@@ -311,6 +311,7 @@ fn parse_filter(fields: &Fields) -> Result<Filter, String> {
 pub fn filter<'a>(given: impl Iterator<Item = (&'a str, String)>) -> Result<Filter, String> {
     let mut filter = Filter::default();
     for (name, value) in given {
+        let value = bounded(name, &value)?;
         match name {
             "source" => {
                 let source = value
@@ -319,10 +320,10 @@ pub fn filter<'a>(given: impl Iterator<Item = (&'a str, String)>) -> Result<Filt
                 filter.source = Some(source);
             }
             "saga" => filter.saga = Some(value.parse().map_err(|error| format!("`saga`: {error}"))?),
-            "type" => filter.kind = Some(value),
-            "reason" => filter.reason = Some(value),
+            "type" => filter.kind = Some(value.to_owned()),
+            "reason" => filter.reason = Some(value.to_owned()),
             "since" => {
-                let since = time::parse(&value);
+                let since = time::parse(value);
                 filter.since = Some(since.map_err(|_| {
                     "`since` must be an RFC 3339 time, such as 2026-11-21T00:00:00Z".to_owned()
                 })?);
@@ -344,15 +345,16 @@ fn only(fields: &Fields, known: &[&str], what: &str) -> Result<(), String> {
 }
 
 fn text(fields: &Fields, name: &str) -> Result<Option<String>, String> {
-    let wrong = || format!("`{name}` must be a text of 1 to {MAX_TEXT} characters");
-    match fields.get(name) {
-        None => Ok(None),
-        Some(value) => {
-            let text = value.as_text().map(str::trim).ok_or_else(wrong)?;
-            if text.is_empty() || text.chars().count() > MAX_TEXT {
-                return Err(wrong());
-            }
-            Ok(Some(text.to_owned()))
-        }
+    let given = fields.get(name).map(|value| value.as_text().unwrap_or_default());
+    given
+        .map(|text| bounded(name, text).map(str::to_owned))
+        .transpose()
+}
+
+fn bounded<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MAX_TEXT {
+        return Err(format!("`{name}` must be a text of 1 to {MAX_TEXT} characters"));
     }
+    Ok(text)
 }

@@ -1,0 +1,91 @@
+//! Which route a request asks for. A function has one table of its routes; the router reads it, and so does the test
+//! that compares it with the function's OpenAPI document.
+
+use lambda_http::{Request, RequestExt};
+use saga_core::event::cut;
+use saga_wire::problem::{Code, Problem};
+
+/// Method, path and what it leads to. A path has at most one part in braces, which stands for any text. Where two
+/// paths fit, the earlier one is meant.
+pub type Routes<T> = [(&'static str, &'static str, T)];
+
+/// The route that the request asks for, and the text in place of the braces.
+///
+/// # Errors
+/// There is nothing at this path, or nothing with this method.
+pub fn find<'r, T: Copy>(routes: &Routes<T>, request: &'r Request) -> Result<(T, &'r str), Problem> {
+    let path = request.raw_http_path().trim_end_matches('/');
+    let nothing = || Problem::new(Code::NotFound, format!("there is nothing at {}", cut(path)));
+    let fits = |(_, template, _): &&(_, &'static str, T)| given(template, path).is_some();
+    let template = routes.iter().find(fits).ok_or_else(nothing)?.1;
+    let here = || routes.iter().filter(|(_, known, _)| *known == template);
+    match here().find(|(method, ..)| *method == request.method().as_str()) {
+        Some((_, _, to)) => Ok((*to, given(template, path).unwrap_or_default())),
+        None => {
+            let allowed = here().map(|(method, ..)| *method).collect::<Vec<_>>().join(", ");
+            let mut problem =
+                Problem::new(Code::MethodNotAllowed, format!("only {allowed} is possible here"));
+            problem.allow = Some(allowed);
+            Err(problem)
+        }
+    }
+}
+
+/// The text in place of the braces, when the path fits; empty where the template has none.
+fn given<'r>(template: &str, path: &'r str) -> Option<&'r str> {
+    let (mut wanted, mut parts, mut given) = (template.split('/'), path.split('/'), "");
+    loop {
+        match (wanted.next(), parts.next()) {
+            (None, None) => return Some(given),
+            (Some(wanted), Some(part)) if wanted.starts_with('{') && !part.is_empty() => given = part,
+            (Some(wanted), Some(part)) if wanted == part => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &Routes<u8> = &[
+        ("GET", "/things", 1),
+        ("POST", "/things/all", 2),
+        ("GET", "/things/{id}", 3),
+        ("PUT", "/things/{id}", 4),
+        ("POST", "/things/{id}/turn", 5),
+    ];
+
+    fn found(method: &str, path: &str) -> Result<(u8, String), (u16, Option<String>)> {
+        let mut request = Request::new(lambda_http::Body::Empty);
+        *request.method_mut() = method.parse().unwrap();
+        let request = request.with_raw_http_path(path);
+        let found = find(ROUTES, &request).map(|(to, given)| (to, given.to_owned()));
+        found.map_err(|problem| (problem.code.status().0, problem.allow))
+    }
+
+    #[test]
+    fn paths_and_methods_lead_to_routes() {
+        assert_eq!(found("GET", "/things"), Ok((1, String::new())));
+        assert_eq!(found("GET", "/things/"), Ok((1, String::new())));
+        assert_eq!(found("POST", "/things/all"), Ok((2, String::new())));
+        assert_eq!(found("PUT", "/things/a%20b"), Ok((4, "a%20b".to_owned())));
+        assert_eq!(found("POST", "/things/7/turn"), Ok((5, "7".to_owned())));
+        assert_eq!(found("GET", "/things/all"), Err((405, Some("POST".to_owned()))));
+        assert_eq!(
+            found("HEAD", "/things/7"),
+            Err((405, Some("GET, PUT".to_owned())))
+        );
+        for path in [
+            "",
+            "/",
+            "things",
+            "/thing",
+            "/things/7/8",
+            "/things//turn",
+            "//things",
+        ] {
+            assert_eq!(found("GET", path), Err((404, None)), "{path}");
+        }
+    }
+}

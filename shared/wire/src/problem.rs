@@ -1,0 +1,240 @@
+//! Problem details (RFC 9457): one code for each thing that can go wrong with a request, and one page for each code.
+//!
+//! Invariant: the code decides the status and the title, so no two answers with one code can differ in them.
+
+use saga_core::participant::FieldError;
+use serde::Serialize;
+
+/// What the pages say: one section a code.
+const PAGES: &str = include_str!("../PROBLEMS.md");
+
+/// What can go wrong, for programs. The words are stable; `PROBLEMS.md` has a page for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The body is no JSON object.
+    InvalidJson,
+    /// A header, a parameter or a field is not what it must be.
+    InvalidRequest,
+    /// There is nothing at this path.
+    NotFound,
+    /// There is no definition of this name.
+    UnknownDefinition,
+    /// There is no saga of this id.
+    UnknownSaga,
+    /// There is no dead letter of this id.
+    UnknownDeadLetter,
+    /// There is no problem of this code.
+    UnknownProblem,
+    /// The path is right, the method is not.
+    MethodNotAllowed,
+    /// The saga has ended.
+    TooLate,
+    /// The body, or an event of the saga, is too large.
+    TooLarge,
+    /// The body is not sent as JSON.
+    UnsupportedMediaType,
+    /// The input is not what the saga's steps need.
+    InvalidInput,
+    /// The Idempotency-Key has started another saga.
+    KeyReused,
+    /// The saga's first step refused.
+    Refused,
+    /// Nothing that the caller can change.
+    Internal,
+    /// The store is throttled.
+    Busy,
+    /// The store did not answer.
+    Unavailable,
+}
+
+impl Code {
+    /// Every code, by status.
+    pub const ALL: [Code; 17] = [
+        Code::InvalidJson,
+        Code::InvalidRequest,
+        Code::NotFound,
+        Code::UnknownDefinition,
+        Code::UnknownSaga,
+        Code::UnknownDeadLetter,
+        Code::UnknownProblem,
+        Code::MethodNotAllowed,
+        Code::TooLate,
+        Code::TooLarge,
+        Code::UnsupportedMediaType,
+        Code::InvalidInput,
+        Code::KeyReused,
+        Code::Refused,
+        Code::Internal,
+        Code::Busy,
+        Code::Unavailable,
+    ];
+
+    /// The word used in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::InvalidJson => "invalid-json",
+            Code::InvalidRequest => "invalid-request",
+            Code::NotFound => "not-found",
+            Code::UnknownDefinition => "unknown-definition",
+            Code::UnknownSaga => "unknown-saga",
+            Code::UnknownDeadLetter => "unknown-dead-letter",
+            Code::UnknownProblem => "unknown-problem",
+            Code::MethodNotAllowed => "method-not-allowed",
+            Code::TooLate => "too-late",
+            Code::TooLarge => "too-large",
+            Code::UnsupportedMediaType => "unsupported-media-type",
+            Code::InvalidInput => "invalid-input",
+            Code::KeyReused => "key-reused",
+            Code::Refused => "refused",
+            Code::Internal => "internal",
+            Code::Busy => "busy",
+            Code::Unavailable => "unavailable",
+        }
+    }
+
+    /// The HTTP status, and what it means in words.
+    #[must_use]
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Code::InvalidJson | Code::InvalidRequest => (400, "Bad Request"),
+            Code::NotFound
+            | Code::UnknownDefinition
+            | Code::UnknownSaga
+            | Code::UnknownDeadLetter
+            | Code::UnknownProblem => (404, "Not Found"),
+            Code::MethodNotAllowed => (405, "Method Not Allowed"),
+            Code::TooLate => (409, "Conflict"),
+            Code::TooLarge => (413, "Content Too Large"),
+            Code::UnsupportedMediaType => (415, "Unsupported Media Type"),
+            Code::InvalidInput | Code::KeyReused | Code::Refused => (422, "Unprocessable Content"),
+            Code::Internal => (500, "Internal Server Error"),
+            Code::Busy | Code::Unavailable => (503, "Service Unavailable"),
+        }
+    }
+
+    /// Where its page is, from the root of either API.
+    #[must_use]
+    pub fn path(self) -> String {
+        format!("/problems/{}", self.as_str())
+    }
+
+    /// Its page in Markdown; empty when there is none, which a test forbids.
+    #[must_use]
+    pub fn page(self) -> &'static str {
+        pages()
+            .find(|(code, _)| *code == self.as_str())
+            .map_or("", |(_, page)| page)
+    }
+}
+
+/// The pages in their order, each with its code.
+pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAGES.split("\n## ").skip(1).map(|page| {
+        let code = page.lines().next().unwrap_or_default();
+        (code, page)
+    })
+}
+
+/// What went wrong, for a program (`code`) and for a person (`detail`).
+#[derive(Debug)]
+pub struct Problem {
+    /// What.
+    pub code: Code,
+    /// What to change.
+    pub detail: String,
+    /// The fields that are wrong.
+    pub errors: Vec<Field>,
+    /// The methods that are possible, where that is what is wrong.
+    pub allow: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Out<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "<[Field]>::is_empty")]
+    errors: &'a [Field],
+}
+
+/// A field that is wrong.
+#[derive(Debug, Serialize)]
+pub struct Field {
+    /// Where.
+    pub field: String,
+    /// What to change.
+    pub problem: String,
+}
+
+impl Problem {
+    /// The media type of problem details.
+    pub const CONTENT_TYPE: &str = "application/problem+json";
+
+    /// A problem. `detail` is for people, and holds no internals.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            allow: None,
+        }
+    }
+
+    /// The body of the answer. `type` is the page of the code, relative to the root of the API.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let (status, title) = self.code.status();
+        let out = Out {
+            r#type: self.code.path(),
+            title,
+            status,
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.errors,
+        };
+        serde_json::to_string(&out).unwrap_or_default()
+    }
+
+    /// The same, with the fields that are wrong.
+    #[must_use]
+    pub fn with_fields(mut self, errors: Vec<FieldError>) -> Self {
+        let fields = errors.into_iter().map(|error| Field {
+            field: error.field,
+            problem: error.problem,
+        });
+        self.errors = fields.collect();
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_page_and_no_page_is_without_a_code() {
+        let codes: Vec<&str> = Code::ALL.into_iter().map(Code::as_str).collect();
+        assert_eq!(pages().map(|(code, _)| code).collect::<Vec<_>>(), codes);
+        for code in Code::ALL {
+            let (status, title) = code.status();
+            let page = code.page();
+            assert!(
+                page.contains(&format!("\nStatus {status} {title}.")),
+                "{}: the page names another status",
+                code.as_str()
+            );
+            for part in ["**What it means.** ", "**What to do.** "] {
+                let said = page.split(part).nth(1).and_then(|rest| rest.split("\n\n").next());
+                assert!(
+                    said.is_some_and(|said| said.split_whitespace().count() >= 5),
+                    "{}: {part}",
+                    code.as_str()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What Lambda invokes a function with when its URL is called
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>).
+
+use serde_json::{Map, Value, json};
+
+/// A request to a function URL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its path, with the query behind a `?`.
+    pub path: &'a str,
+    /// Its headers, names in small letters.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Its body.
+    pub body: &'a str,
+    /// Who signed it, where the URL asks for signatures.
+    pub signed_by: Option<&'a str>,
+}
+
+impl Call<'_> {
+    /// The event, payload format 2.0.
+    #[must_use]
+    pub fn event(&self) -> Value {
+        let (path, query) = self.path.split_once('?').unwrap_or((self.path, ""));
+        let headers: Map<String, Value> = self
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        let mut context = json!({
+            "accountId": "anonymous",
+            "apiId": "abcdefghij",
+            "domainName": "abcdefghij.lambda-url.us-east-1.on.aws",
+            "domainPrefix": "abcdefghij",
+            "http": {"method": self.method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7", "userAgent": "test"},
+            "requestId": "0f5e8a5c-0000-4000-8000-000000000001",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "21/Nov/2026:02:12:18 +0000",
+            "timeEpoch": 1_795_227_138_123_i64,
+        });
+        if let Some(arn) = self.signed_by {
+            context["accountId"] = json!("123456789012");
+            context["authorizer"] = json!({"iam": {
+                "accessKey": "AKIAIOSFODNN7EXAMPLE",
+                "accountId": "123456789012",
+                "callerId": "AIDACKCEVSQ6C2EXAMPLE",
+                "cognitoIdentity": null,
+                "principalOrgId": null,
+                "userArn": arn,
+                "userId": "AIDACKCEVSQ6C2EXAMPLE",
+            }});
+        }
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": headers,
+            "requestContext": context,
+            "body": self.body,
+            "isBase64Encoded": false,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! The API of dead letters, from what invokes the replayer to what it answers: each answer is held to the OpenAPI
+//! document, and the document to the routes and the bounds of the code.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+// A function is a program and no library: its own sources are taken as they are.
+#[path = "../../functions/dlq-replayer/src/invocation.rs"]
+mod invocation;
+#[path = "../../functions/dlq-replayer/src/routes.rs"]
+mod routes;
+
+use std::collections::BTreeSet;
+
+use lambda_runtime::{Context, LambdaEvent};
+use routes::{DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
+use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_memory::{DeadLetters, Fault};
+use saga_tests::dead_letters::{Desk, dead};
+use saga_tests::function_url::Call;
+use saga_tests::openapi::{Answer, Document};
+use saga_tests::world::World;
+use saga_wire::dead_letter::http::{DEFAULT_BOUNDS, MAX_PAGE, MAX_RATE, MAX_RUN};
+use serde_json::{Value, json};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const ARN: &str = "arn:aws:sts::123456789012:assumed-role/operators/ops@example.com";
+
+async fn invoke(world: &World, desk: &Desk, payload: Value) -> Value {
+    let mut context = Context::default();
+    context.deadline = desk.later(600_000).millis().unsigned_abs();
+    let event = LambdaEvent::new(payload, context);
+    let ports = desk.ports(world);
+    let answer = invocation::answer(&ports, &world.aws, &desk.places, event).await;
+    answer.unwrap()
+}
+
+/// Asks, holds the answer to the document, and says which of its outcomes it was.
+async fn outcome(world: &World, desk: &Desk, call: Call<'_>) -> (String, Answer) {
+    let answer = invoke(world, desk, call.event()).await;
+    let headers = answer["headers"].as_object().unwrap().iter();
+    let answer = Answer {
+        status: answer["statusCode"].as_u64().unwrap().try_into().unwrap(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect(),
+        body: answer["body"].as_str().unwrap().to_owned(),
+    };
+    let path = call.path.split('?').next().unwrap();
+    (
+        Document::parse(DOCUMENT).check(call.method, path, &answer),
+        answer,
+    )
+}
+
+fn get(path: &str) -> Call<'_> {
+    Call {
+        method: "GET",
+        path,
+        ..Call::default()
+    }
+}
+
+fn post<'a>(path: &'a str, body: &'a str) -> Call<'a> {
+    Call {
+        method: "POST",
+        path,
+        headers: &[JSON],
+        body,
+        ..Call::default()
+    }
+}
+
+/// A saga whose event to Azure fell into the poison queue, and one that nobody understands.
+async fn poisoned(world: &mut World, desk: &Desk) -> DeadLetter {
+    world.start("100").await;
+    world.publish().await;
+    let letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
+    desk.places.put(letter.clone());
+    desk.places
+        .put(saga_wire::dead_letter::poison("2", "no event at all", None));
+    letter
+}
+
+#[test]
+fn every_route_of_the_code_is_in_the_document_and_the_other_way_round() {
+    let routes = ROUTES
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+    assert_eq!(
+        routes.collect::<BTreeSet<_>>(),
+        Document::parse(DOCUMENT).routes()
+    );
+}
+
+#[test]
+fn the_bounds_in_the_document_are_those_of_the_code() {
+    let document = Document::parse(DOCUMENT);
+    let sources = Source::ALL.map(Source::as_str);
+    for pointer in [
+        "/components/schemas/Letter/properties/source/enum",
+        "/components/schemas/Notice/properties/source/enum",
+        "/components/schemas/Command/properties/filter/properties/source/enum",
+    ] {
+        assert_eq!(document.words(pointer), sources, "{pointer}");
+    }
+    let parameter = |name: &str| document.parameter("GET", "/dead-letters", name)["schema"].clone();
+    assert_eq!(parameter("source"), json!({"enum": sources}));
+    assert_eq!(
+        parameter("limit"),
+        json!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE})
+    );
+    let listing = document.0["paths"]["/dead-letters"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let names: Vec<&str> = listing
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
+    assert_eq!(names, PARAMETERS);
+    let field = |name: &str| &document.0["components"]["schemas"]["Command"]["properties"][name];
+    for (name, max, default) in [
+        ("limit", MAX_RUN, DEFAULT_BOUNDS.limit),
+        (
+            "rate_per_second",
+            MAX_RATE as usize,
+            DEFAULT_BOUNDS.per_second as usize,
+        ),
+        ("stop_after_failures", MAX_RUN, DEFAULT_BOUNDS.stop_after),
+    ] {
+        let wanted = json!({"type": "integer", "minimum": 1, "maximum": max, "default": default});
+        assert_eq!(*field(name), wanted, "{name}");
+    }
+    assert_eq!(field("ids")["maxItems"], MAX_RUN);
+    let known = [
+        Destination::Bus,
+        Destination::EventsQueue,
+        Destination::Topic,
+        Destination::ParticipantQueue,
+    ];
+    let known = known.map(Destination::as_str).into_iter().chain(["outbox"]);
+    let documented = document.words("/components/schemas/Shown/properties/replay/properties/to/enum");
+    assert_eq!(documented, known.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_outcome_of_the_document_comes_about_and_no_other() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let letter = poisoned(&mut world, &desk).await;
+    let shown = format!("/dead-letters/{}", letter.id);
+    let ids = format!(r#"{{"ids":["{}"]}}"#, letter.id);
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000));
+    let text = Call {
+        headers: &[("content-type", "text/plain")],
+        ..post("/dead-letters/replay", "{}")
+    };
+    let confirmed = r#"{"filter":{"source":"poison"},"confirm":true,"reason":"r","by":"b"}"#;
+    let mut seen = BTreeSet::new();
+    for call in [
+        get("/health"),
+        get("/openapi.json"),
+        get("/problems/busy"),
+        get("/problems/none"),
+        get("/nowhere"),
+        get("/dead-letters?source=poison&limit=1&since=2026-01-01T00:00:00Z&cursor="),
+        get("/dead-letters?source=moon"),
+        get("/dead-letters?saga=no-id"),
+        get("/dead-letters?shop=1"),
+        get(&shown),
+        get("/dead-letters/poison.7"),
+        get("/dead-letters/no-id"),
+        post("/dead-letters/replay", "{"),
+        post("/dead-letters/replay", "{}"),
+        post("/dead-letters/replay", &large),
+        text,
+        post("/dead-letters/replay", &ids),
+        post(
+            "/dead-letters/replay",
+            r#"{"filter":{},"confirm":true,"reason":"r"}"#,
+        ),
+        post("/dead-letters/replay", r#"{"ids":["poison.7","outbox.1"]}"#),
+        post("/dead-letters/replay", confirmed),
+        post("/dead-letters/discard", "{"),
+        post("/dead-letters/discard", r#"{"filter":{},"confirm":1}"#),
+        post("/dead-letters/discard", &large),
+        Call {
+            path: "/dead-letters/discard",
+            ..text
+        },
+        post("/dead-letters/discard", r#"{"filter":{}}"#),
+        post("/dead-letters/discard", confirmed),
+        Call {
+            method: "PUT",
+            ..get("/dead-letters/replay")
+        },
+        Call {
+            method: "DELETE",
+            ..get(&shown)
+        },
+    ] {
+        seen.insert(outcome(&world, &desk, call).await.0);
+    }
+    for fault in [Fault::Throttle, Fault::FailBefore] {
+        let desk = Desk::with(|clock| DeadLetters::new(clock, move |_: &'static str| fault));
+        for call in [
+            get(&shown),
+            get("/dead-letters"),
+            post("/dead-letters/replay", r#"{"filter":{}}"#),
+        ] {
+            seen.insert(outcome(&world, &desk, call).await.0);
+        }
+    }
+    seen.retain(|outcome| !outcome.starts_with("nowhere") && !outcome.contains("method-not-allowed"));
+    let mut documented = Document::parse(DOCUMENT).outcomes();
+    // The sources in memory have nothing that they cannot read.
+    assert!(documented.remove("GET /dead-letters/{letter} 500 internal"));
+    assert_eq!(seen, documented);
+}
+
+#[tokio::test]
+async fn a_query_is_as_strict_as_a_body() {
+    let (world, desk) = (World::default(), Desk::new());
+    let long = "x".repeat(201);
+    for (query, status) in [
+        ("type=%20".to_owned(), 400),
+        ("type=%0C".to_owned(), 400),
+        (format!("reason={long}"), 400),
+        (format!("type={}", &long[1..]), 200),
+        // A blob's name is longer than what a person writes.
+        (format!("cursor=event-grid.{long}"), 200),
+    ] {
+        let path = format!("/dead-letters?{query}");
+        assert_eq!(
+            outcome(&world, &desk, get(&path)).await.1.status,
+            status,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_signed_a_replay_or_a_discard_is_in_the_timeline_beside_who_they_say_they_are() {
+    for path in ["/dead-letters/replay", "/dead-letters/discard"] {
+        for (signed_by, by) in [(Some(ARN), Some("me")), (Some(ARN), None), (None, Some(ARN))] {
+            let (mut world, desk) = (World::default(), Desk::new());
+            let saga = poisoned(&mut world, &desk).await.facts.saga.unwrap();
+            let mut body = json!({"filter": {"saga": saga.to_string()}, "confirm": true, "reason": "mended"});
+            if let Some(by) = by {
+                body["by"] = json!(by);
+            }
+            let body = body.to_string();
+            let call = Call {
+                signed_by,
+                ..post(path, &body)
+            };
+            let report = outcome(&world, &desk, call).await.1.json();
+            assert_eq!(report["done"], 1, "{report}");
+            let timeline = world.saga(saga).timeline;
+            let line = timeline
+                .entries
+                .iter()
+                .find(|line| path.ends_with(&line.verb))
+                .unwrap();
+            // What a body says is in the note, and nowhere else.
+            assert_eq!(line.caller.as_ref().map(|caller| caller.as_str()), signed_by);
+            let note = line.note.as_deref().unwrap();
+            assert!(
+                note.starts_with(&format!("{}: mended", by.unwrap_or("caller"))),
+                "{note}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_the_schedule_and_changes_no_letter() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    poisoned(&mut world, &desk).await;
+    // Also when it looks like a command: only the function URL makes a request context.
+    for payload in [
+        json!({}),
+        json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}),
+        json!({"rawPath": "/dead-letters/discard", "body": r#"{"filter":{},"confirm":true,"by":"b","reason":"r"}"#}),
+    ] {
+        let answer = invoke(&world, &desk, payload).await;
+        assert!(
+            answer["told"].is_u64() && answer.get("statusCode").is_none(),
+            "{answer}"
+        );
+    }
+    assert_eq!(desk.places.lying().len(), 2);
+}

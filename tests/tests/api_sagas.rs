@@ -1,0 +1,432 @@
+//! The API of sagas, from the event that Lambda brings to the answer: each answer is held to the OpenAPI document, and
+//! the document to the routes and the bounds of the code.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+// A function is a program and no library: its own sources are taken as they are.
+#[path = "../../functions/saga-initiator/src/answers.rs"]
+mod answers;
+#[path = "../../functions/saga-initiator/src/routes.rs"]
+mod routes;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use lambda_http::Request;
+use lambda_http::request::LambdaRequest;
+use routes::{Api, DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
+use saga_app::list_sagas::MAX_PAGE;
+use saga_app::ports::SagaStore;
+use saga_core::definition::DefinitionRef;
+use saga_core::saga::{Caller, Flag};
+use saga_core::timeline::Timeline;
+use saga_core::{Saga, Status};
+use saga_memory::{Fault, OriginCloud, StepCloud};
+use saga_tests::contract::given;
+use saga_tests::function_url::Call;
+use saga_tests::openapi::{Answer, Document};
+use saga_tests::world::{World, order};
+use saga_wire::problem::Code;
+use serde_json::{Value, json};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+async fn answer(world: &World, call: Call<'_>) -> Answer {
+    let api = Api {
+        deployment: &world.deployment,
+        store: &world.aws,
+        time: &world.clock,
+    };
+    let event: LambdaRequest = serde_json::from_value(call.event()).unwrap();
+    let response = api.answer(Request::from(event)).await;
+    let headers = response.headers().iter();
+    Answer {
+        status: response.status().as_u16(),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body: String::from_utf8(response.body().to_vec()).unwrap(),
+    }
+}
+
+/// Asks, holds the answer to the document, and says which of its outcomes it was.
+async fn outcome(world: &World, call: Call<'_>) -> (String, Answer) {
+    let answer = answer(world, call).await;
+    let path = call.path.split('?').next().unwrap();
+    (
+        Document::parse(DOCUMENT).check(call.method, path, &answer),
+        answer,
+    )
+}
+
+fn get(path: &str) -> Call<'_> {
+    Call {
+        method: "GET",
+        path,
+        ..Call::default()
+    }
+}
+
+fn post<'a>(path: &'a str, body: &'a str) -> Call<'a> {
+    Call {
+        method: "POST",
+        path,
+        headers: &[JSON],
+        body,
+        ..Call::default()
+    }
+}
+
+fn broken(fault: Fault) -> World {
+    World::new(
+        OriginCloud::with_faults(move |_: &'static str| fault),
+        StepCloud::new(),
+    )
+}
+
+#[test]
+fn every_route_of_the_code_is_in_the_document_and_the_other_way_round() {
+    let routes = ROUTES
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+    assert_eq!(
+        routes.collect::<BTreeSet<_>>(),
+        Document::parse(DOCUMENT).routes()
+    );
+}
+
+#[test]
+fn every_code_is_in_a_document_and_has_one_status_in_both() {
+    let letters = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../functions/dlq-replayer/openapi.json"
+    );
+    let documents = [
+        Document::parse(DOCUMENT),
+        Document::parse(&fs::read_to_string(letters).unwrap()),
+    ];
+    let mut named = BTreeSet::new();
+    for document in &documents {
+        let codes = document.words("/components/schemas/Problem/properties/code/enum");
+        assert_eq!(
+            document.words("/paths/~1problems~1{code}/get/parameters/0/schema/enum"),
+            codes
+        );
+        let mut used: BTreeSet<String> = ["not-found".to_owned(), "method-not-allowed".to_owned()].into();
+        for outcome in document.outcomes() {
+            if let [_, _, status, code] = outcome.split(' ').collect::<Vec<_>>()[..] {
+                let known = Code::ALL.into_iter().find(|known| known.as_str() == code);
+                assert_eq!(known.unwrap().status().0.to_string(), status, "{outcome}");
+                used.insert(code.to_owned());
+            }
+        }
+        assert_eq!(
+            codes
+                .iter()
+                .map(|code| (*code).to_owned())
+                .collect::<BTreeSet<_>>(),
+            used
+        );
+        named.extend(used);
+    }
+    let all: BTreeSet<String> = Code::ALL.map(|code| code.as_str().to_owned()).into();
+    assert_eq!(named, all);
+}
+
+#[test]
+fn the_bounds_in_the_document_are_those_of_the_code() {
+    let document = Document::parse(DOCUMENT);
+    let statuses = Status::ALL.map(Status::as_str);
+    assert_eq!(
+        document.words("/components/schemas/Saga/properties/status/enum"),
+        statuses
+    );
+    let listed = document.words("/components/schemas/Listed/properties/status/enum");
+    assert_eq!(listed, [&statuses[..], &["UNKNOWN"]].concat());
+    let flags = Flag::ALL.map(Flag::as_str);
+    assert_eq!(
+        document.words("/components/schemas/Listed/properties/flags/items/enum"),
+        flags
+    );
+    let parameter = |name: &str| document.parameter("GET", "/sagas", name)["schema"].clone();
+    assert_eq!(parameter("status"), json!({"enum": statuses}));
+    assert_eq!(parameter("flag"), json!({"enum": flags}));
+    assert_eq!(
+        parameter("limit"),
+        json!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE})
+    );
+    let listing = document.0["paths"]["/sagas"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let names: Vec<&str> = listing
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
+    assert_eq!(names, PARAMETERS);
+    assert_eq!(
+        document.0["components"]["schemas"]["Saga"]["properties"]["timeline"]["maxItems"],
+        Timeline::MAX_ENTRIES
+    );
+    let caller = &document.0["components"]["schemas"]["Line"]["properties"]["caller"];
+    assert_eq!(caller["maxLength"], Caller::MAX_CHARS);
+    // The input is that of the two definitions that are deployed.
+    let world = World::default();
+    let fields: BTreeSet<&str> = ["payment", "order"]
+        .into_iter()
+        .flat_map(|name| world.deployment.catalogue.latest(name).unwrap().steps())
+        .flat_map(|step| world.deployment.participants[step.participant.as_str()].accepts())
+        .copied()
+        .collect();
+    let documented = document.0["components"]["schemas"]["Input"]["properties"]
+        .as_object()
+        .unwrap();
+    assert_eq!(
+        documented.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        fields
+    );
+}
+
+/// A saga in the store of which this deployment has no definition.
+async fn of_another_deployment(world: &World) -> Saga {
+    let mut saga = given::saga(7, given::time(0));
+    saga.definition = DefinitionRef {
+        name: "gone".to_owned(),
+        version: 1,
+    };
+    world.aws.insert(&given::decision(&saga), None).await.unwrap();
+    saga
+}
+
+#[tokio::test]
+async fn every_outcome_of_the_document_comes_about_and_no_other() {
+    let world = World::default();
+    let body = order("100");
+    let with_key = |body| Call {
+        headers: &[JSON, ("idempotency-key", "one")],
+        ..post("/sagas/payment", body)
+    };
+    let mut seen = BTreeSet::new();
+    let (first, started) = outcome(&world, with_key(&body)).await;
+    let id = started.json()["saga_id"].as_str().unwrap().to_owned();
+    seen.insert(first);
+    let (cancel, resolve) = (format!("/sagas/{id}/cancel"), format!("/sagas/{id}/resolve"));
+    let (saga, end) = (
+        format!("/sagas/{id}"),
+        r#"{"to":"cancelled","reason":"r","by":"b"}"#,
+    );
+    let gone = of_another_deployment(&world).await;
+    let (gone, gone_cancel, gone_resolve) = (
+        format!("/sagas/{}", gone.id),
+        format!("/sagas/{}/cancel", gone.id),
+        format!("/sagas/{}/resolve", gone.id),
+    );
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000));
+    let text = Call {
+        headers: &[("content-type", "text/plain")],
+        ..post("", "{}")
+    };
+    let none = "/sagas/0193e0b1-0000-8000-8000-00000000ffff";
+    let (none_cancel, none_resolve) = (format!("{none}/cancel"), format!("{none}/resolve"));
+    let elsewhere = r#"{"order_id":"o","amount":"1","currency":"EUR","destination":"XX"}"#;
+    let other = order("101");
+    for call in [
+        get("/health"),
+        get("/openapi.json"),
+        get("/problems/too-late"),
+        get("/problems/none"),
+        get("/nowhere"),
+        get("/sagas?status=PENDING_AZURE_CONFIRMATION&limit=1&since=2026-01-01T00:00:00Z&flag=&cursor="),
+        get("/sagas?limit=101"),
+        get("/sagas?limit=1&limit=2"),
+        get("/sagas?stat=COMPLETED"),
+        get(&saga),
+        get(none),
+        get("/sagas/no-id"),
+        get(&gone),
+        with_key(&body),
+        with_key(&other),
+        post("/sagas/payment", "{"),
+        post(
+            "/sagas/payment",
+            r#"{"order_id":"o","amount":1e999,"currency":"EUR"}"#,
+        ),
+        post("/sagas/payment", &large),
+        post("/sagas/none", &body),
+        post("/sagas/order", elsewhere),
+        Call {
+            headers: &[JSON, ("idempotency-key", "")],
+            ..post("/sagas/payment", &body)
+        },
+        Call {
+            path: "/sagas/payment",
+            ..text
+        },
+        post(&cancel, ""),
+        post(&cancel, "[]"),
+        post(&cancel, r#"{"why":"r"}"#),
+        post(&cancel, &large),
+        Call {
+            path: &cancel,
+            ..text
+        },
+        post(&none_cancel, ""),
+        post(&gone_cancel, ""),
+        post(&resolve, end),
+        post(&resolve, "{}"),
+        post(&resolve, "nothing"),
+        post(&resolve, &large),
+        Call {
+            path: &resolve,
+            ..text
+        },
+        post(&none_resolve, end),
+        post(&gone_resolve, end),
+        post(&cancel, ""),
+        post(&resolve, r#"{"to":"completed","reason":"r","by":"b"}"#),
+        Call {
+            method: "DELETE",
+            ..get(&saga)
+        },
+        Call {
+            method: "HEAD",
+            ..get("/sagas")
+        },
+    ] {
+        seen.insert(outcome(&world, call).await.0);
+    }
+    for fault in [Fault::Throttle, Fault::FailBefore] {
+        let world = broken(fault);
+        for call in [
+            get("/sagas"),
+            get(&saga),
+            post("/sagas/payment", &body),
+            post(&cancel, ""),
+            post(&resolve, end),
+        ] {
+            seen.insert(outcome(&world, call).await.0);
+        }
+    }
+    seen.retain(|outcome| !outcome.starts_with("nowhere") && !outcome.contains("method-not-allowed"));
+    let mut documented = Document::parse(DOCUMENT).outcomes();
+    for impossible in [
+        // The store in memory has no rows that it cannot read.
+        "GET /sagas 500 internal",
+        // A definition that lacks a participant is not deployed, and none here refuses at the start.
+        "POST /sagas/{saga} 500 internal",
+        "POST /sagas/{saga} 422 refused",
+    ] {
+        assert!(documented.remove(impossible), "{impossible}");
+    }
+    assert_eq!(seen, documented);
+}
+
+#[tokio::test]
+async fn an_answer_holds_no_internals() {
+    let world = broken(Fault::FailBefore);
+    for call in [get("/sagas"), post("/sagas/payment", &order("1"))] {
+        let answer = answer(&world, call).await;
+        for inner in ["injected", "SagaStore", "::"] {
+            assert!(!answer.body.contains(inner), "{}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_a_problem_leads_to_its_page() {
+    let world = World::default();
+    for code in Code::ALL {
+        let found = answer(&world, get(&code.path())).await;
+        assert_eq!(
+            (found.status, found.header("content-type")),
+            (200, Some("text/markdown; charset=utf-8"))
+        );
+        assert!(
+            found.body.starts_with(&format!("# {}\n", code.as_str())),
+            "{}",
+            found.body
+        );
+    }
+}
+
+/// The lines of the commands in a saga's timeline.
+fn commands(saga: &Value) -> Vec<&Value> {
+    let lines = saga["timeline"].as_array().unwrap().iter();
+    lines
+        .filter(|line| line["verb"] == "cancel" || line["verb"] == "resolve")
+        .collect()
+}
+
+const ARN: &str = "arn:aws:iam::123456789012:user/ops";
+
+#[tokio::test]
+async fn who_signed_a_command_is_in_the_timeline_beside_who_they_say_they_are() {
+    let world = World::default();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
+    let path = format!("/sagas/{}", started["saga_id"].as_str().unwrap());
+    let (cancel, resolve) = (format!("{path}/cancel"), format!("{path}/resolve"));
+    let signed = |call| Call {
+        signed_by: Some(ARN),
+        ..call
+    };
+    outcome(&world, signed(post(&cancel, r#"{"reason":"too dear"}"#))).await;
+    let end = r#"{"to":"cancelled","reason":"agreed","by":"arn:aws:iam::123456789012:user/boss"}"#;
+    let saga = outcome(&world, signed(post(&resolve, end))).await.1.json();
+    let lines = commands(&saga);
+    assert_eq!(lines.len(), 2, "{saga}");
+    assert!(lines.iter().all(|line| line["caller"] == ARN), "{saga}");
+    assert_eq!(lines[0]["note"], "caller: too dear");
+    assert_eq!(lines[1]["note"], "arn:aws:iam::123456789012:user/boss: agreed");
+}
+
+#[tokio::test]
+async fn without_a_signature_there_is_no_caller_whatever_the_request_says() {
+    let world = World::default();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
+    let path = format!("/sagas/{}/resolve", started["saga_id"].as_str().unwrap());
+    let end = format!(r#"{{"to":"cancelled","reason":"r","by":"{ARN}"}}"#);
+    let headers = [
+        JSON,
+        ("x-amzn-iam-user-arn", ARN),
+        ("authorization", "AWS4-HMAC-SHA256 Credential=x"),
+    ];
+    let call = Call {
+        headers: &headers,
+        ..post(&path, &end)
+    };
+    let saga = outcome(&world, call).await.1.json();
+    assert!(
+        commands(&saga).iter().all(|line| line.get("caller").is_none()),
+        "{saga}"
+    );
+    // As a field it is refused.
+    let posing = r#"{"to":"cancelled","reason":"r","by":"b","caller":"arn:aws:iam::1:root"}"#;
+    assert_eq!(answer(&world, post(&path, posing)).await.status, 400);
+}
+
+#[tokio::test]
+async fn an_identity_is_bounded() {
+    let world = World::default();
+    let started = outcome(&world, post("/sagas/payment", &order("1")))
+        .await
+        .1
+        .json();
+    let path = format!("/sagas/{}/cancel", started["saga_id"].as_str().unwrap());
+    let long = format!("{ARN}{}", "ä".repeat(10_000));
+    let call = Call {
+        signed_by: Some(&long),
+        ..post(&path, "")
+    };
+    let saga = outcome(&world, call).await.1.json();
+    let kept = commands(&saga)[0]["caller"].as_str().unwrap().chars().count();
+    assert_eq!(kept, Caller::MAX_CHARS);
+    let nobody = Call {
+        signed_by: Some(""),
+        ..post(&path, "")
+    };
+    assert_eq!(outcome(&world, nobody).await.1.status, 202);
+}
