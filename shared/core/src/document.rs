@@ -128,6 +128,8 @@ impl Document {
     #[must_use]
     pub fn gist(&self) -> String {
         let float = |text: &str| text.parse::<f64>().ok().map(|float| float.to_string());
+        // Its length tells where a text ends, whatever is in it.
+        let whole = |text: &str| format!("{}:{text}", text.len());
         match self {
             Document::Null => "null".to_owned(),
             Document::Bool(value) => value.to_string(),
@@ -137,9 +139,9 @@ impl Document {
                 if text.contains(['e', 'E'])
                     && text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
             {
-                float(text).unwrap_or_else(|| format!("{text:?}"))
+                float(text).unwrap_or_else(|| whole(text))
             }
-            Document::Text(text) => format!("{text:?}"),
+            Document::Text(text) => whole(text),
             Document::List(list) => format!(
                 "[{}]",
                 list.iter().map(Document::gist).collect::<Vec<_>>().join(",")
@@ -153,7 +155,7 @@ impl Document {
 #[must_use]
 pub fn gist(fields: &Fields) -> String {
     let each = fields.iter().filter(|(_, value)| **value != Document::Null);
-    let each = each.map(|(name, value)| format!("{name:?}:{}", value.gist()));
+    let each = each.map(|(name, value)| format!("{}:{name}={}", name.len(), value.gist()));
     format!("{{{}}}", each.collect::<Vec<_>>().join(","))
 }
 
