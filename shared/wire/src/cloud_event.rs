@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::incoming::{Incoming, Outside};
+use crate::incoming::{Incoming, MAX_WORD, Outside};
 use crate::{Malformed, json, time};
 
 /// The EventBridge source, and the CloudEvents source, of what the origin sends.
@@ -160,7 +160,7 @@ impl Attributes<'_> {
     /// A text of 1 to 256 bytes that every event has.
     fn required(&self, name: &'static str) -> Result<String, Malformed> {
         let value = self.text(name)?.ok_or_else(missing(name))?;
-        if value.is_empty() || value.len() > 256 {
+        if value.is_empty() || value.len() > MAX_WORD {
             return Err(wrong(name, "must have 1 to 256 bytes"));
         }
         Ok(value)

@@ -9,6 +9,9 @@ use saga_core::saga::Saga;
 
 use crate::Malformed;
 
+/// The longest id, source or type of an event, in bytes.
+pub(crate) const MAX_WORD: usize = 256;
+
 /// An event as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -82,7 +85,11 @@ impl Outside {
         let saga = named
             .parse()
             .map_err(|error| Malformed(format!("`data.saga_id`: {error}")))?;
-        let source = source.chars().take(256).collect();
+        if kind.is_empty() || kind.len() > MAX_WORD {
+            return Err(Malformed(format!("the type must have 1 to {MAX_WORD} bytes")));
+        }
+        // It is only shown; a topic's name may be longer.
+        let source = source[..source.floor_char_boundary(MAX_WORD)].to_owned();
         let id = id.parse().map_err(|error| Malformed(format!("`id`: {error}")))?;
         Ok(Self {
             id,
@@ -167,4 +174,27 @@ pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definiti
         return Err(Malformed(format!("after {hop} hops no answer to it can arrive")));
     }
     Ok(definition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud_event;
+
+    /// The fuzzer found it: a long topic in other letters went onto the bus, where nobody could read it.
+    #[test]
+    fn what_is_taken_from_event_grid_can_be_read_behind_the_bus() {
+        let outside = |source: &str, kind: &str| {
+            let subject = Some("saga/0193e0b1-0000-8000-8000-000000000001/x".to_owned());
+            Outside::new("1".into(), source.into(), kind.into(), subject, Fields::new())
+        };
+        for source in ["ä".repeat(200), "x".repeat(300), format!("x{}", "𝄞".repeat(100))] {
+            let event = outside(&source, "PaymentCompensationRequested").unwrap();
+            let written = cloud_event::write_outside(&event, Cloud::Aws, Timestamp::from_millis(0));
+            assert_eq!(cloud_event::parse(&written), Ok(Incoming::Outside(event)));
+        }
+        for kind in ["", &"x".repeat(257)] {
+            assert!(outside("s", kind).unwrap_err().0.contains("the type"));
+        }
+    }
 }
