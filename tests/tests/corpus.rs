@@ -146,9 +146,9 @@ fn memory_stays_flat_over_twenty_thousand_malformed_inputs() {
     stays_flat(20_000);
 }
 
-/// `make fuzz` runs it, built with optimisation.
+/// As long as it takes: some minutes without optimisation.
 #[test]
-#[ignore = "takes a minute: `make fuzz` runs it"]
+#[ignore = "takes minutes: `make fuzz` runs it"]
 fn memory_stays_flat_over_a_million_malformed_inputs() {
     stays_flat(1_000_000);
 }
