@@ -58,7 +58,7 @@ MISTAKES = [
     mistake("a role on all tables of the subscription", "azure-participant", r"scope = var\.data\.table\.id", 'scope = split("/resourceGroups", var.data.table.id)[0]'),
     mistake("a subscription without dead letters", "azure-topic", r"(?ms)^  storage_blob_dead_letter_destination \{.*?^  \}\n", ""),
     mistake("a setting that the handler asks for forgotten", "azure-participant", r"(?m)^    SAGA_TABLE .*\n", ""),
-    Mistake("a call of an adapter in a folder that no role allows", "shared/aws/src/dead_letters/queue.rs", r"\.delete_message\(\)", ".purge_queue()"),
+    Mistake("a call of an adapter in a folder that no role allows", "shared/aws/src/dead_letters/queue.rs", r"\.delete_message_batch\(\)", ".purge_queue()"),
     mistake("a role of the replayer on all queues of the account", "azure-replayer", r"scope = var\.queues\.poison\.id", 'scope = split("/queueServices", var.queues.poison.id)[0]'),
     mistake("a replayer trusted under any role", "azure-access", r"= var\.replayer\.role_arn\n", '= "*"\n'),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
-use saga_core::dead_letter::{Act, DeadLetter, Forward};
+use futures_util::future::{join, join_all};
+use saga_core::dead_letter::{Act, DeadLetter, Forward, LetterId};
 use saga_core::saga::{Asked, Caller, Mark};
 use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::http::Item;
@@ -93,16 +93,43 @@ pub(super) async fn settle<S: SagaStore, T: Time>(
         error.map(|error| (*saga, error))
     });
     let unwritten: BTreeMap<SagaId, PortError> = join_all(lines).await.into_iter().flatten().collect();
-    let done = letters.iter().map(async |Placed { letter, by_what }| {
-        let done = match letter.saga().and_then(|saga| unwritten.get(&saga)) {
-            Some(error) => failed("its saga's timeline could not be written", error, STAYS),
-            None => remove(ports, source, &letter.held, what, by_what).await,
+    let unwritten = |letter: &Begun| letter.saga().and_then(|saga| unwritten.get(&saga));
+    let may_go = letters.iter().filter(|one| unwritten(&one.letter).is_none());
+    let (pending, gone): (Vec<_>, Vec<_>) = may_go
+        .map(|one| &one.letter.held)
+        .partition(|held| what == Act::Replay && held.letter.forward == Forward::Requeue);
+    let now = ports.time.now();
+    let requeue = pending
+        .iter()
+        .map(async |held| (&held.letter.id, source.requeue(held, now).await));
+    let (pending, removed) = join(join_all(requeue), source.remove_all(gone.clone())).await;
+    let removed = gone.iter().map(|held| &held.letter.id).zip(removed);
+    let mut removed: BTreeMap<LetterId, _> = removed
+        .chain(pending)
+        .map(|(id, removed)| (id.clone(), removed))
+        .collect();
+    let done = letters.into_iter().map(|Placed { letter, by_what }| {
+        let done = match (unwritten(&letter), removed.remove(&letter.held.letter.id)) {
+            (Some(error), _) => failed("its saga's timeline could not be written", error, STAYS),
+            (None, Some(Err(error))) => {
+                failed(&format!("{by_what}, but could not be removed"), &error, STAYS)
+            }
+            (None, Some(Ok(Removal::Removed))) => Done::Yes(by_what),
+            (None, _) => taken(&letter.held.letter, what, &by_what),
         };
         log(&letter.held.letter, what, asked, &done);
-        done
+        (letter.held, done)
     });
-    let done = join_all(done).await;
-    letters.into_iter().map(|one| one.letter.held).zip(done).collect()
+    done.collect()
+}
+
+fn taken(letter: &DeadLetter, what: Act, by_what: &str) -> Done {
+    Done::Taken(if what == Act::Replay && letter.forward == Forward::Requeue {
+        "another operator took it, or it was removed; nothing was done".to_owned()
+    } else {
+        let meanwhile = "but meanwhile another operator took it, or its receipt expired; that does no harm";
+        format!("{by_what}, {meanwhile}")
+    })
 }
 
 fn log(letter: &DeadLetter, act: Act, asked: Asked<'_>, done: &Done) {
@@ -154,33 +181,6 @@ async fn place<S, T: Time>(
         },
         (Act::Replay, Forward::Requeue) => Ok("made pending again".to_owned()),
         (Act::Replay, Forward::Nothing(why)) => Err(Done::Failed(format!("cannot be replayed: {why}"))),
-    }
-}
-
-async fn remove<S, T: Time>(
-    ports: &Ports<'_, S, T>,
-    source: &dyn LetterSource,
-    held: &Held,
-    act: Act,
-    placed: &str,
-) -> Done {
-    let requeued = act == Act::Replay && held.letter.forward == Forward::Requeue;
-    let removed = if requeued {
-        source.requeue(held, ports.time.now()).await
-    } else {
-        source.remove(held).await
-    };
-    match removed {
-        Ok(Removal::Removed) => Done::Yes(placed.to_owned()),
-        Ok(Removal::NotOurs) if requeued => {
-            Done::Taken("another operator took it, or it was removed; nothing was done".to_owned())
-        }
-        Ok(Removal::NotOurs) => {
-            let meanwhile =
-                "but meanwhile another operator took it, or its receipt expired; that does no harm";
-            Done::Taken(format!("{placed}, {meanwhile}"))
-        }
-        Err(error) => failed(&format!("{placed}, but could not be removed"), &error, STAYS),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
+use futures_util::future::join_all;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_core::saga::Asked;
@@ -13,6 +14,9 @@ use crate::ports::{PortError, Published};
 
 /// What a port answers, some time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, PortError>> + Send + 'a>>;
+
+/// What a port answers to several questions, some time.
+pub type Answers<'a, T> = Pin<Box<dyn Future<Output = Vec<Result<T, PortError>>> + Send + 'a>>;
 
 /// What a source needs to find a letter again that it gave; opaque to everybody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,12 @@ pub trait LetterSource: Send + Sync {
 
     /// Removes a letter.
     fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal>;
+
+    /// Removes some letters, each as [`LetterSource::remove`] does; with fewer requests where the source can. MUST answer
+    /// one by one, in their order.
+    fn remove_all<'a>(&'a self, held: Vec<&'a Held>) -> Answers<'a, Removal> {
+        Box::pin(async move { join_all(held.into_iter().map(|one| self.remove(one))).await })
+    }
 
     /// Makes a dead row a pending one, in one transaction. Sources whose letters say
     /// [`Forward::Requeue`](saga_core::dead_letter::Forward::Requeue) MUST have it.

@@ -5,14 +5,13 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as System,
-    QueueAttributeName,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName as System, QueueAttributeName,
 };
 use futures_util::future::{join_all, try_join_all};
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
-use saga_app::ports::PortError;
+use saga_app::dead_letters::ports::{Answer, Answers, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use saga_app::ports::{PortError, causes};
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Source};
 use saga_wire::dead_letter::Received;
@@ -107,6 +106,56 @@ impl DeadQueue {
             .await;
         sent.map(|_| ()).map_err(|error| failure(WHAT, error))
     }
+
+    /// At most [`BATCH`] of them, one by one what became of each.
+    async fn delete(&self, batch: &[&Held]) -> Vec<Result<Removal, PortError>> {
+        const WHAT: &str = "removing letters from their queue";
+        let entries = batch.iter().enumerate().map(|(index, held)| {
+            let entry = DeleteMessageBatchRequestEntry::builder();
+            entry
+                .id(index.to_string())
+                .receipt_handle(&held.receipt.0)
+                .build()
+        });
+        let sent = async {
+            let entries: Vec<_> = entries
+                .collect::<Result<_, _>>()
+                .map_err(|error| PortError::unavailable(WHAT, error))?;
+            let request = self.client.delete_message_batch().queue_url(&self.url);
+            let sent = request.set_entries(Some(entries)).send().await;
+            sent.map_err(|error| failure(WHAT, error))
+        };
+        let answer = match sent.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let each = |_| Err(PortError::unavailable(WHAT, causes(&error)));
+                return batch.iter().map(each).collect();
+            }
+        };
+        let of = |index: usize| {
+            let id = index.to_string();
+            let refused = answer.failed().iter().find(|one| one.id() == id);
+            match refused {
+                Some(refused) if is_not_ours(refused.code()) => Ok(Removal::NotOurs),
+                Some(refused) => {
+                    let why = refused.message().unwrap_or(refused.code()).to_owned();
+                    Err(PortError::unavailable(WHAT, why))
+                }
+                None => Ok(Removal::Removed),
+            }
+        };
+        (0..batch.len()).map(of).collect()
+    }
+}
+
+/// How SQS says that a receipt is not valid any more.
+fn is_not_ours(code: &str) -> bool {
+    [
+        "ReceiptHandleIsInvalid",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+    ]
+    .contains(&code)
 }
 
 impl LetterSource for DeadQueue {
@@ -176,30 +225,13 @@ impl LetterSource for DeadQueue {
     }
 
     fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
+        Box::pin(async move { self.delete(&[held]).await.pop().unwrap_or(Ok(Removal::NotOurs)) })
+    }
+
+    fn remove_all<'a>(&'a self, held: Vec<&'a Held>) -> Answers<'a, Removal> {
         Box::pin(async move {
-            let sent = self
-                .client
-                .delete_message()
-                .queue_url(&self.url)
-                .receipt_handle(&held.receipt.0)
-                .send()
-                .await;
-            match sent {
-                Ok(_) => Ok(Removal::Removed),
-                Err(error) => {
-                    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-                    // How SQS says that a receipt is not valid any more.
-                    let expired = [
-                        "ReceiptHandleIsInvalid",
-                        "InvalidParameterValue",
-                        "InvalidParameterValueException",
-                    ];
-                    if code.is_some_and(|code| expired.contains(&code)) {
-                        return Ok(Removal::NotOurs);
-                    }
-                    Err(failure("removing a letter from its queue", error))
-                }
-            }
+            let batches = held.chunks(BATCH).map(|batch| self.delete(batch));
+            join_all(batches).await.into_iter().flatten().collect()
         })
     }
 
