@@ -107,8 +107,8 @@ pub async fn command<'a>(
             back_off(time, attempt).await;
             continue;
         }
-        let (by, caller) = (asked.by, asked.caller.map(Caller::as_str));
-        tracing::info!(saga_id = %id, command = name, by, caller, outcome = decision.outcome.as_str(), "command");
+        let caller = asked.caller.map(Caller::as_str);
+        tracing::info!(saga_id = %id, command = name, caller, outcome = decision.outcome.as_str(), "command");
         return commanded(decision.saga, decision.outcome);
     }
     Err(PortError::Contended {

@@ -141,7 +141,7 @@ fn log(letter: &DeadLetter, act: Act, asked: Asked<'_>, done: &Done) {
     let saga_id = letter.facts.saga.map(|saga| saga.to_string());
     let event_id = letter.facts.event.as_ref().map(|event| event.as_str());
     let caller = asked.caller.map(Caller::as_str);
-    tracing::info!(letter = %letter.id, saga_id, event_id, by = asked.by, caller, outcome, text, "dead letter");
+    tracing::info!(letter = %letter.id, saga_id, event_id, caller, outcome, text, "dead letter");
 }
 
 /// Puts something in the letter's place, in its time, and says what.

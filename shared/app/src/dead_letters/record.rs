@@ -5,8 +5,10 @@ use saga_core::dead_letter::{Act, DeadLetter, recorded};
 use saga_core::saga::{Caller, Mark};
 
 use super::Ports;
-use crate::MAX_CONFLICTS;
 use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
+
+/// What was replayed of a saga just before is being written to it at the same time.
+const ATTEMPTS: u32 = 24;
 
 /// Writes the lines of some letters of one saga, all at once. A saga that is gone by now, or that this version cannot
 /// read, has none.
@@ -18,7 +20,7 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
-    for attempt in 1..=MAX_CONFLICTS {
+    for attempt in 1..=ATTEMPTS {
         let found = match ports.store.load(saga).await {
             Ok(Some(found)) => found,
             Ok(None) | Err(PortError::Corrupt { .. }) => return Ok(()),
@@ -39,6 +41,6 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     }
     Err(PortError::Contended {
         what: "the saga",
-        attempts: MAX_CONFLICTS,
+        attempts: ATTEMPTS,
     })
 }

@@ -323,7 +323,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         tracing::info!(
             act = self.report.act,
             dry_run = self.report.dry_run,
-            by = self.asked.by,
+            caller = self.asked.caller.map(Caller::as_str),
             caller = self.asked.caller.map(Caller::as_str),
             done = self.report.done,
             failed = self.report.failed,
