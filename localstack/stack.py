@@ -48,11 +48,16 @@ def up(state: State, port_base: int, external: bool, packed: Path | None) -> Non
         services.make_oidc_key(state.oidc_key)
         programs = build(state, packed)
         packages.pack_lambdas(programs, state.zips)
-        say("waiting for the emulators")
-        services.wait_for_emulators(state)
-        say("filling the storage account")
-        storage.Account.on(port_base).provision(HERE / "stock.json")
-        apply_infrastructure(state)
+        try:
+            provision(state)
+        except Problem as problem:
+            if external or not started_here or not lost_answer(problem):
+                raise
+            say("MiniStack did what it was asked, and its answer was lost: once more, with fresh emulators")
+            services.stop_all(state)
+            shutil.rmtree(state.terraform)
+            services.start_emulators(state)
+            provision(state)
         run_standin(state, programs)
     except BaseException:
         # A half-built stack would only puzzle the next command; one that ran before is left as it was.
@@ -62,6 +67,20 @@ def up(state: State, port_base: int, external: bool, packed: Path | None) -> Non
             remove_runtime_state(state)
         raise
     say(f"ready: {state.endpoints}")
+
+
+def provision(state: State) -> None:
+    say("waiting for the emulators")
+    services.wait_for_emulators(state)
+    say("filling the storage account")
+    storage.Account.on(state.port_base).provision(HERE / "stock.json")
+    apply_infrastructure(state)
+
+
+def lost_answer(problem: Problem) -> bool:
+    """On a machine that is very busy, MiniStack closes a connection before it has answered. The provider asks again, and
+    what it was to make is there."""
+    return any("already exists" in line for line in problem.evidence)
 
 
 def setup(state: State) -> None:
