@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import threading
+import time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -130,7 +131,7 @@ class ForgedTokens(StackTest):
 
     def test_a_thousand_forged_tokens_a_second_leave_a_valid_delivery_unharmed(self):
         """One instance of the very program, which Lambda gives one request at a time."""
-        rounds, each = 10, 300
+        rounds, each, begun = 10, 300, time.monotonic()
         saga = self.ended(self.start(order())["saga_id"], "COMPLETED")
         with Issuer() as issuer, Elsewhere() as elsewhere, Tap(self) as tap:
             variables = {**Rerouted(self, "").environment("event-ingress"), "OIDC_JWKS_URL": issuer.url, "RUST_LOG": "error"}
@@ -159,7 +160,8 @@ class ForgedTokens(StackTest):
             tap.wait_for(id=last["id"])
             outside = {event["id"] for event in tap.events() if event["source"] == last["source"]}
             self.assertEqual(outside, {event["id"] for event in [*ids, last]})
-            self.assertLessEqual(issuer.asked, 2, "unknown key ids made it ask the issuer again and again")
+            minutes = int(time.monotonic() - begun) // 60
+            self.assertLessEqual(issuer.asked, 2 + minutes, "unknown key ids made it ask the issuer again and again")
             self.assertFalse(elsewhere.anybody(), "somebody asked for the keys that a token named")
         count = rounds * each
         figures = f"{count} forged tokens: {count / spent:.0f} a second, {cpu / count * 1e6:.0f} µs of a core each; a valid delivery took {slowest * 1e3:.0f} ms at most"

@@ -230,13 +230,24 @@ fn what_carriers_make_of_numbers_is_no_change() {
             .unwrap();
     let text = cloud_event::write(&event);
     let carried = text
-        .replace("129.90", "1.299e2")
-        .replace("12345678901234567890123456", "1.2345678901234568e+25")
+        .replace("129.90", "129.9")
         .replace("1.50", "1.5")
         .replace("\"sagahop\":1", "\"sagahop\":\"1\"");
-    assert_eq!(carried.matches('e').count(), text.matches('e').count() + 2);
+    assert_ne!(carried, text);
     assert!(event_grid::event(&carried).is_ok(), "{carried}");
     assert!(event_grid::event(&carried.replace("1.5", "1.6")).is_err());
+}
+
+#[test]
+fn texts_that_look_like_numbers_are_texts() {
+    let mut event = ours(RESERVED);
+    for (one, other) in [("1e5", "10e4"), ("1e400", "9e999"), ("007", "7"), ("1.50", "1.5")] {
+        event.data = json::parse_object(&format!(r#"{{"order_id":"{one}"}}"#)).unwrap();
+        let text = cloud_event::write(&event);
+        assert!(event_grid::event(&text).is_ok(), "{text}");
+        let changed = text.replace(&format!("\"{one}\""), &format!("\"{other}\""));
+        assert!(event_grid::event(&changed).is_err(), "{changed}");
+    }
 }
 
 #[test]

@@ -44,13 +44,11 @@ pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
 ) -> Result<Admitted, PortError> {
     let mut report = Admitted::default();
     let mut rows = Vec::with_capacity(events.len());
+    let mut alerts = Vec::new();
     for text in events {
         match read(deployment, text, ports.time.now()) {
             Ok(Read::Event(row)) => rows.push(row),
-            Ok(Read::Alert(alert)) => {
-                ports.alerts.raise(alert).await?;
-                report.admitted += 1;
-            }
+            Ok(Read::Alert(alert)) => alerts.push(alert),
             Err(reason) => {
                 quarantine(ports.quarantine, ports.time, "event-ingress", &reason, text).await?;
                 report.quarantined += 1;
@@ -67,6 +65,11 @@ pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
         }
         report.admitted += batch.len();
     }
+    // Last: a monitoring channel that does not answer keeps no saga waiting.
+    for alert in alerts {
+        ports.alerts.raise(alert).await?;
+        report.admitted += 1;
+    }
     Ok(report)
 }
 
@@ -76,11 +79,13 @@ enum Read {
 }
 
 fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, String> {
-    if cloud_event::source(text).is_some_and(|source| source == cloud_event::ORIGIN_SOURCE) {
-        return Err(format!(
-            "nobody out there speaks as `{}`",
-            cloud_event::ORIGIN_SOURCE
-        ));
+    let stranger = |source: &str| {
+        let is_ours = source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);
+        let why = || format!("nobody out there speaks as `{}`", cloud_event::ORIGIN_SOURCE);
+        if is_ours { Err(why()) } else { Ok(()) }
+    };
+    if let Some(source) = cloud_event::source(text).map_err(|error| error.to_string())? {
+        stranger(&source)?;
     }
     if let Some(alert) = alert_event::parse(text) {
         return Ok(Read::Alert(Alert {
@@ -114,6 +119,8 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
             (&event.id, &event.kind, event.saga)
         }
         Incoming::Outside(event) => {
+            // In Event Grid's own schema it is the topic.
+            stranger(&event.source)?;
             match deployment.catalogue.target_of_type(&event.kind) {
                 Some(Cloud::ORIGIN) => {}
                 Some(other) => {

@@ -123,25 +123,20 @@ impl Document {
         }
     }
 
-    /// What is the same for this value and for what carriers may make of it that read numbers as floats: 1.50, 1.5 and
-    /// 15e-1 are alike, and so are numbers that a float cannot tell apart. To compare with, and for nothing else.
+    /// What is the same for this value and for what carriers may make of it that read numbers as floats: 1.50 and 1.5
+    /// are alike, and so are numbers that a float cannot tell apart; texts never are. To compare with, and for nothing
+    /// else.
     #[must_use]
     pub fn gist(&self) -> String {
-        let float = |text: &str| text.parse::<f64>().ok().map(|float| float.to_string());
-        // Its length tells where a text ends, whatever is in it.
-        let whole = |text: &str| format!("{}:{text}", text.len());
         match self {
             Document::Null => "null".to_owned(),
             Document::Bool(value) => value.to_string(),
-            Document::Number(number) => float(&number.to_string()).unwrap_or_default(),
-            // What was a number with an exponent is read as text.
-            Document::Text(text)
-                if text.contains(['e', 'E'])
-                    && text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
-            {
-                float(text).unwrap_or_else(|| whole(text))
+            Document::Number(number) => {
+                let float = number.to_string().parse::<f64>();
+                float.map_or_else(|_| number.to_string(), |float| float.to_string())
             }
-            Document::Text(text) => whole(text),
+            // Its length tells where a text ends, whatever is in it.
+            Document::Text(text) => format!("{}:{text}", text.len()),
             Document::List(list) => format!(
                 "[{}]",
                 list.iter().map(Document::gist).collect::<Vec<_>>().join(",")

@@ -146,6 +146,13 @@ pub const MAX_HOPS: u16 = 64;
 /// The longest reason that travels, in characters; longer ones are cut.
 pub const MAX_REASON: usize = 256;
 
+/// Whether a person can read the text as it stands: nothing in it controls a terminal, or the direction of what follows.
+#[must_use]
+pub fn is_readable(text: &str) -> bool {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || turns(c))
+}
+
 /// The text, up to [`MAX_REASON`] characters of it.
 #[must_use]
 pub fn cut(text: &str) -> &str {

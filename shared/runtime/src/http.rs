@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use saga_app::ports::{PortError, causes};
 use saga_core::Document;
 use saga_core::document::Fields;
-use saga_core::event::cut;
+use saga_core::event::{cut, is_readable};
 use saga_core::saga::Caller;
 use saga_wire::json;
 use saga_wire::problem::{Code, Problem};
@@ -168,10 +168,14 @@ pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
         .get(name)
         .and_then(Document::as_text)
         .map(str::trim)
-        .filter(|text| !text.is_empty());
-    let text = text.filter(|text| text.chars().count() <= MAX);
-    text.map(str::to_owned)
-        .ok_or_else(|| invalid(format!("`{name}` must be a text of 1 to {MAX} characters")))
+        .filter(|text| !text.is_empty() && text.chars().count() <= MAX);
+    text.filter(|text| is_readable(text))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            invalid(format!(
+                "`{name}` must be a text of 1 to {MAX} characters, none of them for control"
+            ))
+        })
 }
 
 /// A header's value, as far as it is text.

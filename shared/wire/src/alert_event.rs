@@ -61,9 +61,14 @@ pub fn parse(text: &str) -> Option<Text> {
     let event: In = serde_json::from_str(text)
         .ok()
         .filter(|event: &In| event.r#type == TYPE)?;
-    let cut = |text: String| text.chars().take(MAX_TEXT).collect();
-    Some(Text {
+    let cut = |text: String| -> String {
+        let readable = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+        text.trim().chars().take(MAX_TEXT).map(readable).collect()
+    };
+    let text = Text {
         subject: cut(event.data.subject),
         text: cut(event.data.text),
-    })
+    };
+    // A monitoring channel takes no empty ones.
+    Some(text).filter(|text| !text.subject.is_empty() && !text.text.is_empty())
 }

@@ -34,9 +34,14 @@ pub fn source_of(cloud: Cloud) -> &'static str {
 }
 
 /// Who an event says it is from, if it says so at all: for whoever looks before it is read.
-#[must_use]
-pub fn source(text: &str) -> Option<String> {
-    json::from_str(json::members(text).ok()?.get("source")?.get()).ok()
+///
+/// # Errors
+/// [`Malformed`]: it is no JSON object, or says so twice.
+pub fn source(text: &str) -> Result<Option<String>, Malformed> {
+    let members = json::members(text)?;
+    Ok(members
+        .get("source")
+        .and_then(|source| json::from_str(source.get()).ok()))
 }
 
 #[derive(Serialize)]

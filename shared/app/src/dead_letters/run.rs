@@ -324,7 +324,6 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             act = self.report.act,
             dry_run = self.report.dry_run,
             caller = self.asked.caller.map(Caller::as_str),
-            caller = self.asked.caller.map(Caller::as_str),
             done = self.report.done,
             failed = self.report.failed,
             left = self.report.left,

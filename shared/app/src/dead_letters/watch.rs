@@ -155,6 +155,7 @@ async fn watch_one<S: SagaStore, T: Time>(
         return Ok(0);
     };
     let new = arrivals.len();
+    let mut failed = None;
     for parked in &of_sagas {
         // Its source is told below, so the saga's own alert is not.
         match park_saga(ports.deployment, ports.store, ports.time, parked).await {
@@ -163,10 +164,14 @@ async fn watch_one<S: SagaStore, T: Time>(
             Err(error @ PortError::Corrupt { .. }) => {
                 tracing::error!(saga_id = %parked.saga, error = causes(&error), "the saga does not show that it is parked");
             }
-            Err(error) => return Err(error),
+            Err(error) => failed = Some(error),
         }
     }
     alerts.raise(message(source, new, Some(&example))).await?;
+    // The next look does it; better told twice than a saga that does not show it.
+    if let Some(error) = failed {
+        return Err(error);
+    }
     let until = example.arrived().millis().max(before.until);
     let recent = arrivals
         .into_iter()

@@ -3,6 +3,7 @@
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
+use saga_core::event::is_readable;
 use serde::Serialize;
 
 use crate::time;
@@ -353,8 +354,10 @@ fn text(fields: &Fields, name: &str) -> Result<Option<String>, String> {
 
 fn bounded<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > MAX_TEXT {
-        return Err(format!("`{name}` must be a text of 1 to {MAX_TEXT} characters"));
+    if text.is_empty() || text.chars().count() > MAX_TEXT || !is_readable(text) {
+        return Err(format!(
+            "`{name}` must be a text of 1 to {MAX_TEXT} characters, none of them for control"
+        ));
     }
     Ok(text)
 }

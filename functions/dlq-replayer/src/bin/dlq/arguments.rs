@@ -126,8 +126,11 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
                 body.insert("ids".to_owned(), json!(ids));
             }
             body.insert("confirm".to_owned(), json!(confirm));
-            let user = || saga_runtime::environment::optional("USER");
-            let more = [("reason", why), ("by", by.or_else(user))];
+            let by = by.or_else(|| saga_runtime::environment::optional("USER"));
+            if confirm && by.is_none() {
+                return wrong("--confirm needs --by where no USER is set: the record says who");
+            }
+            let more = [("reason", why), ("by", by)];
             body.extend(
                 more.into_iter()
                     .filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))),
