@@ -318,11 +318,12 @@ async fn a_changed_event_changes_no_saga() {
 
 /// A compensation of another team, changed by `change`: what it did to its saga, and that it did nothing to another.
 async fn outside(change: impl Fn(&mut Value, SagaId)) -> (bool, usize) {
+    outside_of("order-1", change).await
+}
+
+async fn outside_of(order: &str, change: impl Fn(&mut Value, SagaId)) -> (bool, usize) {
     let mut world = World::default();
-    let id = world
-        .try_start("one", &body("order-1", "129.90", ""))
-        .await
-        .unwrap();
+    let id = world.try_start("one", &body(order, "129.90", "")).await.unwrap();
     let bystander = world
         .try_start("two", &body("order-2", "5.00", ""))
         .await
@@ -331,7 +332,7 @@ async fn outside(change: impl Fn(&mut Value, SagaId)) -> (bool, usize) {
     let mut event = json!({
         "specversion": "1.0", "id": "their-1", "source": "billing.example", "type": "PaymentCompensationRequested",
         "subject": format!("saga/{id}/compensation"),
-        "data": { "saga_id": id.to_string(), "order_id": "order-1", "reason": "the card was stolen" },
+        "data": { "saga_id": id.to_string(), "order_id": order, "reason": "the card was stolen" },
     });
     change(&mut event, bystander);
     let parcel = Parcel {
@@ -399,6 +400,25 @@ async fn another_teams_event_with_two_meanings_has_none() {
         outside(|event, _| event["type"] = json!("PaymentReserved")).await,
         nothing
     );
+    assert_eq!(
+        outside(|event, _| event["source"] = json!(" Saga.Orchestrator ")).await,
+        nothing
+    );
+    for (topic, expected) in [("billing.example", (true, 0)), ("saga.orchestrator", nothing)] {
+        let in_event_grids_schema = |event: &mut Value, _| {
+            *event = json!({
+                "id": "their-1", "topic": topic, "subject": event["subject"], "eventType": event["type"],
+                "eventTime": "2026-11-21T02:00:00Z", "dataVersion": "1", "data": event["data"],
+            });
+        };
+        assert_eq!(outside(in_event_grids_schema).await, expected, "{topic}");
+    }
+    // Texts are what they are, whatever number they look like.
+    for (order, other) in [("007", "7"), ("12e34567", "99e99999"), ("1e5", "10e4")] {
+        assert_eq!(outside_of(order, |_, _| ()).await, (true, 0), "{order}");
+        let changed = outside_of(order, |event, _| event["data"]["order_id"] = json!(other));
+        assert_eq!(changed.await, nothing, "{order}");
+    }
     // The same amount written as a number, and a field that the saga does not have.
     assert_eq!(
         outside(|event, _| event["data"]["amount"] = json!(129.9)).await,
