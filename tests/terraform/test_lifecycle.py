@@ -17,8 +17,8 @@ from local_stack import infrastructure  # noqa: E402  (support knows where it li
 from local_stack.read_back import aws_get, aws_json  # noqa: E402
 from local_stack.state import State  # noqa: E402
 
-# Queues of the tests' own, and the bus that every account has.
-OTHERS = re.compile(r"[/:]alerts-[0-9a-f]{8}$|^default$")
+# Tables and queues of the tests' own, and the bus that every account has.
+OTHERS = re.compile(r"^Contract[0-9a-f]{16}|(^|/)dead[0-9a-f]{16}$|[/:][a-z]+-[0-9a-f]{8}$|^default$")
 
 
 class Lifecycle(StackTest):
@@ -43,7 +43,7 @@ class Lifecycle(StackTest):
         e = self.e
         mappings = json.loads(aws_get(e, "lambda", "/2015-03-31/event-source-mappings/"))["EventSourceMappings"]
         found = {
-            "table": aws_json(e, "dynamodb", "DynamoDB_20120810.ListTables", {})["TableNames"],
+            "table": self.tables(),
             "queue": aws_json(e, "sqs", "AmazonSQS.ListQueues", {}).get("QueueUrls", []),
             "topic": re.findall("<TopicArn>(.*?)</TopicArn>", aws_get(e, "sns", "/?Action=ListTopics&Version=2010-03-31").decode()),
             "role": re.findall("<RoleName>(.*?)</RoleName>", aws_get(e, "iam", "/?Action=ListRoles&Version=2010-05-08").decode()),
@@ -56,6 +56,14 @@ class Lifecycle(StackTest):
             "API destination": [one["Name"] for one in self.call("events", "AWSEvents.ListApiDestinations")["ApiDestinations"]],
         }
         return {kind: sorted(name for name in names if not OTHERS.search(name)) for kind, names in found.items()}
+
+    def tables(self) -> list[str]:
+        names, answer = [], {"LastEvaluatedTableName": None}
+        while "LastEvaluatedTableName" in answer:
+            after = answer["LastEvaluatedTableName"]
+            answer = aws_json(self.e, "dynamodb", "DynamoDB_20120810.ListTables", {"ExclusiveStartTableName": after} if after else {})
+            names += answer["TableNames"]
+        return names
 
     def call(self, service: str, target: str) -> dict:
         return aws_json(self.e, service, target, {}, version="1.1")
