@@ -325,6 +325,21 @@ fn any_key() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn an_id_has_one_spelling() {
+    assert!("event-grid.a~2Fb".parse::<LetterId>().is_ok());
+    let long = format!("event-grid.{}", "\0".repeat(900));
+    for text in [
+        "event-grid.a/b",
+        "event-grid.a~2fb",
+        "event-grid.a~41",
+        "event-grid.a b",
+        &long,
+    ] {
+        assert!(text.parse::<LetterId>().is_err(), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_id_comes_back_and_needs_no_quoting(key in any_key(), which in 0..Source::ALL.len()) {
@@ -336,8 +351,10 @@ proptest! {
 
     #[test]
     fn no_text_is_an_id_by_accident(text in "\\PC{0,80}") {
-        if let Ok(id) = text.parse::<LetterId>() {
-            prop_assert_eq!(id.to_string().parse::<LetterId>().unwrap(), id);
+        for text in [text.clone(), format!("event-grid.{text}")] {
+            if let Ok(id) = text.parse::<LetterId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
         }
     }
 

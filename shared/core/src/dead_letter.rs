@@ -152,7 +152,13 @@ impl FromStr for LetterId {
             bytes.extend_from_slice(rest.as_bytes());
         }
         let key = String::from_utf8(bytes).map_err(|_| InvalidLetterId::Letter)?;
-        Ok(Self { source, key })
+        let id = Self { source, key };
+        // An id has one spelling: what is not as we write it is none of ours.
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidLetterId::Letter)
+        }
     }
 }
 
