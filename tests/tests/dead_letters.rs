@@ -212,6 +212,18 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
 }
 
 #[tokio::test]
+async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    poisoned(&mut world, &desk).await;
+    desk.places.hide(Source::Poison, 5);
+    let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
+    assert_eq!((page.letters.len(), page.notices.len()), (1, 0), "{page:?}");
+    desk.places.hide(Source::Poison, 5);
+    let report = desk.run(&world, &all(Act::Replay)).await;
+    assert_eq!((report.done, report.notices.len()), (1, 0), "{report:?}");
+}
+
+#[tokio::test]
 async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     // The other operator's receipt is the newer one: he comes when the lease of the first has ended, between the
     // sending and the removal.

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use saga_core::dead_letter::{DeadLetter, Filter, LetterId};
 use saga_wire::dead_letter::http::{Listed, MAX_PAGE, MAX_PAGE_BYTES, Page};
 
-use super::find::{Looked, look};
+use super::find::{Looked, look, patience};
 use super::ports::{LetterSource, Walk};
 use super::{Ports, notice, problem};
 use crate::ports::{PortError, Time};
@@ -88,7 +88,7 @@ async fn smallest(
         after: after.clone(),
         ..Walk::default()
     };
-    let looked = look(source, time, walk, |letter| {
+    let looked = look(source, time, patience(time), walk, |letter| {
         if after.as_ref().is_none_or(|after| letter.id.key > *after) && filter.takes(&letter) {
             kept.insert(letter.id.key.clone(), letter.without_body());
             if kept.len() > count {

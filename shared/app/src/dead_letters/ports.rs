@@ -57,6 +57,14 @@ pub struct Depth {
     pub hidden: usize,
 }
 
+impl Depth {
+    /// Both.
+    #[must_use]
+    pub fn all(self) -> usize {
+        self.visible + self.hidden
+    }
+}
+
 /// What became of a letter that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {

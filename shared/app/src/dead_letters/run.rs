@@ -12,7 +12,7 @@ use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
 use super::act::{Begun, Done, Placed, item, place_all, settle};
-use super::find::lease_ends;
+use super::find::{Others, lease_ends, patience};
 use super::foresee::{Foreseen, foresee, saga_of};
 use super::ports::{Held, LetterSource, Receipt, Walk};
 use super::{LEASE_SECONDS, MAX_HELD, Ports, notice, problem};
@@ -103,13 +103,24 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             ..Walk::default()
         };
         let ends = lease_ends(self.ports.time.now()).min(self.until);
-        let depth = source.depth().await?;
+        let others = Others::at_first(source, self.ports.time, patience(self.ports.time).min(ends)).await?;
+        let mut unseen = 0;
         // What stays is put back at the end: put back at once, the walk would come to it again.
         let mut stays: Vec<Receipt> = Vec::new();
         let mut seen = 0;
         let walked = loop {
             let letters = match source.next(&mut walk).await {
-                Ok(letters) if letters.is_empty() => break Ok(()),
+                Ok(letters) if letters.is_empty() => {
+                    stays.extend(self.settle(source).await);
+                    match others.hold(seen, stays.len()).await {
+                        Ok((_, true)) => continue,
+                        Ok((left, false)) => {
+                            unseen = left;
+                            break Ok(());
+                        }
+                        Err(error) => break Err(error),
+                    }
+                }
                 Ok(letters) => letters,
                 Err(error) => break Err(error),
             };
@@ -133,16 +144,13 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 break Ok(());
             }
         };
-        let last = std::mem::take(&mut self.placed);
-        let done = settle(self.ports, source, self.command.act, self.asked, last).await;
-        stays.extend(self.tell(done));
+        stays.extend(self.settle(source).await);
         if !stays.is_empty() && source.is_queue() {
             source.put_back(stays).await?;
         }
-        if depth.hidden > 0 && self.ended.is_none() {
+        if unseen > 0 {
             let text = format!(
-                "{} letters were held by somebody else and not looked at",
-                depth.hidden
+                "{unseen} letters are held by somebody else and were not looked at; ask again in a minute"
             );
             self.report.notices.push(notice(source.source(), text));
         }
@@ -218,6 +226,13 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         self.placed = placed;
         stays.extend(self.tell(done.into_iter().chain(failed)));
         stays
+    }
+
+    /// Records and removes what was sent last; gives back the receipts of those that stay.
+    async fn settle(&mut self, source: &dyn LetterSource) -> Vec<Receipt> {
+        let last = std::mem::take(&mut self.placed);
+        let done = settle(self.ports, source, self.command.act, self.asked, last).await;
+        self.tell(done)
     }
 
     /// Counts what became of letters; gives back the receipts of those that stay.

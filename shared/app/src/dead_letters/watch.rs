@@ -97,8 +97,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
-    let depth = source.depth().await?;
-    let depth = depth.visible + depth.hidden;
+    let depth = source.depth().await?.all();
     let before = memory.load(source.source()).await?;
     if depth == 0 {
         // What comes next is all new.
@@ -130,7 +129,8 @@ async fn watch_one<S: SagaStore, T: Time>(
     let mut arrivals: Vec<(i64, String)> = Vec::new();
     let mut example: Option<DeadLetter> = None;
     let mut of_sagas = Vec::new();
-    look(source, ports.time, walk, |letter| {
+    // What others hold is seen the next time.
+    look(source, ports.time, ports.time.now(), walk, |letter| {
         let at = letter.arrived().millis();
         let mark = mark(&letter.id.key);
         if at > from && !before.told.contains(&mark) {
