@@ -31,6 +31,7 @@ class Runs(DeadLetters):
 
     def fall_into_the_events_dlq(self, events: list[dict]):
         url = self.queue_url("events_dlq")
+        self.addCleanup(self.sqs, "PurgeQueue", QueueUrl=url)  # what a failure left must not fail the others, too
         bodies = [json.dumps({"detail-type": event["type"], "source": event["source"], "detail": event}) for event in events]
         for start in range(0, len(bodies), 10):
             entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[start:start + 10])]
