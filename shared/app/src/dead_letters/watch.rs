@@ -24,6 +24,8 @@ const MAX_PARKED: usize = 500;
 /// Of a queue with more letters than this, only the growth is told: looking at all of them every minute would hide them
 /// from the operators who work on them.
 const DEEP: usize = 1_000;
+/// A look begins so much later while an operator works on a queue: it would hide from them what they are about to take.
+const COURTESY_MILLIS: i64 = 12_000;
 
 /// What a watch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,14 +93,28 @@ fn parked(letter: &DeadLetter) -> Option<Parked> {
     })
 }
 
+/// How many letters there are, once nobody works on them, or after a while.
+async fn quiet(source: &dyn LetterSource, time: &impl Time) -> Result<usize, PortError> {
+    let until = time.now().plus_millis(COURTESY_MILLIS);
+    loop {
+        let depth = source.depth().await?;
+        if depth.hidden == 0 || depth.all() > DEEP || time.now() >= until {
+            return Ok(depth.all());
+        }
+        time.sleep(1_000).await;
+    }
+}
+
 async fn watch_one<S: SagaStore, T: Time>(
     source: &dyn LetterSource,
     ports: &Ports<'_, S, T>,
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
-    let depth = source.depth().await?.all();
-    let before = memory.load(source.source()).await?;
+    let (depth, before) = (
+        quiet(source, ports.time).await?,
+        memory.load(source.source()).await?,
+    );
     if depth == 0 {
         // What comes next is all new.
         if before.depth != 0 {
