@@ -172,6 +172,19 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_until_that_moves() {
 }
 
 #[tokio::test]
+async fn a_message_that_came_to_rest_is_no_move() {
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    silence(&mut world, 28).await;
+    let late = parked(&world, id, "their-1");
+    park_saga(&world.deployment, &world.aws, &world.clock, &late)
+        .await
+        .unwrap();
+    silence(&mut world, 4).await;
+    assert_eq!(flags(&world, id), ["cancel_requested", "parked", "stuck"]);
+}
+
+#[tokio::test]
 async fn azure_tells_of_it_by_an_event() {
     let mut world = World::default();
     let id = lost(&mut world).await;

@@ -365,6 +365,12 @@ async fn a_saga_that_hears_nothing_is_cancelled_at_its_deadline_and_not_before()
         Status::PendingAzureConfirmation,
         "never a local write of CANCELLED"
     );
+    let lines = world.saga(id).timeline.entries;
+    assert!(
+        lines.iter().any(|line| line.verb == "cancel"
+            && line.note.as_deref().is_some_and(|note| note.contains("deadline"))),
+        "{lines:?}"
+    );
     world.settle().await;
     assert_eq!(world.status(id), Status::CancelledViaCompensation);
     world.check(&[id]);

@@ -132,3 +132,22 @@ impl Origin<'_> {
         Some(decision)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_a_minute_to_an_hour_and_end_at_a_deadline_that_is_ahead() {
+        let now = Timestamp::from_millis(1_000);
+        let seconds = |nudges, deadline| {
+            let next = Patience::default().next(now, nudges, deadline);
+            (next.millis() - now.millis()) / 1_000
+        };
+        assert_eq!(
+            [0, 1, 2, 5, 6, 40, u32::MAX].map(|nudges| seconds(nudges, now)),
+            [60, 120, 240, 1_920, 3_600, 3_600, 3_600]
+        );
+        assert_eq!(seconds(3, now.plus_millis(90_000)), 90);
+    }
+}
