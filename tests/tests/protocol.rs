@@ -378,6 +378,27 @@ async fn a_saga_that_hears_nothing_is_cancelled_at_its_deadline_and_not_before()
 }
 
 #[tokio::test]
+async fn a_cancel_that_is_asked_for_again_is_sent_again() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        world.on_the_way.clear();
+        world.command(id, Command::Cancel).await;
+        world.publish().await;
+        let bodies: Vec<String> = world
+            .on_the_way
+            .iter()
+            .map(|parcel| parcel.body.clone())
+            .collect();
+        sent.push(bodies);
+    }
+    assert_eq!(sent[0].len(), 1);
+    assert_eq!(sent[0], sent[1], "the same event, with its id");
+}
+
+#[tokio::test]
 async fn an_answer_at_the_deadline_completes_the_saga() {
     let mut world = World::default();
     let id = accepted(&mut world).await;
