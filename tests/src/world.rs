@@ -67,6 +67,8 @@ pub struct World {
     pub clock: Clock,
     /// What has left one side and not reached the other, oldest first.
     pub on_the_way: Vec<Parcel>,
+    /// The queue of the step on Azure gives a message up that fails now.
+    pub last_try: bool,
 }
 
 /// Stock before any order.
@@ -105,6 +107,7 @@ impl World {
             azure,
             clock: Clock::new(given::time(0), 1),
             on_the_way: Vec::new(),
+            last_try: false,
         };
         let stock = fields([("Available", STOCK_BEFORE.into()), ("Shelf", "A7".into())]);
         world
@@ -269,7 +272,7 @@ impl World {
                     parking: &self.azure,
                     time: &self.clock,
                     cloud: Cloud::Azure,
-                    last_try: false,
+                    last_try: self.last_try,
                 };
                 participate(&self.deployment, &ports, &message).await?;
             }

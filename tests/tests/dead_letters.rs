@@ -1,13 +1,14 @@
 //! What an operator sees of dead letters, and what becomes of them.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use saga_app::dead_letters::{Found, find, list, watch};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict};
 use saga_core::ends::Phase;
 use saga_core::{SagaId, Status};
-use saga_memory::{DeadLetters, Fault};
+use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::World;
 use saga_wire::dead_letter::http::{Command, Selection};
@@ -252,6 +253,32 @@ async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
         "{report:?}"
     );
     assert_eq!(desk.places.lying().len(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_whose_saga_cannot_be_told_stays() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let choose = {
+        let broken = Arc::clone(&broken);
+        move |call: &'static str| match call {
+            "SagaStore::commit" if broken.load(Ordering::SeqCst) => Fault::FailBefore,
+            _ => Fault::None,
+        }
+    };
+    let (mut world, desk) = (
+        World::new(OriginCloud::with_faults(choose), StepCloud::new()),
+        Desk::new(),
+    );
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    broken.store(true, Ordering::SeqCst);
+    for act in [Act::Replay, Act::Discard] {
+        let report = desk.run(&world, &only(&letter, act)).await;
+        assert_eq!((report.done, report.failed), (0, 1), "{report:?}");
+        assert!(report.items[0].text.contains("the letter stays"), "{report:?}");
+        assert_eq!(desk.places.lying().len(), 1);
+    }
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!(desk.run(&world, &only(&letter, Act::Discard)).await.done, 1);
 }
 
 #[tokio::test]

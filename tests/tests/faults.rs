@@ -231,6 +231,25 @@ async fn a_store_that_is_always_contended_gives_up_and_leaves_the_message_on_its
     assert!(error.to_string().contains("every one of 12 attempts"), "{error}");
 }
 
+#[tokio::test]
+async fn a_message_that_its_queue_gives_up_is_told_to_the_origin_and_no_other() {
+    let choose = |call: &'static str| match call {
+        "StepStore::load" => Fault::FailBefore,
+        _ => Fault::None,
+    };
+    let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let parcel = world.on_the_way.remove(0);
+    for last_try in [false, true] {
+        world.last_try = last_try;
+        world.deliver(&parcel).await.unwrap_err();
+        let parked = world.azure.take_parked();
+        let sagas: Vec<SagaId> = parked.iter().map(|parked| parked.saga).collect();
+        assert_eq!(sagas, if last_try { vec![id] } else { Vec::new() });
+    }
+}
+
 /// One thing that chance does.
 #[derive(Debug, Clone)]
 enum Whim {

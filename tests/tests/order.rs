@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_core::origin::Override;
 use saga_core::saga::Asked;
 use saga_core::{Outcome, SagaId, Status};
+use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::books::Books;
 use saga_tests::contract::given::ASKED;
 use saga_tests::world::{Place, QUANTITY, SKU, STOCK_BEFORE, World};
@@ -260,4 +263,37 @@ fn event_id(base64: &str) -> String {
     let text = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
     let event: serde_json::Value = serde_json::from_slice(&text).unwrap();
     event["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_a_step_says_later_waits_for_what_it_said_before() {
+    let down = Arc::new(AtomicBool::new(true));
+    let choose = {
+        let down = Arc::clone(&down);
+        move |call: &'static str| match call {
+            "Publisher::publish" if down.load(Ordering::SeqCst) => Fault::FailBefore,
+            _ => Fault::None,
+        }
+    };
+    let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
+    let id = start(&world, SMALL, "DE").await;
+    world.publish().await;
+    let parcel = world.on_the_way.remove(0);
+    world.handle(&parcel).await.unwrap();
+    command(
+        &world.deployment,
+        &world.aws,
+        &world.clock,
+        id,
+        Command::Cancel,
+        ASKED,
+    )
+    .await
+    .unwrap();
+    world.publish().await;
+    down.store(false, Ordering::SeqCst);
+    let parcel = world.on_the_way.remove(0);
+    world.handle(&parcel).await.unwrap();
+    assert_eq!(world.azure.outbox().len(), 2, "the first is still the sweep's");
+    assert_eq!(world.azure.take_published(), []);
 }

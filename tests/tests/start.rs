@@ -106,6 +106,18 @@ async fn a_start_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_start_that_met_another_writer_is_tried_again_at_once() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let choose = move |call: &'static str| match call {
+        "SagaStore::insert" if calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 3 => Fault::Conflict,
+        _ => Fault::None,
+    };
+    let world = World::new(OriginCloud::with_faults(choose), saga_memory::StepCloud::new());
+    assert!(start(&world, "payment", "key", ORDER).await.unwrap().new);
+    assert_eq!(world.aws.outbox().len(), 1);
+}
+
+#[tokio::test]
 async fn callers_at_once_with_one_key_share_one_saga() {
     let world = World::default();
     let (a, b, c) = tokio::join!(
