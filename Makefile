@@ -67,7 +67,7 @@ prove: ## the model with four steps and a hundred thousand simulator seeds (abou
 fuzz: ## a minute (FUZZ_SECONDS) of chance for each parser, a million malformed inputs, schemathesis against both APIs
 	$(PYTHON) tests/fuzz.py
 
-mutants: ## that the checks catch deliberate faults: which check caught which (about a quarter of an hour)
+mutants: ## that the checks catch deliberate faults: which check caught which (under an hour)
 	$(PYTHON) tests/mutants.py
 	$(PYTHON) infra/mutants.py
 
