@@ -14,13 +14,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use saga_app::dead_letters::ports::{Held, LetterSource, Outlet, Removal, Walk};
-use saga_app::ports::{Quarantine, Quarantined};
+use saga_app::ports::{Outbox, Quarantine, Quarantined};
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
+use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_azure::{Config, QuarantineQueue, Secret};
 use saga_core::Timestamp;
 use saga_core::dead_letter::{Destination, Source};
+use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::dead_letter::events;
 use serde_json::Value;
 
@@ -246,6 +248,27 @@ async fn a_dead_row_of_dynamodb_is_pending_again_and_not_twice() {
     );
     assert_eq!(pending["Body"], AttributeValue::S(event(0)));
     assert_eq!(pending["Queued"], AttributeValue::N("1795226400123".to_owned()));
+}
+
+#[tokio::test]
+async fn what_was_published_meanwhile_is_not_buried() {
+    let (_, table, rows) = dead_rows().await;
+    let outbox = DynamoOutbox::new(&aws!(), table);
+    let gone = OutboxRow {
+        id: format!("{:013}-{SAGA}-advance1", 1_795_226_400_123_i64)
+            .parse()
+            .unwrap(),
+        saga: SAGA.parse().unwrap(),
+        kind: "PaymentReserved".to_owned(),
+        shard: 3,
+        body: event(0),
+        at: Timestamp::from_millis(1_795_226_400_123),
+        queued: Timestamp::from_millis(1_795_226_400_123),
+        follows: false,
+        tries: Tries::default(),
+    };
+    outbox.bury(&gone, gone.at).await.unwrap();
+    assert_eq!(walked(&rows, walk()).await.len(), COUNT);
 }
 
 #[tokio::test]

@@ -131,6 +131,11 @@ pub async fn a_row_is_postponed_where_it_is(outbox: &impl Outbox, rows: &[Outbox
     expected.extend_from_slice(&others[1..]);
     assert_eq!(pending(outbox, first.shard).await, expected);
     outbox.postpone(&[]).await.unwrap();
+    // Nothing of them comes back, not even in parts that are no row.
+    outbox.delete(rows).await.unwrap();
+    outbox.postpone(&[later(first), later(&others[0])]).await.unwrap();
+    let overdue = outbox.overdue(DEFAULT_SHARDS, much_later()).await.unwrap();
+    assert_eq!(overdue, Vec::<u16>::new());
 }
 
 /// A dead row is pending no more, and what is gone is not buried.

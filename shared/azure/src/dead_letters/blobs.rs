@@ -293,3 +293,99 @@ impl LetterSource for DeadBlobs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::test_server::{Reply, TestServer};
+
+    const NAME: &str = "topic/sub/2026/11/21/1.json";
+
+    fn content(etag: u8, events: &str) -> Reply {
+        Reply::with(200, &format!("etag: \"0x{etag}\""), events)
+    }
+
+    fn blobs(server: &TestServer) -> DeadBlobs {
+        let access = Access {
+            account: "acc".to_owned(),
+            key: Some(Secret::new("a2V5".to_owned())),
+            topic_key: None,
+            assertion: None,
+            blob_endpoint: server.url.clone(),
+            queue_endpoint: server.url.clone(),
+            table_endpoint: server.url.clone(),
+            topic_endpoint: server.url.clone(),
+            container: "dead-letters".to_owned(),
+            queue: "queue".to_owned(),
+            poison_queue: "poison".to_owned(),
+            quarantine_queue: "quarantine".to_owned(),
+            table: "Table".to_owned(),
+            buckets: 16,
+        };
+        DeadBlobs::on(&access.http().unwrap(), &access).unwrap()
+    }
+
+    /// The first letter of the blob is removed; what was asked of the service after it had been read.
+    async fn removed(replies: Vec<Reply>) -> (Removal, Vec<String>) {
+        let two = r#"[{"id":"1"},{"id":"2"}]"#;
+        let mut script = vec![content(1, two)];
+        script.extend(replies);
+        let server = TestServer::start(script).await;
+        let blobs = blobs(&server);
+        let mut walk = Walk {
+            only: Some([format!("{NAME}/0")].into()),
+            ..Walk::default()
+        };
+        let held = blobs.next(&mut walk).await.unwrap();
+        let removal = blobs.remove(&held[0]).await.unwrap();
+        (removal, server.requests().split_off(1))
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_written_only_as_it_was_read() {
+        let (two, three) = (
+            r#"[{"id":"1"},{"id":"2"}]"#,
+            r#"[{"id":"1"},{"id":"2"},{"id":"3"}]"#,
+        );
+        let (removal, requests) = removed(vec![
+            content(2, two),
+            // Event Grid added a letter between our reading and our writing.
+            Reply::status(412),
+            content(3, three),
+            Reply::status(201),
+        ])
+        .await;
+        assert_eq!((removal, requests.len()), (Removal::Removed, 4));
+        let guarded = |request: &str, etag: u8| {
+            request
+                .to_lowercase()
+                .contains(&format!("if-match: \"0x{etag}\""))
+        };
+        assert!(
+            guarded(&requests[1], 2) && requests[1].ends_with(r#"[{"id":"2"}]"#),
+            "{}",
+            requests[1]
+        );
+        assert!(
+            guarded(&requests[3], 3) && requests[3].ends_with(r#"[{"id":"2"},{"id":"3"}]"#),
+            "{}",
+            requests[3]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_letter_takes_its_blob_along_unless_another_came() {
+        let (removal, requests) = removed(vec![content(2, r#"[{"id":"1"}]"#), Reply::status(202)]).await;
+        assert_eq!(removal, Removal::Removed);
+        assert!(
+            requests[1].starts_with("DELETE ") && requests[1].to_lowercase().contains("if-match: \"0x2\"")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_another_operator_removed_is_not_ours() {
+        let (removal, requests) = removed(vec![content(2, r#"[{"id":"2"}]"#)]).await;
+        assert_eq!((removal, requests.len()), (Removal::NotOurs, 1));
+    }
+}
