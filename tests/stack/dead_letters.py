@@ -19,6 +19,7 @@ class DeadLetters(StackTest):
         """What the replayer answered, request by request."""
         done = subprocess.run([DLQ, "--json", "--endpoint", self.e["dead_letters"], *arguments], capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        self.said = done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def letters(self, *filters: str) -> list[dict]:

@@ -3,6 +3,7 @@
 //! identity signs, so that the local stack needs no set-up.
 
 use std::fs;
+use std::pin::pin;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -14,11 +15,16 @@ use saga_app::ports::Time;
 use saga_runtime::clock::SystemClock;
 use saga_runtime::environment::optional;
 use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::output::complain;
 
 /// Where the local stack says where it is.
 const LOCAL: &str = "localstack/.state/endpoints.json";
 /// Longer than the function may take.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A person is told that a request is under way after so long, and then every ten seconds.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -125,9 +131,11 @@ impl Client {
             let causes = saga_app::ports::causes(&error);
             Failure::Unreachable(causes)
         };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let text = response.text().await.map_err(unreachable)?;
+        let answer = async {
+            let response = request.send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
+        };
+        let (status, text) = not_in_silence(answer).await.map_err(unreachable)?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         if (200..300).contains(&status) {
             return Ok(answer);
@@ -166,6 +174,22 @@ impl Client {
         Ok(headers
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect())
+    }
+}
+
+/// Says on standard error that an answer takes its time: a run goes at its rate, and a deep queue is walked whole.
+async fn not_in_silence<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    let (mut passed, mut next) = (Duration::ZERO, SILENCE);
+    loop {
+        match timeout(next, &mut answer).await {
+            Ok(answer) => return answer,
+            Err(_) => {
+                passed += next;
+                next = 5 * SILENCE;
+                complain(&format!("the replayer is at work ({} s)", passed.as_secs()));
+            }
+        }
     }
 }
 
