@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use saga_app::dead_letters::{Found, find, list, watch};
+use saga_app::ports::Time;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict};
 use saga_core::ends::Phase;
 use saga_core::{SagaId, Status};
@@ -225,6 +226,57 @@ async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
 }
 
 #[tokio::test]
+async fn the_watch_comes_later_while_an_operator_works_and_not_never() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    desk.places.hide(Source::Poison, 5);
+    let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+    assert_eq!((report.new, report.failed), (1, 0));
+    let mut more = letter;
+    more.id.key = "more".to_owned();
+    desk.places.put(more);
+    desk.places.hide(Source::Poison, 60);
+    let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+    assert_eq!((report.new, report.failed), (0, 0));
+    desk.clock.advance(60_000);
+    let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+    assert_eq!((report.new, report.failed), (1, 0));
+}
+
+#[tokio::test]
+async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
+    // Another hides what is left whenever one is sent, for longer than anybody waits at the beginning.
+    let mut world = World::default();
+    let places: Arc<OnceLock<DeadLetters>> = Arc::default();
+    let desk = Desk::with(|clock| {
+        let places = Arc::clone(&places);
+        let sent = AtomicBool::new(false);
+        DeadLetters::new(clock, move |call: &'static str| {
+            if call == "LetterSource::remove" && !sent.swap(true, Ordering::SeqCst) {
+                places.get().unwrap().hide(Source::Events, 4);
+            }
+            Fault::None
+        })
+    });
+    places
+        .set(desk.places.clone())
+        .unwrap_or_else(|_| panic!("set once"));
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    for number in 0..40_u8 {
+        let mut more = letter.clone();
+        more.id.source = Source::Events;
+        more.id.key = format!("more-{number:02}");
+        desk.places.put(more);
+    }
+    let begun = desk.clock.now();
+    let report = desk.run(&world, &all(Act::Discard)).await;
+    assert_eq!(report.done, 40, "those that were taken came again");
+    assert!(report.notices.is_empty(), "{:?}", report.notices);
+    assert!(desk.clock.now().millis() - begun.millis() >= 4_000);
+}
+
+#[tokio::test]
 async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     // The other operator's receipt is the newer one: he comes when the lease of the first has ended, between the
     // sending and the removal.
@@ -330,9 +382,6 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         parked.reason.contains("PaymentReserved lies in poison"),
         "{parked:?}"
     );
-    // While an operator works on them, the watch comes a little later, and not never.
-    desk.places.hide(Source::Poison, 5);
-    told(0).await;
     // Ten more, one of them with a clock that is behind.
     for number in 0..10_i64 {
         let mut more = letter.clone();

@@ -5,8 +5,8 @@ use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
 use saga_wire::dead_letter::http::Notice;
 
 use super::foresee::{foresee, saga_of};
-use super::ports::{LetterSource, Receipt, Walk};
-use super::{LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, PATIENCE_MILLIS, Ports, WAIT_MILLIS};
+use super::ports::{Depth, LetterSource, Receipt, Walk};
+use super::{COURTESY_MILLIS, LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Ports, WAIT_MILLIS};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// What a look came to.
@@ -17,83 +17,34 @@ pub(super) struct Looked {
     pub(super) incomplete: Option<String>,
 }
 
-/// The letters of a queue that somebody else holds while we walk it: another operator, or the watch of the minute.
-pub(super) struct Others<'a, T> {
-    source: &'a dyn LetterSource,
-    time: &'a T,
-    /// So many letters there were in the queue when the walk began.
-    there: usize,
-    until: Timestamp,
-}
-
-impl<'a, T: Time> Others<'a, T> {
-    /// At the beginning of a walk that waits for them at most until `until`.
-    pub(super) async fn at_first(
-        source: &'a dyn LetterSource,
-        time: &'a T,
-        until: Timestamp,
-    ) -> Result<Self, PortError> {
-        let there = if source.is_queue() {
-            source.depth().await?.all()
-        } else {
-            0
-        };
-        Ok(Self {
-            source,
-            time,
-            there,
-            until,
-        })
-    }
-
-    /// At the end of a walk that saw `seen` letters and still holds `ours`: how many it did not come to, and whether
-    /// to go on, because a moment has been waited for them.
-    pub(super) async fn hold(&self, seen: usize, ours: usize) -> Result<(usize, bool), PortError> {
-        let unseen = self.there.saturating_sub(seen);
-        if unseen == 0 {
-            return Ok((0, false));
+/// Waits, and holds nothing meanwhile, until nobody else is seen to hold letters of a queue, or for a while: a walk begun
+/// now would not come to them, and would hide from an operator what they are about to take. A queue of Azure does not
+/// tell how many are held, and is not waited for.
+pub(super) async fn quiet(source: &dyn LetterSource, time: &impl Time) -> Result<usize, PortError> {
+    let until = time.now().plus_millis(COURTESY_MILLIS);
+    loop {
+        let depth = source.depth().await?;
+        if depth.hidden == 0 || time.now() >= until {
+            return Ok(depth.all());
         }
-        // Some of them may have been removed meanwhile.
-        let others = unseen.min(self.source.depth().await?.all().saturating_sub(ours));
-        let waits = others > 0 && self.time.now() < self.until;
-        if waits {
-            self.time.sleep(WAIT_MILLIS).await;
-        }
-        Ok((others, waits))
+        time.sleep(WAIT_MILLIS).await;
     }
 }
 
-/// Until when a walk waits for what others hold. By chance: of two that hold what the other waits for, one gives up first.
-pub(super) fn patience(time: &impl Time) -> Timestamp {
-    let millis = PATIENCE_MILLIS / 2 + time.below(PATIENCE_MILLIS / 2);
-    time.now().plus_millis(i64::try_from(millis).unwrap_or(0))
-}
-
-/// Shows each letter of the walk to `see`, which says whether to go on; then puts everything back. Waits at most until
-/// `patience` for what others hold.
+/// Shows each letter of the walk to `see`, which says whether to go on; then puts everything back.
 pub(super) async fn look(
     source: &dyn LetterSource,
     time: &impl Time,
-    patience: Timestamp,
     mut walk: Walk,
     mut see: impl FnMut(DeadLetter) -> bool + Send,
 ) -> Result<Looked, PortError> {
     walk.lease_seconds = LEASE_SECONDS;
     let until = time.now().plus_millis(LOOK_MILLIS);
-    let others = Others::at_first(source, time, patience).await?;
-    let mut unseen = 0;
     let mut held: Vec<Receipt> = Vec::new();
     let (mut seen, mut last) = (0, None);
     let walked = loop {
         let letters = match source.next(&mut walk).await {
-            Ok(letters) if letters.is_empty() => match others.hold(seen, held.len()).await {
-                Ok((_, true)) => continue,
-                Ok((left, false)) => {
-                    unseen = left;
-                    break Ok(None);
-                }
-                Err(error) => break Err(error),
-            },
+            Ok(letters) if letters.is_empty() => break Ok(None),
             Ok(letters) => letters,
             Err(error) => break Err(error),
         };
@@ -116,11 +67,18 @@ pub(super) async fn look(
             ))));
         }
     };
+    // Whoever looks at the same time hides some from us: what we did not come to is said, not passed over.
+    let unseen = match &walked {
+        Ok(None) if source.is_queue() => {
+            // What was seen is put back, whatever comes of the count.
+            source.depth().await.map_or(0, Depth::all).saturating_sub(seen)
+        }
+        _ => 0,
+    };
     // Also after a failure: what is not put back now comes back when the lease ends.
     if !held.is_empty() {
         source.put_back(held).await?;
     }
-    // What we did not come to is said, not passed over.
     let hidden = (unseen > 0)
         .then(|| format!("{unseen} letters are held by somebody else at the moment; ask again in a minute"));
     let stopped = walked?.flatten();
@@ -154,8 +112,11 @@ pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId)
         only: Some([id.key.clone()].into()),
         ..Walk::default()
     };
+    if source.is_queue() {
+        quiet(*source, ports.time).await?;
+    }
     let mut found = None;
-    let looked = look(*source, ports.time, patience(ports.time), walk, |letter| {
+    let looked = look(*source, ports.time, walk, |letter| {
         if letter.id == *id {
             found = Some(letter);
         }

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use saga_core::dead_letter::{DeadLetter, Filter, LetterId};
 use saga_wire::dead_letter::http::{Listed, MAX_PAGE, MAX_PAGE_BYTES, Page};
 
-use super::find::{Looked, look, patience};
+use super::find::{Looked, look, quiet};
 use super::ports::{LetterSource, Walk};
 use super::{Ports, notice, problem};
 use crate::ports::{PortError, Time};
@@ -82,13 +82,16 @@ async fn smallest(
     after: Option<String>,
     count: usize,
 ) -> Result<(Vec<DeadLetter>, Looked), PortError> {
+    if source.is_queue() {
+        quiet(source, time).await?;
+    }
     let mut kept = BTreeMap::<String, DeadLetter>::new();
     let ordered = !source.is_queue();
     let walk = Walk {
         after: after.clone(),
         ..Walk::default()
     };
-    let looked = look(source, time, patience(time), walk, |letter| {
+    let looked = look(source, time, walk, |letter| {
         if after.as_ref().is_none_or(|after| letter.id.key > *after) && filter.takes(&letter) {
             kept.insert(letter.id.key.clone(), letter.without_body());
             if kept.len() > count {

@@ -81,9 +81,11 @@ fn problem(source: Source, error: &crate::ports::PortError) -> Notice {
 const LEASE_SECONDS: u32 = 75;
 /// A walk that only looks ends after so long, well before what it holds comes back.
 const LOOK_MILLIS: i64 = 45_000;
-/// A walk waits for at most so long for letters that somebody else holds.
-const PATIENCE_MILLIS: u64 = 15_000;
-/// And asks again after so long.
+/// A walk that only looks begins at most so much later because somebody else holds letters.
+const COURTESY_MILLIS: i64 = 10_000;
+/// A run waits at most so long, all in all, for letters that somebody else holds.
+const PATIENCE_MILLIS: u64 = 20_000;
+/// After so long it is looked again.
 const WAIT_MILLIS: u64 = 500;
 /// A walk holds at most so many letters of a queue. It bounds the memory, whatever the queue's depth.
 const MAX_HELD: usize = 20_000;

@@ -12,10 +12,10 @@ use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
 use super::act::{Begun, Done, Placed, item, place_all, settle};
-use super::find::{Others, lease_ends, patience};
+use super::find::lease_ends;
 use super::foresee::{Foreseen, foresee, saga_of};
 use super::ports::{Held, LetterSource, Receipt, Walk};
-use super::{LEASE_SECONDS, MAX_HELD, Ports, notice, problem};
+use super::{LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, WAIT_MILLIS, notice, problem};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// So many letters are worked on side by side.
@@ -49,6 +49,8 @@ pub async fn run<S: SagaStore, T: Time>(
         },
         placed: Vec::new(),
         ended: None,
+        // By chance: of two runs that hold what the other one waits for, one gives up first.
+        waited: ports.time.below(PATIENCE_MILLIS / 2),
         report: Report {
             act: command.act.as_str(),
             dry_run: !command.confirm,
@@ -90,6 +92,8 @@ struct Going<'a, S, T> {
     /// Letters that are sent, and not yet recorded and removed.
     placed: Vec<Placed>,
     ended: Option<End>,
+    /// So long it has waited for letters that somebody else holds, in milliseconds.
+    waited: u64,
     report: Report,
 }
 
@@ -103,7 +107,11 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             ..Walk::default()
         };
         let ends = lease_ends(self.ports.time.now()).min(self.until);
-        let others = Others::at_first(source, self.ports.time, patience(self.ports.time).min(ends)).await?;
+        let there = if source.is_queue() {
+            source.depth().await?.all()
+        } else {
+            0
+        };
         let mut unseen = 0;
         // What stays is put back at the end: put back at once, the walk would come to it again.
         let mut stays: Vec<Receipt> = Vec::new();
@@ -112,14 +120,14 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             let letters = match source.next(&mut walk).await {
                 Ok(letters) if letters.is_empty() => {
                     stays.extend(self.settle(source).await);
-                    match others.hold(seen, stays.len()).await {
-                        Ok((_, true)) => continue,
-                        Ok((left, false)) => {
-                            unseen = left;
-                            break Ok(());
-                        }
-                        Err(error) => break Err(error),
+                    if self.ended.is_some() {
+                        break Ok(());
                     }
+                    unseen = left_by(source, there.saturating_sub(seen), stays.len()).await;
+                    if unseen == 0 || !self.waits(ends).await {
+                        break Ok(());
+                    }
+                    continue;
                 }
                 Ok(letters) => letters,
                 Err(error) => break Err(error),
@@ -148,7 +156,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         if !stays.is_empty() && source.is_queue() {
             source.put_back(stays).await?;
         }
-        if unseen > 0 {
+        if unseen > 0 && self.ended.is_none() {
             let text = format!(
                 "{unseen} letters are held by somebody else and were not looked at; ask again in a minute"
             );
@@ -226,6 +234,16 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         self.placed = placed;
         stays.extend(self.tell(done.into_iter().chain(failed)));
         stays
+    }
+
+    /// Waits a moment for letters that somebody else holds, unless it has waited enough. A dry run waits for none.
+    async fn waits(&mut self, ends: Timestamp) -> bool {
+        if !self.command.confirm || self.waited >= PATIENCE_MILLIS || self.ports.time.now() >= ends {
+            return false;
+        }
+        self.waited += WAIT_MILLIS;
+        self.ports.time.sleep(WAIT_MILLIS).await;
+        true
     }
 
     /// Records and removes what was sent last; gives back the receipts of those that stay.
@@ -347,6 +365,16 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         );
         self.report
     }
+}
+
+/// How many of `unseen` letters, which were there when the walk began, are there besides `ours`.
+async fn left_by(source: &dyn LetterSource, unseen: usize, ours: usize) -> usize {
+    if unseen == 0 {
+        return 0;
+    }
+    // Some may have been removed meanwhile. A count that fails tells nothing new.
+    let depth = source.depth().await;
+    depth.map_or(unseen, |depth| unseen.min(depth.all().saturating_sub(ours)))
 }
 
 /// What a dry run says of a letter.

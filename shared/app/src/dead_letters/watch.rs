@@ -8,7 +8,7 @@ use saga_core::dead_letter::{DeadLetter, Source};
 use sha2::{Digest, Sha256};
 
 use super::Ports;
-use super::find::look;
+use super::find::{look, quiet};
 use super::ports::{LetterSource, Memory, Walk, Watched};
 use crate::park_saga::park_saga;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
@@ -24,8 +24,6 @@ const MAX_PARKED: usize = 500;
 /// Of a queue with more letters than this, only the growth is told: looking at all of them every minute would hide them
 /// from the operators who work on them.
 const DEEP: usize = 1_000;
-/// A look begins so much later while an operator works on a queue: it would hide from them what they are about to take.
-const COURTESY_MILLIS: i64 = 12_000;
 
 /// What a watch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,18 +91,6 @@ fn parked(letter: &DeadLetter) -> Option<Parked> {
     })
 }
 
-/// How many letters there are, once nobody works on them, or after a while.
-async fn quiet(source: &dyn LetterSource, time: &impl Time) -> Result<usize, PortError> {
-    let until = time.now().plus_millis(COURTESY_MILLIS);
-    loop {
-        let depth = source.depth().await?;
-        if depth.hidden == 0 || depth.all() > DEEP || time.now() >= until {
-            return Ok(depth.all());
-        }
-        time.sleep(1_000).await;
-    }
-}
-
 async fn watch_one<S: SagaStore, T: Time>(
     source: &dyn LetterSource,
     ports: &Ports<'_, S, T>,
@@ -145,8 +131,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     let mut arrivals: Vec<(i64, String)> = Vec::new();
     let mut example: Option<DeadLetter> = None;
     let mut of_sagas = Vec::new();
-    // What others hold is seen the next time.
-    look(source, ports.time, ports.time.now(), walk, |letter| {
+    look(source, ports.time, walk, |letter| {
         let at = letter.arrived().millis();
         let mark = mark(&letter.id.key);
         if at > from && !before.told.contains(&mark) {

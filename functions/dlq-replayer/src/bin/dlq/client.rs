@@ -187,7 +187,7 @@ async fn not_in_silence<T>(answer: impl Future<Output = T>) -> T {
             Err(_) => {
                 passed += next;
                 next = 5 * SILENCE;
-                complain(&format!("the replayer is at work ({} s)", passed.as_secs()));
+                complain(&format!("no answer yet ({} s)", passed.as_secs()));
             }
         }
     }
