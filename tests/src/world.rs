@@ -1,6 +1,9 @@
 //! Both clouds in one process. What leaves one side lies [`on the way`](World::on_the_way) as the text that the real
 //! carriers bring, until the test delivers, repeats, loses or holds it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::Deployment;
@@ -22,7 +25,7 @@ use saga_core::relay::Rules;
 use saga_core::step::StepState;
 use saga_core::sweep::Patience;
 use saga_core::{Cloud, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
-use saga_memory::{Clock, OriginCloud, StepCloud};
+use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_participants::Settings;
 use saga_participants::inventory::STOCK;
 use saga_participants::payments::PAYMENT;
@@ -53,6 +56,20 @@ pub struct Parcel {
     pub kind: String,
     /// As its carrier brings it.
     pub body: String,
+}
+
+/// A switch, and faults of which one call fails while it is on.
+pub fn switch(name: &'static str, on: bool) -> (Arc<AtomicBool>, impl Fn(&'static str) -> Fault) {
+    let switch = Arc::new(AtomicBool::new(on));
+    let is_on = Arc::clone(&switch);
+    let faults = move |call: &'static str| {
+        if call == name && is_on.load(Ordering::SeqCst) {
+            Fault::FailBefore
+        } else {
+            Fault::None
+        }
+    };
+    (switch, faults)
 }
 
 /// Both clouds, the time, and what is on the way between them.

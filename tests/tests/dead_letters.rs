@@ -11,7 +11,7 @@ use saga_core::ends::Phase;
 use saga_core::{SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead};
-use saga_tests::world::World;
+use saga_tests::world::{World, switch};
 use saga_wire::dead_letter::http::{Command, Selection};
 use saga_wire::dead_letter::{Received, events, quarantine};
 
@@ -22,6 +22,24 @@ async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
     let letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
     desk.places.put(letter.clone());
     (saga, letter)
+}
+
+/// A desk at which another operator takes all letters of a source for so long, at the first call of this name.
+fn interrupted(at: &'static str, source: Source, seconds: i64) -> Desk {
+    let places: Arc<OnceLock<DeadLetters>> = Arc::default();
+    let desk = Desk::with(|clock| {
+        let (places, came) = (Arc::clone(&places), AtomicBool::new(false));
+        DeadLetters::new(clock, move |call: &'static str| {
+            if call == at && !came.swap(true, Ordering::SeqCst) {
+                places.get().unwrap().hide(source, seconds);
+            }
+            Fault::None
+        })
+    });
+    places
+        .set(desk.places.clone())
+        .unwrap_or_else(|_| panic!("set once"));
+    desk
 }
 
 fn only(letter: &DeadLetter, act: Act) -> Command {
@@ -245,22 +263,10 @@ async fn the_watch_comes_later_while_an_operator_works_and_not_never() {
 
 #[tokio::test]
 async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
-    // Another hides what is left whenever one is sent, for longer than anybody waits at the beginning.
-    let mut world = World::default();
-    let places: Arc<OnceLock<DeadLetters>> = Arc::default();
-    let desk = Desk::with(|clock| {
-        let places = Arc::clone(&places);
-        let sent = AtomicBool::new(false);
-        DeadLetters::new(clock, move |call: &'static str| {
-            if call == "LetterSource::remove" && !sent.swap(true, Ordering::SeqCst) {
-                places.get().unwrap().hide(Source::Events, 4);
-            }
-            Fault::None
-        })
-    });
-    places
-        .set(desk.places.clone())
-        .unwrap_or_else(|_| panic!("set once"));
+    let (mut world, desk) = (
+        World::default(),
+        interrupted("LetterSource::remove", Source::Events, 4),
+    );
     let (_, letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
     for number in 0..40_u8 {
@@ -277,23 +283,27 @@ async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
+    let (broken, choose) = switch("LetterSource::depth", true);
+    let (mut world, desk) = (
+        World::default(),
+        Desk::with(|clock| DeadLetters::new(clock, choose)),
+    );
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
+    assert!(page.notices.iter().any(|notice| notice.source == "poison"));
+    let report = desk.run(&world, &all(Act::Replay)).await;
+    assert_eq!((report.done, report.failed), (0, 0));
+    assert!(report.notices.iter().any(|notice| notice.source == "poison"));
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!(desk.run(&world, &only(&letter, Act::Replay)).await.done, 1);
+}
+
+#[tokio::test]
 async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     // The other operator's receipt is the newer one: he comes when the lease of the first has ended, between the
     // sending and the removal.
-    let mut world = World::default();
-    let places: Arc<OnceLock<DeadLetters>> = Arc::default();
-    let desk = Desk::with(|clock| {
-        let places = Arc::clone(&places);
-        DeadLetters::new(clock, move |call: &'static str| {
-            if call == "Outlet::send" {
-                places.get().unwrap().hide(Source::Poison, 60);
-            }
-            Fault::None
-        })
-    });
-    places
-        .set(desk.places.clone())
-        .unwrap_or_else(|_| panic!("set once"));
+    let (mut world, desk) = (World::default(), interrupted("Outlet::send", Source::Poison, 60));
     let (_, letter) = poisoned(&mut world, &desk).await;
     let report = desk.run(&world, &only(&letter, Act::Replay)).await;
     assert_eq!(
@@ -309,14 +319,7 @@ async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
 
 #[tokio::test]
 async fn a_letter_whose_saga_cannot_be_told_stays() {
-    let broken = Arc::new(AtomicBool::new(false));
-    let choose = {
-        let broken = Arc::clone(&broken);
-        move |call: &'static str| match call {
-            "SagaStore::commit" if broken.load(Ordering::SeqCst) => Fault::FailBefore,
-            _ => Fault::None,
-        }
-    };
+    let (broken, choose) = switch("SagaStore::commit", false);
     let (mut world, desk) = (
         World::new(OriginCloud::with_faults(choose), StepCloud::new()),
         Desk::new(),
@@ -382,6 +385,7 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         parked.reason.contains("PaymentReserved lies in poison"),
         "{parked:?}"
     );
+    told(0).await;
     // Ten more, one of them with a clock that is behind.
     for number in 0..10_i64 {
         let mut more = letter.clone();

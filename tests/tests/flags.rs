@@ -9,8 +9,8 @@ use saga_app::ports::{Parked, Time};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
 use saga_core::{SagaId, Status};
-use saga_memory::{Fault, OriginCloud, StepCloud};
-use saga_tests::world::{World, envelope};
+use saga_memory::{OriginCloud, StepCloud};
+use saga_tests::world::{World, envelope, switch};
 use saga_wire::parked_event;
 
 const MINUTE: i64 = 60_000;
@@ -73,14 +73,7 @@ async fn an_override_that_azure_does_not_follow_is_stuck() {
 
 #[tokio::test]
 async fn an_alert_that_cannot_be_sent_is_sent_later_and_keeps_nobody_from_being_asked_again() {
-    let failing = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let faults = {
-        let failing = failing.clone();
-        move |call: &'static str| match call {
-            "Alerts::raise" if failing.load(std::sync::atomic::Ordering::Relaxed) => Fault::FailBefore,
-            _ => Fault::None,
-        }
-    };
+    let (failing, faults) = switch("Alerts::raise", true);
     let mut world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
     let id = lost(&mut world).await;
     silence(&mut world, 100).await;

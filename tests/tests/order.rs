@@ -2,18 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_core::origin::Override;
 use saga_core::saga::Asked;
 use saga_core::{Outcome, SagaId, Status};
-use saga_memory::{Fault, OriginCloud, StepCloud};
+use saga_memory::{OriginCloud, StepCloud};
 use saga_tests::books::Books;
 use saga_tests::contract::given::ASKED;
-use saga_tests::world::{Place, QUANTITY, SKU, STOCK_BEFORE, World};
+use saga_tests::world::{Place, QUANTITY, SKU, STOCK_BEFORE, World, switch};
 use saga_wire::json;
 
 const SMALL: &str = "129.90";
@@ -267,14 +266,7 @@ fn event_id(base64: &str) -> String {
 
 #[tokio::test]
 async fn what_a_step_says_later_waits_for_what_it_said_before() {
-    let down = Arc::new(AtomicBool::new(true));
-    let choose = {
-        let down = Arc::clone(&down);
-        move |call: &'static str| match call {
-            "Publisher::publish" if down.load(Ordering::SeqCst) => Fault::FailBefore,
-            _ => Fault::None,
-        }
-    };
+    let (down, choose) = switch("Publisher::publish", true);
     let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
     let id = start(&world, SMALL, "DE").await;
     world.publish().await;

@@ -20,24 +20,25 @@ pub(super) struct Looked {
 /// Waits, and holds nothing meanwhile, until nobody else is seen to hold letters of a queue, or for a while: a walk begun
 /// now would not come to them, and would hide from an operator what they are about to take. A queue of Azure does not
 /// tell how many are held, and is not waited for.
-pub(super) async fn quiet(source: &dyn LetterSource, time: &impl Time) -> Result<usize, PortError> {
+async fn quiet(source: &dyn LetterSource, time: &impl Time) -> Result<(), PortError> {
     let until = time.now().plus_millis(COURTESY_MILLIS);
-    loop {
-        let depth = source.depth().await?;
-        if depth.hidden == 0 || time.now() >= until {
-            return Ok(depth.all());
-        }
+    while source.depth().await?.hidden > 0 && time.now() < until {
         time.sleep(WAIT_MILLIS).await;
     }
+    Ok(())
 }
 
-/// Shows each letter of the walk to `see`, which says whether to go on; then puts everything back.
+/// Shows each letter of the walk to `see`, which says whether to go on; then puts everything back. Begins when nobody else
+/// is seen to hold letters, or a little later.
 pub(super) async fn look(
     source: &dyn LetterSource,
     time: &impl Time,
     mut walk: Walk,
     mut see: impl FnMut(DeadLetter) -> bool + Send,
 ) -> Result<Looked, PortError> {
+    if source.is_queue() {
+        quiet(source, time).await?;
+    }
     walk.lease_seconds = LEASE_SECONDS;
     let until = time.now().plus_millis(LOOK_MILLIS);
     let mut held: Vec<Receipt> = Vec::new();
@@ -112,9 +113,6 @@ pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId)
         only: Some([id.key.clone()].into()),
         ..Walk::default()
     };
-    if source.is_queue() {
-        quiet(*source, ports.time).await?;
-    }
     let mut found = None;
     let looked = look(*source, ports.time, walk, |letter| {
         if letter.id == *id {

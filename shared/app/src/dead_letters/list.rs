@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use saga_core::dead_letter::{DeadLetter, Filter, LetterId};
 use saga_wire::dead_letter::http::{Listed, MAX_PAGE, MAX_PAGE_BYTES, Page};
 
-use super::find::{Looked, look, quiet};
+use super::find::{Looked, look};
 use super::ports::{LetterSource, Walk};
 use super::{Ports, notice, problem};
 use crate::ports::{PortError, Time};
@@ -82,9 +82,6 @@ async fn smallest(
     after: Option<String>,
     count: usize,
 ) -> Result<(Vec<DeadLetter>, Looked), PortError> {
-    if source.is_queue() {
-        quiet(source, time).await?;
-    }
     let mut kept = BTreeMap::<String, DeadLetter>::new();
     let ordered = !source.is_queue();
     let walk = Walk {

@@ -8,7 +8,7 @@ use saga_core::dead_letter::{DeadLetter, Source};
 use sha2::{Digest, Sha256};
 
 use super::Ports;
-use super::find::{look, quiet};
+use super::find::look;
 use super::ports::{LetterSource, Memory, Walk, Watched};
 use crate::park_saga::park_saga;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
@@ -97,10 +97,8 @@ async fn watch_one<S: SagaStore, T: Time>(
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
-    let (depth, before) = (
-        quiet(source, ports.time).await?,
-        memory.load(source.source()).await?,
-    );
+    let depth = source.depth().await?.all();
+    let before = memory.load(source.source()).await?;
     if depth == 0 {
         // What comes next is all new.
         if before.depth != 0 {
