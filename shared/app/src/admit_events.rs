@@ -6,7 +6,7 @@ use saga_core::ids::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::{Incoming, check};
-use saga_wire::{alert_event, cloud_event, event_grid, parked_event};
+use saga_wire::{alert_event, cloud_event, event_grid, json, parked_event};
 
 use crate::Deployment;
 use crate::handle_event::quarantine;
@@ -135,7 +135,7 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         }
     };
     let body = match &incoming {
-        Incoming::Ours(_) => text.to_owned(),
+        Incoming::Ours(_) => json::portable(text).into_owned(),
         Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),
     };
     // What the bus refuses for good must not come back for ever.

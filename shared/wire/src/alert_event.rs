@@ -4,7 +4,7 @@
 use saga_core::ids::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::time;
+use crate::{json, time};
 
 /// Its type.
 pub const TYPE: &str = "SagaAlertRaised";
@@ -52,7 +52,7 @@ pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
         sagatarget: "aws",
         data: text,
     };
-    serde_json::to_string(&out).unwrap_or_default()
+    json::to_string(&out)
 }
 
 /// Reads it; `None` when this is another event.

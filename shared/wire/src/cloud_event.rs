@@ -91,7 +91,7 @@ pub fn write(event: &Event) -> String {
         traceparent: event.trace.as_str(),
         data: json::raw_object(&data),
     };
-    serde_json::to_string(&out).unwrap_or_default()
+    json::to_string(&out)
 }
 
 #[derive(Serialize)]
@@ -121,7 +121,7 @@ pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
         sagatarget: target.as_str(),
         data: json::raw_object(&data),
     };
-    serde_json::to_string(&out).unwrap_or_default()
+    json::to_string(&out)
 }
 
 /// `saga/<saga_id>/compensation`, and likewise for the other messages.

@@ -1,12 +1,13 @@
 //! JSON ↔ [`Document`], with exact numbers: a number's digits are taken as they are written, never through a
 //! float.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use saga_core::document::{Document, Fields, Number};
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::Malformed;
@@ -181,7 +182,51 @@ fn write_into(document: &Document, out: &mut String) {
 }
 
 fn write_text(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    let written = serde_json::Value::from(text).to_string();
+    out.push_str(&portable(&written));
+}
+
+/// JSON text with the same values in which every character that some carrier or store refuses, drops or rewrites is
+/// escaped. Valid JSON holds such characters in strings only, where `\uXXXX` stands for them.
+///
+/// SQS refuses U+FFFE and U+FFFF
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>), Azurite a batch with
+/// U+2028 or U+2029; the control characters, the byte order mark and the other noncharacters are what XML and text
+/// libraries stumble over next.
+#[must_use]
+pub fn portable(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_awkward) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + json.len() / 4);
+    for character in json.chars() {
+        if is_awkward(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_awkward(character: char) -> bool {
+    let is_noncharacter = |c: char| matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+    ) || is_noncharacter(character)
+}
+
+/// Writes what goes onto a bus or a queue, or into a store: JSON as [`portable`] makes it.
+pub(crate) fn to_string(value: &impl Serialize) -> String {
+    // The types here are texts and numbers under names that are texts: they are always JSON.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    match portable(&json) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +244,34 @@ mod tests {
         let fields = parse_object(r#"{"a":1e400}"#).unwrap();
         assert_eq!(fields["a"], Document::Text("1e400".into()));
         assert_eq!(fields["a"].as_number(), None);
+    }
+
+    /// What SQS takes: the characters of XML 1.0.
+    fn is_taken_by_sqs(c: char) -> bool {
+        matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    }
+
+    #[test]
+    fn every_character_is_written_so_that_every_carrier_takes_it() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let fields = Fields::from([(all.clone(), Document::Text(all.clone()))]);
+        let written = write_object(&fields);
+        for json in [&written, &to_string(&all)] {
+            let refused = json.chars().find(|c| !is_taken_by_sqs(*c));
+            assert_eq!(refused, None);
+            assert!(!json.contains(['\u{2028}', '\u{2029}']));
+        }
+        assert_eq!(parse_object(&written), Ok(fields));
+    }
+
+    #[test]
+    fn what_every_carrier_takes_stays_as_it_is() {
+        let json = "{\"ü\": \"\\ufffe 𝄞 \\\\ \\u0001\"}";
+        assert!(matches!(portable(json), Cow::Borrowed(same) if same == json));
+        assert_eq!(
+            portable("[\"\u{ffff}a\u{1fffe}\"]"),
+            "[\"\\uffffa\\ud83f\\udffe\"]"
+        );
     }
 
     #[test]

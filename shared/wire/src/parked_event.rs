@@ -4,7 +4,7 @@
 use saga_core::{EventId, SagaId, Timestamp, event::cut};
 use serde::{Deserialize, Serialize};
 
-use crate::time;
+use crate::{json, time};
 
 /// Its type.
 pub const TYPE: &str = "SagaMessageParked";
@@ -63,7 +63,7 @@ pub fn write(parked: &Parked, now: Timestamp) -> String {
             reason: cut(&parked.reason).into(),
         },
     };
-    serde_json::to_string(&out).unwrap_or_default()
+    json::to_string(&out)
 }
 
 /// Reads it; `None` when this is another event.
