@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from email.message import Message
+from http.client import HTTPException
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -24,7 +25,7 @@ def exchange(method: str, url: str, body: bytes | None = None, headers: dict[str
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()
-    except OSError:
+    except (OSError, HTTPException):
         return 0, Message(), b""
 
 

@@ -8,37 +8,64 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from .support import ROOT, StackTest, order, wait_for
+from .support import PATIENCE_SECONDS, ROOT, StackTest, order, wait_for
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
 DLQ = BINARIES / "dlq"
 
 
 class DeadLetters(StackTest):
+    def command(self, *arguments: str) -> tuple[int, list[dict], str]:
+        """Its exit code, what the replayer answered, request by request, and what it said besides."""
+        command = [DLQ, "--json", "--endpoint", self.e["dead_letters"], *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
     def dlq(self, *arguments: str, expect: int = 0) -> list[dict]:
-        """What the replayer answered, request by request."""
-        done = subprocess.run([DLQ, "--json", "--endpoint", self.e["dead_letters"], *arguments], capture_output=True, text=True, timeout=300)
-        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
-        self.said = done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        code, answers, said = self.command(*arguments)
+        self.assertEqual(code, expect, f"{answers} {said}")
+        return answers
+
+    def look(self, *arguments: str) -> list[dict]:
+        """What the replayer shows, once nobody else holds some of it: the watch looks every minute."""
+        def undisturbed():
+            code, answers, _ = self.command(*arguments)
+            return answers if code == 0 else None
+        return wait_for(f"dlq {' '.join(arguments)}", undisturbed)
 
     def letters(self, *filters: str) -> list[dict]:
-        return [letter for page in self.dlq("list", *filters) for letter in page["letters"]]
+        return [letter for page in self.look("list", *filters) for letter in page["letters"]]
 
-    def letter_of(self, saga_id: str, source: str, seconds: float = 120) -> dict:
+    def letter_of(self, saga_id: str, source: str) -> dict:
         """The one dead letter of a saga in a source."""
         def look():
             found = self.letters("--saga", saga_id, "--source", source)
             return found[0] if found else None
-        return wait_for(f"a letter of {saga_id} in {source}", look, seconds)
+        return wait_for(f"a letter of {saga_id} in {source}", look)
 
-    def replay(self, letter: dict) -> dict:
-        dry = self.dlq("replay", letter["id"])[0]
-        self.assertTrue(dry["dry_run"])
-        self.assertEqual(dry["items"][0]["outcome"], "tried", dry)
-        report = self.dlq("replay", letter["id"], "--confirm", "--why", "the cause is gone", "--by", "the tests")[0]
-        self.assertEqual((report["done"], report["items"][0]["outcome"]), (1, "replayed"), report)
-        return report
+    def dry_run(self, letter: dict) -> dict:
+        """What is foreseen of a replay; a letter that the watch holds is unknown for the moment."""
+        def tried():
+            report = self.command("replay", letter["id"])[1][0]
+            self.assertTrue(report["dry_run"])
+            return next((item for item in report["items"] if item["outcome"] == "tried"), None)
+        return wait_for(f"a dry run of {letter['id']}", tried)
+
+    def carry_out(self, act: str, *ids: str) -> dict[str, str]:
+        """What became of each of these letters, once nobody else held it."""
+        became: dict[str, str] = {}
+
+        def again():
+            missing = [one for one in ids if one not in became]
+            for report in self.command(act, *missing, "--confirm", "--why", "the cause is gone", "--by", "the tests")[1]:
+                became.update({item["id"]: item["outcome"] for item in report["items"] if item["outcome"] != "unknown"})
+            return set(became) == set(ids)
+        wait_for(f"dlq {act} {' '.join(ids)}", again)
+        return became
+
+    def replay(self, letter: dict):
+        self.dry_run(letter)
+        self.assertEqual(self.carry_out("replay", letter["id"]), {letter["id"]: "replayed"})
 
     def assert_replay_is_recorded(self, saga_id: str, verb: str = "replay"):
         lines = [line for line in self.saga(saga_id)["timeline"] if line["verb"] == verb]
@@ -78,8 +105,11 @@ class DeadLetters(StackTest):
     def clear(self, saga_id: str):
         """What the sweeper sent again meanwhile may have fallen out, too: replaying it all changes nothing."""
         before = self.saga(saga_id)["status"]
-        for _ in range(3):
+
+        def cleared():
             if not self.letters("--saga", saga_id):
-                break
-            self.dlq("replay", "--saga", saga_id, "--confirm", "--why", "all of it", "--by", "the tests")
+                return True
+            self.command("replay", "--saga", saga_id, "--confirm", "--why", "all of it", "--by", "the tests")
+            return False
+        wait_for(f"no letters of {saga_id}", cleared)
         self.assertEqual(self.saga(saga_id)["status"], before)

@@ -43,7 +43,7 @@ class Ingress:
 
     def __exit__(self, *_):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.listener.close()
         self.log.close()
         self.folder.cleanup()
@@ -54,7 +54,7 @@ class Ingress:
             self.waiting.put(invocation)
         answers = []
         for _ in invocations:
-            answer, seconds = self.answers.get(timeout=30)
+            answer, seconds = self.answers.get(timeout=60)
             answers.append((answer["statusCode"], seconds))
         return answers
 

@@ -38,7 +38,7 @@ class Tap:
         def look():
             fits = [event for event in self.events() if all(event.get(name) == value for name, value in attributes.items())]
             return fits[0] if fits else None
-        return wait_for(f"an event {attributes} on the bus", look, 60)
+        return wait_for(f"an event {attributes} on the bus", look)
 
 
 def rule(test: StackTest, action: str, **body) -> dict:

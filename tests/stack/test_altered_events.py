@@ -43,28 +43,30 @@ class AlteredEvents(StackTest):
         finally:
             rule(self, "EnableRule", Name=f"saga-to-{target}")
 
-    def pending(self, tap: Tap, verb: str, closed: str) -> tuple[dict, dict]:
-        """A saga whose next event lies in our hand, and that event."""
-        with self.closed(closed):
-            saga = self.start(order())
-            event = tap.wait_for(sagaid=saga["saga_id"], sagaverb=verb)
+    def pending(self, tap: Tap, verb: str) -> tuple[dict, dict]:
+        """A saga whose next event lies in our hand, and that event. For a bus that is closed to its target."""
+        saga = self.start(order())
+        event = tap.wait_for(sagaid=saga["saga_id"], sagaverb=verb)
         return self.saga(saga["saga_id"]), event
 
     def check(self, verb: str, closed: str, bring):
         """Each change of an event is brought, and kept; then the event."""
         with Tap(self) as tap:
-            (saga, event), (stranger, turn) = (self.pending(tap, verb, closed) for _ in range(2))
-            changed = changes(event, stranger["saga_id"])
-            for one in changed.values():
-                bring(one)
-            self.all_quarantined(changed)
-            for before in (saga, stranger):
-                self.assertEqual(self.saga(before["saga_id"]), before)
+            # Closed until all is judged: whatever is sent again meanwhile moves neither saga.
+            with self.closed(closed):
+                (saga, event), (stranger, turn) = (self.pending(tap, verb) for _ in range(2))
+                changed = changes(event, stranger["saga_id"])
+                for one in changed.values():
+                    bring(one)
+                self.all_quarantined(changed)
+                for before in (saga, stranger):
+                    self.assertEqual(self.saga(before["saga_id"]), before)
             for one in (event, turn):
                 bring(one)
             for before in (saga, stranger):
                 ended = self.ended_soon(before["saga_id"], "COMPLETED")
-                self.assertEqual([line["times"] for line in ended["timeline"] if line["verb"] == "complete"], [1])
+                # One event, however often it came.
+                self.assertEqual(len({line["event_id"] for line in ended["timeline"] if line["verb"] == "complete"}), 1)
                 payment = self.dynamo.payment(before["saga_id"])
                 self.assertEqual((payment["Status"]["S"], payment["Amount"]["N"]), ("COMPLETED", "129.9"))
 
@@ -83,7 +85,7 @@ class AlteredEvents(StackTest):
                         del missing[name]
             return not missing
         try:
-            wait_for("the quarantine of every changed event", look, 40)
+            wait_for("the quarantine of every changed event", look)
         except AssertionError:
             self.fail(f"changed, and not quarantined: {sorted(missing)}")
 
@@ -99,8 +101,8 @@ class AlteredEvents(StackTest):
 
     def test_nobody_out_there_speaks_for_aws(self):
         """Also with a valid token, and without a checksum: what AWS says, AWS hears from itself only."""
-        with Tap(self) as tap:
-            saga, event = self.pending(tap, "advance", "azure")
+        with Tap(self) as tap, self.closed("azure"):
+            saga, event = self.pending(tap, "advance")
             bare = {name: value for name, value in event.items() if name != "sagasum"}
             spoken = {
                 "the opening event": bare,
@@ -115,5 +117,5 @@ class AlteredEvents(StackTest):
                 self.assertEqual(self.deliver(one, token)[0], 200)
             self.all_quarantined(spoken)
             self.assertEqual(self.saga(saga["saga_id"]), saga)
-            self.publish(event)
+        self.publish(event)
         self.ended_soon(saga["saga_id"], "COMPLETED")

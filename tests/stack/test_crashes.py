@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from .processes import function_processes
-from .support import StackTest, endpoints, order, wait_for
+from .support import StackTest, endpoints, order
 
 
 class Crashes(StackTest):
@@ -29,6 +29,7 @@ class Crashes(StackTest):
         stock = self.azure.stock("laptop")
         sagas = []
         for round_ in range(6):
+            # A start whose answer the last crash took is asked for again, with its key.
             sagas.append((self.start(order(items=[{"sku": "laptop", "quantity": 1}])), "COMPLETED"))
             sagas.append((self.start(order("20000")), "CANCELLED_VIA_COMPENSATION"))
             time.sleep(chance.random() * 0.8)  # the moment of the crash is the one thing that is left to chance

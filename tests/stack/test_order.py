@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 from .support import StackTest, order
 
 
 class Order(StackTest):
     def ended_order(self, status: str, amount: str = "50.00", destination: str = "DE") -> dict:
         body = order(amount, destination=destination, items=[{"sku": "keyboard", "quantity": 1}])
-        answer, saga = self.post("/sagas/order", body, {"Idempotency-Key": uuid.uuid4().hex})
-        self.assertEqual(answer, 201, saga)
-        saga = self.ended(saga["saga_id"], status)
+        saga = self.ended(self.start(body, definition="order")["saga_id"], status)
         self.assertEqual(self.dynamo.payment(saga["saga_id"])["Status"]["S"], status)
         return saga
 

@@ -33,7 +33,7 @@ class Door(StackTest):
             ("POST", "/saga-step", 1024 * 1024 + 1, 413), ("GET", "/saga-step", 0, 405), ("POST", "/elsewhere", 0, 404), ("GET", "/", 0, 404),
         ]:
             with self.subTest(method=method, path=path):
-                connection = HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = HTTPConnection("127.0.0.1", port, timeout=60)
                 connection.request(method, path, b"x" * length)
                 self.assertEqual(connection.getresponse().status, status)
                 connection.close()

@@ -13,7 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from stack.support import ROOT, StackTest, order
+from stack.support import PATIENCE_SECONDS, ROOT, StackTest, order
 
 from local_stack.read_back import aws_get  # (support knows where it lies)
 
@@ -87,7 +87,7 @@ class Packaged(StackTest):
             with Path(folder, "log").open("w+") as log:
                 process = subprocess.Popen([program], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
                 try:
-                    started = asked.wait(20)
+                    started = asked.wait(PATIENCE_SECONDS)
                 finally:
                     process.kill()
                     process.wait()
