@@ -169,6 +169,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         get("/dead-letters/no-id"),
         post("/dead-letters/replay", "{"),
         post("/dead-letters/replay", "{}"),
+        post("/dead-letters/replay", r#"{"ids":[1e5]}"#),
         post("/dead-letters/replay", &large),
         text,
         post("/dead-letters/replay", &ids),
@@ -180,6 +181,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         post("/dead-letters/replay", confirmed),
         post("/dead-letters/discard", "{"),
         post("/dead-letters/discard", r#"{"filter":{},"confirm":1}"#),
+        post("/dead-letters/discard", r#"{"filter":{"type":1e5}}"#),
         post("/dead-letters/discard", &large),
         Call {
             path: "/dead-letters/discard",

@@ -263,6 +263,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         post(&cancel, ""),
         post(&cancel, "[]"),
         post(&cancel, r#"{"why":"r"}"#),
+        post(&cancel, r#"{"reason":100000}"#),
         post(&cancel, &large),
         Call {
             path: &cancel,
@@ -272,6 +273,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         post(&gone_cancel, ""),
         post(&resolve, end),
         post(&resolve, "{}"),
+        post(&resolve, r#"{"to":"cancelled","reason":1e5,"by":"b"}"#),
         post(&resolve, "nothing"),
         post(&resolve, &large),
         Call {

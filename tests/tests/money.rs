@@ -128,10 +128,11 @@ fn a_number_that_is_not_whole_or_too_large_is_no_integer() {
 }
 
 #[test]
-fn json_numbers_with_an_exponent_are_not_guessed_at() {
-    let fields = json::parse_object(r#"{"a":1e2,"b":1.5E1,"c":-0}"#).unwrap();
-    assert_eq!(fields["a"], Document::from("1e2"));
-    assert_eq!(fields["b"], Document::from("1.5E1"));
+fn json_numbers_with_an_exponent_are_exact_and_texts_that_look_like_them_are_texts() {
+    let fields = json::parse_object(r#"{"a":1e2,"b":1.5E1,"c":-0,"d":"1e2"}"#).unwrap();
+    assert_eq!(fields["a"], Document::from(100));
+    assert_eq!(fields["b"], Document::from(15));
+    assert_eq!(fields["d"].as_number(), None);
     assert_eq!(fields["c"], Document::from(0));
 }
 

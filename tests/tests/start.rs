@@ -171,7 +171,7 @@ async fn an_unknown_definition_is_named() {
 #[tokio::test]
 async fn each_field_that_is_wrong_is_named_with_what_to_change() {
     let long = format!(r#""{}""#, "x".repeat(129));
-    let digits = "9".repeat(39);
+    let digits = format!("\"{}\"", "9".repeat(39));
     let negative_item = r#"[{"sku":"a","quantity":1},{"sku":"b","quantity":-1}]"#;
     let many = format!("[{}]", vec![r#"{"sku":"a","quantity":1}"#; 51].join(","));
     let cases: &[(&str, &str, &str)] = &[
@@ -189,7 +189,7 @@ async fn each_field_that_is_wrong_is_named_with_what_to_change() {
         ("amount", r#""0.00""#, "greater than zero"),
         ("amount", r#""a lot""#, "decimal number"),
         ("amount", r#""""#, "decimal number"),
-        ("amount", "1e3", "decimal number"),
+        ("amount", r#""1e3""#, "decimal number"),
         ("amount", r#""NaN""#, "decimal number"),
         ("amount", "true", "decimal number"),
         ("amount", "[1]", "decimal number"),

@@ -544,7 +544,10 @@ fn another_publishers_event_must_name_its_saga() {
         (r#","data":{"saga_id":7}"#, "`data.saga_id` must be a text"),
         (r#","data":{"saga_id":"x"}"#, "`data.saga_id`: saga id must be"),
         (r#","subject":"payment/1""#, "`data.saga_id` is missing"),
-        (r#","subject":"saga/x/compensation""#, "`data.saga_id`"),
+        (
+            r#","subject":"saga/x/compensation""#,
+            "`subject`: saga id must be",
+        ),
         (r#","data":"text""#, "JSON object"),
     ] {
         let error = event_grid::event(&format!("{base}{rest}}}")).unwrap_err();

@@ -8,7 +8,7 @@ use saga_core::Timestamp;
 use saga_core::dead_letter::{Act, LetterId};
 use saga_runtime::http::{self, Answer, body, caller, invalid};
 use saga_runtime::routing::{self, Routes as Table};
-use saga_wire::dead_letter::http::{MAX_PAGE, Shown, command, filter};
+use saga_wire::dead_letter::http::{MAX_PAGE, Shown, command, filter, mistyped};
 use saga_wire::problem::{Code, Problem};
 use serde::Serialize;
 
@@ -104,7 +104,11 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     }
 
     async fn run(&self, request: &Request, act: Act) -> Answer {
-        let command = command(act, &body(request)?).map_err(invalid)?;
+        let fields = body(request)?;
+        if let Some(error) = mistyped(&fields) {
+            return Err(http::wrong_field(error));
+        }
+        let command = command(act, &fields).map_err(invalid)?;
         let caller = caller(request);
         let by = match (command.by.as_deref(), &caller) {
             (Some(by), _) => by,

@@ -1,9 +1,9 @@
 //! Starts a saga: one transaction with the saga, the first step's entities and the opening event.
 
-use saga_core::document::{Document, Fields};
+use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, Start, start};
-use saga_core::participant::FieldError;
+use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
 
@@ -108,12 +108,15 @@ pub async fn start_saga<'a>(
         return Err(NotStarted::TooLarge(largest));
     }
 
+    let decimals = decimals(definition, &deployment.participants);
     let mut attempt = 0;
     let (saga, new) = loop {
         attempt += 1;
         match store.insert(&decision, row.as_ref()).await? {
             Inserted::Yes => break (decision.saga, true),
-            Inserted::Exists(saga) if saga.input == decision.saga.input => break (*saga, false),
+            Inserted::Exists(saga) if is_same_input(&saga.input, &decision.saga.input, &decimals) => {
+                break (*saga, false);
+            }
             Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
             Inserted::Spent => return Err(NotStarted::KeySpent(id)),
             Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,

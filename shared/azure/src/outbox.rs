@@ -38,7 +38,7 @@ impl TableStore {
             if answer.status != 200 {
                 return Err(answer.refused(WHAT));
             }
-            let page = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+            let page = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
             let Some(Document::List(page)) = page.get("value") else {
                 return Err(unreadable("a page of rows has no `value`".to_owned()));
             };

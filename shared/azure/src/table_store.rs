@@ -115,7 +115,7 @@ impl TableStore {
             .await?;
         match answer.status {
             200 => {
-                let columns = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+                let columns = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
                 Row::read(columns).map(Some).map_err(|why| corrupt(key, &why))
             }
             404 if is_missing_row(&answer.code()) => Ok(None),

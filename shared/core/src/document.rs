@@ -1,11 +1,11 @@
 //! The data that travels with a saga: a small tree of values, without any format's types in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::Sign;
+use bigdecimal::{BigDecimal, Zero};
 
 /// Why a text is not a number that every store on the way keeps exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,35 @@ impl Number {
         self.0.sign() == Sign::Plus
     }
 
+    /// Reads a number as JSON writes it, exponent included: 1.299e2 is 129.9. The same bounds hold for what it stands for.
+    ///
+    /// # Errors
+    /// [`InvalidNumber`].
+    pub fn from_json(text: &str) -> Result<Self, InvalidNumber> {
+        let Some((digits, exponent)) = text.split_once(['e', 'E']) else {
+            return text.parse();
+        };
+        let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
+        let unsigned = exponent.strip_prefix('-').unwrap_or(exponent);
+        if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(InvalidNumber::NotDecimal);
+        }
+        let number: Self = digits.parse()?;
+        // Zero is zero, whatever is said of its point.
+        if number.0.is_zero() {
+            return Ok(Self(BigDecimal::zero()));
+        }
+        let exponent: i64 = exponent.parse().map_err(|_| InvalidNumber::TooLong)?;
+        // Past this no number of so few digits keeps the bounds; the text of a larger one would fill the memory.
+        if exponent.unsigned_abs() > 4 * Self::MAX_DIGITS as u64 {
+            return Err(InvalidNumber::TooLong);
+        }
+        let (digits, scale) = number.0.into_bigint_and_exponent();
+        BigDecimal::new(digits, scale - exponent)
+            .to_plain_string()
+            .parse()
+    }
+
     /// The whole number that this is, if it is one and fits.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
@@ -54,7 +83,7 @@ impl From<i64> for Number {
 impl FromStr for Number {
     type Err = InvalidNumber;
 
-    /// Reads `-?digits[.digits]`. No exponent: what a person reads is what is stored.
+    /// Reads `-?digits[.digits]`. No exponent: what a person writes as text is what is stored.
     fn from_str(text: &str) -> Result<Self, InvalidNumber> {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
@@ -123,6 +152,37 @@ impl Document {
         }
     }
 
+    /// The decimal number that this says, in any spelling that a carrier or another team may give it. To compare with: what is
+    /// stored is read by [`Document::as_number`].
+    fn as_decimal(&self) -> Option<Number> {
+        match self {
+            Document::Text(text) => Number::from_json(text).ok(),
+            _ => self.as_number(),
+        }
+    }
+
+    /// Whether both say the same decimal number, as text or as a number, in any spelling.
+    #[must_use]
+    pub fn is_same_decimal(&self, other: &Document) -> bool {
+        let number = self.as_decimal();
+        number.is_some() && number == other.as_decimal()
+    }
+
+    /// The value in the form in which it travels between the clouds. Software on the way may read a number as a float and write it
+    /// in another form, or with other digits; whole numbers that a float holds exactly stay numbers, all others become text.
+    #[must_use]
+    pub fn carried(self) -> Document {
+        match self {
+            Document::Number(number) => match number.as_i64() {
+                Some(whole) if whole.unsigned_abs() <= MAX_EXACT => Document::from(whole),
+                _ => Document::Text(number.to_string()),
+            },
+            Document::List(list) => Document::List(list.into_iter().map(Document::carried).collect()),
+            Document::Map(fields) => Document::Map(carried(fields, &BTreeSet::new())),
+            other => other,
+        }
+    }
+
     /// What is the same for this value and for what carriers may make of it that read numbers as floats: 1.50 and 1.5
     /// are alike, and so are numbers that a float cannot tell apart; texts never are. To compare with, and for nothing
     /// else.
@@ -144,6 +204,43 @@ impl Document {
             Document::Map(fields) => gist(fields),
         }
     }
+}
+
+/// The largest whole number up to which a float of 64 bits holds every one: 2^53 - 1
+/// (<https://www.rfc-editor.org/rfc/rfc8259#section-6>).
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// [`Document::carried`] of fields. Those in `decimals` are amounts: they travel as text with the digits that they were given.
+#[must_use]
+pub fn carried(fields: Fields, decimals: &BTreeSet<&str>) -> Fields {
+    let each = fields.into_iter().map(|(name, value)| {
+        let value = match value {
+            Document::Number(number) if decimals.contains(name.as_str()) => {
+                Document::Text(number.to_string())
+            }
+            value => value.carried(),
+        };
+        (name, value)
+    });
+    each.collect()
+}
+
+/// Whether two inputs say the same: the order of names, the spelling of a number, and for `decimals` whether it is a number or
+/// a text, make no difference; neither does `null`, which says no more than absence does.
+#[must_use]
+pub fn is_same_input(one: &Fields, other: &Fields, decimals: &BTreeSet<&str>) -> bool {
+    let carried = |fields: &Fields| {
+        let mut fields = carried(fields.clone(), decimals);
+        fields.retain(|_, value| *value != Document::Null);
+        fields
+    };
+    let (one, other) = (carried(one), carried(other));
+    one.len() == other.len()
+        && one.iter().all(|(name, value)| {
+            other.get(name).is_some_and(|also| {
+                value == also || (decimals.contains(name.as_str()) && value.is_same_decimal(also))
+            })
+        })
 }
 
 /// [`Document::gist`] of fields.

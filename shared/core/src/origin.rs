@@ -9,21 +9,19 @@ use std::collections::BTreeMap;
 
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
-use crate::document::{Document, Fields};
+use crate::document::{Document, Fields, carried};
 pub use crate::emit::command_entry;
 use crate::emit::{cancel_event, compensate_last, entry, opening_event};
 use crate::ends::{Ends, Knock, Phase, Send, Verdict, knock};
 use crate::event::{Address, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::participant::{Context, Entities, EntityKey, EntityWrite, Participant, Work};
+pub use crate::participant::Participants;
+use crate::participant::{Context, Entities, EntityKey, EntityWrite, Work, decimals};
 use crate::participate::{Message, Step};
 use crate::saga::{Mark, Saga, Status};
 use crate::step::{Effect, StepState, StepVerb};
 use crate::sweep::Patience;
 use crate::timeline::Timeline;
-
-/// The participants of this deployment, by name.
-pub type Participants = BTreeMap<&'static str, Box<dyn Participant>>;
 
 /// What is to be committed, in one transaction, guarded by the revision of the saga that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +101,7 @@ pub fn start(
     let mut saga = Saga {
         id,
         definition: definition.reference().clone(),
-        input,
+        input: carried(input, &decimals(definition, participants)),
         created: now,
         deadline,
         trace,
@@ -183,7 +181,9 @@ impl Origin<'_> {
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
         if outsider.is_some()
-            && let Some(field) = self.saga.contradicted_by(&event.data)
+            && let Some(field) = self
+                .saga
+                .contradicted_by(&event.data, &decimals(self.definition, self.participants))
         {
             return Err(Misaddressed::Contradicts(field.to_owned()));
         }

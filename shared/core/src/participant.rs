@@ -4,9 +4,10 @@
 //! the shell commits step record, entities and outgoing event in one transaction guarded by versions. So the
 //! same participant runs on either cloud, in memory, and under the simulator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::definition::Definition;
 use crate::document::Fields;
 use crate::ids::SagaId;
 
@@ -55,6 +56,20 @@ pub struct Context<'a> {
     pub saga: SagaId,
     /// The saga's input and the outputs of the steps before.
     pub data: &'a Fields,
+}
+
+/// The participants of this deployment, by name.
+pub type Participants = BTreeMap<&'static str, Box<dyn Participant>>;
+
+/// The decimal fields of a saga of this definition, as all its participants know them.
+#[must_use]
+pub fn decimals(definition: &Definition, participants: &Participants) -> BTreeSet<&'static str> {
+    let steps = definition.steps().iter();
+    steps
+        .filter_map(|step| participants.get(step.participant.as_str()))
+        .flat_map(|participant| participant.decimals())
+        .copied()
+        .collect()
 }
 
 /// What a participant is asked to do.
@@ -115,6 +130,13 @@ pub trait Participant: Send + Sync {
 
     /// The fields of the input that it knows.
     fn accepts(&self) -> &'static [&'static str];
+
+    /// The fields of the data that are decimal numbers, such as amounts of money, its own outputs among them. They are compared by
+    /// value and travel as text, so that no software on the way changes a digit; any other number that a float may not hold
+    /// exactly travels as text, too, and is read by [`Document::as_number`](crate::Document::as_number).
+    fn decimals(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// What is wrong with the input of a new saga, as far as this participant knows it.
     fn check(&self, input: &Fields) -> Vec<FieldError>;

@@ -5,7 +5,7 @@
 
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
-use crate::document::Fields;
+use crate::document::{Fields, carried};
 use crate::event::{Address, Emit, Event, cut, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
@@ -141,6 +141,7 @@ impl<'a> Step<'a> {
             }
         });
 
+        let decimals = self.participant.decimals().iter().copied().collect();
         let (mut writes, mut output, mut reason) = (Vec::new(), Fields::new(), None);
         match (row.effect, answer) {
             (
@@ -150,7 +151,7 @@ impl<'a> Step<'a> {
                     output: out,
                 }),
             ) => {
-                (writes, output) = (accepted, out);
+                (writes, output) = (accepted, carried(out, &decimals));
             }
             (Effect::Refuse, Some(Decision::Refuse(why))) => reason = Some(why),
             (Effect::Undo, _) => {
@@ -166,7 +167,10 @@ impl<'a> Step<'a> {
             at: now,
             hop: message.hop.saturating_add(1),
             reason,
-            data: context.data.clone(),
+            data: match record {
+                Some(record) => record.data.clone(),
+                None => carried(message.data.clone(), &decimals),
+            },
             output,
         });
         let emit = new

@@ -1,7 +1,7 @@
 //! The saga as the origin keeps it, and its status: a fold of the facts, so the order of their arrival does
 //! not matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -240,10 +240,10 @@ impl Saga {
         Flag::ALL.into_iter().filter(set)
     }
 
-    /// The field in which data contradicts the saga's input and the outputs of the origin's own steps. A reason is each
-    /// event's own.
+    /// The field in which data contradicts the saga's input and the outputs of the origin's own steps. `decimals` are compared
+    /// by value. A reason is each event's own, and `null` says nothing.
     #[must_use]
-    pub fn contradicted_by<'a>(&self, data: &'a Fields) -> Option<&'a str> {
+    pub fn contradicted_by<'a>(&self, data: &'a Fields, decimals: &BTreeSet<&str>) -> Option<&'a str> {
         let outputs = self.steps.values().map(|record| &record.output);
         let known = |name: &str| {
             outputs
@@ -251,16 +251,17 @@ impl Saga {
                 .chain([&self.input])
                 .find_map(|fields| fields.get(name))
         };
-        let alike = |is: &Document, said: &Document| match (is, said) {
-            // Orders 007 and 7 are two.
-            (Document::Text(is), Document::Text(said)) => is == said,
-            // Money is kept as text, and others may write a number.
-            (Document::Number(_), _) | (_, Document::Number(_)) => is.as_number() == said.as_number(),
+        let alike = |name: &str, is: &Document, said: &Document| match (is, said) {
+            _ if decimals.contains(name) => is.is_same_decimal(said),
+            // Orders 007 and 7 are two, and the number 7 is the second.
+            (Document::Text(is), Document::Number(said)) => *is == said.to_string(),
+            (Document::Number(_), _) => is.is_same_decimal(said),
             _ => is.gist() == said.gist(),
         };
-        let mut wrong = data
+        let said = data
             .iter()
-            .filter(|(name, said)| *name != "reason" && known(name).is_some_and(|is| !alike(is, said)));
+            .filter(|(name, said)| *name != "reason" && **said != Document::Null);
+        let mut wrong = said.filter(|(name, said)| known(name).is_some_and(|is| !alike(name, is, said)));
         wrong.next().map(|(name, _)| name.as_str())
     }
 

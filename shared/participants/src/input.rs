@@ -10,6 +10,9 @@ use saga_core::participant::FieldError;
 /// The longest name of a thing: an order, a SKU.
 const MAX_NAME: usize = 128;
 
+/// The amounts of money that travel with a saga: what the caller gave, and what the payment reserved of it.
+pub(crate) const AMOUNTS: [&str; 2] = ["amount", "reserved_amount"];
+
 /// A required text of 1 to 128 characters.
 pub(crate) fn name(input: &Fields, field: &str) -> Result<String, FieldError> {
     match input.get(field) {

@@ -104,6 +104,10 @@ impl Participant for Inventory {
         &["order_id", "amount", "items"]
     }
 
+    fn decimals(&self) -> &'static [&'static str] {
+        &input::AMOUNTS
+    }
+
     fn check(&self, data: &Fields) -> Vec<FieldError> {
         items(data).err().into_iter().collect()
     }

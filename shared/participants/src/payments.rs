@@ -31,6 +31,10 @@ impl Participant for Payments {
         &["order_id", "amount", "currency"]
     }
 
+    fn decimals(&self) -> &'static [&'static str] {
+        &input::AMOUNTS
+    }
+
     fn check(&self, data: &Fields) -> Vec<FieldError> {
         let problems = [
             input::name(data, "order_id").err(),

@@ -10,8 +10,9 @@ use saga_app::ports::{PortError, causes};
 use saga_core::Document;
 use saga_core::document::Fields;
 use saga_core::event::{cut, is_readable};
+use saga_core::participant::FieldError;
 use saga_core::saga::Caller;
-use saga_wire::json;
+use saga_wire::json::{self, Unreadable};
 use saga_wire::problem::{Code, Problem};
 
 /// The largest body that is read.
@@ -144,7 +145,17 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
     }
     let not_json = |why: String| Problem::new(Code::InvalidJson, format!("the body {why}"));
     let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
-    json::parse_object(text).map_err(|error| not_json(error.0))
+    json::parse_object(text).map_err(|error| match error {
+        Unreadable::Json(why) => not_json(why),
+        Unreadable::Number { field, why } => wrong_field(FieldError::new(field, why)),
+    })
+}
+
+/// A field holds a value of another type than it takes.
+#[must_use]
+pub fn wrong_field(error: FieldError) -> Problem {
+    let detail = format!("{} {}", error.field, error.problem);
+    Problem::new(Code::InvalidInput, detail).with_fields(vec![error])
 }
 
 /// A field that is not known is a mistake that would otherwise go unseen.
@@ -164,6 +175,12 @@ pub fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
 /// Names the field.
 pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
     const MAX: usize = 200;
+    if fields
+        .get(name)
+        .is_some_and(|value| !matches!(value, Document::Text(_) | Document::Null))
+    {
+        return Err(wrong_field(FieldError::new(name, "must be a text")));
+    }
     let text = fields
         .get(name)
         .and_then(Document::as_text)

@@ -4,7 +4,7 @@
 use saga_core::ids::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{json, time};
+use crate::{cloud_event, json, time};
 
 /// Its type.
 pub const TYPE: &str = "SagaAlertRaised";
@@ -33,12 +33,6 @@ struct Out<'a> {
     data: &'a Text,
 }
 
-#[derive(Deserialize)]
-struct In {
-    r#type: String,
-    data: Text,
-}
-
 /// Writes the event.
 #[must_use]
 pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
@@ -58,16 +52,14 @@ pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
 /// Reads it; `None` when this is another event.
 #[must_use]
 pub fn parse(text: &str) -> Option<Text> {
-    let event: In = serde_json::from_str(text)
-        .ok()
-        .filter(|event: &In| event.r#type == TYPE)?;
+    let said: Text = serde_json::from_str(&cloud_event::payload_of(text, TYPE)?).ok()?;
     let cut = |text: String| -> String {
         let readable = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
         text.trim().chars().take(MAX_TEXT).map(readable).collect()
     };
     let text = Text {
-        subject: cut(event.data.subject),
-        text: cut(event.data.text),
+        subject: cut(said.subject),
+        text: cut(said.text),
     };
     // A monitoring channel takes no empty ones.
     Some(text).filter(|text| !text.subject.is_empty() && !text.text.is_empty())

@@ -4,18 +4,22 @@
 //! One form everywhere: it is the outbox row's body, the `detail` of the EventBridge entry, the body that the
 //! API destination posts, what the Event Grid topic takes, and what a queue message or a webhook brings.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use saga_core::definition::{Cloud, DefinitionRef};
-use saga_core::document::{Document, Fields};
+use saga_core::document::{Document, Fields, Number};
 use saga_core::event::{Address, Event, MAX_HOPS};
 use saga_core::ids::{InvalidId, SagaId, Timestamp, TraceParent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::incoming::{Incoming, MAX_WORD, Outside};
+use crate::incoming::{self, Incoming, MAX_WORD, Outside};
 use crate::{Malformed, json, time};
 
 /// The EventBridge source, and the CloudEvents source, of what the origin sends.
@@ -153,13 +157,17 @@ impl Attributes<'_> {
         self.read(name, "a text")
     }
 
-    /// Some carriers turn an attribute's integer into text; both are read.
+    /// Some carriers turn an attribute's integer into text, others into a float; all are read.
     fn integer(&self, name: &str) -> Result<Option<i64>, Malformed> {
-        if let Ok(Some(text)) = self.text(name) {
-            let wrong = |_| Malformed(format!("attribute `{name}` must be an integer"));
-            return text.parse().map(Some).map_err(wrong);
-        }
-        self.read(name, "an integer")
+        let text = match self.text(name) {
+            Ok(text) => text,
+            Err(_) => self.0.get(name).map(|raw| raw.get().to_owned()),
+        };
+        let whole = |text: String| Number::from_json(&text).ok()?.as_i64();
+        text.map(|text| {
+            whole(text).ok_or_else(|| Malformed(format!("attribute `{name}` must be an integer")))
+        })
+        .transpose()
     }
 
     /// A text of 1 to 256 bytes that every event has.
@@ -185,6 +193,51 @@ fn wrong(name: &str, why: impl fmt::Display) -> Malformed {
     Malformed(format!("attribute `{name}`: {why}"))
 }
 
+/// What an event carries, as JSON text: its `data`, or what `data_base64` encodes, which clients write that are given bytes
+/// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#31-handling-of-data>). `null` is
+/// as good as nothing.
+///
+/// # Errors
+/// [`Malformed`]: both are there, or the second is not base64 of a text.
+pub(crate) fn payload<'a>(
+    members: &BTreeMap<String, &'a RawValue>,
+) -> Result<Option<Cow<'a, str>>, Malformed> {
+    let given = |name: &str| {
+        members
+            .get(name)
+            .map(|raw| raw.get())
+            .filter(|raw| *raw != "null")
+    };
+    let base64 = match (given("data"), given("data_base64")) {
+        (Some(_), Some(_)) => {
+            return Err(Malformed(
+                "`data` and `data_base64` exclude each other".to_owned(),
+            ));
+        }
+        (data, None) => return Ok(data.map(Cow::Borrowed)),
+        (None, Some(base64)) => base64,
+    };
+    let text: String = json::from_str(base64).map_err(|_| wrong("data_base64", "must be a text"))?;
+    let bytes = BASE64
+        .decode(text)
+        .map_err(|_| wrong("data_base64", "is not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("data_base64", "holds no text in UTF-8"))?;
+    Ok(Some(Cow::Owned(text)))
+}
+
+/// What an event of this type carries; `None` when it is another, or no event.
+pub(crate) fn payload_of<'a>(text: &'a str, kind: &str) -> Option<Cow<'a, str>> {
+    let members = json::members(text).ok()?;
+    let said: String = json::from_str(members.get("type")?.get()).ok()?;
+    (said == kind).then(|| payload(&members).ok().flatten())?
+}
+
+/// Padding or not: the length says the same.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Reads an event: ours when it carries our attributes, somebody else's when it carries none.
 ///
 /// # Errors
@@ -198,11 +251,9 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
     let id = attributes.required("id")?;
     let source = attributes.required("source")?;
     let kind = attributes.required("type")?;
-    let mut data = match attributes.0.get("data") {
-        Some(raw) if raw.get() != "null" => {
-            json::parse_object(raw.get()).map_err(|error| wrong("data", error))?
-        }
-        _ => Fields::new(),
+    let mut data = match payload(&attributes.0)? {
+        Some(text) => json::parse_object(&text).map_err(|error| wrong("data", error))?,
+        None => Fields::new(),
     };
     let ours = ["sagaid", "sagadef", "sagaverb", "sagaver", "sagastep"]
         .iter()
@@ -217,9 +268,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         .ok_or_else(missing("sagaid"))?
         .parse()
         .map_err(|error: InvalidId| wrong("sagaid", error))?;
-    if let Some(named) = data.remove("saga_id")
-        && named.as_text() != Some(saga.to_string().as_str())
-    {
+    if incoming::named_saga(&mut data)?.is_some_and(|named| named != saga) {
         return Err(Malformed(
             "`data.saga_id` and attribute `sagaid` name two sagas".to_owned(),
         ));
@@ -277,7 +326,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
     // Other people's tools need not write one.
     if attributes
         .text("sagasum")?
-        .is_some_and(|sum| sum != event.checksum())
+        .is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum()))
     {
         return Err(wrong("sagasum", "the event was changed on its way"));
     }

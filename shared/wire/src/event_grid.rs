@@ -83,7 +83,9 @@ pub fn event(text: &str) -> Result<Incoming, Malformed> {
     }
     let own: OwnSchema<'_> = json::from_str(text)?;
     let data = match own.data {
-        Some(raw) if raw.get() != "null" => json::parse_object(raw.get())?,
+        Some(raw) if raw.get() != "null" => {
+            json::parse_object(raw.get()).map_err(|error| Malformed(format!("`data`: {error}")))?
+        }
         _ => Fields::new(),
     };
     let source = own

@@ -41,6 +41,18 @@ impl Incoming {
     }
 }
 
+/// Takes the saga out of an event's data, where it is named beside the attributes. `null` names none.
+pub(crate) fn named_saga(data: &mut Fields) -> Result<Option<SagaId>, Malformed> {
+    match data.remove("saga_id") {
+        None | Some(Document::Null) => Ok(None),
+        Some(Document::Text(text)) => match text.parse() {
+            Ok(saga) => Ok(Some(saga)),
+            Err(error) => Err(Malformed(format!("`data.saga_id`: {error}"))),
+        },
+        Some(_) => Err(Malformed("`data.saga_id` must be a text".to_owned())),
+    }
+}
+
 /// An event of a publisher that is none of our participants: understood by its type and its saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
@@ -65,26 +77,24 @@ impl Outside {
         subject: Option<String>,
         mut data: Fields,
     ) -> Result<Self, Malformed> {
-        let named = match data.remove("saga_id") {
-            Some(Document::Text(text)) => Some(text),
-            Some(_) => return Err(Malformed("`data.saga_id` must be a text".to_owned())),
-            None => None,
-        };
+        let named = named_saga(&mut data)?;
         let subject = subject
             .as_deref()
             .and_then(|subject| subject.strip_prefix("saga/")?.split('/').next())
-            .map(str::to_owned);
+            .map(|id| id.parse::<SagaId>());
+        let subject = match subject {
+            Some(Err(error)) => return Err(Malformed(format!("`subject`: {error}"))),
+            Some(Ok(saga)) => Some(saga),
+            None => None,
+        };
         if named.is_some() && subject.is_some() && named != subject {
             return Err(Malformed(
                 "`subject` and `data.saga_id` name two sagas".to_owned(),
             ));
         }
-        let named = named
+        let saga = named
             .or(subject)
             .ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
-        let saga = named
-            .parse()
-            .map_err(|error| Malformed(format!("`data.saga_id`: {error}")))?;
         if kind.is_empty() || kind.len() > MAX_WORD {
             return Err(Malformed(format!("the type must have 1 to {MAX_WORD} bytes")));
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use saga_core::document::{Document, Fields, Number};
+use saga_core::document::{Document, Fields, InvalidNumber, Number};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -15,25 +15,75 @@ use crate::Malformed;
 /// Deeper JSON than any input of a saga needs; each level costs one more reading of what is inside.
 const MAX_DEPTH: usize = 16;
 
+/// Why a text is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not JSON, is nested too deeply, or a name stands twice.
+    #[error("{0}")]
+    Json(String),
+    /// It is JSON, and the number at this place is none that every store on the way keeps exactly.
+    #[error("`{field}` {why}")]
+    Number {
+        /// Where, such as `items[2].quantity`.
+        field: String,
+        /// What to change.
+        why: InvalidNumber,
+    },
+}
+
+impl From<Unreadable> for Malformed {
+    fn from(error: Unreadable) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(error: Malformed) -> Self {
+        Self::Json(error.0)
+    }
+}
+
 /// Reads a JSON object into fields.
 ///
 /// # Errors
-/// [`Malformed`] when it is no JSON object, is nested too deeply, or holds a number of over 38 digits.
-pub fn parse_object(text: &str) -> Result<Fields, Malformed> {
+/// [`Unreadable`] when it is no JSON object, is nested too deeply, or holds a number of over 38 digits.
+pub fn parse_object(text: &str) -> Result<Fields, Unreadable> {
     match parse(text)? {
         Document::Map(fields) => Ok(fields),
-        _ => Err(Malformed("must be a JSON object".to_owned())),
+        _ => Err(Unreadable::Json("must be a JSON object".to_owned())),
     }
 }
 
 /// Reads any JSON value.
 ///
 /// # Errors
-/// [`Malformed`], as for [`parse_object`].
-pub fn parse(text: &str) -> Result<Document, Malformed> {
+/// [`Unreadable`], as for [`parse_object`].
+pub fn parse(text: &str) -> Result<Document, Unreadable> {
     let raw: &RawValue = from_str(text)?;
-    document(raw, "", MAX_DEPTH)
+    let refused = |_: &str, field: &str, why| {
+        let field = field.to_owned();
+        Err(Unreadable::Number { field, why })
+    };
+    document(raw, "", MAX_DEPTH, &refused)
 }
+
+/// Reads the JSON object that a store answers with. A number past our bounds, which somebody else wrote there, comes as its text:
+/// one column must not hide the rows beside it.
+///
+/// # Errors
+/// [`Malformed`] when it is no JSON object, or is nested too deeply.
+pub fn parse_stored(text: &str) -> Result<Fields, Malformed> {
+    let raw: &RawValue = from_str(text)?;
+    match document(raw, "", MAX_DEPTH, &|number, _, _| {
+        Ok(Document::Text(number.to_owned()))
+    })? {
+        Document::Map(fields) => Ok(fields),
+        _ => Err(Malformed("must be a JSON object".to_owned())),
+    }
+}
+
+/// What becomes of the text of a number that is past our bounds, at this place.
+type PastBounds<'a> = &'a dyn Fn(&str, &str, InvalidNumber) -> Result<Document, Unreadable>;
 
 pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
     // What serde says of a value of the wrong type quotes it, and reasons end in logs and alerts.
@@ -49,10 +99,10 @@ pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malfo
     })
 }
 
-fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malformed> {
+fn document(raw: &RawValue, path: &str, depth: usize, past: PastBounds<'_>) -> Result<Document, Unreadable> {
     let text = raw.get();
     if depth == 0 {
-        return Err(Malformed(format!(
+        return Err(Unreadable::Json(format!(
             "`{path}` is nested more than {MAX_DEPTH} deep"
         )));
     }
@@ -65,25 +115,25 @@ fn document(raw: &RawValue, path: &str, depth: usize) -> Result<Document, Malfor
                 } else {
                     format!("{path}.{name}")
                 };
-                fields.insert(name, document(value, &path, depth - 1)?);
+                fields.insert(name, document(value, &path, depth - 1, past)?);
             }
             Document::Map(fields)
         }
         Some(b'[') => {
             let inner: Vec<&RawValue> = from_str(text)?;
             let list = inner.into_iter().enumerate();
-            let list = list.map(|(index, value)| document(value, &format!("{path}[{index}]"), depth - 1));
+            let list =
+                list.map(|(index, value)| document(value, &format!("{path}[{index}]"), depth - 1, past));
             Document::List(list.collect::<Result<_, _>>()?)
         }
         Some(b'"') => Document::Text(from_str(text)?),
         Some(b't') => Document::Bool(true),
         Some(b'f') => Document::Bool(false),
         Some(b'n') => Document::Null,
-        // A number with an exponent, or with more digits than a store keeps, is kept as the text that it is:
-        // whoever wants a number from it says what is wrong, by the field's name.
-        _ => text
-            .parse::<Number>()
-            .map_or_else(|_| Document::Text(text.to_owned()), Document::Number),
+        _ => match Number::from_json(text) {
+            Ok(number) => Document::Number(number),
+            Err(why) => past(text, path, why)?,
+        },
     })
 }
 
@@ -240,10 +290,31 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_no_store_keeps_is_not_taken_for_one() {
-        let fields = parse_object(r#"{"a":1e400}"#).unwrap();
-        assert_eq!(fields["a"], Document::Text("1e400".into()));
-        assert_eq!(fields["a"].as_number(), None);
+    fn a_number_that_no_store_keeps_is_refused_by_its_place() {
+        for (number, why) in [
+            ("1e400", InvalidNumber::TooLong),
+            ("1E-99999999999999999999", InvalidNumber::TooLong),
+            ("123456789012345678901234567890123456789", InvalidNumber::TooLong),
+        ] {
+            let error = parse_object(&format!(r#"{{"a":[{{"b":{number}}}]}}"#)).unwrap_err();
+            let field = "a[0].b".to_owned();
+            assert_eq!(error, Unreadable::Number { field, why }, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_an_exponent_is_the_number_that_it_stands_for() {
+        for (written, is) in [
+            ("1e5", "100000"),
+            ("1.299e2", "129.9"),
+            ("1E-05", "0.00001"),
+            ("-12.50e+1", "-125.0"),
+            ("0e999999", "0"),
+            ("1e37", "10000000000000000000000000000000000000"),
+        ] {
+            let fields = parse_object(&format!(r#"{{"a":{written}}}"#)).unwrap();
+            assert_eq!(fields["a"], Document::Number(is.parse().unwrap()), "{written}");
+        }
     }
 
     /// What SQS takes: the characters of XML 1.0.
@@ -277,6 +348,6 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
-        assert!(parse_object(&deep).unwrap_err().0.contains("nested"));
+        assert!(parse_object(&deep).unwrap_err().to_string().contains("nested"));
     }
 }

@@ -4,7 +4,7 @@
 use saga_core::{EventId, SagaId, Timestamp, event::cut};
 use serde::{Deserialize, Serialize};
 
-use crate::{json, time};
+use crate::{cloud_event, json, time};
 
 /// Its type.
 pub const TYPE: &str = "SagaMessageParked";
@@ -39,13 +39,6 @@ struct Data<'a> {
     reason: std::borrow::Cow<'a, str>,
 }
 
-#[derive(Deserialize)]
-struct In<'a> {
-    r#type: String,
-    #[serde(borrow)]
-    data: Data<'a>,
-}
-
 /// Writes the event. The same message that comes to rest again is the same event.
 #[must_use]
 pub fn write(parked: &Parked, now: Timestamp) -> String {
@@ -69,13 +62,12 @@ pub fn write(parked: &Parked, now: Timestamp) -> String {
 /// Reads it; `None` when this is another event.
 #[must_use]
 pub fn parse(text: &str) -> Option<Parked> {
-    let event: In<'_> = serde_json::from_str(text)
-        .ok()
-        .filter(|event: &In<'_>| event.r#type == TYPE)?;
+    let said = cloud_event::payload_of(text, TYPE)?;
+    let said: Data<'_> = serde_json::from_str(&said).ok()?;
     Some(Parked {
-        saga: event.data.saga_id.parse().ok()?,
-        event: event.data.event_id.parse().ok()?,
-        reason: cut(&event.data.reason).to_owned(),
+        saga: said.saga_id.parse().ok()?,
+        event: said.event_id.parse().ok()?,
+        reason: cut(&said.reason).to_owned(),
     })
 }
 

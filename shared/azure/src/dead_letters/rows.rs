@@ -94,7 +94,7 @@ impl DeadRows {
             if answer.status != 200 {
                 return Err(answer.refused(WHAT));
             }
-            let page = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+            let page = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
             let Some(Document::List(page)) = page.get("value") else {
                 return Err(unreadable("a page of rows has no `value`".to_owned()));
             };
@@ -119,7 +119,7 @@ impl DeadRows {
         let answer = self.send(Method::Get, path, String::new(), &[]).await?;
         match answer.status {
             200 => {
-                let columns = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+                let columns = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
                 Ok(held(bucket, &Document::Map(columns)))
             }
             404 if is_missing(&answer.code()) => Ok(None),
@@ -265,7 +265,7 @@ impl LetterSource for DeadRows {
                 404 if is_missing(&answer.code()) => return Ok(Removal::NotOurs),
                 _ => return Err(answer.refused(WHAT)),
             }
-            let columns_read = json::parse_object(&answer.body).map_err(|error| unreadable(error.0))?;
+            let columns_read = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
             let mut pending: Fields = Row::read(columns_read).map_err(unreadable)?.fields;
             pending.retain(|name, _| !OWN.contains(&name.as_str()));
             let rest = key.strip_prefix(DEAD).unwrap_or_default();

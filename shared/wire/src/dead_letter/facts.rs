@@ -8,7 +8,7 @@ use saga_core::event::cut;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::event_grid;
+use crate::{cloud_event, event_grid};
 
 /// Reads what can be read of an event in either schema.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn facts(text: &str) -> Facts {
             .or_else(|| word("eventType"))
             .map(|kind| cut(&kind).to_owned()),
         saga: word("sagaid")
-            .or_else(|| in_data(members.get("data")?))
+            .or_else(|| in_data(&cloud_event::payload(&members).ok()??))
             .or_else(|| in_subject(&word("subject")?))
             .and_then(|id| id.parse::<SagaId>().ok()),
         verb: word("sagaverb").map(|verb| cut(&verb).to_owned()),
@@ -42,8 +42,8 @@ pub fn facts(text: &str) -> Facts {
     }
 }
 
-fn in_data(data: &RawValue) -> Option<String> {
-    let data: BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).ok()?;
+fn in_data(data: &str) -> Option<String> {
+    let data: BTreeMap<String, &RawValue> = serde_json::from_str(data).ok()?;
     serde_json::from_str(data.get("saga_id")?.get()).ok()
 }
 

@@ -4,6 +4,7 @@ use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospec
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
 use saga_core::event::is_readable;
+use saga_core::participant::FieldError;
 use serde::Serialize;
 
 use crate::time;
@@ -275,6 +276,31 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
             stop_after: count("stop_after_failures", DEFAULT_BOUNDS.stop_after, MAX_RUN)?,
         },
     })
+}
+
+/// A field of a command that must be a text and is another value.
+#[must_use]
+pub fn mistyped(fields: &Fields) -> Option<FieldError> {
+    let filter = match fields.get("filter") {
+        Some(Document::Map(filter)) => Some(filter),
+        _ => None,
+    };
+    let ids = match fields.get("ids") {
+        Some(Document::List(ids)) => ids.as_slice(),
+        _ => &[],
+    };
+    let words = ["by", "reason"].map(|name| (name.to_owned(), fields.get(name)));
+    let ids = ids
+        .iter()
+        .zip(0..)
+        .map(|(id, index): (_, usize)| (format!("ids[{index}]"), Some(id)));
+    let filter = filter
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (format!("filter.{name}"), Some(value)));
+    let mut wrong = words.into_iter().chain(ids).chain(filter);
+    let wrong = wrong.find(|(_, value)| value.is_some_and(|value| value.as_text().is_none()));
+    wrong.map(|(field, _)| FieldError::new(field, "must be a text"))
 }
 
 fn letters(ids: &[Document]) -> Result<Vec<LetterId>, String> {
