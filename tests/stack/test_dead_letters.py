@@ -231,7 +231,7 @@ class Others(DeadLetters):
         self.assertEqual(letter["attempts"], 186)
         self.assertIn("SDK_CLIENT_ERROR: 503 Service Unavailable (MaximumEventAgeInSeconds)", letter["reason"])
         self.assertEqual(self.dry_run(letter)["text"], "would be ignored: saga is COMPLETED")
-        self.replay(letter)
+        self.assertEqual(self.carry_out("replay", letter["id"]), {letter["id"]: "replayed"})
         self.assert_gone(letter)
         self.assertEqual(self.saga(saga["saga_id"])["status"], "COMPLETED")
 

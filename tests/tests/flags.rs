@@ -102,6 +102,30 @@ async fn a_saga_in_time_is_not_stuck() {
     assert_eq!(flags(&world, id), ["cancel_requested"]);
 }
 
+/// The deadline is at minute 15, and a saga is stuck when it has owed its end for 15 minutes without a move.
+#[tokio::test]
+async fn stuck_counts_from_the_later_of_the_deadline_and_the_last_move() {
+    // Its last move was long before: until its deadline it owes nothing.
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    silence(&mut world, 1).await;
+    world.command(id, Command::Cancel).await;
+    silence(&mut world, 28).await;
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+    silence(&mut world, 3).await;
+    assert_eq!(flags(&world, id), ["cancel_requested", "stuck"]);
+
+    // Its last move was long after: nobody looked before minute 40, and asked it to cancel then.
+    let mut world = World::default();
+    let id = lost(&mut world).await;
+    world.wait_and_sweep(40 * MINUTE).await;
+    world.on_the_way.clear();
+    silence(&mut world, 13).await;
+    assert_eq!(flags(&world, id), ["cancel_requested"]);
+    silence(&mut world, 3).await;
+    assert_eq!(flags(&world, id), ["cancel_requested", "stuck"]);
+}
+
 fn parked(world: &World, id: SagaId, event: &str) -> Parked {
     Parked {
         saga: id,

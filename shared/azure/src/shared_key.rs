@@ -167,6 +167,101 @@ mod tests {
         );
     }
 
+    /// A blob is written anew only as it was read: without the condition in its place the service answers 403.
+    #[test]
+    fn a_blob_request_is_signed_with_its_condition() {
+        let request = request(
+            Method::Put,
+            "https://acc.blob.core.windows.net/deadletters/A/2026/11/21/2/g.json",
+            &[
+                ("if-match", "\"0x8D1\""),
+                ("x-ms-blob-type", "BlockBlob"),
+                ("x-ms-date", "d"),
+                ("content-type", "application/json"),
+            ],
+            "[]",
+        );
+        assert_eq!(
+            string_to_sign(Dialect::Queue, "acc", &request),
+            "PUT\n\n\n2\n\napplication/json\n\n\n\"0x8D1\"\n\n\n\nx-ms-blob-type:BlockBlob\nx-ms-date:d\n\
+             /acc/deadletters/A/2026/11/21/2/g.json",
+        );
+    }
+
+    /// What a stranger may change on the way without breaking the signature is not signed.
+    #[test]
+    fn whatever_the_service_reads_changes_the_signature() {
+        const URL: &str = "http://h/acc/c/b?comp=block&timeout=3";
+        const HEADERS: [(&str, &str); 5] = [
+            ("content-type", "t"),
+            ("if-match", "m"),
+            ("x-ms-blob-type", "b"),
+            ("x-ms-date", "d"),
+            ("x-ms-version", "v"),
+        ];
+        let signed = |dialect, method, url, headers: &[_], body| {
+            string_to_sign(dialect, "acc", &request(method, url, headers, body))
+        };
+        for dialect in [Dialect::Table, Dialect::Queue] {
+            let sound = signed(dialect, Method::Put, URL, &HEADERS, "x");
+            let mut changed = vec![
+                signed(dialect, Method::Post, URL, &HEADERS, "x"),
+                signed(
+                    dialect,
+                    Method::Put,
+                    "http://h/acc/c/d?comp=block&timeout=3",
+                    &HEADERS,
+                    "x",
+                ),
+                signed(
+                    dialect,
+                    Method::Put,
+                    "http://h/acc/c/b?comp=list&timeout=3",
+                    &HEADERS,
+                    "x",
+                ),
+                string_to_sign(dialect, "other", &request(Method::Put, URL, &HEADERS, "x")),
+            ];
+            // A table's signature holds the type and the date of all headers, and no length.
+            let names: &[&str] = match dialect {
+                Dialect::Table => &["content-type", "x-ms-date"],
+                Dialect::Queue => &[
+                    "content-type",
+                    "if-match",
+                    "x-ms-blob-type",
+                    "x-ms-date",
+                    "x-ms-version",
+                ],
+            };
+            for name in names {
+                let with = |value| {
+                    let other = HEADERS.map(|header| {
+                        if header.0 == *name {
+                            (header.0, value)
+                        } else {
+                            header
+                        }
+                    });
+                    signed(dialect, Method::Put, URL, &other, "x")
+                };
+                changed.push(with("changed"));
+            }
+            if dialect == Dialect::Queue {
+                changed.push(signed(dialect, Method::Put, URL, &HEADERS, "xx"));
+                changed.push(signed(
+                    dialect,
+                    Method::Put,
+                    "http://h/acc/c/b?comp=block&timeout=4",
+                    &HEADERS,
+                    "x",
+                ));
+            }
+            for one in changed {
+                assert_ne!(one, sound, "{dialect:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_key_is_never_printed() {
         let key = SharedKey::new(Dialect::Table, "acc", &Secret::new("c2VjcmV0")).unwrap();

@@ -1,0 +1,94 @@
+//! A list shows each saga that is looked for once, newest first, whatever lies between them.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use saga_app::list_sagas::{Query, list_sagas, parse_cursor};
+use saga_app::ports::{Inserted, SagaStore};
+use saga_core::ends::Phase;
+use saga_core::saga::Flag;
+use saga_core::{Saga, Status};
+use saga_tests::contract::given::{decision, saga, time};
+use saga_tests::property::{holds, same};
+use saga_tests::world::World;
+
+/// The saga of this number: every `every`th is COMPLETED and stuck, the others are pending. Three start in one millisecond.
+fn numbered(number: usize, every: usize) -> Saga {
+    let mut saga = saga(number as u64, time((number / 3) as i64));
+    if number.is_multiple_of(every) {
+        saga.ends.phase = Phase::Completed;
+        saga.stuck = Some(time(0));
+    }
+    saga
+}
+
+async fn stored(count: usize, every: usize) -> World {
+    let world = World::default();
+    for number in 0..count {
+        let saga = numbered(number, every);
+        let inserted = world.aws.insert(&decision(&saga), None).await.unwrap();
+        assert_eq!(inserted, Inserted::Yes);
+    }
+    world
+}
+
+/// The ids of all pages, followed by their cursors as a caller does, and how many pages there were.
+async fn all_pages(world: &World, mut query: Query, at_most: usize) -> Result<(Vec<String>, usize), String> {
+    let mut ids = Vec::new();
+    for pages in 1..=at_most {
+        let page = list_sagas(&world.deployment, &world.aws, query.clone())
+            .await
+            .unwrap();
+        assert!(page.sagas.len() <= query.limit);
+        ids.extend(page.sagas.into_iter().map(|saga| saga.saga_id));
+        let Some(next) = page.next else {
+            return Ok((ids, pages));
+        };
+        query.cursor = Some(parse_cursor(&next).unwrap());
+    }
+    Err(format!("{at_most} pages, and no end: {} sagas", ids.len()))
+}
+
+fn query(status: Option<Status>, flag: Option<Flag>, limit: usize) -> Query {
+    Query {
+        status,
+        flag,
+        since: None,
+        limit,
+        cursor: None,
+    }
+}
+
+#[tokio::test]
+async fn the_pages_of_a_filtered_list_are_the_filtered_list() {
+    holds(
+        64,
+        (0..90usize, 1..40usize, 1..20usize, 0..4u8),
+        async |(count, every, limit, by)| {
+            let world = stored(count, every).await;
+            let (status, flag) = match by {
+                0 => (None, None),
+                1 => (Some(Status::Completed), None),
+                2 => (Some(Status::PendingAwsConfirmation), None),
+                _ => (None, Some(Flag::Stuck)),
+            };
+            let mut wanted: Vec<Saga> = (0..count).map(|number| numbered(number, every)).collect();
+            wanted.retain(|saga| by == 0 || (saga.ends.phase == Phase::Completed) == (by != 2));
+            wanted.sort_by_key(|saga| std::cmp::Reverse((saga.created, saga.id)));
+            let wanted: Vec<String> = wanted.iter().map(|saga| saga.id.to_string()).collect();
+            let found = all_pages(&world, query(status, flag, limit), count + 1).await?;
+            same(&found.0, &wanted)
+        },
+    )
+    .await;
+}
+
+/// One request looks at a thousand sagas and no more; its cursor says where it stopped looking, not what it found last.
+#[tokio::test]
+async fn what_is_rare_is_found_behind_thousands_that_are_not_looked_for() {
+    let world = stored(2_500, 2_499).await;
+    let (found, pages) = all_pages(&world, query(Some(Status::Completed), None, 10), 10)
+        .await
+        .unwrap();
+    let newest_and_oldest = [2_499, 0].map(|number| numbered(number, 1).id.to_string());
+    assert_eq!(found, newest_and_oldest);
+    assert!(pages >= 3, "{pages}");
+}
