@@ -42,6 +42,8 @@ def start_emulators(state: State) -> None:
     state.note_process("ministack", processes.start(ministack, state.logs / "ministack.log", ministack_env, state.scratch))
 
     azurite = [shutil.which("node") or "node", str(AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
+    # Clients ask for the newest version of the API that they know, which is newer than any Azurite.
+    azurite.append("--skipApiVersionCheck")
     for service, offset in (("blob", 1), ("queue", 2), ("table", 3)):
         azurite += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(base + offset)]
     azurite_env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(state.scratch), "TMPDIR": str(state.scratch)}

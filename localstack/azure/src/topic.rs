@@ -12,4 +12,5 @@ mod handshake;
 pub(crate) mod journal;
 pub(crate) mod publish;
 mod retry;
+mod sas;
 pub(crate) mod subscription;

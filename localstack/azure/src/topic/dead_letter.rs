@@ -1,8 +1,10 @@
 //! What an event looks like once it was given up, and where it lies.
 //!
-//! Both are what operators' replay tools parse, so they follow the documentation to the letter: the
+//! Both are what operators' replay tools parse, so they follow the documentation to the letter
+//! (<https://learn.microsoft.com/azure/event-grid/delivery-and-retry#delivery-event-formats>): the
 //! subscription's name in capitals, a date that is not padded, a JSON array, the added members spelled in
-//! the manner of the delivery schema.
+//! the manner of the delivery schema, times with seven digits of a second. A CloudEvent does not say when
+//! it was tried last.
 
 use std::collections::BTreeMap;
 
@@ -49,11 +51,20 @@ pub(crate) fn content(
     add("deadLetterReason", raw(reason)?);
     add("deliveryAttempts", raw(&delivery.attempts)?);
     add("lastDeliveryOutcome", raw(outcome)?);
-    add("publishTime", raw(&delivery.published)?);
-    if let Some(attempt) = &delivery.last_attempt {
-        add("lastDeliveryAttemptTime", raw(&attempt.at)?);
+    add("publishTime", raw(&time(delivery.published))?);
+    if let (DeliverySchema::EventGrid, Some(attempt)) = (schema, &delivery.last_attempt) {
+        add("lastDeliveryAttemptTime", raw(&time(attempt.at))?);
     }
     serde_json::to_string(&[members])
+}
+
+/// As .NET writes a time: always seven digits of a second.
+fn time(at: Timestamp) -> String {
+    let tenths_of_microseconds = at.subsec_nanosecond() / 100;
+    format!(
+        "{}.{tenths_of_microseconds:07}Z",
+        at.strftime("%Y-%m-%dT%H:%M:%S")
+    )
 }
 
 fn raw<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Box<RawValue>> {
@@ -69,7 +80,7 @@ mod tests {
         let event = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"u","sagaid":"x","time":"2026-11-20T09:59:00Z","data":{"amount":10.500}}"#;
         let mut delivery = Delivery::new(
             RawValue::from_string(event.to_owned()).unwrap(),
-            "2026-11-20T10:00:00Z".parse().unwrap(),
+            "2026-11-20T10:00:00.123456789Z".parse().unwrap(),
         );
         delivery.attempts = 2;
         delivery.last_attempt = Some(Attempt {
@@ -99,7 +110,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             text,
-            r#"[{"data":{"amount":10.500},"deadletterreason":"TimeToLiveExceeded","deliveryattempts":2,"id":"1","lastdeliveryattempttime":"2026-11-20T10:00:10Z","lastdeliveryoutcome":"NotFound","publishtime":"2026-11-20T10:00:00Z","sagaid":"x","source":"s","specversion":"1.0","subject":"u","time":"2026-11-20T09:59:00Z","type":"t"}]"#
+            r#"[{"data":{"amount":10.500},"deadletterreason":"TimeToLiveExceeded","deliveryattempts":2,"id":"1","lastdeliveryoutcome":"NotFound","publishtime":"2026-11-20T10:00:00.1234567Z","sagaid":"x","source":"s","specversion":"1.0","subject":"u","time":"2026-11-20T09:59:00Z","type":"t"}]"#
         );
     }
 
@@ -114,7 +125,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             text,
-            r#"[{"data":{"amount":10.500},"dataVersion":"","deadLetterReason":"TimeToLiveExceeded","deliveryAttempts":2,"eventTime":"2026-11-20T09:59:00Z","eventType":"t","id":"1","lastDeliveryAttemptTime":"2026-11-20T10:00:10Z","lastDeliveryOutcome":"NotFound","metadataVersion":"1","publishTime":"2026-11-20T10:00:00Z","subject":"u","topic":"topic"}]"#
+            r#"[{"data":{"amount":10.500},"dataVersion":"","deadLetterReason":"TimeToLiveExceeded","deliveryAttempts":2,"eventTime":"2026-11-20T09:59:00Z","eventType":"t","id":"1","lastDeliveryAttemptTime":"2026-11-20T10:00:10.0000000Z","lastDeliveryOutcome":"NotFound","metadataVersion":"1","publishTime":"2026-11-20T10:00:00.1234567Z","subject":"u","topic":"topic"}]"#
         );
     }
 }

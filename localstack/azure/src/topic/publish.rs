@@ -15,7 +15,9 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{cloud_event, cloud_event::CloudEvent, filter, journal::Delivery, subscription::Subscription};
+use super::{
+    cloud_event, cloud_event::CloudEvent, filter, journal::Delivery, sas, subscription::Subscription,
+};
 use crate::{config, oidc::Issuer, system};
 
 /// Documented limit of a request, in bytes.
@@ -41,7 +43,7 @@ pub(crate) fn routes(topic: Arc<Topic>) -> Router {
 async fn publish(State(topic): State<Arc<Topic>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_DRAINED).await;
-    if !topic.admits(&head.headers) {
+    if !topic.admits(&head.headers, head.uri.query().unwrap_or_default()) {
         let name = topic.settings.name.to_uppercase();
         let why = format!("The request authorization key is not authorized for {name}.");
         return refusal(StatusCode::UNAUTHORIZED, "Unauthorized", &why);
@@ -77,16 +79,28 @@ async fn publish(State(topic): State<Arc<Topic>>, request: Request<Body>) -> Res
 }
 
 impl Topic {
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    /// By the key, by a signature made with it, or by a token of the issuer: whichever is shown first in this order decides.
+    fn admits(&self, headers: &HeaderMap, query: &str) -> bool {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(key) = header("aeg-sas-key") {
             return key == self.settings.key;
         }
-        let bearer = header("authorization").and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        bearer.is_some_and(|token| self.issuer.may_publish(token))
+        let host = header("host").unwrap_or_default();
+        let signature = |token: &str| sas::admits(token, &self.settings.key, host, system::now());
+        if let Some(token) = header("aeg-sas-token") {
+            return signature(token);
+        }
+        if let Some((scheme, token)) = header("authorization").and_then(|value| value.split_once(' ')) {
+            return match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => self.issuer.may_publish(token.trim()),
+                "sharedaccesssignature" => signature(token),
+                _ => false,
+            };
+        }
+        // A key is base64, and its plus signs are no blanks.
+        let query = query.replace('+', "%2B");
+        form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "aeg-sas-key" && value == self.settings.key.as_str())
     }
 
     fn accept(&self, events: &[CloudEvent]) -> io::Result<()> {

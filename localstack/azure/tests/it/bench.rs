@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::{storage::Storage, webhook::Webhook};
 
-pub(crate) const KEY: &str = "topic-key";
+/// Base64, as a topic's key is.
+pub(crate) const KEY: &str = "dG9waWMta2V5+/8=";
 const BOUND: Duration = Duration::from_secs(20);
 
 /// Everything one scenario needs.

@@ -1,6 +1,7 @@
 //! Publishing and delivering.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, KEY, event, until};
@@ -41,6 +42,60 @@ async fn a_publisher_needs_the_key_or_a_token_for_event_grid() {
             status,
             "{scope}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_signature_with_the_key_is_as_good_as_the_key() {
+    let bench = Bench::new(true).await;
+    let (_stand_in, client) = bench.start().await;
+    let status = async |change: &dyn Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder| {
+        let answer = client
+            .post(ONE, event("1", "Any", "aws").to_string(), change)
+            .await;
+        answer.status().as_u16()
+    };
+    let token = |key: &str, year: u32| {
+        let resource = client.base.replace(':', "%3A").replace('/', "%2F");
+        let text = format!("r={resource}%2Fapi%2Fevents&e=6%2F15%2F{year}+6%3A20%3A15+PM");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(key).unwrap());
+        let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+        let signature: String = form_urlencoded::byte_serialize(signature.as_bytes()).collect();
+        format!("{text}&s={signature}")
+    };
+    for (token, expected) in [
+        (token(KEY, 2099), 200),
+        (token(KEY, 2020), 401),
+        (token("b3RoZXI=", 2099), 401),
+        (token(KEY, 2099).replace("2099", "2100"), 401),
+        (token(KEY, 2099).replace("events", "others"), 401),
+        ("nonsense".to_owned(), 401),
+    ] {
+        let own = status(&|request| request.header("aeg-sas-token", &token)).await;
+        let standard =
+            status(&|request| request.header("authorization", format!("SharedAccessSignature {token}")))
+                .await;
+        assert_eq!((own, standard), (expected, expected), "{token}");
+    }
+    let url = |key: &str| {
+        format!(
+            "{}/api/events?api-version=2018-01-01&aeg-sas-key={key}",
+            client.base
+        )
+    };
+    for (key, expected) in [
+        (KEY, 200),
+        (&KEY.replace('+', "%2B").replace('=', "%3D"), 200),
+        ("other", 401),
+        ("", 401),
+    ] {
+        let request = client.http.post(url(key)).header("content-type", ONE);
+        let answer = request
+            .body(event("1", "Any", "aws").to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), expected, "{key}");
     }
 }
 
@@ -162,6 +217,7 @@ async fn a_failure_is_retried_until_the_attempts_are_used_up() {
     let parts: Vec<&str> = path.split('/').collect();
     assert_eq!((parts[0], parts[1], parts.len()), ("deadletters", "TO-AWS", 7));
     let letter: Value = serde_json::from_str(&text).unwrap();
+    assert!(letter[0].get("lastdeliveryattempttime").is_none(), "{text}");
     for (name, value) in [
         ("id", json!("1")),
         ("deadletterreason", json!("MaxDeliveryAttemptsExceeded")),
