@@ -180,10 +180,12 @@ async fn a_handler_that_dies_is_started_again_and_costs_one_try() {
 async fn a_timer_comes_with_its_schedule() {
     let mut bench = Bench::new(true).await;
     let (stand_in, _client) = start(&mut bench).await;
-    until(async || (seen(&bench, "/Sweep").len() >= 2).then_some(())).await;
-    assert_eq!(
-        seen(&bench, "/Sweep")[0]["body"]["Data"]["timer"]["IsPastDue"],
-        false
-    );
+    // On a busy machine some come late, and say so.
+    let on_time = |line: &Value| line["body"]["Data"]["timer"]["IsPastDue"] == false;
+    until(async || {
+        let seen = seen(&bench, "/Sweep");
+        (seen.len() >= 2 && seen.iter().any(on_time)).then_some(())
+    })
+    .await;
     stand_in.stop().await;
 }

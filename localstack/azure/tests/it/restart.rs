@@ -3,48 +3,44 @@
 use std::process::Stdio;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::bench::{Bench, Client, event, until};
+use crate::bench::{Bench, Client, event};
 
-async fn start(bench: &mut Bench) -> (Child, Client) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    bench.config["listen"] = port.to_string().into();
-    let program = Command::new(env!("CARGO_BIN_EXE_saga-azure-standin"))
+async fn start(bench: &Bench) -> (Child, Client) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_saga-azure-standin"))
         .arg("--config")
         .arg(bench.config_file())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let client = Client::new(port);
-    until(async || {
-        client
-            .http
-            .get(format!("{}/status", client.base))
-            .send()
-            .await
-            .ok()
-    })
-    .await;
-    (program, client)
+    // A port that was free a moment ago may be somebody else's by now: the program says which one it got.
+    let mut log = BufReader::new(program.stdout.take().unwrap()).lines();
+    let address = loop {
+        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
+        if line["message"] == "the stand-in listens" {
+            break line["address"].as_str().unwrap().parse().unwrap();
+        }
+    };
+    // Its log is read on, or it would stand still.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    (program, Client::new(address))
 }
 
 #[tokio::test]
 async fn what_was_accepted_is_delivered_after_a_kill() {
     // Given events that were accepted and cannot be delivered
-    let mut bench = Bench::new(false).await;
-    let (mut program, client) = start(&mut bench).await;
+    let bench = Bench::new(false).await;
+    let (mut program, client) = start(&bench).await;
     for id in 0..20 {
         client.publish(&event(&format!("{id}"), "Any", "aws")).await;
     }
     // When the program is killed and started again
     program.kill().await.unwrap();
     bench.webhook.open();
-    let (_program, client) = start(&mut bench).await;
+    let (_program, client) = start(&bench).await;
     // Then every one of them arrives, and the journal is empty
     client.settled("to-aws", 20).await;
     let mut ids: Vec<u32> = bench
