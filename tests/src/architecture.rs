@@ -30,13 +30,19 @@ pub enum Part {
     Emulator,
 }
 
-/// The external crates that the core may use: exact numbers, currency codes, hashes, ids, error messages.
-pub const CORE_MAY_USE: [&str; 5] = ["bigdecimal", "iso_currency", "sha2", "thiserror", "uuid"];
+/// The external crates that a pure part may use: exact numbers, currency codes, hashes, ids, error messages.
+pub const PURE_MAY_USE: [&str; 5] = ["bigdecimal", "iso_currency", "sha2", "thiserror", "uuid"];
 
 /// The most lines of a function's `main.rs`.
 pub const MAX_MAIN_LINES: usize = 40;
 
 impl Part {
+    /// Whether it only computes: its source, its crates and its build reach nothing outside.
+    #[must_use]
+    pub fn is_pure(self) -> bool {
+        matches!(self, Part::Core | Part::Participants)
+    }
+
     /// The part in this folder of the workspace.
     #[must_use]
     pub fn of(folder: &str) -> Option<Self> {
@@ -88,6 +94,8 @@ pub struct Package {
     pub uses: BTreeSet<String>,
     /// The crates of others that are part of what it builds.
     pub external: BTreeSet<String>,
+    /// Whether code of its own runs when it is built.
+    pub build_script: bool,
 }
 
 /// The packages of a workspace.
@@ -117,6 +125,7 @@ pub fn packages(metadata: &Metadata) -> Vec<Package> {
                 .filter(|used| used.kind != DependencyKind::Development && !ours.contains(used.name.as_str()))
                 .map(|used| used.name.clone())
                 .collect(),
+            build_script: package.targets.iter().any(|target| target.is_custom_build()),
         })
         .collect()
 }
@@ -141,8 +150,14 @@ pub fn forbidden(packages: &[Package]) -> Vec<String> {
         let strangers = package
             .external
             .iter()
-            .filter(|name| part == Part::Core && !CORE_MAY_USE.contains(&name.as_str()));
-        found.extend(strangers.map(|name| format!("{} (Core) must not use {name}", package.name)));
+            .filter(|name| part.is_pure() && !PURE_MAY_USE.contains(&name.as_str()));
+        found.extend(strangers.map(|name| format!("{} ({part:?}) must not use {name}", package.name)));
+        if part.is_pure() && package.build_script {
+            found.push(format!(
+                "{} ({part:?}) must not have a build script",
+                package.name
+            ));
+        }
     }
     found
 }

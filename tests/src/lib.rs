@@ -1,7 +1,8 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
 //! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`contract`] is what every store must do, [`arbitrary`] makes values
-//! of every type that is stored or sent, [`architecture`] knows which crate may use which.
+//! of every type that is stored or sent, [`architecture`] knows which crate may use which, [`purity`] what the source of a
+//! pure one may say.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,5 +20,6 @@ pub mod function_url;
 pub mod model;
 pub mod openapi;
 pub mod property;
+pub mod purity;
 pub mod sim;
 pub mod world;

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 use saga_tests::architecture::{MAX_MAIN_LINES, Package, Part, forbidden, packages};
+use saga_tests::purity::impure;
 
 fn workspace() -> Metadata {
     MetadataCommand::new()
@@ -66,6 +68,7 @@ fn package(name: &str, folder: &str, uses: &[&str]) -> Package {
         folder: folder.to_owned(),
         uses: names(uses),
         external: names(&[]),
+        build_script: false,
     }
 }
 
@@ -119,11 +122,165 @@ fn each_forbidden_edge_is_found() {
 }
 
 #[test]
-fn the_core_uses_only_what_is_on_its_list() {
-    let mut house = house("core", "shared/core", &["serde"]);
-    let core = house.last_mut().unwrap();
-    core.external = ["serde".to_owned(), "uuid".to_owned()].into();
-    assert_eq!(forbidden(&house), ["core (Core) must not use serde"]);
+fn a_pure_crate_uses_only_crates_on_the_list_and_runs_nothing_when_it_is_built() {
+    for (name, folder, part) in [
+        ("core", "shared/core", "Core"),
+        ("participants", "shared/participants", "Participants"),
+    ] {
+        let mut house = house(name, folder, &["serde"]);
+        let pure = house.last_mut().unwrap();
+        pure.external = ["serde".to_owned(), "uuid".to_owned()].into();
+        pure.build_script = true;
+        let found = [
+            format!("{name} ({part}) must not use serde"),
+            format!("{name} ({part}) must not have a build script"),
+        ];
+        assert_eq!(forbidden(&house), found);
+    }
+    let mut house = house("wire", "shared/wire", &["core", "serde"]);
+    house.last_mut().unwrap().external = ["serde".to_owned()].into();
+    assert_eq!(forbidden(&house), [""; 0]);
+}
+
+/// Every source file below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let mut all: Vec<_> = folders.iter().flat_map(|folder| sources(folder)).collect();
+    all.extend(
+        files
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|end| end == "rs")),
+    );
+    all.sort();
+    all
+}
+
+#[test]
+fn the_source_of_a_pure_crate_reaches_nothing_outside() {
+    let metadata = workspace();
+    let mut crates = 0;
+    for package in metadata.workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap();
+        let inside = folder.strip_prefix(&metadata.workspace_root).unwrap();
+        if !Part::of(inside.as_str()).is_some_and(Part::is_pure) {
+            continue;
+        }
+        crates += 1;
+        for target in &package.targets {
+            assert!(
+                target.src_path.starts_with(folder.join("src")),
+                "{} is built from {}, which is not read here",
+                package.name,
+                target.src_path
+            );
+        }
+        let files = sources(folder.join("src").as_std_path());
+        let files = files
+            .iter()
+            .map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap()));
+        assert_eq!(impure(&files.collect::<Vec<_>>()).unwrap(), [""; 0]);
+    }
+    assert_eq!(crates, 2, "the core and the participants are pure");
+}
+
+/// What is found in a file of a participant that says this.
+fn found_in(source: &str) -> Vec<String> {
+    impure(&[("seats.rs".to_owned(), source.to_owned())]).unwrap()
+}
+
+#[test]
+fn whatever_reaches_outside_is_found() {
+    for (source, found) in [
+        ("use std::net::TcpStream;", "net"),
+        ("use ::std::net::TcpStream;", "net"),
+        ("use std::{fmt, net::TcpStream};", "net"),
+        ("use std::{collections::BTreeMap, {net::TcpStream, fmt}};", "std"),
+        ("use std::{self as s, fmt};", "self"),
+        ("use std as s;", "std"),
+        ("use std::*;", "std"),
+        ("use std::{fmt, *};", "std"),
+        ("use r#std::r#net::TcpStream;", "net"),
+        ("extern crate std as s;", "extern"),
+        ("extern \"C\" { fn getpid() -> i32; }", "extern"),
+        ("fn f() { std::thread::spawn(|| ()); }", "thread"),
+        ("fn f() { std :: /* here */ fs :: read(\"a\"); }", "fs"),
+        ("fn f() { std::process::exit(1) }", "process"),
+        (
+            "fn f() { let mut s = String::new(); std::io::stdin().read_line(&mut s); }",
+            "io",
+        ),
+        (
+            "fn f() -> std::time::Instant { std::time::Instant::now() }",
+            "time",
+        ),
+        ("fn f() { std::env::var(\"HOME\"); }", "env"),
+        (
+            "fn f() { ::core::sync::atomic::fence(::core::sync::atomic::Ordering::SeqCst) }",
+            "sync",
+        ),
+        (
+            "static SEEN: std::sync::Mutex<u8> = std::sync::Mutex::new(0);",
+            "sync",
+        ),
+        ("use alloc::task::Wake;", "task"),
+        ("use std::cell::Cell;", "cell"),
+        ("fn f() { println!(\"a\") }", "println"),
+        ("fn f() { r#print! { \"a\" } }", "print"),
+        ("fn f() { std::eprintln![\"a\"] }", "eprintln"),
+        ("fn f() { dbg!(1); }", "dbg"),
+        ("include!(\"/tmp/other.rs\");", "include"),
+        ("fn f() -> &'static str { env!(\"HOME\") }", "env"),
+        ("#[path = \"/tmp/other.rs\"] mod other;", "path"),
+        ("#[cfg_attr(all(), path = \"/tmp/other.rs\")] mod other;", "path"),
+        ("thread_local! { static SEEN: u8 = 0; }", "thread_local"),
+        ("macro_rules! m { ($m:ident) => { std::$m::stdin() } }", "std"),
+        (
+            "macro_rules! m { ($s:ident) => { use $s::net; } } m!(std);",
+            "std",
+        ),
+        (
+            "mod inner { fn f() { if true { std::fs::remove_file(\"a\"); } } }",
+            "fs",
+        ),
+        ("use std::collections::HashMap;", "HashMap"),
+        ("fn f() { Uuid::new_v4(); }", "new_v4"),
+        ("use thiserror::__private::Path;", "__private"),
+    ] {
+        let all = found_in(source);
+        let said = all
+            .iter()
+            .any(|one| one.starts_with(&format!("seats.rs:1: `{found}` ")));
+        assert!(said, "{source}: {all:?}");
+    }
+    let second_line = found_in("use std::fmt;\nuse std::fs::File;\n");
+    assert!(
+        second_line.len() == 1 && second_line[0].starts_with("seats.rs:2: `fs` "),
+        "{second_line:?}"
+    );
+    let own = "macro_rules! one { () => { println!(\"a\") } }\nfn f() { one!() }";
+    assert_eq!(
+        found_in(own).len(),
+        1,
+        "what an own macro says is found where it says it"
+    );
+    assert!(impure(&[("seats.rs".to_owned(), "fn {".to_owned())]).is_err());
+}
+
+#[test]
+fn what_only_computes_is_fine() {
+    for source in [
+        "use std::collections::{BTreeMap, BTreeSet};",
+        "use std::{fmt, str::FromStr};",
+        "use core::cmp::Reverse;\nuse alloc::{vec, string::String};",
+        "fn f() -> std::vec::Vec<u8> { vec![1] }",
+        "/// `std::net` is not used here.\nfn f() { let _ = \"std::net\"; /* std::fs */ }",
+        "fn f(a: bool) -> bool { if !(a) { return !(a); } a != true }",
+        "macro_rules! one { () => { 1 } }\nfn f() -> i32 { one!() }",
+        "fn f(net: u8, process: u8) -> String { format!(\"{}\", net + process) }",
+    ] {
+        assert_eq!(found_in(source), [""; 0], "{source}");
+    }
 }
 
 #[test]
