@@ -22,9 +22,18 @@ impl<T> Held<T> {
     }
 }
 
-/// Entities that one transaction can reach.
+/// An entity, and how often it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its fields as they are.
+    pub fields: Fields,
+    /// How many transactions wrote it.
+    pub times: usize,
+}
+
+/// Entities that one transaction can reach, and how often each was written.
 #[derive(Default)]
-pub(crate) struct Entities(BTreeMap<EntityKey, Held<Fields>>);
+pub(crate) struct Entities(BTreeMap<EntityKey, (Held<Fields>, usize)>);
 
 /// The most operations of one transaction, on either cloud: saga or step, entities, outbox row
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>,
@@ -52,13 +61,24 @@ pub(crate) fn check_shape<'a>(
 
 impl Entities {
     pub(crate) fn get(&self, key: &EntityKey) -> Option<Fields> {
-        self.0.get(key).map(|held| held.value.clone())
+        self.0.get(key).map(|(held, _)| held.value.clone())
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<EntityKey, Written> {
+        let written = |(held, times): &(Held<Fields>, usize)| Written {
+            fields: held.value.clone(),
+            times: *times,
+        };
+        self.0
+            .iter()
+            .map(|(key, held)| (key.clone(), written(held)))
+            .collect()
     }
 
     pub(crate) fn snapshot(&self, keys: &[EntityKey]) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for key in keys {
-            if let Some(held) = self.0.get(key) {
+            if let Some((held, _)) = self.0.get(key) {
                 snapshot.insert(key.clone(), held.value.clone(), held.version());
             }
         }
@@ -68,7 +88,7 @@ impl Entities {
     /// Whether every written entity is as it was read: unchanged, or still absent.
     pub(crate) fn are_as_read(&self, writes: &[EntityWrite], read: &Snapshot) -> bool {
         writes.iter().all(|write| {
-            let now = self.0.get(&write.key).map(Held::version);
+            let now = self.0.get(&write.key).map(|(held, _)| held.version());
             now.as_ref() == read.versions.get(&write.key)
         })
     }
@@ -81,17 +101,19 @@ impl Entities {
     /// Writes whole entities.
     pub(crate) fn replace(&mut self, writes: &[EntityWrite], revision: u64) {
         for write in writes {
-            self.0
-                .insert(write.key.clone(), Held::new(write.fields.clone(), revision));
+            let times = self.0.get(&write.key).map_or(0, |(_, times)| *times);
+            let held = Held::new(write.fields.clone(), revision);
+            self.0.insert(write.key.clone(), (held, times + 1));
         }
     }
 
     /// Sets the named fields and keeps the others.
     pub(crate) fn set_fields(&mut self, writes: &[EntityWrite], revision: u64) {
         for write in writes {
-            if let Some(held) = self.0.get_mut(&write.key) {
+            if let Some((held, times)) = self.0.get_mut(&write.key) {
                 held.value.extend(write.fields.clone());
                 held.revision = revision;
+                *times += 1;
             }
         }
     }

@@ -21,6 +21,7 @@ pub use carriers::Kept;
 pub use clock::Clock;
 pub use cloud::Cloud;
 pub use dead_letters::DeadLetters;
+pub use entities::Written;
 pub use faults::{Fault, Faults};
 pub use sagas::{OriginCloud, Sagas};
 pub use steps::{StepCloud, Steps};

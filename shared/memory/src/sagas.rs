@@ -11,7 +11,7 @@ use saga_core::participant::EntityKey;
 use saga_core::{Saga, SagaId, Status, Timestamp};
 
 use crate::cloud::Cloud;
-use crate::entities::{Entities, Held, check_shape};
+use crate::entities::{Entities, Held, Written, check_shape};
 
 /// The sagas and the entities of the origin's own participants.
 #[derive(Default)]
@@ -38,6 +38,11 @@ impl OriginCloud {
     /// An entity, read past the port and its faults.
     pub fn entity(&self, key: &EntityKey) -> Option<Fields> {
         self.lock().stored.entities.get(key)
+    }
+
+    /// Every entity, read past the port and its faults.
+    pub fn all_entities(&self) -> BTreeMap<EntityKey, Written> {
+        self.lock().stored.entities.all()
     }
 }
 

@@ -9,7 +9,7 @@ use saga_core::participate::StepRecord;
 use saga_core::{SagaId, StepIndex};
 
 use crate::cloud::Cloud;
-use crate::entities::{Entities, Held, check_shape};
+use crate::entities::{Entities, Held, Written, check_shape};
 
 /// Steps and entities, by partition: a transaction reaches one of them.
 #[derive(Default)]
@@ -39,6 +39,15 @@ impl StepCloud {
             .0
             .get(partition)
             .and_then(|shelf| shelf.entities.get(key))
+    }
+
+    /// Every entity, by partition, read past the port and its faults.
+    pub fn all_entities(&self) -> BTreeMap<Partition, BTreeMap<EntityKey, Written>> {
+        let state = self.lock();
+        let shelves = state.stored.0.iter();
+        shelves
+            .map(|(partition, shelf)| (partition.clone(), shelf.entities.all()))
+            .collect()
     }
 
     /// Writes an entity as other software of this cloud would: a participant that read it before must read again.
