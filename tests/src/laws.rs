@@ -8,7 +8,6 @@
 //! - Settle sets fields on entities that act wrote.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use saga_core::SagaId;
 use saga_core::document::{Document, Fields};
@@ -29,34 +28,20 @@ pub struct Moments {
 /// leaves it to [`taken_back`].
 pub type Undone<'a> = &'a dyn Fn(&str, &Moments) -> Option<bool>;
 
-/// A law that a participant breaks, as a story.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// What must hold and does not.
-    pub law: String,
-    /// Who breaks it.
-    pub participant: String,
-    /// The saga that asked.
-    pub saga: SagaId,
-    /// The entity where it shows, at each moment that there was.
-    pub shown: Option<(EntityKey, Vec<(&'static str, Option<Fields>)>)>,
-}
+/// A law that a participant breaks, as a story: who, for which saga, what must hold, and the entity where it shows, at each
+/// moment that there was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(String);
 
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "participant `{}`, saga {}: {}",
-            self.participant, self.saga, self.law
-        )?;
-        if let Some((key, moments)) = &self.shown {
-            write!(f, "\n  entity {key}")?;
-            for (moment, fields) in moments {
-                let fields = fields.as_ref().map_or_else(|| "is not there".to_owned(), show);
-                write!(f, "\n    {moment:<7} {fields}")?;
-            }
+impl Broken {
+    fn shown_by(mut self, key: &EntityKey, moments: &[(&str, &Entities)]) -> Self {
+        self.0 += &format!("\n  entity {key}");
+        for (moment, entities) in moments {
+            let fields = entities.get(key).map_or_else(|| "is not there".to_owned(), show);
+            self.0 += &format!("\n    {moment:<7} {fields}");
         }
-        Ok(())
+        self
     }
 }
 
@@ -168,7 +153,7 @@ impl Part<'_> {
                     "settle must set fields on what act wrote, and {} is not there",
                     write.key
                 );
-                return Err(self.broken(law));
+                return Err(self.broken(&law));
             };
             fields.extend(write.fields);
             wrote.push(write.key);
@@ -199,12 +184,12 @@ impl Part<'_> {
         let mut seen = BTreeSet::new();
         for EntityWrite { key, fields } in writes {
             if !seen.insert(key) {
-                return Err(self.broken(format!(
+                return Err(self.broken(&format!(
                     "{work} must write an entity once, and writes {key} twice"
                 )));
             }
             if entities.contains_key(key) && !read.contains_key(key) {
-                return Err(self.broken(format!(
+                return Err(self.broken(&format!(
                     "{work} must read what it replaces: {key} is there, and is not among what it reads for that"
                 )));
             }
@@ -217,42 +202,26 @@ impl Part<'_> {
         })
     }
 
-    fn broken(&self, law: impl Into<String>) -> Broken {
-        Broken {
-            law: law.into(),
-            participant: self.participant.name().to_owned(),
-            saga: self.context.saga,
-            shown: None,
-        }
+    fn broken(&self, law: &str) -> Broken {
+        let (name, saga) = (self.participant.name(), self.context.saga);
+        Broken(format!("participant `{name}`, saga {saga}: {law}"))
     }
 
     fn judge(&self, moments: &Moments, undone: Undone<'_>, when: &str) -> Result<(), Broken> {
         let found = match undone(self.participant.name(), moments) {
-            Some(true) => None,
-            Some(false) => Some((None, "undo leaves what its own statement does not call undone")),
-            None => taken_back(moments).err().map(|(key, law)| (Some(key), law)),
+            Some(true) => return Ok(()),
+            Some(false) => Err((None, "undo leaves what its own statement does not call undone")),
+            None => taken_back(moments).map_err(|(key, law)| (Some(key), law)),
         };
-        let Some((key, law)) = found else { return Ok(()) };
-        let at = |key: &EntityKey| {
-            [
-                ("before", &moments.before),
-                ("done", &moments.done),
-                ("undone", &moments.undone),
-            ]
-            .map(|(moment, entities)| (moment, entities.get(key).cloned()))
-            .to_vec()
-        };
-        // Where the statement does not say which entity it is about: the first that act changed.
-        let changed = || {
-            moments
-                .done
-                .iter()
-                .find(|(key, fields)| moments.before.get(key) != Some(fields))
-        };
+        let Err((key, law)) = found else { return Ok(()) };
+        let broken = self.broken(&format!("{law}{when}"));
+        let Moments { before, done, undone } = moments;
+        // A statement does not say which entity it is about: the first that act changed.
+        let changed = || done.iter().find(|(key, fields)| before.get(key) != Some(fields));
         let key = key.or_else(|| changed().map(|(key, _)| key.clone()));
-        Err(Broken {
-            shown: key.map(|key| (key.clone(), at(&key))),
-            ..self.broken(format!("{law}{when}"))
+        Err(match key {
+            Some(key) => broken.shown_by(&key, &[("before", before), ("done", done), ("undone", undone)]),
+            None => broken,
         })
     }
 
@@ -301,12 +270,8 @@ impl Part<'_> {
         let between = self.undo(&both)?.entities;
         for (key, made) in both.iter().filter(|(key, _)| !alone.done.contains_key(*key)) {
             if between.get(key) != Some(made) {
-                let shown = [("done", Some(made)), ("undone", between.get(key))];
-                let shown = shown.map(|(moment, fields)| (moment, fields.cloned())).to_vec();
-                return Err(Broken {
-                    shown: Some((key.clone(), shown)),
-                    ..self.broken("undo must leave alone what another saga made")
-                });
+                let broken = self.broken("undo must leave alone what another saga made");
+                return Err(broken.shown_by(key, &[("done", &both), ("undone", &between)]));
             }
         }
         Ok(true)
