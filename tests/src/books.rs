@@ -196,7 +196,7 @@ impl Books<'_> {
             ("aws", self.aws.quarantined()),
             ("azure", self.azure.quarantined()),
         ] {
-            if let Some(kept) = kept.iter().find(|kept| kept.body.contains("saga_id")) {
+            if let Some(kept) = kept.iter().find(|kept| kept.text().contains("saga_id")) {
                 return Err(format!(
                     "R6: one of our own events lies in the quarantine of {cloud}: {}",
                     kept.reason

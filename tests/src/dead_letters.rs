@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::ports::LetterSource;
 use saga_app::dead_letters::{Ports, run};
-use saga_app::ports::Time;
+use saga_app::ports::{Quarantined, Time};
 use saga_core::Timestamp;
 use saga_core::dead_letter::{Act, DeadLetter, Destination, Filter, Source};
 use saga_core::dead_letter_run::Bounds;
 use saga_memory::{Clock, DeadLetters, OriginCloud};
 use saga_wire::dead_letter::http::{Command, Report, Selection};
 use saga_wire::dead_letter::{Received, Row, blob, destination, events, poison, row};
+use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
 
 use crate::contract::given;
@@ -139,6 +140,19 @@ pub fn event_in(parcel: &Parcel) -> String {
             .unwrap()
             .to_owned(),
     }
+}
+
+/// The messages of a quarantine that keep this body.
+#[must_use]
+pub fn quarantined(entrance: &'static str, body: &[u8], max_bytes: usize) -> Vec<String> {
+    let message = Quarantined {
+        entrance,
+        reason: "no such saga",
+        at: Timestamp::from_millis(1_795_226_400_000),
+        headers: &NO_HEADERS,
+        body,
+    };
+    saga_wire::quarantine::write(&message, max_bytes)
 }
 
 /// The parcel falls out: `chance` says where on its way, `number` makes the letter one of its own.

@@ -177,7 +177,7 @@ impl Document {
             match rule.as_str() {
                 "$ref" | "allOf" | "oneOf" | "properties" | "required" | "items" => {}
                 "description" | "default" | "examples" => {}
-                "additionalProperties" => assert_eq!(*wanted, Value::Bool(false)),
+                "additionalProperties" => assert!(wanted.is_object() || *wanted == Value::Bool(false)),
                 "type" => {
                     let kinds = wanted
                         .as_array()
@@ -273,9 +273,10 @@ impl Document {
                 wrong.push(format!("{at}.{name} is missing"));
             }
         }
-        if let Some(known) = schema["properties"].as_object() {
+        let (known, others) = (&schema["properties"], &schema["additionalProperties"]);
+        if known.is_object() || others.is_object() {
             for (name, member) in members {
-                match known.get(name) {
+                match known.get(name).or(others.is_object().then_some(others)) {
                     Some(schema) => self.validate(schema, member, &format!("{at}.{name}"), closed, wrong),
                     None if closed => wrong.push(format!("{at}.{name} is not in the document")),
                     None => {}

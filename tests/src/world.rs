@@ -30,6 +30,7 @@ use saga_participants::Settings;
 use saga_participants::inventory::STOCK;
 use saga_participants::payments::PAYMENT;
 use saga_wire::event_grid::{self, Delivery};
+use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::{custom_handler, json};
 use serde_json::Value;
 
@@ -291,7 +292,7 @@ impl World {
                     cloud: Cloud::Azure,
                     last_try: self.last_try,
                 };
-                participate(&self.deployment, &ports, &message).await?;
+                participate(&self.deployment, &ports, message.as_bytes()).await?;
             }
             Place::Ingress => {
                 let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
@@ -303,7 +304,7 @@ impl World {
                     alerts: &self.aws,
                     time: &self.clock,
                 };
-                admit_events(&self.deployment, &ports, &events).await?;
+                admit_events(&self.deployment, &ports, &NO_HEADERS, &events).await?;
             }
             Place::EventsQueue => {
                 let ports = handle_event::Ports {

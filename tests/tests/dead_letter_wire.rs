@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, LetterId, Source};
+use saga_tests::dead_letters::quarantined;
 use saga_wire::dead_letter::{
     Received, Row, azure_quarantine, blob, destination, events, facts, poison, quarantine, row, stream,
 };
@@ -135,15 +136,7 @@ fn a_batch_of_the_stream_shows_its_position_and_sends_nothing() {
 
 #[test]
 fn what_was_quarantined_goes_back_to_its_entrance() {
-    let kept = |entrance: &str, body: &str| {
-        saga_wire::quarantine::write(
-            entrance,
-            "no such saga",
-            body,
-            Timestamp::from_millis(1_795_226_400_000),
-            9_000,
-        )
-    };
+    let kept = |entrance, body: &str| quarantined(entrance, body.as_bytes(), 9_000).remove(0);
     let body = envelope(&ours());
     let letter = quarantine(&received(&kept("saga-events", &body)));
     check_facts(&letter);
@@ -153,7 +146,10 @@ fn what_was_quarantined_goes_back_to_its_entrance() {
     let letter = quarantine(&received(&kept("event-ingress", &ours())));
     check_facts(&letter);
     assert_eq!(sends(&letter), (Destination::Bus, ours().as_str()));
-    let cut = quarantine(&received(&kept("saga-events", &"x".repeat(20_000))));
+    // As an earlier version wrote what was too large.
+    let cut = r#"{"entrance":"saga-events","reason":"why","at":"2026-11-21T02:00:00.123Z","body":"xx","cut_from_bytes":20000}"#;
+    let cut = quarantine(&received(cut));
+    assert_eq!(cut.facts.text, "xx");
     assert!(
         matches!(&cut.forward, Forward::Nothing(why) if why.contains("20000 bytes")),
         "{:?}",
@@ -170,14 +166,8 @@ fn another_publishers_event_leaves_the_quarantine_with_the_attribute_that_routes
     let body = format!(
         r#"{{"specversion":"1.0","id":"7","source":"/risk","type":"PaymentCompensationRequested","data":{{"saga_id":"{SAGA}","reason":"fraud"}}}}"#
     );
-    let kept = saga_wire::quarantine::write(
-        "event-ingress",
-        "unknown",
-        &body,
-        Timestamp::from_millis(0),
-        9_000,
-    );
-    let letter = quarantine(&received(&kept));
+    let kept = quarantined("event-ingress", body.as_bytes(), 9_000);
+    let letter = quarantine(&received(&kept[0]));
     let (to, message) = sends(&letter);
     let event: serde_json::Value = serde_json::from_str(message).unwrap();
     assert_eq!(
@@ -366,7 +356,7 @@ proptest! {
         let body = match wrapped {
             0 => body,
             1 => envelope(&serde_json::Value::from(body).to_string()),
-            2 => saga_wire::quarantine::write("saga-events", "r", &body, Timestamp::from_millis(0), 9_000),
+            2 => quarantined("saga-events", body.as_bytes(), 9_000).remove(0),
             _ => STANDARD.encode(body),
         };
         let message = received(&body);

@@ -10,7 +10,7 @@ use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict}
 use saga_core::ends::Phase;
 use saga_core::{SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
-use saga_tests::dead_letters::{Desk, all, dead};
+use saga_tests::dead_letters::{Desk, all, dead, quarantined};
 use saga_tests::world::{World, switch};
 use saga_wire::dead_letter::http::{Command, Selection};
 use saga_wire::dead_letter::{Received, events, quarantine};
@@ -157,13 +157,7 @@ async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
 async fn what_would_be_quarantined_again_is_left() {
     let (world, desk) = (World::default(), Desk::new());
     let kept = |body: &str| {
-        let json = saga_wire::quarantine::write(
-            "saga-events",
-            "why",
-            body,
-            saga_core::Timestamp::from_millis(0),
-            9_000,
-        );
+        let json = quarantined("saga-events", body.as_bytes(), 9_000).remove(0);
         quarantine(&Received {
             key: format!("k{}", body.len()),
             body: json,

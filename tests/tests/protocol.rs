@@ -499,7 +499,7 @@ async fn a_participant_keeps_what_is_not_for_it() {
     world.deliver(&stray).await.unwrap();
     let kept = world.azure.quarantined();
     assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].body, event);
+    assert_eq!(kept[0].text(), event);
     assert_eq!(kept[0].reason, "the event is for aws, and this is azure");
     assert_eq!(world.saga(id).ends.phase, Phase::Open);
 }

@@ -146,7 +146,7 @@ fn the_functions_host_brings_the_queue_message_encoded_twice_or_in_base64() {
         include_str!("fixtures/custom_handler_queue_trigger_base64.json"),
     ] {
         let message = custom_handler::message(body, "event").unwrap();
-        assert_eq!(ours(&message), ours(RESERVED));
+        assert_eq!(ours(&custom_handler::event_in(&message)), ours(RESERVED));
         assert!(
             custom_handler::message(body, "queueItem")
                 .unwrap_err()
@@ -161,7 +161,9 @@ fn a_storage_queue_message_is_base64_of_one_event() {
     let message = include_str!("fixtures/storage_queue_message.txt").trim();
     let body = json!({ "Data": { "event": message } }).to_string();
     assert_eq!(
-        ours(&custom_handler::message(&body, "event").unwrap()),
+        ours(&custom_handler::event_in(
+            &custom_handler::message(&body, "event").unwrap()
+        )),
         ours(RESERVED)
     );
     let largest = STANDARD.encode(vec![b'x'; saga_wire::MAX_EVENT_BYTES]);
@@ -284,10 +286,10 @@ proptest! {
         prop_assert_eq!(ours(event_bridge::event_in(&envelope).unwrap()), event.clone());
 
         let queued = json!({ "Data": { "event": STANDARD.encode(&text) } }).to_string();
-        prop_assert_eq!(ours(&custom_handler::message(&queued, "event").unwrap()), event.clone());
+        prop_assert_eq!(ours(&custom_handler::event_in(&custom_handler::message(&queued, "event").unwrap())), event.clone());
         let twice = Value::from(Value::from(text.as_str()).to_string()).to_string();
         let queued = format!(r#"{{"Data":{{"event":{twice}}}}}"#);
-        prop_assert_eq!(ours(&custom_handler::message(&queued, "event").unwrap()), event);
+        prop_assert_eq!(ours(&custom_handler::event_in(&custom_handler::message(&queued, "event").unwrap())), event);
     }
 
     #[test]

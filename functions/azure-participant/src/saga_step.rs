@@ -22,16 +22,19 @@ where
 {
     // The semaphore is never closed.
     let _permit = handler.steps.acquire().await.ok();
-    let body = String::from_utf8_lossy(body);
-    if body.trim().is_empty() {
+    if body.trim_ascii().is_empty() {
         return Ok("an empty invocation: nothing to do and nothing to keep".to_owned());
     }
-    let last_try = custom_handler::dequeue_count(&body) >= LAST_TRY;
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let last_try = custom_handler::dequeue_count(text) >= LAST_TRY;
     // What is no invocation is no event either, and goes whole to the quarantine.
-    let message = custom_handler::message(&body, BINDING).unwrap_or_else(|error| {
-        tracing::warn!(error = error.to_string(), "not an invocation of saga-step");
-        body.into_owned()
-    });
+    let message = custom_handler::message(text, BINDING).map_or_else(
+        |error| {
+            tracing::warn!(error = error.to_string(), "not an invocation of saga-step");
+            body.to_vec()
+        },
+        String::into_bytes,
+    );
     let ports = participate::Ports {
         store: &handler.store,
         publisher: &handler.publisher,

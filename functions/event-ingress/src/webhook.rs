@@ -1,17 +1,25 @@
 //! Event Grid's webhook: the handshakes of both schemas, and deliveries. 200 is said only when every event of the
 //! delivery is on the bus or in the quarantine; anything else makes Event Grid deliver it again.
 
-use lambda_http::http::{Method, StatusCode};
+use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
-use saga_app::admit_events::{Ports, admit_events};
+use saga_app::admit_events::{Ports, admit_events, keep_delivery};
 use saga_app::ports::{Alerts, Publisher, Quarantine, Time, causes};
+use saga_wire::Malformed;
 use saga_wire::event_grid::{Delivery, ValidationAnswer, delivery};
+use saga_wire::quarantine::Headers;
 
 use crate::token::{Guard, Refused};
 
+#[cfg(test)]
+mod tests;
+
 /// Event Grid delivers at most 1 MB.
 const MAX_BODY: usize = 1024 * 1024;
+/// So many bytes of headers are kept with a body. Lambda takes fewer.
+const MAX_HEADERS: usize = 10 * 1024;
+const PLAIN: &str = "text/plain; charset=utf-8";
 /// Deliveries a minute that we allow Event Grid to send: more than it ever does for one topic.
 const RATE: &str = "120000";
 
@@ -29,9 +37,10 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
         match *request.method() {
             Method::OPTIONS => self.handshake(request),
             Method::POST => self.post(request).await,
-            _ => text(
+            _ => respond(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "only OPTIONS and POST are possible here",
+                &[("content-type", PLAIN), ("allow", "OPTIONS, POST")],
+                "only OPTIONS and POST are possible here".to_owned(),
             ),
         }
     }
@@ -48,12 +57,12 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
             return text(StatusCode::FORBIDDEN, "this origin is not allowed");
         }
         tracing::info!(outcome = "accepted", "handshake");
-        let response = Response::builder()
-            .status(StatusCode::OK)
-            .header("webhook-allowed-origin", &self.allowed_origin)
-            .header("webhook-allowed-rate", RATE)
-            .body(Body::Empty);
-        response.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured"))
+        let headers = [
+            ("allow", "POST"),
+            ("webhook-allowed-origin", &self.allowed_origin),
+            ("webhook-allowed-rate", RATE),
+        ];
+        respond(StatusCode::OK, &headers, String::new())
     }
 
     async fn post(&self, request: &Request) -> Response<Body> {
@@ -69,17 +78,19 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
         if request.body().len() > MAX_BODY {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB is read");
         }
-        let body = String::from_utf8_lossy(request.body());
-        let events = match delivery(&body) {
+        let headers = told(request.headers());
+        let admitted = match delivery(request.body()) {
             Ok(Delivery::Validation(code)) => {
                 let answer = serde_json::to_string(&ValidationAnswer { code: &code }).unwrap_or_default();
                 return json(answer);
             }
-            Ok(Delivery::Events(events)) => events,
+            Ok(Delivery::Events(events)) => {
+                admit_events(self.deployment, &self.ports, &headers, &events).await
+            }
             // What is no JSON at all is one message for the quarantine, whole.
-            Err(_) => vec![body.into_owned()],
+            Err(Malformed(reason)) => keep_delivery(&self.ports, &headers, &reason, request.body()).await,
         };
-        match admit_events(self.deployment, &self.ports, &events).await {
+        match admitted {
             Ok(report) => json(
                 serde_json::json!({ "admitted": report.admitted, "quarantined": report.quarantined })
                     .to_string(),
@@ -96,19 +107,45 @@ impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
     }
 }
 
+/// The headers that say what the body is: a CloudEvent in binary mode has its attributes there. Never who sent it.
+fn told(headers: &HeaderMap) -> Headers {
+    let tells = |name: &str| ["content-type", "content-encoding"].contains(&name) || name.starts_with("ce-");
+    let mut told = Headers::new();
+    let mut room = MAX_HEADERS;
+    for name in headers.keys().filter(|name| tells(name.as_str())) {
+        let values = headers.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        let mut value = values.join(", ");
+        let bytes = name.as_str().len() + value.len();
+        if bytes > room {
+            value = format!("({} bytes)", value.len());
+        }
+        room = room.saturating_sub(bytes);
+        told.insert(name.to_string(), value);
+    }
+    told
+}
+
 fn json(body: String) -> Response<Body> {
-    respond(StatusCode::OK, "application/json", body)
+    respond(StatusCode::OK, &[("content-type", "application/json")], body)
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Body> {
-    respond(status, "text/plain; charset=utf-8", body.to_owned())
+    respond(status, &[("content-type", PLAIN)], body.to_owned())
 }
 
-fn respond(status: StatusCode, content_type: &str, body: String) -> Response<Body> {
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        .body(Body::from(body));
-    // Status and header are constants of ours.
-    response.unwrap_or_else(|_| Response::new(Body::Empty))
+fn respond(status: StatusCode, headers: &[(&str, &str)], body: String) -> Response<Body> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    let misconfigured = |_| {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    };
+    // All but the origin, which a deployment names, are constants of ours.
+    response.body(Body::from(body)).unwrap_or_else(misconfigured)
 }

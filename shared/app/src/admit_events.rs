@@ -1,16 +1,22 @@
 //! Events of the other cloud come in: each is read, and what is meant for us is passed on to the bus. It is
 //! acknowledged only when the bus took all of it; what cannot be understood goes to the quarantine.
+//!
+//! Invariant: no event waits for its neighbours. Whatever one of them fails at, each of the others goes its way.
 
 use saga_core::Cloud;
 use saga_core::ids::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::{Incoming, check};
+use saga_wire::quarantine::Headers;
 use saga_wire::{alert_event, cloud_event, event_grid, json, parked_event};
 
 use crate::Deployment;
 use crate::handle_event::quarantine;
-use crate::ports::{Alert, Alerts, PortError, Publisher, Quarantine, Time};
+use crate::ports::{Alert, Alerts, PortError, Publisher, Quarantine, Refusal, Time};
+
+const ENTRANCE: &str = "event-ingress";
+const PASSING_ON: &str = "passing an event on to the bus";
 
 /// The ports that the ingress needs.
 pub struct Ports<'a, P, Q, A, T> {
@@ -33,49 +39,105 @@ pub struct Admitted {
     pub quarantined: usize,
 }
 
-/// Admits the events of one delivery.
+/// Admits the events of one delivery, which came with these headers.
 ///
 /// # Errors
 /// [`PortError`]: the delivery must not be acknowledged, and comes again whole.
 pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, P, Q, A, T>,
+    headers: &Headers,
     events: &[String],
 ) -> Result<Admitted, PortError> {
     let mut report = Admitted::default();
-    let mut rows = Vec::with_capacity(events.len());
-    let mut alerts = Vec::new();
+    let (mut rows, mut texts) = (Vec::with_capacity(events.len()), Vec::new());
+    let (mut refused, mut alerts, mut failed) = (Vec::new(), Vec::new(), None);
     for text in events {
         match read(deployment, text, ports.time.now()) {
-            Ok(Read::Event(row)) => rows.push(row),
+            Ok(Read::Event(row)) => {
+                rows.push(row);
+                texts.push(text);
+            }
             Ok(Read::Alert(alert)) => alerts.push(alert),
-            Err(reason) => {
-                quarantine(ports.quarantine, ports.time, "event-ingress", &reason, text).await?;
-                report.quarantined += 1;
+            Ok(Read::Deletion) => {
+                tracing::warn!(
+                    outcome = "acknowledged",
+                    "Event Grid deleted its subscription: no more events come from Azure until there is another"
+                );
+            }
+            Err(reason) => refused.push((reason, text)),
+        }
+    }
+    let size = P::LIMITS.events.max(1);
+    for (batch, texts) in rows.chunks(size).zip(texts.chunks(size)) {
+        let mut answers = match ports.bus.publish(batch).await {
+            Ok(answers) => answers.into_iter(),
+            // It is about no event: the others would fare no better now.
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        for (row, text) in batch.iter().zip(texts) {
+            match answers.next() {
+                Some(Ok(())) => {
+                    tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "admitted", "event");
+                    report.admitted += 1;
+                }
+                Some(Err(Refusal::Never(reason))) => {
+                    refused.push((format!("the bus refuses it for good: {reason}"), text));
+                }
+                Some(Err(refusal)) => failed = Some(refusal.into_error(PASSING_ON)),
+                None => failed = Some(PortError::unavailable(PASSING_ON, "there is no answer for it")),
             }
         }
     }
-    for batch in rows.chunks(P::LIMITS.events.max(1)) {
-        let answers = ports.bus.publish(batch).await?;
-        if let Some(refusal) = answers.into_iter().find_map(Result::err) {
-            return Err(refusal.into_error("passing an event on to the bus"));
+    for (reason, text) in refused {
+        match quarantine(
+            ports.quarantine,
+            ports.time,
+            ENTRANCE,
+            &reason,
+            headers,
+            text.as_bytes(),
+        )
+        .await
+        {
+            Ok(()) => report.quarantined += 1,
+            Err(error) => failed = Some(error),
         }
-        for row in batch {
-            tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "admitted", "event");
-        }
-        report.admitted += batch.len();
     }
     // Last: a monitoring channel that does not answer keeps no saga waiting.
     for alert in alerts {
-        ports.alerts.raise(alert).await?;
-        report.admitted += 1;
+        match ports.alerts.raise(alert).await {
+            Ok(()) => report.admitted += 1,
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(report)
+    failed.map_or(Ok(report), Err)
+}
+
+/// Keeps the body of a delivery in which no events can be told apart.
+///
+/// # Errors
+/// [`PortError`]: the delivery must not be acknowledged, and comes again.
+pub async fn keep_delivery<P, Q: Quarantine, A, T: Time>(
+    ports: &Ports<'_, P, Q, A, T>,
+    headers: &Headers,
+    reason: &str,
+    body: &[u8],
+) -> Result<Admitted, PortError> {
+    quarantine(ports.quarantine, ports.time, ENTRANCE, reason, headers, body).await?;
+    Ok(Admitted {
+        admitted: 0,
+        quarantined: 1,
+    })
 }
 
 enum Read {
     Event(OutboxRow),
     Alert(Alert),
+    Deletion,
 }
 
 fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, String> {
@@ -86,6 +148,9 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
     };
     if let Some(source) = cloud_event::source(text).map_err(|error| error.to_string())? {
         stranger(&source)?;
+    }
+    if event_grid::is_deletion(text) {
+        return Ok(Read::Deletion);
     }
     if let Some(alert) = alert_event::parse(text) {
         return Ok(Read::Alert(Alert {
@@ -135,7 +200,7 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         }
     };
     let body = match &incoming {
-        Incoming::Ours(_) => json::portable(text).into_owned(),
+        Incoming::Ours(_) => json::portable(text.trim()).into_owned(),
         Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),
     };
     // What the bus refuses for good must not come back for ever.

@@ -4,6 +4,7 @@ use saga_core::event::cut;
 use saga_core::origin::Origin;
 use saga_core::{Cloud, Outcome};
 use saga_wire::incoming::{Incoming, check};
+use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::{cloud_event, event_bridge, parked_event};
 
 use crate::park_saga::park_saga;
@@ -39,7 +40,15 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
-        quarantine(ports.quarantine, ports.time, "saga-events", reason, body).await?;
+        quarantine(
+            ports.quarantine,
+            ports.time,
+            "saga-events",
+            reason,
+            &NO_HEADERS,
+            body.as_bytes(),
+        )
+        .await?;
     }
     Ok(handled)
 }
@@ -51,7 +60,8 @@ pub(crate) async fn quarantine(
     time: &impl Time,
     entrance: &'static str,
     reason: &str,
-    body: &str,
+    headers: &Headers,
+    body: &[u8],
 ) -> Result<(), PortError> {
     // A reason may quote what others wrote: it is kept and told, and not logged.
     let reason = cut(reason);
@@ -59,6 +69,7 @@ pub(crate) async fn quarantine(
     let message = Quarantined {
         entrance,
         reason,
+        headers,
         body,
         at: time.now(),
     };

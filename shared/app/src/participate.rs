@@ -9,8 +9,9 @@ use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
 use saga_core::{Cloud, Event, SagaId};
-use saga_wire::event_grid;
 use saga_wire::incoming::{Incoming, check};
+use saga_wire::quarantine::NO_HEADERS;
+use saga_wire::{custom_handler, event_grid};
 
 use crate::handle_event::quarantine;
 use crate::ports::{
@@ -56,7 +57,7 @@ pub fn partition(participant: &str, placement: Placement, saga: SagaId, buckets:
 pub async fn participate<S, P, Q, A, K, T>(
     deployment: &Deployment,
     ports: &Ports<'_, S, P, Q, A, K, T>,
-    body: &str,
+    body: &[u8],
 ) -> Result<Handled, PortError>
 where
     S: StepStore + Outbox,
@@ -80,7 +81,7 @@ where
     };
     if let Handled::Quarantined(reason) = &handled {
         const ENTRANCE: &str = "azure-participant";
-        quarantine(ports.quarantine, ports.time, ENTRANCE, reason, body).await?;
+        quarantine(ports.quarantine, ports.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
         tell(ports.alerts, reason).await;
     }
     Ok(handled)
@@ -102,8 +103,10 @@ async fn tell(alerts: &impl Alerts, reason: &str) {
     }
 }
 
-fn read(deployment: &Deployment, cloud: Cloud, body: &str) -> Result<Event, String> {
-    let event = match event_grid::event(body).map_err(|error| error.to_string())? {
+fn read(deployment: &Deployment, cloud: Cloud, body: &[u8]) -> Result<Event, String> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| "the message is no UTF-8, as JSON has to be".to_owned())?;
+    let event = match event_grid::event(&custom_handler::event_in(text)).map_err(|error| error.to_string())? {
         Incoming::Ours(event) => event,
         Incoming::Outside(outside) => {
             return Err(format!(

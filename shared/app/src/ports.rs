@@ -12,6 +12,7 @@ use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::relay::Limits;
 use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
+pub use saga_wire::quarantine::Quarantined;
 
 /// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
 #[derive(Debug, thiserror::Error)]
@@ -342,21 +343,9 @@ pub trait Parking: Send + Sync {
     fn park(&self, parked: &Parked) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
-/// A message that cannot be understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined<'a> {
-    /// Where it came in.
-    pub entrance: &'static str,
-    /// Why it is here.
-    pub reason: &'a str,
-    /// The message, whole.
-    pub body: &'a str,
-    /// When it came.
-    pub at: Timestamp,
-}
-
-/// Where messages are kept that cannot be understood. An adapter MUST keep the body whole as far as its queue takes it,
-/// and MUST say what it had to cut.
+/// Where messages are kept that cannot be understood. An adapter MUST keep the body byte for byte, whatever the bytes
+/// are: what its queue does not take is kept in another encoding, and what one message does not hold in several. MUST
+/// answer `Ok` only when all of it is kept.
 pub trait Quarantine: Send + Sync {
     /// Keeps a message.
     fn keep(&self, message: Quarantined<'_>) -> impl Future<Output = Result<(), PortError>> + Send;

@@ -30,21 +30,16 @@ impl QuarantineQueue {
 
 impl Quarantine for QuarantineQueue {
     async fn keep(&self, message: Quarantined<'_>) -> Result<(), PortError> {
-        let body = quarantine::write(
-            message.entrance,
-            message.reason,
-            message.body,
-            message.at,
-            MAX_BYTES,
-        );
-        let sent = self
-            .client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body)
-            .send()
-            .await;
-        sent.map(|_| ())
-            .map_err(|error| failure("putting a message into the quarantine", error))
+        for body in quarantine::write(&message, MAX_BYTES) {
+            let sent = self
+                .client
+                .send_message()
+                .queue_url(&self.url)
+                .message_body(body)
+                .send()
+                .await;
+            sent.map_err(|error| failure("putting a message into the quarantine", error))?;
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! come any number of times. So nothing here decides whether a replay is allowed by the protocol; [`prospect`] only
 //! says beforehand what it would come to, and holds back what would fall out again at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -221,8 +222,25 @@ pub struct Facts {
     pub target: Option<Cloud>,
     /// The event, whole, as text.
     pub text: String,
+    /// It is no UTF-8, and `text` is the base64 of its bytes.
+    pub is_base64: bool,
+    /// The headers it came with that say how to read it, where they are kept.
+    pub headers: BTreeMap<String, String>,
+    /// It is one part of a body that one message does not hold.
+    pub part: Option<Part>,
     /// Why nobody would understand it, when that can be seen from the event alone.
     pub unreadable: Option<String>,
+}
+
+/// Which part of a body a letter holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+    /// The SHA-256 of the whole body in hexadecimal digits: all parts of one body have it.
+    pub sha256: String,
 }
 
 /// A dead letter.

@@ -1,6 +1,8 @@
 //! What leaves a cloud: published events, quarantined messages, alerts. The test takes them from here and brings
 //! them on.
 
+use std::collections::BTreeMap;
+
 use saga_app::ports::{
     Alert, Alerts, Parked, Parking, PortError, Published, Publisher, Quarantine, Quarantined, Refusal,
 };
@@ -26,10 +28,20 @@ pub struct Kept {
     pub entrance: &'static str,
     /// Why it is here.
     pub reason: String,
+    /// The headers that it came with.
+    pub headers: BTreeMap<String, String>,
     /// The message, whole.
-    pub body: String,
+    pub body: Vec<u8>,
     /// When it came.
     pub at: Timestamp,
+}
+
+impl Kept {
+    /// The message, as far as it is text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
 }
 
 impl<S> Cloud<S> {
@@ -81,6 +93,7 @@ impl<S: Send> Quarantine for Cloud<S> {
             state.carriers.quarantined.push(Kept {
                 entrance: message.entrance,
                 reason: message.reason.to_owned(),
+                headers: message.headers.clone(),
                 body: message.body.to_owned(),
                 at: message.at,
             });

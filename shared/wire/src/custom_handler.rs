@@ -2,8 +2,10 @@
 //! (<https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>).
 //!
 //! For a queue trigger the host encodes the message once more than one expects, and what was put on the queue
-//! may be base64 or plain. All forms are read.
+//! may be base64 or plain. All forms are read; the message itself is kept apart from what is read in it, so that what
+//! nobody understands can be kept as it was.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -44,7 +46,8 @@ impl Answer {
     }
 }
 
-/// The message that an invocation brings under `binding`, as text: JSON, if it is any.
+/// The message that an invocation brings under `binding`, as it was put on the queue: the text that the host encoded as a
+/// JSON string, or as a JSON string in another; or JSON that the host put there as it is.
 ///
 /// # Errors
 /// [`Malformed`] when the request is not an invocation, or has no such binding.
@@ -52,7 +55,34 @@ pub fn message(body: &str, binding: &str) -> Result<String, Malformed> {
     let invocation: Invocation<'_> = json::from_str(body)?;
     let raw = invocation.data.get(binding);
     let raw = raw.ok_or_else(|| Malformed(format!("the invocation has no binding `{binding}`")))?;
-    Ok(unwrap(raw.get()))
+    let once = string(raw.get()).unwrap_or_else(|| raw.get().to_owned());
+    Ok(string(&once).unwrap_or(once))
+}
+
+fn string(json: &str) -> Option<String> {
+    serde_json::from_str(json).ok()
+}
+
+/// The event in a message: what others put around a JSON object is taken off, JSON strings and base64, at most four
+/// layers.
+#[must_use]
+pub fn event_in(message: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(message.trim());
+    for _ in 0..4 {
+        let inner = if text.starts_with(['{', '[']) {
+            None
+        } else if text.starts_with('"') {
+            string(&text)
+        } else {
+            let bytes = STANDARD.decode(text.trim()).ok();
+            bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+        };
+        match inner {
+            Some(inner) => text = Cow::Owned(inner),
+            None => break,
+        }
+    }
+    text
 }
 
 /// How often the host has shown the message, this time included; 0 when the invocation does not say.
@@ -67,28 +97,6 @@ pub fn dequeue_count(body: &str) -> u32 {
     count.unwrap_or(0)
 }
 
-/// Takes off what carriers put around a JSON object: JSON strings and base64, at most four layers.
-fn unwrap(text: &str) -> String {
-    let mut text = text.trim().to_owned();
-    for _ in 0..4 {
-        let inner = if text.starts_with('"') {
-            serde_json::from_str::<String>(&text).ok()
-        } else if text.starts_with('{') || text.starts_with('[') {
-            None
-        } else {
-            STANDARD
-                .decode(text.trim())
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-        };
-        match inner {
-            Some(inner) => text = inner,
-            None => break,
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,8 +109,18 @@ mod tests {
         let base64 = serde_json::to_string(&STANDARD.encode(event)).unwrap();
         for form in [event, &once, &twice, &base64] {
             let body = format!(r#"{{"Data":{{"event":{form}}},"Metadata":{{"DequeueCount":"\"1\""}}}}"#);
-            assert_eq!(message(&body, "event").unwrap(), event, "{form}");
+            let message = message(&body, "event").unwrap();
+            assert_eq!(event_in(&message), event, "{form}");
             assert_eq!(dequeue_count(&body), 1);
+        }
+    }
+
+    #[test]
+    fn a_message_is_what_was_put_on_the_queue() {
+        for text in ["Zm9v", "no event", " {\"id\": 1}\n", "\u{feff}", "[1]", "abcd"] {
+            let twice = serde_json::to_string(&serde_json::to_string(text).unwrap()).unwrap();
+            let body = format!(r#"{{"Data":{{"event":{twice}}}}}"#);
+            assert_eq!(message(&body, "event").unwrap(), text);
         }
     }
 

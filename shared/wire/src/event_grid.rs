@@ -13,6 +13,9 @@ use crate::{Malformed, cloud_event, json};
 
 /// The type of the event that asks whether the endpoint is ours.
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
+/// The type of the last event of a subscription
+/// (<https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions>).
+const DELETED: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
 /// What a request of Event Grid carries.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,22 +57,47 @@ pub struct ValidationAnswer<'a> {
 ///
 /// # Errors
 /// [`Malformed`] when it is no JSON at all.
-pub fn delivery(body: &str) -> Result<Delivery, Malformed> {
-    let parts: Vec<&RawValue> = match body.trim_start().as_bytes().first() {
-        Some(b'[') => json::from_str(body)?,
-        _ => vec![json::from_str(body)?],
-    };
-    if let [only] = parts[..]
-        && let Ok(event) = serde_json::from_str::<OwnSchema<'_>>(only.get())
-        && event.kind == VALIDATION
-    {
-        let data = event.data.map_or("null", RawValue::get);
-        let data: ValidationData = json::from_str(data)?;
-        return Ok(Delivery::Validation(data.code));
+pub fn delivery(body: &(impl AsRef<[u8]> + ?Sized)) -> Result<Delivery, Malformed> {
+    let text = std::str::from_utf8(body.as_ref())
+        .map_err(|_| Malformed("is no UTF-8, as JSON has to be".to_owned()))?;
+    if text.trim_start().starts_with('[') {
+        let events: Vec<&RawValue> = json::from_str(text)?;
+        if let [only] = events[..]
+            && let Some(code) = validation(only.get())?
+        {
+            return Ok(Delivery::Validation(code));
+        }
+        let events = events.into_iter().map(|event| event.get().to_owned());
+        return Ok(Delivery::Events(events.collect()));
     }
-    Ok(Delivery::Events(
-        parts.into_iter().map(|part| part.get().to_owned()).collect(),
-    ))
+    let _: &RawValue = json::from_str(text)?;
+    Ok(match validation(text)? {
+        Some(code) => Delivery::Validation(code),
+        None => Delivery::Events(vec![text.to_owned()]),
+    })
+}
+
+/// The code, when this is the event that asks for it.
+fn validation(text: &str) -> Result<Option<String>, Malformed> {
+    let event = serde_json::from_str::<OwnSchema<'_>>(text).ok();
+    let Some(event) = event.filter(|event| event.kind == VALIDATION) else {
+        return Ok(None);
+    };
+    let data: ValidationData = json::from_str(event.data.map_or("null", RawValue::get))?;
+    Ok(Some(data.code))
+}
+
+/// Whether the event says that the subscription was deleted, in either schema. It is about no saga.
+#[must_use]
+pub fn is_deletion(text: &str) -> bool {
+    let members = json::members(text).unwrap_or_default();
+    let name = if members.contains_key("specversion") {
+        "type"
+    } else {
+        "eventType"
+    };
+    let kind = members.get(name).map(|raw| json::from_str::<String>(raw.get()));
+    kind.is_some_and(|kind| kind.as_deref() == Ok(DELETED))
 }
 
 /// Reads one event in either schema.

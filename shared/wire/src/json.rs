@@ -269,6 +269,16 @@ fn is_awkward(character: char) -> bool {
     ) || is_noncharacter(character)
 }
 
+/// How many bytes a character takes in a string of JSON that [`portable`] made.
+pub(crate) fn width(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ if is_awkward(character) => 6 * character.len_utf16(),
+        _ => character.len_utf8(),
+    }
+}
+
 /// Writes what goes onto a bus or a queue, or into a store: JSON as [`portable`] makes it.
 pub(crate) fn to_string(value: &impl Serialize) -> String {
     // The types here are texts and numbers under names that are texts: they are always JSON.
@@ -333,6 +343,8 @@ mod tests {
             assert!(!json.contains(['\u{2028}', '\u{2029}']));
         }
         assert_eq!(parse_object(&written), Ok(fields));
+        let widths: usize = all.chars().map(width).sum();
+        assert_eq!(to_string(&all).len(), widths + 2);
     }
 
     #[test]

@@ -1,58 +1,202 @@
-//! A quarantined message: the message whole, as text inside JSON (so that no carrier changes it), with the reason.
+//! Quarantined messages: the body byte for byte inside JSON, with where it came in, when, and why nobody understood it.
+//!
+//! Invariant: the body is never cut, and every carrier takes what is written. Text is kept as text, with what a queue
+//! refuses escaped; everything else as base64. What one message of the queue does not hold goes in several, each with its
+//! number, their count, and the length and SHA-256 of the whole: whoever joins them knows that nothing is missing, and
+//! a delivery that was repeated half way leaves parts that are equal.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use saga_core::Timestamp;
+use saga_core::event::cut;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use crate::time;
+use crate::{json, time};
+
+/// A piece of a body is not made smaller than this.
+const MIN_PIECE: usize = 512;
+
+/// Headers by their names in lower case.
+pub type Headers = BTreeMap<String, String>;
+
+/// Those of a message of a queue.
+pub static NO_HEADERS: Headers = Headers::new();
+
+/// A message that cannot be understood.
+#[derive(Debug, Clone, Copy)]
+pub struct Quarantined<'a> {
+    /// Where it came in.
+    pub entrance: &'static str,
+    /// Why it is here; up to [`saga_core::event::MAX_REASON`] characters of it are kept.
+    pub reason: &'a str,
+    /// When it came.
+    pub at: Timestamp,
+    /// The headers by which it would be read.
+    pub headers: &'a Headers,
+    /// Its bytes.
+    pub body: &'a [u8],
+}
 
 #[derive(Serialize)]
 struct Out<'a> {
     entrance: &'a str,
     reason: &'a str,
     at: String,
-    body: &'a str,
-    /// Set when the body was too large for the queue: the bytes it had.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cut_from_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: &'a Headers,
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(flatten)]
+    part: Option<Part<'a>>,
 }
 
-/// Writes it within `max_bytes`. What is larger than the queue takes is cut, and says so.
+#[derive(Clone, Copy, Serialize)]
+enum Body<'a> {
+    #[serde(rename = "body")]
+    Text(&'a str),
+    #[serde(rename = "body_base64")]
+    Base64(&'a str),
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    part: usize,
+    parts: usize,
+    body_bytes: usize,
+    body_sha256: &'a str,
+}
+
+/// The messages that keep it, each of at most `max_bytes`, as long as those leave room beside the headers.
 #[must_use]
-pub fn write(entrance: &str, reason: &str, body: &str, at: Timestamp, max_bytes: usize) -> String {
-    let reason: String = reason.chars().take(1_024).collect();
-    let mut kept = body;
-    loop {
-        let cut_from_bytes = (kept.len() < body.len()).then_some(body.len());
-        let out = Out {
-            entrance,
-            reason: &reason,
-            at: time::format(at),
-            body: kept,
-            cut_from_bytes,
-        };
-        let text = serde_json::to_string(&out).unwrap_or_default();
-        if text.len() <= max_bytes || kept.is_empty() {
-            return text;
+pub fn write(message: &Quarantined<'_>, max_bytes: usize) -> Vec<String> {
+    let text = as_text(message.body);
+    let pieces = |limit: usize| match text {
+        Some(text) => texts(text, limit).into_iter().map(Cow::Borrowed).collect(),
+        // Three bytes are four characters: each piece is base64 of its own.
+        None => {
+            let pieces = message.body.chunks(limit / 4 * 3);
+            let pieces = pieces.map(|bytes| Cow::Owned(STANDARD.encode(bytes)));
+            pieces.collect::<Vec<_>>()
         }
-        // Escaping makes text longer by an unknown factor: cut by a quarter until it fits.
-        kept = &kept[..kept.floor_char_boundary(kept.len() * 3 / 4)];
+    };
+    let written = |piece: &str, part| {
+        json::to_string(&Out {
+            entrance: message.entrance,
+            reason: cut(message.reason),
+            at: time::format(message.at),
+            headers: message.headers,
+            body: match text {
+                Some(_) => Body::Text(piece),
+                None => Body::Base64(piece),
+            },
+            part,
+        })
+    };
+    if let [piece] = &pieces(usize::MAX)[..] {
+        let whole = written(piece, None);
+        if whole.len() <= max_bytes {
+            return vec![whole];
+        }
     }
+    let (body_bytes, sha256) = (message.body.len(), sha256(message.body));
+    let in_parts = |piece: &str, part, parts| {
+        let body_sha256 = &*sha256;
+        written(
+            piece,
+            Some(Part {
+                part,
+                parts,
+                body_bytes,
+                body_sha256,
+            }),
+        )
+    };
+    // No part has a larger number.
+    let frame = in_parts("", body_bytes, body_bytes).len();
+    let pieces = pieces(max_bytes.saturating_sub(frame).max(MIN_PIECE));
+    let each = pieces.iter().enumerate();
+    each.map(|(index, piece)| in_parts(piece, index + 1, pieces.len()))
+        .collect()
+}
+
+/// The body as a text that is not much longer in JSON than it is; `None`: base64 of it is kept and shown.
+pub(crate) fn as_text(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    let written: usize = text.chars().map(json::width).sum();
+    // Bytes that happen to be UTF-8, all of them escaped, would take six times their room.
+    (written <= 64 + 2 * text.len()).then_some(text)
+}
+
+/// The digest that is kept with a body, in hexadecimal digits.
+pub(crate) fn sha256(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text in pieces of at most `limit` bytes of JSON; at least one.
+fn texts(text: &str, limit: usize) -> Vec<&str> {
+    let (mut pieces, mut start, mut size) = (Vec::new(), 0, 0);
+    for (at, character) in text.char_indices() {
+        let width = json::width(character);
+        if size + width > limit {
+            pieces.push(&text[start..at]);
+            (start, size) = (at, 0);
+        }
+        size += width;
+    }
+    pieces.push(&text[start..]);
+    pieces
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn message<'a>(body: &'a [u8], headers: &'a Headers) -> Quarantined<'a> {
+        Quarantined {
+            entrance: "event-ingress",
+            reason: "no JSON",
+            at: Timestamp::from_millis(1_795_226_400_123),
+            headers,
+            body,
+        }
+    }
+
     #[test]
-    fn a_body_is_kept_whole_or_says_that_it_is_not() {
-        let at = Timestamp::from_millis(0);
-        let whole: serde_json::Value =
-            serde_json::from_str(&write("here", "why", "\u{0}ü\"", at, 1_000)).unwrap();
-        assert_eq!(whole["body"], "\u{0}ü\"");
-        assert!(whole.get("cut_from_bytes").is_none());
-        let cut = write("here", "why", &"\"".repeat(5_000), at, 1_000);
-        assert!(cut.len() <= 1_000);
-        let cut: serde_json::Value = serde_json::from_str(&cut).unwrap();
-        assert_eq!(cut["cut_from_bytes"], 5_000);
+    fn text_is_kept_as_text_and_other_bytes_as_base64() {
+        let expected = r#"{"entrance":"event-ingress","reason":"no JSON","at":"2026-11-21T02:00:00.123Z","body":"\"x\uffff"}"#;
+        assert_eq!(
+            write(&message("\"x\u{ffff}".as_bytes(), &NO_HEADERS), 1_000),
+            [expected]
+        );
+        let headers = Headers::from([("content-encoding".to_owned(), "gzip".to_owned())]);
+        let expected = r#"{"entrance":"event-ingress","reason":"no JSON","at":"2026-11-21T02:00:00.123Z","headers":{"content-encoding":"gzip"},"body_base64":"/wA="}"#;
+        assert_eq!(write(&message(&[0xff, 0], &headers), 1_000), [expected]);
+    }
+
+    #[test]
+    fn a_body_that_does_not_fit_goes_in_parts_that_do() {
+        for (body, count) in [
+            (b"x".repeat(1_500), 3),
+            ("\u{1}\u{2028}ab".repeat(500).into_bytes(), 8),
+            (vec![0xff; 1_500], 4),
+        ] {
+            let parts = write(&message(&body, &NO_HEADERS), 1_000);
+            assert_eq!(parts.len(), count);
+            for (index, part) in parts.iter().enumerate() {
+                assert!(part.len() <= 1_000, "{}", part.len());
+                let read: serde_json::Value = serde_json::from_str(part).unwrap();
+                assert_eq!(read["part"], index + 1);
+                assert_eq!(
+                    (&read["parts"], &read["body_bytes"]),
+                    (&count.into(), &body.len().into())
+                );
+                assert_eq!(read["body_sha256"], sha256(&body));
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ use saga_memory::{Clock, Fault, OriginCloud, Sagas, StepCloud, Steps};
 use saga_participants::inventory::STOCK;
 use saga_wire::event_grid::{self, Delivery};
 use saga_wire::json;
+use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
 
 use super::chance::Chance;
@@ -194,12 +195,12 @@ impl Stage {
                     cloud: Cloud::Azure,
                     last_try: self.chance.below(4) == 3,
                 };
-                participate(&self.deployment, &ports, &parcel.body).await?;
+                participate(&self.deployment, &ports, parcel.body.as_bytes()).await?;
                 let kept = self
                     .azure
                     .quarantined()
                     .iter()
-                    .any(|kept| kept.body == parcel.body);
+                    .any(|kept| kept.text() == parcel.body);
                 self.seen_azure.acknowledged(kept || parcel.kind != JUNK_KIND);
                 Ok(())
             }
@@ -214,14 +215,14 @@ impl Stage {
                     alerts: &aws,
                     time: &self.clock,
                 };
-                let admitted = admit_events(&self.deployment, &ports, &events).await?;
+                let admitted = admit_events(&self.deployment, &ports, &NO_HEADERS, &events).await?;
                 self.seen_aws
                     .acknowledged(bus.taken() + admitted.quarantined == events.len());
                 let kept = self
                     .aws
                     .quarantined()
                     .iter()
-                    .any(|kept| events.contains(&kept.body));
+                    .any(|kept| events.contains(&kept.text()));
                 self.seen_aws.acknowledged(kept || parcel.kind != JUNK_KIND);
                 Ok(())
             }

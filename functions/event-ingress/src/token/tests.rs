@@ -22,7 +22,7 @@ const EVENT_GRID: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
 const ROLE: &str = "AzureEventGridSecureWebhookSubscriber";
 const HOUR: i64 = 3_600_000;
 
-struct Clock(AtomicI64);
+pub(crate) struct Clock(AtomicI64);
 
 impl Clock {
     fn pass(&self, millis: i64) {
@@ -49,10 +49,10 @@ enum Mood {
     Floods = 3,
 }
 
-struct Issuer {
+pub(crate) struct Issuer {
     pair: Arc<KeyPair>,
-    guard: Guard,
-    clock: Clock,
+    pub(crate) guard: Guard,
+    pub(crate) clock: Clock,
     asked: Arc<AtomicUsize>,
     mood: Arc<AtomicUsize>,
 }
@@ -78,7 +78,7 @@ fn seconds() -> i64 {
 }
 
 impl Issuer {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         crate::ring_jwt::install();
         let pair = Arc::new(key_pair());
         let (asked, mood) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -146,7 +146,11 @@ impl Issuer {
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> String {
-        let message = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        self.sign_parts(&encode(header.to_string()), &encode(claims.to_string()))
+    }
+
+    fn sign_parts(&self, header: &str, claims: &str) -> String {
+        let message = format!("{header}.{claims}");
         let mut signature = vec![0; self.pair.public().modulus_len()];
         let random = SystemRandom::new();
         self.pair
@@ -156,7 +160,7 @@ impl Issuer {
     }
 
     /// A token that differs from a valid one in these claims; `null` leaves one out.
-    fn token(&self, changed: Value) -> String {
+    pub(crate) fn token(&self, changed: Value) -> String {
         let mut claims = claims();
         for (name, value) in changed.as_object().unwrap() {
             claims[name] = value.clone();
@@ -209,6 +213,8 @@ async fn what_event_grid_shows_is_admitted() {
         json!({ "roles": ["Other", ROLE] }),
         json!({ "exp": seconds() - 30 }),
         json!({ "nbf": seconds() + 30 }),
+        json!({ "exp": f64::from(i32::try_from(seconds()).unwrap()) + 600.5 }),
+        json!({ "azp": EVENT_GRID, "more": { "claims": [1.5, null] } }),
     ] {
         assert_eq!(
             issuer.bearer(&issuer.token(changed.clone())).await,
@@ -241,12 +247,41 @@ async fn a_signed_token_of_somebody_else_is_refused() {
         (json!({ "exp": "9999999999" }), 401),
         (json!({ "nbf": seconds() + 90 }), 401),
         (json!({ "nbf": null }), 401),
+        (
+            json!({ "iss": [format!("https://sts.windows.net/{TENANT}/")] }),
+            401,
+        ),
+        (
+            json!({ "iss": ["https://evil", format!("https://sts.windows.net/{TENANT}/")] }),
+            401,
+        ),
+        (json!({ "iss": { "a": 1 } }), 401),
+        (json!({ "aud": ["api://other"] }), 401),
+        (json!({ "aud": [1, "api://saga-ingress"] }), 401),
+        (json!({ "aud": { "api://saga-ingress": 1 } }), 401),
+        (json!({ "exp": 1e300 }), 401),
+        (json!({ "exp": -1 }), 401),
+        (json!({ "exp": true }), 401),
+        (json!({ "exp": [9_999_999_999_u64] }), 401),
+        (json!({ "nbf": "1" }), 401),
+        (json!({ "nbf": 1e18 }), 401),
+        (json!({ "nbf": -1 }), 401),
+        (json!({ "tid": [TENANT] }), 401),
+        (json!({ "tid": 1 }), 401),
+        (json!({ "appid": [EVENT_GRID] }), 401),
+        (json!({ "azp": { "a": EVENT_GRID } }), 401),
         (json!({ "roles": ROLE }), 401),
+        (json!({ "roles": { "0": ROLE } }), 401),
+        (json!({ "roles": [1, ROLE] }), 401),
+        (json!({ "roles": [[ROLE]] }), 401),
         (json!({ "tid": other }), 403),
         (json!({ "tid": null }), 403),
         (json!({ "appid": other }), 403),
         (json!({ "appid": other, "azp": EVENT_GRID }), 403),
         (json!({ "appid": null }), 403),
+        (json!({ "appid": "", "azp": EVENT_GRID }), 403),
+        (json!({ "azp": other }), 403),
+        (json!({ "tid": TENANT.to_uppercase() + "0" }), 403),
         (json!({ "roles": [] }), 403),
         (json!({ "roles": null }), 403),
         (json!({ "roles": ["azureeventgridsecurewebhooksubscriber"] }), 403),
@@ -277,6 +312,22 @@ async fn a_header_can_choose_neither_algorithm_nor_key() {
         json!({ "kid": "to encrypt" }),
         json!({ "kid": "k".repeat(257) }),
         json!({ "kid": "unknown", "jku": url, "x5u": url }),
+        json!({ "kid": ["ours"] }),
+        json!({ "kid": " ours" }),
+        json!({ "alg": ["RS256"] }),
+        json!({ "crit": ["exp"] }),
+        json!({ "crit": ["unknown"], "unknown": 1 }),
+        json!({ "crit": ["b64"], "b64": false }),
+        json!({ "crit": [] }),
+        json!({ "crit": null }),
+        json!({ "crit": "exp" }),
+        json!({ "b64": false }),
+        json!({ "zip": "DEF" }),
+        json!({ "enc": "A128GCM" }),
+        json!({ "cty": "JWT" }),
+        json!({ "typ": "logout+jwt" }),
+        json!({ "typ": "" }),
+        json!({ "typ": 1 }),
     ] {
         let mut header = header();
         for (name, value) in changed.as_object().unwrap() {
@@ -287,6 +338,24 @@ async fn a_header_can_choose_neither_algorithm_nor_key() {
             401,
             "{changed}"
         );
+    }
+    // What names a key changes nothing about whose key it is.
+    for changed in [
+        json!({ "jku": url, "x5u": url, "jwk": { "kty": "RSA", "n": "AQAB", "e": "AQAB" }, "x5c": ["AAAA"], "x5t": "x" }),
+        json!({ "typ": null }),
+        json!({ "typ": "application/AT+JWT" }),
+        json!({ "unknown": { "nested": true } }),
+    ] {
+        let mut header = header();
+        for (name, value) in changed.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        header
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        let status = issuer.bearer(&issuer.sign(&header, &claims())).await;
+        assert_eq!(status, 200, "{changed}");
     }
     let nobody = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
     assert!(nobody.is_err(), "somebody asked for the keys that a token named");
@@ -339,6 +408,57 @@ async fn what_is_no_single_token_is_refused() {
     for authorizations in more {
         assert_eq!(issuer.status(&authorizations).await, 401, "{authorizations:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_signed_and_can_be_read_in_two_ways_is_refused() {
+    let issuer = Issuer::start().await;
+    let (header, claims) = (header().to_string(), claims().to_string());
+    let with = |json: &str, member: &str| encode(format!("{{{member},{}", &json[1..]));
+    let stranger = "99999999-2222-3333-4444-555555555555";
+    for member in [
+        format!(r#""tid":"{TENANT}""#),
+        format!(r#""appid":"{stranger}""#),
+        r#""exp":1"#.to_owned(),
+        r#""aud":"api://other""#.to_owned(),
+        r#""iss":"https://evil""#.to_owned(),
+        r#""roles":[]"#.to_owned(),
+        r#""more":1,"more":2"#.to_owned(),
+        r#""more":{"a":1,"\u0061":2}"#.to_owned(),
+    ] {
+        let token = issuer.sign_parts(&encode(&header), &with(&claims, &member));
+        assert_eq!(issuer.bearer(&token).await, 401, "{member}");
+    }
+    for member in [
+        r#""alg":"none""#,
+        r#""kid":"other""#,
+        r#""typ":"JWT""#,
+        r#""unknown":1,"unknown":2"#,
+    ] {
+        let token = issuer.sign_parts(&with(&header, member), &encode(&claims));
+        assert_eq!(issuer.bearer(&token).await, 401, "{member}");
+    }
+    let (header, claims) = (encode(&header), encode(&claims));
+    let trailing = encode("{} {}");
+    let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (header, claims) in [
+        (format!("{header}="), claims.clone()),
+        (header.clone(), format!("{claims}==")),
+        (format!("{header}\t"), claims.clone()),
+        (header.clone(), format!(" {claims}")),
+        (header.clone(), trailing),
+        (header.clone(), encode(utf16)),
+        (header.clone(), encode("[]")),
+        (header.clone(), format!("{claims}.{claims}")),
+    ] {
+        let token = issuer.sign_parts(&header, &claims);
+        assert_eq!(issuer.bearer(&token).await, 401, "{token}");
+    }
+    let token = issuer.sign_parts(&header, &claims);
+    for signature in ["=", "==", "A", " A"] {
+        assert_eq!(issuer.bearer(&format!("{token}{signature}")).await, 401);
+    }
+    assert_eq!(issuer.bearer(&token).await, 200);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
 use saga_wire::dead_letter::http::Notice;
+use saga_wire::dead_letter::join;
 
 use super::foresee::{foresee, saga_of};
 use super::ports::{Depth, LetterSource, Receipt, Walk};
@@ -100,7 +101,7 @@ pub enum Found {
     Absent(Notice),
 }
 
-/// Finds one letter.
+/// Finds one letter; a part of a body with the whole body, where all of it is there.
 ///
 /// # Errors
 /// [`PortError`] when its source or the saga store fails.
@@ -121,6 +122,27 @@ pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId)
         found.is_none()
     })
     .await?;
+    if let Some(letter) = &mut found
+        && let Some(part) = letter.facts.part.clone()
+    {
+        let mut others = Vec::new();
+        look(*source, ports.time, Walk::default(), |other| {
+            let is_of_it = other
+                .facts
+                .part
+                .as_ref()
+                .is_some_and(|of| of.sha256 == part.sha256);
+            if is_of_it {
+                others.push(other);
+            }
+            true
+        })
+        .await?;
+        // What is not whole is shown as the part that it is.
+        if let Some(whole) = join(letter, &others) {
+            *letter = whole;
+        }
+    }
     match found {
         Some(letter) => {
             let saga = match letter.facts.saga {

@@ -3,6 +3,7 @@
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, Source, Verdict, prospect};
 use saga_core::origin::Misaddressed;
 use saga_core::{Address, Cloud, Saga, SagaId};
+use saga_wire::dead_letter::event_in;
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::{alert_event, event_grid, parked_event};
 
@@ -40,8 +41,8 @@ pub(super) fn foresee<S, T: Time>(
     saga: Option<&Saga>,
 ) -> Foreseen {
     let sendable = matches!(letter.forward, Forward::Send { .. });
-    let text = &letter.facts.text;
-    if sendable && (alert_event::parse(text).is_some() || parked_event::parse(text).is_some()) {
+    let text = event_in(letter);
+    if sendable && (alert_event::parse(&text).is_some() || parked_event::parse(&text).is_some()) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let verdict = Verdict::Tried;
         return Foreseen {
@@ -75,7 +76,7 @@ fn refused(
         Forward::Send { to, .. } => Some(*to),
         _ => None,
     };
-    let event = match event_grid::event(&letter.facts.text) {
+    let event = match event_grid::event(&event_in(letter)) {
         Err(error) => return Some(error.0),
         Ok(Incoming::Ours(event)) => event,
         Ok(Incoming::Outside(outside)) => {

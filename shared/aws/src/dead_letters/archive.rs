@@ -7,6 +7,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use saga_app::dead_letters::ports::{Answer, Archive, Discarded, Memory, Watched};
 use saga_core::dead_letter::Source;
+use saga_core::document::Fields;
+use saga_wire::json;
 
 use crate::failure::failure;
 use crate::item::{Item, n, number, s, text};
@@ -44,6 +46,11 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
     let tail = &id[id.len().saturating_sub(MAX_ID)..];
     let parts = pieces(&letter.facts.text, PART_BYTES);
     let count = parts.len();
+    let headers = letter.facts.headers.clone();
+    let headers: Fields = headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
     let each = parts.into_iter().enumerate().map(|(index, body)| {
         let mut item = Item::from([
             ("Shard".into(), s(DISCARDED)),
@@ -72,6 +79,19 @@ fn items(discarded: Discarded<'_>) -> Vec<Item> {
             ),
             ("SagaId", letter.facts.saga.map(|saga| saga.to_string())),
             ("Type", letter.facts.kind.clone()),
+            ("Encoding", letter.facts.is_base64.then(|| "base64".to_owned())),
+            (
+                "Headers",
+                Some(json::write_object(&headers)).filter(|_| !headers.is_empty()),
+            ),
+            (
+                "BodyPart",
+                letter
+                    .facts
+                    .part
+                    .as_ref()
+                    .map(|part| format!("{} of {}, SHA-256 {}", part.number, part.of, part.sha256)),
+            ),
             (
                 "Event",
                 letter.facts.event.as_ref().map(|event| event.as_str().to_owned()),

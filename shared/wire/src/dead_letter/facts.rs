@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use saga_core::SagaId;
 use saga_core::dead_letter::Facts;
 use saga_core::event::cut;
@@ -39,6 +41,17 @@ pub fn facts(text: &str) -> Facts {
             .err()
             .map(|error| cut(&error.0).to_owned()),
         text: text.to_owned(),
+        ..Facts::default()
+    }
+}
+
+/// What is known of bytes that are no text.
+pub(super) fn facts_of_bytes(bytes: &[u8]) -> Facts {
+    Facts {
+        text: STANDARD.encode(bytes),
+        is_base64: true,
+        unreadable: Some("is no UTF-8, as JSON has to be".to_owned()),
+        ..Facts::default()
     }
 }
 

@@ -1,5 +1,9 @@
 //! The bodies of the routes under `/dead-letters`.
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
@@ -7,6 +11,8 @@ use saga_core::event::is_readable;
 use saga_core::participant::FieldError;
 use serde::Serialize;
 
+use super::bytes;
+use crate::quarantine::as_text;
 use crate::time;
 
 /// At most so many letters in one page of the list. A page of a queue costs a pass over it, so pages are large.
@@ -103,9 +109,21 @@ pub struct Page {
 pub struct Shown {
     #[serde(flatten)]
     listed: Listed,
-    /// The event as it lies there.
+    /// The headers it came with that say how to read it.
+    headers: BTreeMap<String, String>,
+    /// What lies there: the text, or the base64 of the bytes.
     body: String,
+    body_encoding: &'static str,
+    /// Set when the body is one part of a larger one, and the others were not found.
+    part: Option<ShownPart>,
     replay: Replay,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownPart {
+    number: u32,
+    of: u32,
+    body_sha256: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,9 +142,25 @@ impl Shown {
             Forward::Requeue => Some("outbox"),
             Forward::Nothing(_) => None,
         };
+        let facts = &letter.facts;
+        // An answer holds 6 MB, and some texts are six times as long in JSON.
+        let is_text = !facts.is_base64 && as_text(facts.text.as_bytes()).is_some();
+        let (body, body_encoding) = if is_text {
+            (facts.text.clone(), "text")
+        } else {
+            (STANDARD.encode(bytes(facts)), "base64")
+        };
+        let part = facts.part.clone();
         Self {
             listed: Listed::of(letter),
-            body: letter.facts.text.clone(),
+            headers: facts.headers.clone(),
+            body,
+            body_encoding,
+            part: part.map(|part| ShownPart {
+                number: part.number,
+                of: part.of,
+                body_sha256: part.sha256,
+            }),
             replay: Replay {
                 to,
                 verdict: word(prospect.verdict),

@@ -16,11 +16,13 @@ mod storage_queue;
 pub use blob::{BlobLetter, blob};
 pub use facts::facts;
 pub use lambda::stream;
-pub use quarantine::{azure_quarantine, quarantine};
+pub use parts::{bytes, join};
+pub use quarantine::{azure_quarantine, event_in, quarantine};
 pub use row::{Row, row};
 pub use sqs::{Received, destination, events};
 pub use storage_queue::poison;
 
+use facts::facts_of_bytes;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Facts, Forward, LetterId, Source};
 use saga_core::event::cut;

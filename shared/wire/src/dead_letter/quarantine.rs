@@ -1,6 +1,8 @@
 //! The quarantines of both clouds. A letter goes back to the entrance that did not understand it; past the webhook,
 //! that is the bus.
 
+use std::borrow::Cow;
+
 use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
 use saga_core::event::cut;
 use saga_core::{Cloud, Timestamp};
@@ -8,9 +10,9 @@ use saga_core::{Cloud, Timestamp};
 use super::parts::Kept;
 use super::sqs::Received;
 use super::storage_queue::decoded;
-use super::{Envelope, facts, letter};
+use super::{Envelope, facts, facts_of_bytes, letter};
 use crate::incoming::Incoming;
-use crate::{cloud_event, event_bridge, event_grid, time};
+use crate::{cloud_event, custom_handler, event_bridge, event_grid, json, time};
 
 /// A message of the quarantine on AWS.
 #[must_use]
@@ -27,11 +29,11 @@ pub fn quarantine(message: &Received) -> DeadLetter {
 /// A message of the quarantine on Azure: `text` as the queue keeps it.
 #[must_use]
 pub fn azure_quarantine(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter {
-    let json = decoded(text);
+    let json = decoded(text).and_then(|bytes| String::from_utf8(bytes).ok());
     of(
         Source::AzureQuarantine,
         key,
-        &json,
+        json.as_deref().unwrap_or(text),
         inserted,
         Some(Destination::ParticipantQueue),
     )
@@ -44,42 +46,69 @@ fn of(
     last: Option<Timestamp>,
     back: Option<Destination>,
 ) -> DeadLetter {
-    let kept: Kept = match serde_json::from_str(json) {
-        Ok(kept) => kept,
-        Err(error) => return stranger(source, key, json, last, &error.to_string()),
+    let read = serde_json::from_str::<Kept>(json).map_err(|error| error.to_string());
+    let (kept, body) = match read.and_then(|mut kept| kept.body().map(|body| (kept, body))) {
+        Ok(read) => read,
+        Err(why) => return stranger(source, key, json, last, &why),
     };
     let at = time::parse(&kept.at).ok();
-    let not_whole = kept.not_whole();
     let to = back.or(match kept.entrance.as_str() {
         "saga-events" => Some(Destination::EventsQueue),
         "event-ingress" => Some(Destination::Bus),
         _ => None,
     });
-    let text = event_bridge::event_in(&kept.body).unwrap_or(&kept.body);
-    let facts = facts(text);
-    let forward = match (not_whole, to) {
-        (Some(why), _) => Forward::Nothing(why),
-        (None, None) => Forward::Nothing(format!(
+    let facts = Facts {
+        part: kept.part(),
+        headers: kept.headers.clone(),
+        ..facts_of(source, &body)
+    };
+    let bytes = body.len();
+    let forward = match (kept.not_whole(), to, String::from_utf8(body)) {
+        (Some(why), _, _) => Forward::Nothing(why),
+        (None, None, _) => Forward::Nothing(format!(
             "nothing is known of the entrance `{}`",
             cut(&kept.entrance)
         )),
-        (None, Some(Destination::Bus)) => Forward::Send {
+        (None, Some(_), Err(_)) => Forward::Nothing("its bytes are no UTF-8, as JSON has to be".to_owned()),
+        (None, Some(Destination::Bus), Ok(_)) => Forward::Send {
             to: Destination::Bus,
-            message: admitted(text, at.or(last)),
+            message: admitted(&event_of(source, &facts.text), at.or(last)),
         },
-        (None, Some(to)) => Forward::Send {
-            to,
-            message: kept.body.clone(),
-        },
+        (None, Some(to), Ok(message)) => Forward::Send { to, message },
     };
     let envelope = Envelope {
         reason: format!("{}: {}", kept.entrance, kept.reason),
         attempts: None,
         first: at,
         last: last.or(at),
-        bytes: kept.body.len(),
+        bytes,
     };
     letter(source, key, facts, envelope, forward)
+}
+
+/// What a quarantined body says of itself.
+pub(super) fn facts_of(source: Source, body: &[u8]) -> Facts {
+    match std::str::from_utf8(body) {
+        Ok(text) => Facts {
+            text: text.to_owned(),
+            ..facts(&event_of(source, text))
+        },
+        Err(_) => facts_of_bytes(body),
+    }
+}
+
+/// The event in a letter's text: a quarantined body is kept with what its carrier put around it.
+#[must_use]
+pub fn event_in(letter: &DeadLetter) -> Cow<'_, str> {
+    event_of(letter.id.source, &letter.facts.text)
+}
+
+fn event_of(source: Source, text: &str) -> Cow<'_, str> {
+    match source {
+        Source::Quarantine => Cow::Borrowed(event_bridge::event_in(text).unwrap_or(text)),
+        Source::AzureQuarantine => custom_handler::event_in(text),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// The event as the ingress puts it on the bus: another publisher's with the one attribute that routes it.
@@ -88,7 +117,7 @@ fn admitted(text: &str, at: Option<Timestamp>) -> String {
         Ok(Incoming::Outside(outside)) => {
             cloud_event::write_outside(&outside, Cloud::ORIGIN, at.unwrap_or(Timestamp::from_millis(0)))
         }
-        _ => text.to_owned(),
+        _ => json::portable(text).into_owned(),
     }
 }
 

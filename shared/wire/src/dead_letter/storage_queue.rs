@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 
-use super::{Envelope, facts, letter};
+use super::{Envelope, facts, facts_of_bytes, letter};
 
 /// The Functions host moves a message after so many tries.
 const TRIES: u32 = 5;
@@ -14,25 +14,47 @@ const TRIES: u32 = 5;
 /// A message of the poison queue: `text` as the queue keeps it. It goes back to the queue of the participant.
 #[must_use]
 pub fn poison(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter {
-    let event = decoded(text);
+    let (facts, reason, attempts) = match decoded(text).map(String::from_utf8) {
+        Some(Ok(event)) => (
+            facts(&event),
+            format!(
+                "none of {TRIES} tries succeeded; the log of the participant has the reason, or that of the Functions \
+                 host where it could not reach the participant"
+            ),
+            Some(TRIES),
+        ),
+        // The host moves it at once: nothing was tried.
+        None => (
+            facts(text),
+            "the Functions host could not decode it, because it is no base64; the participant did not see it".to_owned(),
+            None,
+        ),
+        Some(Err(error)) => (
+            facts_of_bytes(error.as_bytes()),
+            "it is base64 of bytes that are no UTF-8, so the Functions host could not bring it to the participant as it is"
+                .to_owned(),
+            None,
+        ),
+    };
+    let forward = if facts.is_base64 {
+        Forward::Nothing("its bytes are no UTF-8, as JSON has to be".to_owned())
+    } else {
+        Forward::Send {
+            to: Destination::ParticipantQueue,
+            message: facts.text.clone(),
+        }
+    };
     let envelope = Envelope {
-        reason: format!("the participant failed on it {TRIES} times; its log has the reason"),
-        attempts: Some(TRIES),
+        reason,
+        attempts,
         first: None,
         last: inserted,
         bytes: text.len(),
     };
-    let facts = facts(&event);
-    let forward = Forward::Send {
-        to: Destination::ParticipantQueue,
-        message: event,
-    };
     letter(Source::Poison, key, facts, envelope, forward)
 }
 
-/// The text in a queue's message: base64 of it, or, from others, as it is.
-pub(super) fn decoded(text: &str) -> String {
-    let bytes = STANDARD.decode(text.trim());
-    let inner = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    inner.unwrap_or_else(|| text.to_owned())
+/// The bytes of a queue's message, which is base64 of them; `None` when it is none, as others may write it.
+pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.trim()).ok()
 }

@@ -155,6 +155,19 @@ impl Output {
             let name = self.paint("1", &format!("{name:<11}"));
             self.text(&format!("{name} {value}"));
         }
+        for (name, value) in letter["headers"].as_object().into_iter().flatten() {
+            let head = self.paint("1", &format!("{:<11}", "header"));
+            self.text(&format!(
+                "{head} {name}: {}",
+                Value::from(value.as_str().unwrap_or_default())
+            ));
+        }
+        if let (Some(number), Some(of)) = (letter["part"]["number"].as_u64(), letter["part"]["of"].as_u64()) {
+            let head = self.paint("1", &format!("{:<11}", "part"));
+            self.text(&format!(
+                "{head} {number} of {of}; not all of the others were found"
+            ));
+        }
         let replay = &letter["replay"];
         let (name, to) = (
             self.paint("1", "replay     "),
@@ -164,6 +177,9 @@ impl Output {
             "{name} to the {to}: {}",
             replay["text"].as_str().unwrap_or_default()
         ));
+        if letter["body_encoding"] == "base64" {
+            self.text("\nThe body is shown in base64:");
+        }
         let body = letter["body"].as_str().unwrap_or_default();
         let pretty = serde_json::from_str::<Value>(body).and_then(|body| serde_json::to_string_pretty(&body));
         // What is no JSON is shown escaped, so that it cannot move the cursor.
