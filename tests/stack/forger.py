@@ -86,6 +86,19 @@ class Forger:
             "expired": self.token(exp=now - 120),
             "not yet valid": self.token(nbf=now + 300),
             "no expiry": self.token(exp=None),
+            "a header that must be understood": self.token({"crit": ["exp"]}),
+            "one that nobody knows": self.token({"crit": ["theirs"], "theirs": 1}),
+            "an unencoded payload said": self.token({"crit": ["b64"], "b64": False}),
+            "a compression said": self.token({"zip": "DEF"}),
+            "a token for another purpose": self.token({"typ": "logout+jwt"}),
+            "a list of issuers": self.token(iss=[self.claims["iss"]]),
+            "a list of tenants": self.token(tid=[self.claims["tid"]]),
+            "a list of applications": self.token(appid=[EVENT_GRID]),
+            "two applications": self.token(azp=stranger),
+            "a role that is no list": self.token(roles=ROLE),
+            "other audiences": self.token(aud=["api://other", "api://another"]),
+            "an expiry in text": self.token(exp=str(now + 3600)),
+            "an expiry beyond all numbers": self.token(exp=1e300),
         }
 
 

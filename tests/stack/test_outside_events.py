@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
-from .support import StackTest, ask, order, wait_for
+from .support import UNANSWERED, StackTest, ask, order, wait_for
 
 
 class OutsidePublishers(StackTest):
@@ -70,6 +73,8 @@ class OutsidePublishers(StackTest):
     def test_the_handshakes(self):
         for origin, wanted in (("eventgrid.azure.net", 200), ("evil.example", 403)):
             self.assertEqual(ask("OPTIONS", self.e["ingress"], headers={"WebHook-Request-Origin": origin})[0], wanted)
+        self.assertEqual(allowed("OPTIONS", self.e["ingress"], {"WebHook-Request-Origin": "eventgrid.azure.net"}), (200, "POST"))
+        self.assertEqual(allowed("GET", self.e["ingress"], {}), (405, "OPTIONS, POST"))
         validation = [{
             "id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "subject": "", "dataVersion": "1",
             "eventTime": "2026-11-21T00:00:00Z", "data": {"validationCode": "512d38b6"},
@@ -84,6 +89,30 @@ class OutsidePublishers(StackTest):
             self.assertEqual(status, 401)
 
 
+def kept(message: dict) -> bytes:
+    """What a message of the quarantine holds of a body."""
+    if "body_base64" in message:
+        return base64.b64decode(message["body_base64"])
+    return message["body"].encode()
+
+
+def allowed(method: str, url: str, headers: dict) -> tuple[int, str | None]:
+    """Status and the methods that the answer names."""
+    def answered():
+        parts = urlsplit(url)
+        connection = HTTPConnection(parts.netloc, timeout=60)
+        try:
+            connection.request(method, parts.path or "/", headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+        except OSError:
+            return None
+        finally:
+            connection.close()
+        return None if answer.status in UNANSWERED else (answer.status, answer.getheader("Allow"))
+    return wait_for(f"an answer of {url}", answered)
+
+
 class Quarantine(StackTest):
     def setUp(self):
         super().setUp()
@@ -94,7 +123,7 @@ class Quarantine(StackTest):
 
         def look():
             found.extend(self.queue_bodies("quarantine_queue"))
-            return next((message for message in found if marker in message["body"]), None)
+            return next((message for message in found if marker in message.get("body", "")), None)
         return wait_for(f"{marker} in the quarantine", look)
 
     def test_events_that_the_ingress_cannot_understand(self):
@@ -123,6 +152,69 @@ class Quarantine(StackTest):
             "sagaid": str(uuid.uuid4()), "sagadef": "payment", "sagaver": 1, "sagastep": 2, "sagaverb": "complete",
             "sagatarget": "aws", "sagaorigin": "azure", "sagahop": 2, "data": {}, **changed,
         }
+
+    def read_back(self, body: bytes) -> list[dict]:
+        """The messages that keep this body, when all of it is kept, byte for byte."""
+        found: list[dict] = []
+
+        def whole():
+            found.extend(self.queue_bodies("quarantine_queue"))
+            digest = hashlib.sha256(body).hexdigest()
+            parts = {message["part"]: message for message in found if message.get("body_sha256") == digest}
+            if parts and len(parts) == parts[min(parts)]["parts"]:
+                messages = [parts[number] for number in sorted(parts)]
+            else:
+                messages = [message for message in found if "part" not in message and kept(message) == body]
+            return messages if b"".join(map(kept, messages)) == body else None
+        return wait_for("the body in the quarantine", whole)
+
+    def test_whatever_comes_is_kept_byte_for_byte(self):
+        marker = uuid.uuid4().hex
+        cases = {
+            "characters that SQS refuses": f'{{"marker":"{marker}\ufffe\uffff\u2028"}}'.encode(),
+            "UTF-16": f'{{"marker":"{marker}"}}'.encode("utf-16"),
+            "no text": marker.encode() + bytes(range(256)),
+            "a large text": f'{{"marker":"{marker}{"ü" * 300_000}"}}'.encode(),
+            "large, and no text": marker.encode() + bytes(range(256)) * 3_000,
+        }
+        for name, body in cases.items():
+            with self.subTest(name):
+                self.assertEqual(self.deliver(body)[0], 200)
+                for message in self.read_back(body):
+                    self.assertEqual(message["entrance"], "event-ingress")
+                    self.assertEqual(message["headers"], {"content-type": "application/json"})
+
+    def test_a_body_in_binary_mode_is_kept_with_its_attributes(self):
+        body = json.dumps({"saga_id": str(uuid.uuid4()), "order_id": "o-1"}).encode()
+        attributes = {"ce-specversion": "1.0", "ce-id": "e-1", "ce-source": "/team", "ce-type": "PaymentCompensationRequested"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token()}", **attributes}
+        self.assertEqual(ask("POST", self.e["ingress"], body, headers)[0], 200)
+        [message] = self.read_back(body)
+        self.assertEqual(message["headers"], {"content-type": "application/json", **attributes})
+
+    def test_what_no_queue_takes_holds_up_no_neighbour(self):
+        bad = {"specversion": "1.0", "id": uuid.uuid4().hex, "source": "s", "type": "\ufffe\uffff", "data": {}}
+        for ensure_ascii in (False, True):
+            with self.subTest(escaped=ensure_ascii), self.paused("azure_participant"):
+                def written(value, escaped=ensure_ascii):
+                    return json.dumps(value, ensure_ascii=escaped, separators=(",", ":")).encode()
+                saga_id = self.start(order())["saga_id"]
+                good = self.compensation(self.saga(saga_id))
+                good["data"]["reason"] = "fraud \ufffe\uffff"
+                self.assertEqual(self.deliver(written([bad, good]))[0], 200)
+                wait_for("the override", lambda saga_id=saga_id: self.saga(saga_id)["status"] == "CANCELLED_VIA_COMPENSATION")
+                self.read_back(written(bad))
+            self.ended(saga_id, "CANCELLED_VIA_COMPENSATION")
+
+    def test_the_end_of_a_subscription_is_no_event_of_a_saga(self):
+        kind, source = "Microsoft.EventGrid.SubscriptionDeletedEvent", "/subscriptions/" + uuid.uuid4().hex
+        data = {"eventSubscriptionId": source + "/providers/Microsoft.EventGrid/eventSubscriptions/to-aws"}
+        for event in (
+            {"specversion": "1.0", "id": "d", "source": source, "subject": "", "type": kind, "data": data},
+            {"id": "d", "topic": source, "subject": "", "eventType": kind, "eventTime": "2026-11-21T00:00:00Z", "data": data, "dataVersion": "1"},
+        ):
+            status, answer = self.deliver([event])
+            self.assertEqual((status, json.loads(answer)), (200, {"admitted": 0, "quarantined": 0}))
 
     def test_an_event_of_an_unknown_saga_on_the_events_queue(self):
         marker = uuid.uuid4().hex

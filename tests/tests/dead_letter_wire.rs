@@ -201,9 +201,51 @@ fn a_poison_message_is_base64_of_one_event() {
     assert_eq!(letter.attempts, Some(5));
     assert_eq!(sends(&letter), (Destination::ParticipantQueue, ours().as_str()));
     check_facts(&poison("k", &ours(), None));
+    assert!(
+        letter.reason.contains("none of 5 tries succeeded"),
+        "{}",
+        letter.reason
+    );
     let odd = poison("k", "bm8gZXZlbnQ=", None);
     assert_eq!(odd.facts.text, "no event");
     assert!(odd.facts.unreadable.is_some());
+}
+
+#[test]
+fn of_a_message_that_the_host_could_not_decode_nobody_says_that_it_was_tried() {
+    for text in [
+        "no event",
+        "",
+        "{\"id\":1}",
+        "bm8gZXZlbnQ",
+        "bm8g*ZXZlbnQ=",
+        &ours(),
+    ] {
+        let letter = poison("k", text, None);
+        if !text.is_empty() {
+            assert!(
+                letter.reason.contains("could not decode it"),
+                "{text}: {}",
+                letter.reason
+            );
+            assert!(
+                letter.reason.contains("the participant did not see it"),
+                "{text}: {}",
+                letter.reason
+            );
+            assert_eq!(letter.attempts, None);
+        }
+        // What was put there in plain text by mistake goes back as the host wants it.
+        assert_eq!(sends(&letter), (Destination::ParticipantQueue, text));
+    }
+    let letter = poison("k", &STANDARD.encode([0xff, 0xfe, b'{', 0]), None);
+    assert!(letter.reason.contains("no UTF-8"), "{}", letter.reason);
+    assert_eq!((letter.attempts, letter.facts.is_base64), (None, true));
+    assert_eq!(
+        saga_wire::dead_letter::bytes(&letter.facts),
+        [0xff, 0xfe, b'{', 0]
+    );
+    assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("UTF-8")));
 }
 
 const BLOB: &str = "TO-AWS-INGRESS/2026/11/21/2/0b7b8c0e-8f3b-4c55-9d35-5a6ef0b9c2a1.json";

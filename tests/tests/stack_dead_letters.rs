@@ -290,10 +290,12 @@ async fn a_storage_queue() {
     let quarantine = QuarantineQueue::new(&config).unwrap();
     quarantine.create_queue().await.unwrap();
     for number in 0..COUNT {
+        let event = event(number);
         let message = Quarantined {
             entrance: "azure-participant",
             reason: "why",
-            body: &event(number),
+            headers: &saga_wire::quarantine::NO_HEADERS,
+            body: event.as_bytes(),
             at: Timestamp::from_millis(1_795_226_400_123),
         };
         quarantine.keep(message).await.unwrap();

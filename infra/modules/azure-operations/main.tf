@@ -124,7 +124,7 @@ locals {
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "The participant failed five times on a message, which is in the poison queue now."
+      text      = "A message failed five times, or the host could not decode it; it is in the poison queue now."
     }
     azure-quarantine = {
       query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.quarantine}'"

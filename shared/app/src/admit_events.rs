@@ -200,6 +200,7 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         }
     };
     let body = match &incoming {
+        Incoming::Ours(event) if json::holds_what_sqs_refuses(text) => cloud_event::write(event),
         Incoming::Ours(_) => json::portable(text.trim()).into_owned(),
         Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),
     };

@@ -53,7 +53,8 @@ where
     E: Error + 'static,
 {
     let each = batch.records.iter().map(|record| {
-        let handled = AssertUnwindSafe(handle(record.body.clone())).catch_unwind();
+        // The handler is called inside, since it may panic before it gives a future.
+        let handled = AssertUnwindSafe(async { handle(record.body.clone()).await }).catch_unwind();
         async move {
             match handled.await {
                 Ok(Ok(_)) => None,
@@ -80,5 +81,79 @@ where
     });
     Failures {
         items: join_all(each).await.into_iter().flatten().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("on purpose")]
+    struct OnPurpose;
+
+    fn batch(bodies: &[&str]) -> Batch {
+        let records = bodies.iter().enumerate().map(|(index, body)| {
+            serde_json::json!({ "messageId": format!("m-{index}"), "body": body, "eventSource": "aws:sqs" })
+        });
+        serde_json::from_value(serde_json::json!({ "Records": records.collect::<Vec<_>>() })).unwrap()
+    }
+
+    async fn fail(body: String) -> Result<(), OnPurpose> {
+        match body.as_str() {
+            "fails" => Err(OnPurpose),
+            "panics" => panic!("on purpose"),
+            "panics later" => {
+                tokio::task::yield_now().await;
+                panic!("on purpose")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn kept_on_the_queue(bodies: &[&str]) -> serde_json::Value {
+        let failures = handle_each(&batch(bodies), fail).await;
+        serde_json::to_value(failures).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_leaves_its_queue_only_when_it_was_handled() {
+        for bad in ["fails", "panics", "panics later"] {
+            let expected = serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": "m-1" }] });
+            assert_eq!(kept_on_the_queue(&["good", bad, "good"]).await, expected, "{bad}");
+        }
+        let all = serde_json::json!({ "batchItemFailures": [
+            { "itemIdentifier": "m-0" }, { "itemIdentifier": "m-1" }, { "itemIdentifier": "m-2" },
+        ]});
+        assert_eq!(kept_on_the_queue(&["panics", "fails", "panics later"]).await, all);
+        let none = serde_json::json!({ "batchItemFailures": [] });
+        assert_eq!(kept_on_the_queue(&["good", ""]).await, none);
+        assert_eq!(kept_on_the_queue(&[]).await, none);
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_handled_before_and_after_one_that_panics_are_handled_once() {
+        let handled = std::sync::Mutex::new(Vec::new());
+        let batch = batch(&["a", "panics", "b"]);
+        let failures = handle_each(&batch, |body| async {
+            assert_ne!(body, "panics");
+            handled.lock().unwrap().push(body);
+            Ok::<_, OnPurpose>(())
+        });
+        assert_eq!(failures.await.items.len(), 1);
+        assert_eq!(*handled.lock().unwrap(), ["a", "b"]);
+    }
+
+    /// A closure may panic before it gives a future.
+    #[tokio::test]
+    async fn a_message_whose_handler_panics_at_once_stays_alone() {
+        let batch = batch(&["a", "panics", "b"]);
+        let failures = handle_each(&batch, |body| {
+            assert_ne!(body, "panics");
+            fail(body)
+        });
+        let failures = failures.await;
+        assert_eq!(failures.items.len(), 1);
+        assert_eq!(failures.items[0].id, "m-1");
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::incoming::{self, Incoming, MAX_WORD, Outside};
+use crate::incoming::{self, Incoming, MAX_WORD, Outside, carried};
 use crate::{Malformed, json, time};
 
 /// The EventBridge source, and the CloudEvents source, of what the origin sends.
@@ -48,6 +48,28 @@ pub fn source(text: &str) -> Result<Option<String>, Malformed> {
         .and_then(|source| json::from_str(source.get()).ok()))
 }
 
+/// What an event carries, under the name that says how.
+#[derive(Serialize)]
+enum Payload {
+    #[serde(rename = "data")]
+    Json(Box<RawValue>),
+    /// Where a queue on the way refuses the text, however it is escaped.
+    #[serde(rename = "data_base64")]
+    Base64(String),
+}
+
+impl Payload {
+    fn of(data: &Fields, saga: SagaId) -> Self {
+        let mut data = data.clone();
+        data.insert("saga_id".into(), Document::Text(saga.to_string()));
+        let json = json::write_object(&data);
+        if json::holds_what_sqs_refuses(&json) {
+            return Self::Base64(BASE64.encode(json));
+        }
+        Self::Json(json::raw(json))
+    }
+}
+
 #[derive(Serialize)]
 struct Out<'a> {
     specversion: &'static str,
@@ -67,14 +89,13 @@ struct Out<'a> {
     sagahop: u16,
     sagasum: String,
     traceparent: &'a str,
-    data: Box<RawValue>,
+    #[serde(flatten)]
+    payload: Payload,
 }
 
 /// Writes an event.
 #[must_use]
 pub fn write(event: &Event) -> String {
-    let mut data = event.data.clone();
-    data.insert("saga_id".into(), Document::Text(event.saga.to_string()));
     let out = Out {
         specversion: "1.0",
         id: event.id.as_str(),
@@ -93,7 +114,7 @@ pub fn write(event: &Event) -> String {
         sagahop: event.hop,
         sagasum: event.checksum(),
         traceparent: event.trace.as_str(),
-        data: json::raw_object(&data),
+        payload: Payload::of(&event.data, event.saga),
     };
     json::to_string(&out)
 }
@@ -107,14 +128,13 @@ struct OutsideOut<'a> {
     time: String,
     datacontenttype: &'static str,
     sagatarget: &'static str,
-    data: Box<RawValue>,
+    #[serde(flatten)]
+    payload: Payload,
 }
 
 /// Writes another publisher's event so that our rules route it: with the one attribute that says for whom it is.
 #[must_use]
 pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
-    let mut data = event.data.clone();
-    data.insert("saga_id".into(), Document::Text(event.saga.to_string()));
     let out = OutsideOut {
         specversion: "1.0",
         id: event.id.as_str(),
@@ -123,7 +143,7 @@ pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
         time: time::format(now),
         datacontenttype: "application/json",
         sagatarget: target.as_str(),
-        data: json::raw_object(&data),
+        payload: Payload::of(&event.data, event.saga),
     };
     json::to_string(&out)
 }
@@ -176,6 +196,7 @@ impl Attributes<'_> {
         if value.is_empty() || value.len() > MAX_WORD {
             return Err(wrong(name, "must have 1 to 256 bytes"));
         }
+        carried(name, &value)?;
         Ok(value)
     }
 

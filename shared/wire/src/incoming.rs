@@ -53,6 +53,16 @@ pub(crate) fn named_saga(data: &mut Fields) -> Result<Option<SagaId>, Malformed>
     }
 }
 
+/// Whether the queues on the way take a text that is no part of the data.
+pub(crate) fn carried(name: &str, text: &str) -> Result<(), Malformed> {
+    if text.contains(['\u{fffe}', '\u{ffff}']) {
+        return Err(Malformed(format!(
+            "`{name}` holds U+FFFE or U+FFFF, which SQS does not take"
+        )));
+    }
+    Ok(())
+}
+
 /// An event of a publisher that is none of our participants: understood by its type and its saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
@@ -95,6 +105,9 @@ impl Outside {
         let saga = named
             .or(subject)
             .ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
+        for (name, text) in [("id", &id), ("the source", &source), ("the type", &kind)] {
+            carried(name, text)?;
+        }
         if kind.is_empty() || kind.len() > MAX_WORD {
             return Err(Malformed(format!("the type must have 1 to {MAX_WORD} bytes")));
         }

@@ -53,7 +53,10 @@ pub fn write(parked: &Parked, now: Timestamp) -> String {
         data: Data {
             saga_id: parked.saga.to_string().into(),
             event_id: parked.event.as_str().into(),
-            reason: cut(&parked.reason).into(),
+            // It goes to SQS on the other side, by way of what may write it anew.
+            reason: cut(&parked.reason)
+                .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+                .into(),
         },
     };
     json::to_string(&out)

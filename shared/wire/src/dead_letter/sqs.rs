@@ -45,7 +45,11 @@ pub fn events(message: &Received) -> DeadLetter {
         to: Destination::EventsQueue,
         message: message.body.clone(),
     };
-    let failed = || "saga-events failed on it at every try; its log has the reason".to_owned();
+    // SQS does not say why a message was not deleted.
+    let failed = || {
+        "saga-events failed on it, or could not be invoked, at every try; the function's log and metrics have the reason"
+            .to_owned()
+    };
     let reason = undelivered(message).unwrap_or_else(failed);
     of(Source::Events, message, text, reason, forward)
 }
