@@ -78,6 +78,8 @@ impl Part {
                 Part::Participants,
                 Part::Wire,
                 Part::Core,
+                // Real adapters are held to their contracts on it.
+                Part::Emulator,
             ],
         }
     }

@@ -18,7 +18,7 @@ from local_stack.read_back import aws_get, aws_json  # noqa: E402
 from local_stack.state import State  # noqa: E402
 
 # Tables and queues of the tests' own, and the bus that every account has.
-OTHERS = re.compile(r"^Contract[0-9a-f]{16}|(^|/)dead[0-9a-f]{16}$|[/:][a-z]+-[0-9a-f]{8}$|^default$")
+OTHERS = re.compile(r"(^|[/:])Contract[0-9a-f]{16}|[/:][a-z]+-[0-9a-f]{8}$|^default$")
 
 
 class Lifecycle(StackTest):

@@ -288,3 +288,65 @@ fn a_crate_that_nobody_planned_is_found() {
     let found = forbidden(&house("utils", "shared/utils", &[]));
     assert_eq!(found, ["utils is in shared/utils, where no crate belongs"]);
 }
+
+fn rust_files(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(rust_files(&name));
+        } else if name.ends_with(".rs") {
+            found.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    found
+}
+
+/// `LetterSource` as `letter_source`.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(character.to_lowercase());
+    }
+    out
+}
+
+/// What is not held to the contract of its port may do anything: every adapter has a line in a test file.
+#[test]
+fn every_adapter_of_every_port_is_held_to_its_contract() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let ports = ["ports.rs", "dead_letters/ports.rs"]
+        .map(|file| fs::read_to_string(format!("{root}/shared/app/src/{file}")).unwrap());
+    let names: Vec<&str> = ports
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.strip_prefix("pub trait "))
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .collect();
+    assert!(names.len() >= 12, "{names:?}");
+    let tests = rust_files(&format!("{root}/tests/tests")).concat();
+    let sources = rust_files(&format!("{root}/shared"));
+    for name in names {
+        // Its adapters are stores, whose contracts hold an outbox, too.
+        if name == "Outbox" {
+            continue;
+        }
+        let is_adapter = |line: &&str| line.starts_with("impl") && line.contains(&format!(" {name} for "));
+        let adapters: usize = sources
+            .iter()
+            .map(|source| source.split("#[cfg(test)]").next().unwrap())
+            .map(|source| source.lines().filter(is_adapter).count())
+            .sum();
+        let held = tests
+            .matches(&format!("saga_tests::{}_contract!(", snake(name)))
+            .count();
+        assert!(
+            adapters >= 2 && held >= adapters,
+            "{adapters} adapters of {name}, and {held} lines that hold one to its contract"
+        );
+    }
+}

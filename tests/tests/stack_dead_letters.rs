@@ -1,5 +1,5 @@
-//! The sources of dead letters, held to what their port promises, on the local stack's emulators. Each test has a queue
-//! or a table of its own; how letters with real causes come there is in `stack/test_dead_letters.py`.
+//! The contracts of dead letters, held against the real adapters on the emulators: SQS, DynamoDB, a Storage queue, blobs and
+//! table rows. Each test has its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,191 +7,75 @@
 )]
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
-use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use saga_app::dead_letters::ports::{LetterSource, Removal, Walk};
+use saga_app::ports::{
+    Committed, Outbox, Partition, Quarantine, Quarantined, Snapshot, StepCommit, StepStore,
 };
-use saga_app::dead_letters::ports::{Held, LetterSource, Outlet, Removal, Walk};
-use saga_app::ports::{Outbox, Quarantine, Quarantined};
+use saga_aws::dead_letters::archive::Shelf;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
-use saga_azure::{Config, QuarantineQueue, Secret};
-use saga_core::Timestamp;
-use saga_core::dead_letter::{Destination, Source};
+use saga_azure::{QuarantineQueue, TableStore};
+use saga_core::dead_letter::Source;
 use saga_core::outbox::{OutboxRow, Tries};
+use saga_core::{StepIndex, Timestamp};
+use saga_tests::contract::given::time;
+use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
+use saga_tests::stack::{
+    LetterBox, aws, azure, connected, create_queue, dynamodb_local, outbox_table, participant,
+};
 use saga_wire::dead_letter::events;
-use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-const SAGA: &str = "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93";
-const COUNT: usize = 45;
+saga_tests::letter_source_contract!(sqs_queue, sqs_queue);
+saga_tests::letter_source_contract!(dynamodb_rows, dynamodb_rows);
+saga_tests::letter_source_contract!(storage_queue, storage_queue);
+saga_tests::letter_source_contract!(table_rows, table_rows);
+saga_tests::letter_source_contract!(blobs, blobs);
+saga_tests::archive_contract!(dynamodb_archive, shelf);
+saga_tests::archive_contract!(dynamodb_local_archive, shelf_of_awss_own);
+saga_tests::memory_contract!(dynamodb_memory, memory);
+saga_tests::memory_contract!(dynamodb_local_memory, memory_of_awss_own);
 
-fn endpoints() -> Value {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the test runner says where its stack is"
-    )]
-    let file = std::env::var("SAGA_ENDPOINTS").expect("SAGA_ENDPOINTS names the stack's endpoints.json");
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
-}
+/// A source, filled.
+struct Filled(Box<dyn LetterSource>);
 
-fn unique() -> String {
-    format!("dead{:016x}", RandomState::new().build_hasher().finish())
-}
+impl LettersSide for Filled {
+    fn source(&self) -> &dyn LetterSource {
+        self.0.as_ref()
+    }
 
-macro_rules! aws {
-    () => {{
-        let credentials = Credentials::new("test", "test", None, None, "the local stack");
-        let config = saga_aws::clients::config().await.into_builder();
-        config
-            .endpoint_url(endpoints()["aws"].as_str().unwrap())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build()
-    }};
-}
-
-fn event(number: usize) -> String {
-    format!(
-        r#"{{"specversion":"1.0","id":"{number:013}-{SAGA}-complete2","source":"s","type":"InventoryReserved","sagaid":"{SAGA}","sagadef":"payment","sagaver":1,"sagastep":2,"sagaverb":"complete","sagatarget":"aws","sagaorigin":"azure","sagahop":2,"data":{{}}}}"#
-    )
-}
-
-fn walk() -> Walk {
-    Walk {
-        lease_seconds: 60,
-        ..Walk::default()
+    async fn pass(&self, seconds: u32) {
+        tokio::time::sleep(Duration::from_secs(seconds.into())).await;
     }
 }
 
-/// All that a walk comes to.
-async fn walked(source: &dyn LetterSource, mut walk: Walk) -> Vec<Held> {
-    let mut all = Vec::new();
-    loop {
-        let some = source.next(&mut walk).await.unwrap();
-        if some.is_empty() {
-            return all;
-        }
-        all.extend(some);
-    }
-}
-
-fn keys(held: &[Held]) -> BTreeSet<String> {
-    held.iter().map(|held| held.letter.id.key.clone()).collect()
-}
-
-async fn put_back(source: &dyn LetterSource, held: Vec<Held>) {
-    let receipts = held.into_iter().map(|held| held.receipt).collect();
-    source.put_back(receipts).await.unwrap();
-}
-
-/// What every source promises, for one that holds [`COUNT`] letters of [`SAGA`].
-async fn keeps_its_promises(source: &dyn LetterSource) {
-    assert!(source.depth().await.unwrap().visible > 0);
-    let first = walked(source, walk()).await;
-    assert_eq!(
-        (first.len(), keys(&first).len()),
-        (COUNT, COUNT),
-        "each letter once"
-    );
-    assert!(
-        first
-            .iter()
-            .all(|held| held.letter.facts.saga.unwrap().to_string() == SAGA)
-    );
-    if source.is_queue() {
-        // While somebody holds them, another operator sees none; none is lost.
-        assert_eq!(walked(source, walk()).await.len(), 0);
-    } else {
-        let in_order: Vec<&String> = first.iter().map(|held| &held.letter.id.key).collect();
-        assert!(in_order.is_sorted(), "in the order of their keys");
-        let after = Walk {
-            after: Some(first[9].letter.id.key.clone()),
-            ..walk()
-        };
-        assert_eq!(walked(source, after).await.len(), COUNT - 10);
-        let only = Walk {
-            only: Some([first[7].letter.id.key.clone(), "no such key".to_owned()].into()),
-            ..walk()
-        };
-        assert_eq!(keys(&walked(source, only).await), keys(&first[7..8]));
-    }
-    let before = keys(&first);
-    put_back(source, first).await;
-
-    let second = walked(source, walk()).await;
-    assert_eq!(
-        keys(&second),
-        before,
-        "a look consumes nothing, and changes no key"
-    );
-    let (gone, rest) = (second[0].clone(), second[1..].to_vec());
-    assert_eq!(source.remove(&gone).await.unwrap(), Removal::Removed);
-    put_back(source, rest).await;
-
-    let third = walked(source, walk()).await;
-    assert_eq!(third.len(), COUNT - 1);
-    assert!(!keys(&third).contains(&gone.letter.id.key));
-    // Somebody else took them meanwhile: receipts of before remove nothing that another operator holds.
-    let again = source.remove(&gone).await.unwrap();
-    if !source.is_queue() {
-        assert_eq!(again, Removal::NotOurs);
-    }
-    put_back(source, third).await;
-    let last = walked(source, walk()).await;
-    assert_eq!(last.len(), COUNT - 1);
-    put_back(source, last).await;
-}
-
-#[tokio::test]
-async fn an_sqs_queue() {
-    let config = aws!();
-    let client = aws_sdk_sqs::Client::new(&config);
-    let url = client
-        .create_queue()
-        .queue_name(unique())
-        .send()
-        .await
-        .unwrap()
-        .queue_url
-        .unwrap();
+async fn sqs_queue() -> Option<Filled> {
+    let config = aws().await;
+    let queue = LetterBox::new(&config).await;
     for number in 0..COUNT {
-        client
-            .send_message()
-            .queue_url(&url)
-            .message_body(event(number))
-            .send()
-            .await
-            .unwrap();
+        queue.put(&event(number)).await;
     }
-    keeps_its_promises(&DeadQueue::new(&config, url, Source::Events, events)).await;
+    let source = DeadQueue::new(&config, queue.url, Source::Events, events);
+    Some(Filled(Box::new(source)))
 }
 
-async fn dead_rows() -> (aws_sdk_dynamodb::Client, String, DeadRows) {
-    let config = aws!();
-    let client = aws_sdk_dynamodb::Client::new(&config);
-    let table = unique();
-    let mut request = client
-        .create_table()
-        .table_name(&table)
-        .billing_mode(BillingMode::PayPerRequest);
-    for (key, kind) in [("Shard", KeyType::Hash), ("EventId", KeyType::Range)] {
-        let definition = AttributeDefinition::builder()
-            .attribute_name(key)
-            .attribute_type(ScalarAttributeType::S);
-        let element = KeySchemaElement::builder().attribute_name(key).key_type(kind);
-        request = request
-            .attribute_definitions(definition.build().unwrap())
-            .key_schema(element.build().unwrap());
-    }
-    request.send().await.unwrap();
+async fn dead_table(config: &SdkConfig) -> String {
+    let (client, table) = (Client::new(config), outbox_table(config).await);
     for number in 0..COUNT {
         let texts = [
             ("Shard", "dead".to_owned()),
-            ("EventId", format!("{number:013}-{SAGA}-complete2")),
+            ("EventId", event_id(number)),
             ("SagaId", SAGA.to_owned()),
             ("Type", "InventoryReserved".to_owned()),
             ("Body", event(number)),
@@ -212,23 +96,24 @@ async fn dead_rows() -> (aws_sdk_dynamodb::Client, String, DeadRows) {
         }
         put.send().await.unwrap();
     }
+    table
+}
+
+async fn dynamodb_rows() -> Option<Filled> {
+    let config = aws().await;
+    let rows = DeadRows::new(&config, dead_table(&config).await);
+    Some(Filled(Box::new(rows)))
+}
+
+/// As a script or the relay finds it.
+#[tokio::test]
+async fn a_dead_row_of_dynamodb_that_is_pending_again_has_the_attributes_of_a_pending_one() {
+    let config = aws().await;
+    let (client, table) = (Client::new(&config), dead_table(&config).await);
     let rows = DeadRows::new(&config, table.clone());
-    (client, table, rows)
-}
-
-#[tokio::test]
-async fn the_dead_rows_of_dynamodb() {
-    let (_, _, rows) = dead_rows().await;
-    keeps_its_promises(&rows).await;
-}
-
-#[tokio::test]
-async fn a_dead_row_of_dynamodb_is_pending_again_and_not_twice() {
-    let (client, table, rows) = dead_rows().await;
-    let held = walked(&rows, walk()).await.remove(0);
+    let held = walked(&rows, Walk::default()).await.remove(0);
     let now = Timestamp::from_millis(1_795_226_400_123);
     assert_eq!(rows.requeue(&held, now).await.unwrap(), Removal::Removed);
-    assert_eq!(rows.requeue(&held, now).await.unwrap(), Removal::NotOurs);
     let key = |shard: &str| {
         let key = client
             .get_item()
@@ -250,45 +135,40 @@ async fn a_dead_row_of_dynamodb_is_pending_again_and_not_twice() {
     assert_eq!(pending["Queued"], AttributeValue::N("1795226400123".to_owned()));
 }
 
-#[tokio::test]
-async fn what_was_published_meanwhile_is_not_buried() {
-    let (_, table, rows) = dead_rows().await;
-    let outbox = DynamoOutbox::new(&aws!(), table);
-    let gone = OutboxRow {
-        id: format!("{:013}-{SAGA}-advance1", 1_795_226_400_123_i64)
-            .parse()
-            .unwrap(),
+fn dead_row(number: usize) -> OutboxRow {
+    OutboxRow {
+        id: event_id(number).parse().unwrap(),
         saga: SAGA.parse().unwrap(),
-        kind: "PaymentReserved".to_owned(),
+        kind: "InventoryReserved".to_owned(),
         shard: 3,
-        body: event(0),
-        at: Timestamp::from_millis(1_795_226_400_123),
-        queued: Timestamp::from_millis(1_795_226_400_123),
+        body: event(number),
+        at: time(5),
+        queued: time(5),
         follows: false,
         tries: Tries::default(),
-    };
-    outbox.bury(&gone, gone.at).await.unwrap();
-    assert_eq!(walked(&rows, walk()).await.len(), COUNT);
+    }
 }
 
 #[tokio::test]
-async fn a_storage_queue() {
-    let endpoints = endpoints();
-    let azurite = |name: &str| endpoints["azurite"][name].as_str().unwrap().to_owned();
-    let (key, queue) = (Secret::new(azurite("key")), unique());
-    let config = Config {
-        account: azurite("account"),
-        key: Some(key.clone()),
-        table_endpoint: azurite("table"),
-        queue_endpoint: azurite("queue"),
-        table: "Unused".to_owned(),
-        quarantine_queue: queue.clone(),
-        topic_endpoint: "http://127.0.0.1:1/api/events".to_owned(),
-        topic_key: Some(key.clone()),
-        client_id: None,
-    };
-    let quarantine = QuarantineQueue::new(&config).unwrap();
-    quarantine.create_queue().await.unwrap();
+async fn what_was_published_meanwhile_is_not_buried() {
+    let config = aws().await;
+    let table = dead_table(&config).await;
+    let outbox = DynamoOutbox::new(&config, table.clone());
+    outbox.bury(&dead_row(COUNT), time(6)).await.unwrap();
+    let rows = DeadRows::new(&config, table);
+    assert_eq!(walked(&rows, Walk::default()).await.len(), COUNT);
+}
+
+/// The one of this source among those of the account.
+fn source(access: &Access, wanted: Source) -> Filled {
+    let mut sources = connected(access).sources.into_iter();
+    Filled(sources.find(|source| source.source() == wanted).unwrap())
+}
+
+async fn storage_queue() -> Option<Filled> {
+    let access = azure();
+    create_queue(&access, &access.quarantine_queue).await;
+    let quarantine = QuarantineQueue::new(&participant(&access)).unwrap();
     for number in 0..COUNT {
         let event = event(number);
         let message = Quarantined {
@@ -296,45 +176,134 @@ async fn a_storage_queue() {
             reason: "why",
             headers: &saga_wire::quarantine::NO_HEADERS,
             body: event.as_bytes(),
-            at: Timestamp::from_millis(1_795_226_400_123),
+            at: time(0),
         };
         quarantine.keep(message).await.unwrap();
     }
-    let access = Access {
-        account: config.account.clone(),
-        topic_key: Some(key.clone()),
-        key: Some(key),
-        assertion: None,
-        blob_endpoint: azurite("blob"),
-        queue_endpoint: config.queue_endpoint.clone(),
-        table_endpoint: config.table_endpoint.clone(),
-        topic_endpoint: config.topic_endpoint.clone(),
-        container: "unused".to_owned(),
-        queue: queue.clone(),
-        poison_queue: "unused".to_owned(),
-        quarantine_queue: queue,
-        table: "Unused".to_owned(),
-        buckets: 16,
-    };
-    let azure = access.connect().unwrap();
-    let source = azure
-        .sources
-        .iter()
-        .find(|source| source.source() == Source::AzureQuarantine)
-        .unwrap();
-    keeps_its_promises(source.as_ref()).await;
-    // The participant's queue is the same one here: what is sent arrives there as base64 of the message.
-    let letter = walked(source.as_ref(), walk()).await.remove(0).letter;
-    // All are hidden now, and only what is sent is seen.
-    let sent = azure
-        .outlet
-        .send(Destination::ParticipantQueue, &letter, "the message")
-        .await
-        .unwrap();
-    assert_eq!(sent, Ok(()));
-    let arrived = walked(source.as_ref(), walk()).await;
-    assert_eq!(
-        (arrived.len(), arrived[0].letter.facts.text.as_str()),
-        (1, "the message")
+    Some(source(&access, Source::AzureQuarantine))
+}
+
+/// Rows that were committed, and given up.
+async fn table_rows() -> Option<Filled> {
+    let access = azure();
+    let store = TableStore::new(&participant(&access)).unwrap();
+    store.create_table().await.unwrap();
+    for number in 0..COUNT {
+        let row = dead_row(number);
+        let commit = StepCommit {
+            partition: &Partition(row.shard),
+            saga: row.saga,
+            index: StepIndex::new(1),
+            record: None,
+            version: None,
+            writes: &[],
+            read: &Snapshot::default(),
+            row: Some(&row),
+        };
+        assert_eq!(store.commit(commit).await.unwrap(), Committed::Yes);
+        store.bury(&row, time(6)).await.unwrap();
+    }
+    Some(source(&access, Source::AzureOutbox))
+}
+
+/// Blobs as Event Grid writes them, of one event and of several.
+async fn blobs() -> Option<Filled> {
+    let access = azure();
+    put_blob(&access, "?restype=container", "").await;
+    let mut numbers: Vec<usize> = (0..COUNT).collect();
+    for (place, count) in [1, 2, 12, 30].into_iter().enumerate() {
+        let added = r#","deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":3,"lastdeliveryoutcome":"NotFound","publishtime":"2026-11-21T02:00:00.1234567Z"}"#;
+        let dead = |number: usize| event(number).strip_suffix('}').unwrap().to_owned() + added;
+        let events: Vec<String> = numbers.drain(..count).map(dead).collect();
+        let path = format!("/TO-AWS-INGRESS/2026/11/21/{place}/g.json?");
+        put_blob(&access, &path, &format!("[{}]", events.join(","))).await;
+    }
+    assert!(numbers.is_empty());
+    Some(source(&access, Source::EventGrid))
+}
+
+/// With an account SAS, which needs no date
+/// (<https://learn.microsoft.com/rest/api/storageservices/create-account-sas>).
+async fn put_blob(access: &Access, path: &str, body: &str) {
+    let (version, ends) = ("2018-11-09", "2099-01-01T00:00:00Z");
+    let text = format!("{}\nrwdlac\nb\nco\n\n{ends}\n\n\n{version}\n", access.account);
+    let key = STANDARD.decode(access.key.as_ref().unwrap().secret()).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+    let signature = signature
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
+    let url = access.blob_endpoint.strip_prefix("http://").unwrap();
+    let (host, account) = url.split_once('/').unwrap();
+    let token = format!("&sv={version}&ss=b&srt=co&sp=rwdlac&se={ends}&sig={signature}");
+    let request = format!(
+        "PUT /{account}/{}{path}{token} HTTP/1.1\r\nHost: {host}\r\nx-ms-version: {version}\r\nx-ms-blob-type: BlockBlob\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        access.container,
+        body.len()
     );
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+/// A shelf, and its table.
+struct OnShelf {
+    port: Shelf,
+    client: Client,
+    table: String,
+}
+
+async fn on_shelf(config: SdkConfig) -> OnShelf {
+    let table = outbox_table(&config).await;
+    OnShelf {
+        port: Shelf::new(&config, table.clone()),
+        client: Client::new(&config),
+        table,
+    }
+}
+
+async fn shelf() -> Option<OnShelf> {
+    Some(on_shelf(aws().await).await)
+}
+
+async fn shelf_of_awss_own() -> Option<OnShelf> {
+    Some(on_shelf(dynamodb_local().await?).await)
+}
+
+async fn memory() -> Option<Shelf> {
+    Some(shelf().await?.port)
+}
+
+async fn memory_of_awss_own() -> Option<Shelf> {
+    Some(shelf_of_awss_own().await?.port)
+}
+
+impl ArchiveSide for OnShelf {
+    type Port = Shelf;
+
+    fn port(&self) -> &Shelf {
+        &self.port
+    }
+
+    async fn kept(&self, id: &str) -> Vec<String> {
+        let pages = self.client.query().table_name(&self.table);
+        let pages = pages
+            .key_condition_expression("#shard = :discarded")
+            .expression_attribute_names("#shard", "Shard")
+            .expression_attribute_values(":discarded", AttributeValue::S("discarded".to_owned()));
+        let items = pages.into_paginator().items().send();
+        let items = items.collect::<Result<Vec<_>, _>>().await.unwrap();
+        // In the order of their keys, which end in the number of the part.
+        let parts = items
+            .iter()
+            .filter(|item| item["Letter"] == AttributeValue::S(id.to_owned()));
+        let body = parts
+            .map(|item| item["Body"].as_s().unwrap().as_str())
+            .collect::<String>();
+        vec![body]
+    }
 }

@@ -1,6 +1,37 @@
-//! The store contract, held against the adapters that need nothing but memory.
+//! The contracts of all ports, held against the adapters that need nothing but memory.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-use saga_memory::{OriginCloud, StepCloud};
+use std::sync::Arc;
+
+use saga_app::Deployment;
+use saga_app::dead_letters::ports::LetterSource;
+use saga_app::park_saga::AtOrigin;
+use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_core::dead_letter::{Destination, Forward, Source};
+use saga_core::outbox::OutboxRow;
+use saga_core::{EventId, Saga, SagaId};
+use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
+use saga_runtime::clock::SystemClock;
+use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
+use saga_tests::contract::given::{decision, time};
+use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, OutletSide, event, event_id};
+use saga_tests::world::World;
+use saga_wire::dead_letter::{Received, Row, events, row};
+
+saga_tests::saga_store_contract!(memory_sagas, empty_origin);
+saga_tests::step_store_contract!(memory_steps, empty_steps);
+saga_tests::publisher_contract!(memory_publisher, carrier);
+saga_tests::alerts_contract!(memory_alerts, carrier);
+saga_tests::quarantine_contract!(memory_quarantine, carrier);
+saga_tests::parking_contract!(memory_parking, carrier);
+saga_tests::parking_contract!(parking_at_the_origin, origin);
+saga_tests::time_contract!(memory_clock, clock);
+saga_tests::time_contract!(system_clock, system_clock);
+saga_tests::letter_source_contract!(memory_queue, full_queue);
+saga_tests::letter_source_contract!(memory_rows, full_rows);
+saga_tests::outlet_contract!(memory_outlet, empty_letters);
+saga_tests::archive_contract!(memory_archive, empty_letters);
+saga_tests::memory_contract!(memory_memory, empty_places);
 
 async fn empty_origin() -> Option<OriginCloud> {
     Some(OriginCloud::new())
@@ -10,5 +41,229 @@ async fn empty_steps() -> Option<StepCloud> {
     Some(StepCloud::new())
 }
 
-saga_tests::saga_store_contract!(memory_sagas, empty_origin);
-saga_tests::step_store_contract!(memory_steps, empty_steps);
+struct Carrier(OriginCloud);
+
+async fn carrier() -> Option<Carrier> {
+    Some(Carrier(OriginCloud::new()))
+}
+
+impl PublisherSide for Carrier {
+    type Port = OriginCloud;
+
+    fn port(&self) -> &OriginCloud {
+        &self.0
+    }
+
+    async fn arrived(&self, _: usize) -> Vec<String> {
+        self.0.take_published().into_iter().map(|row| row.body).collect()
+    }
+
+    fn never(&self) -> Option<OutboxRow> {
+        None
+    }
+}
+
+impl AlertsSide for Carrier {
+    type Port = OriginCloud;
+
+    fn port(&self) -> &OriginCloud {
+        &self.0
+    }
+
+    async fn arrived(&self, _: usize) -> Vec<Alert> {
+        self.0.alerts()
+    }
+}
+
+impl QuarantineSide for Carrier {
+    type Port = OriginCloud;
+
+    fn port(&self) -> &OriginCloud {
+        &self.0
+    }
+
+    async fn kept(&self, _: usize) -> Vec<(String, String)> {
+        let kept = self.0.quarantined().into_iter();
+        kept.map(|kept| (format!("{}: {}", kept.entrance, kept.reason), kept.body))
+            .collect()
+    }
+}
+
+/// A port is given away; the cloud stays here.
+struct Borrowed<'a>(&'a OriginCloud);
+
+impl Parking for Borrowed<'_> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        self.0.park(parked).await
+    }
+}
+
+impl ParkingSide for Carrier {
+    fn port(&self) -> impl Parking {
+        Borrowed(&self.0)
+    }
+
+    async fn store(&self, _: &Saga) {}
+
+    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let told = self
+            .0
+            .take_parked()
+            .into_iter()
+            .find(|parked| parked.saga == saga);
+        told.map(|parked| (parked.event, parked.reason))
+    }
+}
+
+struct Origin {
+    deployment: Deployment,
+    cloud: OriginCloud,
+    clock: Clock,
+}
+
+async fn origin() -> Option<Origin> {
+    Some(Origin {
+        deployment: World::default().deployment,
+        cloud: OriginCloud::new(),
+        clock: Clock::new(time(10), 7),
+    })
+}
+
+impl ParkingSide for Origin {
+    fn port(&self) -> impl Parking {
+        AtOrigin::new(&self.deployment, &self.cloud, &self.clock)
+    }
+
+    async fn store(&self, saga: &Saga) {
+        let stored = self.cloud.insert(&decision(saga), None).await.unwrap();
+        assert_eq!(stored, Inserted::Yes);
+    }
+
+    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let mark = self.cloud.load(saga).await.unwrap()?.value.parked?;
+        Some((mark.by.parse().unwrap(), mark.reason))
+    }
+}
+
+async fn clock() -> Option<Clock> {
+    Some(Clock::new(time(0), 7))
+}
+
+async fn system_clock() -> Option<SystemClock> {
+    Some(SystemClock)
+}
+
+struct Letters {
+    places: DeadLetters,
+    source: Box<dyn LetterSource>,
+    clock: Arc<Clock>,
+}
+
+fn letters(source: Source) -> Letters {
+    let clock = Arc::new(Clock::new(time(0), 7));
+    let places = DeadLetters::sound(Arc::clone(&clock));
+    let source = places
+        .sources()
+        .into_iter()
+        .find(|one| one.source() == source)
+        .unwrap();
+    Letters {
+        places,
+        source,
+        clock,
+    }
+}
+
+async fn full_queue() -> Option<Letters> {
+    let letters = letters(Source::Events);
+    for number in 0..COUNT {
+        letters.places.put(events(&Received {
+            key: event_id(number),
+            body: event(number),
+            ..Received::default()
+        }));
+    }
+    Some(letters)
+}
+
+async fn full_rows() -> Option<Letters> {
+    let letters = letters(Source::Outbox);
+    for number in 0..COUNT {
+        let letter = row(
+            Source::Outbox,
+            Row {
+                key: event_id(number),
+                body: Some(event(number)),
+                reason: Some("refused".to_owned()),
+                attempts: Some(7),
+                at: Some(time(5)),
+                dead_at: Some(time(6)),
+                unreadable: None,
+            },
+        );
+        assert_eq!(letter.forward, Forward::Requeue);
+        letters.places.put(letter);
+    }
+    Some(letters)
+}
+
+impl LettersSide for Letters {
+    fn source(&self) -> &dyn LetterSource {
+        self.source.as_ref()
+    }
+
+    async fn pass(&self, seconds: u32) {
+        self.clock.advance(i64::from(seconds) * 1_000);
+    }
+}
+
+async fn empty_letters() -> Option<Letters> {
+    Some(letters(Source::Events))
+}
+
+async fn empty_places() -> Option<DeadLetters> {
+    Some(letters(Source::Events).places)
+}
+
+impl OutletSide for Letters {
+    type Port = DeadLetters;
+
+    fn port(&self) -> &DeadLetters {
+        &self.places
+    }
+
+    fn destinations(&self) -> Vec<Destination> {
+        vec![
+            Destination::Bus,
+            Destination::EventsQueue,
+            Destination::Topic,
+            Destination::ParticipantQueue,
+        ]
+    }
+
+    async fn arrived(&self, to: Destination) -> Vec<String> {
+        let sent = self
+            .places
+            .take_sent()
+            .into_iter()
+            .filter(|(place, _)| *place == to);
+        sent.map(|(_, message)| message).collect()
+    }
+}
+
+impl ArchiveSide for Letters {
+    type Port = DeadLetters;
+
+    fn port(&self) -> &DeadLetters {
+        &self.places
+    }
+
+    async fn kept(&self, id: &str) -> Vec<String> {
+        let kept = self
+            .places
+            .archived()
+            .into_iter()
+            .filter(|letter| letter.id.to_string() == id);
+        kept.map(|letter| letter.facts.text).collect()
+    }
+}

@@ -24,6 +24,37 @@ pub const ASKED: Asked<'static> = Asked {
     why: "changed my mind",
 };
 
+/// Characters that some store, queue or library refuses, drops or rewrites.
+pub const AWKWARD: [char; 27] = [
+    '\0',
+    '\u{1}',
+    '\t',
+    '\n',
+    '\u{b}',
+    '\r',
+    '\u{1b}',
+    '"',
+    '\'',
+    '\\',
+    '<',
+    '&',
+    '\u{7f}',
+    '\u{85}',
+    '\u{ad}',
+    '\u{200b}',
+    '\u{202e}',
+    '\u{2028}',
+    '\u{2029}',
+    '\u{fdd0}',
+    '\u{feff}',
+    '\u{fffd}',
+    '\u{fffe}',
+    '\u{ffff}',
+    '\u{1fffe}',
+    '\u{1f600}',
+    '\u{10ffff}',
+];
+
 /// A time in 2026, so many milliseconds after the scenarios begin.
 #[must_use]
 pub fn time(millis: i64) -> Timestamp {

@@ -1,6 +1,6 @@
-//! What every store must do, written once and run against each adapter.
+//! What the adapters of each port must do, written once and run against each of them: in memory, and on emulators.
 //!
-//! To hold an adapter to it, write one asynchronous function that gives an EMPTY store, or `None` where this machine
+//! To hold an adapter to it, write one asynchronous function that gives an EMPTY store (or a carrier that has carried nothing), or `None` where this machine
 //! cannot run it, and name it in one line of a test file:
 //!
 //! ```ignore
@@ -10,7 +10,10 @@
 //!
 //! It is called once for each test, and tests run side by side: give each its own tables.
 
+pub mod carriers;
+pub mod clock;
 pub mod given;
+pub mod letters;
 pub mod outbox;
 pub mod sagas;
 pub mod steps;
@@ -94,6 +97,7 @@ macro_rules! saga_store_contract {
             due_sagas_come_longest_due_first_by_bucket
             a_saga_that_is_owed_nothing_is_not_due
             every_field_of_every_saga_is_kept
+            every_character_is_kept
             every_field_of_every_entity_is_kept
         }
     };
@@ -125,7 +129,110 @@ macro_rules! step_store_contract {
             of_many_who_take_a_lease_at_once_one_gets_it
             deleting_rows_twice_is_no_error
             every_field_of_every_step_is_kept
+            every_character_is_kept
             every_field_of_every_entity_is_kept
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Publisher`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! publisher_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, carriers:
+            every_event_that_was_taken_arrives
+            nothing_is_said_of_nothing
+            what_is_never_taken_holds_back_no_neighbour
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Alerts`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! alerts_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, carriers:
+            an_alert_arrives
+            an_alert_arrives_whatever_it_quotes
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Parking`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! parking_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, carriers:
+            the_origin_is_told_what_came_to_rest
+            a_saga_that_is_not_there_is_no_error
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Quarantine`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! quarantine_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, carriers:
+            a_message_is_kept_with_its_reason
+            any_text_is_kept_whole
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Time`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! time_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, clock:
+            waiting_takes_at_least_so_long
+            chance_is_below_its_bound_and_reaches_all
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::LetterSource`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! letter_source_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            a_walk_gives_each_letter_once
+            a_shelf_is_walked_in_order
+            a_look_consumes_nothing
+            what_is_hidden_comes_back_by_itself
+            what_is_removed_is_gone_and_nothing_else
+            a_letter_that_can_be_pending_again_is_so_once
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::Outlet`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! outlet_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            what_is_sent_arrives
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::Archive`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! archive_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            a_discarded_letter_is_kept_whole
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::Memory`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! memory_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            of_a_source_that_was_never_told_nothing_is_remembered
+            what_was_told_is_remembered_as_it_was
         }
     };
 }

@@ -9,7 +9,7 @@ use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Saga, SagaId};
 
 use super::SagaSide;
-use super::given::{changed, decision, key, much_later, pending, row, saga, time, write};
+use super::given::{AWKWARD, changed, decision, key, much_later, pending, row, saga, time, write};
 use super::outbox;
 use crate::arbitrary::{self, nth_saga};
 use crate::property::{holds, same};
@@ -564,6 +564,38 @@ pub async fn every_field_of_every_saga_is_kept(side: &impl SagaSide) {
         },
     )
     .await;
+}
+
+/// In the input, in a field's name, in an entity and its name, in an event.
+pub async fn every_character_is_kept(side: &impl SagaSide) {
+    for (number, character) in (1..).zip(AWKWARD) {
+        let text = format!("a{character}b");
+        let values = fields([("text", text.clone().into()), (text.as_str(), "x".into())]);
+        let saga = Saga {
+            input: values.clone(),
+            ..saga(number, time(number.cast_signed()))
+        };
+        let writes = vec![EntityWrite {
+            key: key(&text),
+            fields: values.clone(),
+        }];
+        let event = OutboxRow {
+            body: format!("{{\"text\":\"{text}\"}}"),
+            ..row(number, time(number.cast_signed()), "advance1")
+        };
+        let new = OriginDecision {
+            writes,
+            ..decision(&saga)
+        };
+        insert(side, &new, Some(&event)).await;
+        assert_eq!(load(side, saga.id).await.0, saga, "{character:?}");
+        let found = read(side, &[key(&text)]).await;
+        assert_eq!(found.entities[&key(&text)], values, "{character:?}");
+        assert!(
+            pending(side.outbox(), event.shard).await.contains(&event),
+            "{character:?}"
+        );
+    }
 }
 
 /// As for sagas.

@@ -2,12 +2,13 @@
 
 use proptest::collection::vec;
 use saga_app::ports::{Committed, Outbox, Partition, Snapshot, StepCommit, StepStore, Version};
+use saga_core::document::fields;
 use saga_core::outbox::OutboxRow;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::{StepIndex, Timestamp};
 
-use super::given::{key, pending, record, row, time, write};
+use super::given::{AWKWARD, key, pending, record, row, time, write};
 use super::outbox;
 use super::sagas::named;
 use crate::arbitrary::{self, nth_saga};
@@ -363,6 +364,40 @@ pub async fn every_field_of_every_step_is_kept<S: StepStore + Outbox>(store: &S)
         same(&load(store, number).await.unwrap().0, &records[1])
     })
     .await;
+}
+
+/// In a reason, in a field and its name, in an entity and its name, in an event.
+pub async fn every_character_is_kept<S: StepStore + Outbox>(store: &S) {
+    for (number, character) in (1..).zip(AWKWARD) {
+        let text = format!("a{character}b");
+        let values = fields([("text", text.clone().into()), (text.as_str(), "x".into())]);
+        let step = StepRecord {
+            data: values.clone(),
+            output: values.clone(),
+            ..record(&text)
+        };
+        let writes = [EntityWrite {
+            key: key(&text),
+            fields: values,
+        }];
+        let event = OutboxRow {
+            shard: HERE.0,
+            body: format!("{{\"text\":\"{text}\"}}"),
+            ..row(number, time(number.cast_signed()), "advance1")
+        };
+        let none = Snapshot::default();
+        let commit = StepCommit {
+            record: Some(&step),
+            writes: &writes,
+            row: Some(&event),
+            ..commit_of(number, &none)
+        };
+        must_commit(store, commit).await;
+        assert_eq!(load(store, number).await.unwrap().0, step, "{character:?}");
+        let found = read(store, &[key(&text)]).await;
+        assert_eq!(found.entities[&key(&text)], writes[0].fields, "{character:?}");
+        assert!(pending(store, HERE.0).await.contains(&event), "{character:?}");
+    }
 }
 
 /// As for steps.

@@ -1,11 +1,10 @@
 //! Discarded letters, and what the watch remembers: partitions of their own in the outbox table. No other store is
 //! needed, the body stays whole in as many items as it takes, and the table's TTL clears it away after 90 days.
 
-use std::collections::BTreeSet;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use saga_app::dead_letters::ports::{Answer, Archive, Discarded, Memory, Watched};
+use saga_app::ports::PortError;
 use saga_core::dead_letter::Source;
 use saga_core::document::Fields;
 use saga_wire::json;
@@ -118,6 +117,28 @@ fn pieces(text: &str, limit: usize) -> Vec<&str> {
     out
 }
 
+/// The item that remembers what was told of a source.
+fn remembered(source: Source, watched: &Watched) -> Item {
+    let told: Vec<&str> = watched.told.iter().map(String::as_str).collect();
+    Item::from([
+        ("Shard".into(), s(WATCHED)),
+        ("EventId".into(), s(source.as_str())),
+        ("Until".into(), n(watched.until)),
+        ("Told".into(), s(told.join(" "))),
+        ("Depth".into(), n(watched.depth)),
+    ])
+}
+
+fn watched(item: &Item) -> Result<Watched, PortError> {
+    // Splitting nothing gives one mark that is nothing: a flood, of which none is kept, would not be known as one.
+    let told = text(item, "Told")?.split(' ').filter(|mark| !mark.is_empty());
+    Ok(Watched {
+        until: number(item, "Until")?,
+        told: told.map(str::to_owned).collect(),
+        depth: number(item, "Depth")?,
+    })
+}
+
 impl Archive for Shelf {
     fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
@@ -149,30 +170,19 @@ impl Memory for Shelf {
                 .send()
                 .await
                 .map_err(|error| failure("reading what was told", error))?;
-            let Some(item) = answer.item else {
-                return Ok(Watched::default());
-            };
-            let told: BTreeSet<String> = text(&item, "Told")?.split(' ').map(str::to_owned).collect();
-            Ok(Watched {
-                until: number(&item, "Until")?,
-                told,
-                depth: number(&item, "Depth")?,
-            })
+            answer
+                .item
+                .map_or_else(|| Ok(Watched::default()), |item| watched(&item))
         })
     }
 
     fn save<'a>(&'a self, source: Source, watched: &'a Watched) -> Answer<'a, ()> {
         Box::pin(async move {
-            let told: Vec<&str> = watched.told.iter().map(String::as_str).collect();
             let sent = self
                 .client
                 .put_item()
                 .table_name(&self.table)
-                .item("Shard", s(WATCHED))
-                .item("EventId", s(source.as_str()))
-                .item("Until", n(watched.until))
-                .item("Told", s(told.join(" ")))
-                .item("Depth", n(watched.depth))
+                .set_item(Some(remembered(source, watched)))
                 .send()
                 .await;
             sent.map(|_| ())
@@ -183,11 +193,32 @@ impl Memory for Shelf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use saga_core::Timestamp;
     use saga_core::saga::Asked;
     use saga_wire::dead_letter::{Received, events};
 
     use super::*;
+
+    #[test]
+    fn what_was_told_is_remembered_as_it_was() {
+        for count in [0, 1, 2, 4_000] {
+            let known = Watched {
+                until: 1_795_226_400_123,
+                told: (0..count).map(|number| format!("{number:016x}")).collect(),
+                depth: 17,
+            };
+            assert_eq!(watched(&remembered(Source::Events, &known)).unwrap(), known);
+        }
+        // As it was written before: an empty mark among the others.
+        let mut item = remembered(Source::Events, &Watched::default());
+        item.insert("Told".into(), s(" aa bb"));
+        assert_eq!(
+            watched(&item).unwrap().told,
+            ["aa", "bb"].map(str::to_owned).into()
+        );
+    }
 
     #[test]
     fn a_body_of_any_size_is_kept_whole_in_items_that_fit() {

@@ -251,6 +251,10 @@ impl LetterSource for DeadBlobs {
                 let held: Vec<Held> = read
                     .into_iter()
                     .flatten()
+                    .filter(|one| {
+                        let after = walk.after.as_ref();
+                        after.is_none_or(|after| one.letter.id.key > *after)
+                    })
                     .map(|one| Held {
                         letter: one.letter,
                         receipt: Receipt(one.raw),

@@ -1,0 +1,253 @@
+//! What tests on the local stack's emulators share: where they are, names that nobody else has, and letter boxes.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+use saga_azure::dead_letters::{Access, Sources};
+use saga_azure::{Config, QuarantineQueue, Secret};
+use saga_core::outbox::DEFAULT_SHARDS;
+use serde_json::Value;
+
+/// How long something may take to arrive: tells what stands still from what is slow.
+const PATIENCE: u32 = 1_200;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What `make up` and `tests/run.py` write.
+#[must_use]
+pub fn endpoints() -> Value {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the test runner says where its stack is"
+    )]
+    let file = std::env::var("SAGA_ENDPOINTS").expect("SAGA_ENDPOINTS names the stack's endpoints.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// A name that no other test has, in this run or another.
+#[must_use]
+pub fn unique() -> String {
+    format!("Contract{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// The emulator of AWS.
+pub async fn aws() -> SdkConfig {
+    at(endpoints()["aws"].as_str().unwrap()).await
+}
+
+/// AWS' own engine of DynamoDB; where there is no Java to run it, the test runner has said so.
+pub async fn dynamodb_local() -> Option<SdkConfig> {
+    #[allow(clippy::disallowed_methods, reason = "the test runner says where it is")]
+    let url = std::env::var("DYNAMODB_LOCAL").ok()?;
+    Some(at(&url).await)
+}
+
+async fn at(url: &str) -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "the local stack");
+    let config = saga_aws::clients::config().await.into_builder();
+    config
+        .endpoint_url(url)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// A table as `infra/modules/tables` has it. The keys of a table are texts; an index goes from a text to a number.
+pub async fn create_table(config: &SdkConfig, name: &str, keys: &[&str], indexes: &[(&str, &str, &str)]) {
+    let mut request = DynamoDb::new(config)
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(schema(keys)));
+    for key in keys {
+        request = request.attribute_definitions(attribute(key, ScalarAttributeType::S));
+    }
+    for (index, hash, range) in indexes {
+        let projection = Projection::builder().projection_type(ProjectionType::KeysOnly);
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(*index)
+            .set_key_schema(Some(schema(&[hash, range])))
+            .projection(projection.build());
+        request = request
+            .attribute_definitions(attribute(hash, ScalarAttributeType::S))
+            .attribute_definitions(attribute(range, ScalarAttributeType::N))
+            .global_secondary_indexes(index.build().unwrap());
+    }
+    request.send().await.unwrap();
+}
+
+fn schema(keys: &[&str]) -> Vec<KeySchemaElement> {
+    let kinds = [KeyType::Hash, KeyType::Range];
+    let element = |(key, kind): (&&str, KeyType)| {
+        let element = KeySchemaElement::builder().attribute_name(*key).key_type(kind);
+        element.build().unwrap()
+    };
+    keys.iter().zip(kinds).map(element).collect()
+}
+
+fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    let definition = AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(kind);
+    definition.build().unwrap()
+}
+
+/// An empty outbox table.
+pub async fn outbox_table(config: &SdkConfig) -> String {
+    let name = format!("{}SagaOutbox", unique());
+    create_table(config, &name, &["Shard", "EventId"], &[]).await;
+    name
+}
+
+/// Looks until there is something to see.
+pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..PATIENCE {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("it did not come true");
+}
+
+/// A queue of AWS to which something is carried.
+pub struct LetterBox {
+    client: aws_sdk_sqs::Client,
+    /// Its URL.
+    pub url: String,
+    /// Its ARN.
+    pub arn: String,
+    came: Mutex<Vec<String>>,
+}
+
+impl LetterBox {
+    /// An empty one.
+    pub async fn new(config: &SdkConfig) -> Self {
+        let client = aws_sdk_sqs::Client::new(config);
+        let made = client.create_queue().queue_name(unique()).send().await.unwrap();
+        let url = made.queue_url.unwrap();
+        let asked = client.get_queue_attributes().queue_url(&url);
+        let asked = asked
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .unwrap();
+        let arn = asked.attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
+        Self {
+            client,
+            url,
+            arn,
+            came: Mutex::default(),
+        }
+    }
+
+    /// Puts a message into it.
+    pub async fn put(&self, body: &str) {
+        let sent = self.client.send_message().queue_url(&self.url).message_body(body);
+        sent.send().await.unwrap();
+    }
+
+    /// All that has come so far, once it is so much.
+    pub async fn came(&self, count: usize) -> Vec<String> {
+        until(async || {
+            self.empty().await;
+            let came = self.came.lock().unwrap().clone();
+            (came.len() >= count).then_some(came)
+        })
+        .await
+    }
+
+    async fn empty(&self) {
+        let asked = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(10);
+        for message in asked.send().await.unwrap().messages.unwrap_or_default() {
+            let handle = message.receipt_handle.unwrap();
+            let gone = self
+                .client
+                .delete_message()
+                .queue_url(&self.url)
+                .receipt_handle(handle);
+            gone.send().await.unwrap();
+            self.came.lock().unwrap().push(message.body.unwrap_or_default());
+        }
+    }
+}
+
+/// A storage account's key and endpoints, and names of a test's own.
+#[must_use]
+pub fn azure() -> Access {
+    let endpoints = endpoints();
+    let azurite = |name: &str| endpoints["azurite"][name].as_str().unwrap().to_owned();
+    let name = unique();
+    let queue = |what: &str| format!("{}-{what}", name.to_lowercase());
+    let key = Secret::new(azurite("key"));
+    Access {
+        account: azurite("account"),
+        topic_key: Some(key.clone()),
+        key: Some(key),
+        assertion: None,
+        blob_endpoint: azurite("blob"),
+        queue_endpoint: azurite("queue"),
+        table_endpoint: azurite("table"),
+        topic_endpoint: "http://127.0.0.1:1/api/events".to_owned(),
+        container: queue("blobs"),
+        queue: queue("queue"),
+        poison_queue: queue("poison"),
+        quarantine_queue: queue("quarantine"),
+        table: name,
+        buckets: DEFAULT_SHARDS,
+    }
+}
+
+/// The same in the words of the participant's adapters.
+#[must_use]
+pub fn participant(access: &Access) -> Config {
+    Config {
+        account: access.account.clone(),
+        key: access.key.clone(),
+        table_endpoint: access.table_endpoint.clone(),
+        queue_endpoint: access.queue_endpoint.clone(),
+        table: access.table.clone(),
+        quarantine_queue: access.quarantine_queue.clone(),
+        topic_endpoint: access.topic_endpoint.clone(),
+        topic_key: access.topic_key.clone(),
+        client_id: None,
+    }
+}
+
+/// Creates a queue of the account.
+pub async fn create_queue(access: &Access, name: &str) {
+    let config = Config {
+        quarantine_queue: name.to_owned(),
+        ..participant(access)
+    };
+    QuarantineQueue::new(&config)
+        .unwrap()
+        .create_queue()
+        .await
+        .unwrap();
+}
+
+/// The adapters of this account.
+#[must_use]
+pub fn connected(access: &Access) -> Sources {
+    access.connect().unwrap()
+}
+
+/// Each once, in order.
+#[must_use]
+pub fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    texts.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+}

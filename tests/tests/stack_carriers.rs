@@ -1,0 +1,453 @@
+//! The contracts of carriers, held against the real adapters: a bus, a topic and queues of AWS on its emulator, Event Grid on
+//! its stand-in, queues on Azurite. Each test has its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the helpers of these tests are tests, too"
+)]
+
+use saga_app::Deployment;
+use saga_app::dead_letters::ports::{LetterSource, Walk};
+use saga_app::park_saga::AtOrigin;
+use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_aws::alerts::AlertsTopic;
+use saga_aws::dead_letters::outlet::AwsOutlet;
+use saga_aws::dead_letters::queue::DeadQueue;
+use saga_aws::event_bridge::Bus;
+use saga_aws::quarantine::QuarantineQueue as SqsQuarantine;
+use saga_aws::saga_store::{DynamoSagas, Tables};
+use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
+use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
+use saga_azure_standin::StandIn;
+use saga_core::dead_letter::{Destination, Source};
+use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_core::{EventId, Saga, SagaId};
+use saga_runtime::clock::SystemClock;
+use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
+use saga_tests::contract::given::{decision, row, time};
+use saga_tests::contract::letters::{OutletSide, walked};
+use saga_tests::stack::{
+    LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
+};
+use saga_tests::world::World;
+use saga_wire::dead_letter::quarantine;
+use saga_wire::{alert_event, parked_event};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+saga_tests::publisher_contract!(event_bridge, bus);
+saga_tests::publisher_contract!(event_grid, topic);
+saga_tests::alerts_contract!(sns_alerts, alerts_topic);
+saga_tests::alerts_contract!(event_grid_alerts, topic);
+saga_tests::parking_contract!(parking_at_the_origin, origin);
+saga_tests::parking_contract!(event_grid_parking, topic);
+saga_tests::quarantine_contract!(sqs_quarantine, sqs_quarantine);
+saga_tests::quarantine_contract!(storage_quarantine, storage_quarantine);
+saga_tests::outlet_contract!(aws_outlet, aws_outlet);
+saga_tests::outlet_contract!(azure_outlet, topic);
+
+// --- AWS ---
+
+/// A bus that brings everything to a queue, and the queue of saga-events.
+struct OnBus {
+    port: Bus,
+    outlet: AwsOutlet,
+    brought: LetterBox,
+    events: LetterBox,
+}
+
+async fn bus() -> Option<OnBus> {
+    let config = aws().await;
+    let (brought, events) = (LetterBox::new(&config).await, LetterBox::new(&config).await);
+    let client = aws_sdk_eventbridge::Client::new(&config);
+    let name = unique();
+    client.create_event_bus().name(&name).send().await.unwrap();
+    let anything = json!({"source": [{"prefix": ""}]}).to_string();
+    let rule = client
+        .put_rule()
+        .name(&name)
+        .event_bus_name(&name)
+        .event_pattern(anything);
+    rule.send().await.unwrap();
+    let target = aws_sdk_eventbridge::types::Target::builder()
+        .id("box")
+        .arn(&brought.arn);
+    let targets = client.put_targets().rule(&name).event_bus_name(&name);
+    targets.targets(target.build().unwrap()).send().await.unwrap();
+    Some(OnBus {
+        outlet: AwsOutlet::new(&config, &name, events.url.clone()),
+        port: Bus::new(&config, name, "saga.orchestrator"),
+        brought,
+        events,
+    })
+}
+
+impl OnBus {
+    async fn details(&self, count: usize) -> Vec<String> {
+        let detail = |message: &String| serde_json::from_str::<Value>(message).unwrap()["detail"].to_string();
+        self.brought.came(count).await.iter().map(detail).collect()
+    }
+}
+
+impl PublisherSide for OnBus {
+    type Port = Bus;
+
+    fn port(&self) -> &Bus {
+        &self.port
+    }
+
+    async fn arrived(&self, count: usize) -> Vec<String> {
+        self.details(count).await
+    }
+
+    /// The bus would drop it without a word.
+    fn never(&self) -> Option<OutboxRow> {
+        Some(OutboxRow {
+            kind: "x".repeat(129),
+            ..row(9, time(9), "advance1")
+        })
+    }
+}
+
+async fn aws_outlet() -> Option<OnBus> {
+    bus().await
+}
+
+impl OutletSide for OnBus {
+    type Port = AwsOutlet;
+
+    fn port(&self) -> &AwsOutlet {
+        &self.outlet
+    }
+
+    fn destinations(&self) -> Vec<Destination> {
+        vec![Destination::Bus, Destination::EventsQueue]
+    }
+
+    async fn arrived(&self, to: Destination) -> Vec<String> {
+        match to {
+            Destination::Bus => self.details(1).await,
+            _ => self.events.came(1).await,
+        }
+    }
+}
+
+struct OnTopic {
+    port: AlertsTopic,
+    subscriber: LetterBox,
+}
+
+async fn alerts_topic() -> Option<OnTopic> {
+    let config = aws().await;
+    let subscriber = LetterBox::new(&config).await;
+    let client = aws_sdk_sns::Client::new(&config);
+    let arn = client
+        .create_topic()
+        .name(unique())
+        .send()
+        .await
+        .unwrap()
+        .topic_arn
+        .unwrap();
+    let asked = client
+        .subscribe()
+        .topic_arn(&arn)
+        .protocol("sqs")
+        .endpoint(&subscriber.arn);
+    asked.send().await.unwrap();
+    Some(OnTopic {
+        port: AlertsTopic::new(&config, arn),
+        subscriber,
+    })
+}
+
+impl AlertsSide for OnTopic {
+    type Port = AlertsTopic;
+
+    fn port(&self) -> &AlertsTopic {
+        &self.port
+    }
+
+    async fn arrived(&self, count: usize) -> Vec<Alert> {
+        let alert = |message: &String| {
+            let said: Value = serde_json::from_str(message).unwrap();
+            let text = |name: &str| said[name].as_str().unwrap().to_owned();
+            Alert {
+                subject: text("Subject"),
+                text: text("Message"),
+            }
+        };
+        self.subscriber.came(count).await.iter().map(alert).collect()
+    }
+}
+
+struct InSqs {
+    port: SqsQuarantine,
+    source: DeadQueue,
+}
+
+async fn sqs_quarantine() -> Option<InSqs> {
+    let config = aws().await;
+    let url = LetterBox::new(&config).await.url;
+    Some(InSqs {
+        port: SqsQuarantine::new(&config, url.clone()),
+        source: DeadQueue::new(&config, url, Source::Quarantine, quarantine),
+    })
+}
+
+impl QuarantineSide for InSqs {
+    type Port = SqsQuarantine;
+
+    fn port(&self) -> &SqsQuarantine {
+        &self.port
+    }
+
+    async fn kept(&self, count: usize) -> Vec<(String, String)> {
+        letters(&self.source, count).await
+    }
+}
+
+/// Why, and the text, of so many letters; they are hidden then.
+async fn letters(source: &dyn LetterSource, count: usize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    until(async || {
+        let walk = Walk {
+            lease_seconds: 600,
+            ..Walk::default()
+        };
+        let held = walked(source, walk).await.into_iter().map(|held| held.letter);
+        found.extend(held.map(|letter| (letter.reason, letter.facts.text)));
+        (found.len() >= count).then_some(())
+    })
+    .await;
+    found
+}
+
+struct AtTheOrigin {
+    deployment: Deployment,
+    sagas: DynamoSagas,
+}
+
+async fn origin() -> Option<AtTheOrigin> {
+    let (config, prefix) = (aws().await, unique());
+    let tables = Tables {
+        sagas: format!("{prefix}Sagas"),
+        entities: format!("{prefix}LocalPayments"),
+        outbox: format!("{prefix}SagaOutbox"),
+    };
+    let indexes = [("due", "DueBucket", "DueAt"), ("list", "ListBucket", "CreatedAt")];
+    create_table(&config, &tables.sagas, &["SagaId"], &indexes).await;
+    Some(AtTheOrigin {
+        deployment: World::default().deployment,
+        sagas: DynamoSagas::new(&config, tables, DEFAULT_SHARDS),
+    })
+}
+
+impl ParkingSide for AtTheOrigin {
+    fn port(&self) -> impl Parking {
+        AtOrigin::new(&self.deployment, &self.sagas, &SystemClock)
+    }
+
+    async fn store(&self, saga: &Saga) {
+        let stored = self.sagas.insert(&decision(saga), None).await.unwrap();
+        assert_eq!(stored, Inserted::Yes);
+    }
+
+    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let mark = self.sagas.load(saga).await.unwrap()?.value.parked?;
+        Some((mark.by.parse().unwrap(), mark.reason))
+    }
+}
+
+// --- Azure ---
+
+/// A topic that brings everything to a queue.
+struct OnEventGrid {
+    port: EventGrid,
+    alerts: EventGridAlerts<SystemClock>,
+    sources: Sources,
+    /// The participant's queue, read as a poison queue is.
+    participants_queue: Box<dyn LetterSource>,
+    came: std::sync::Mutex<Vec<String>>,
+    _stand_in: StandIn,
+    _folder: TempDir,
+}
+
+async fn topic() -> Option<OnEventGrid> {
+    let mut access = azure();
+    create_queue(&access, &access.poison_queue).await;
+    create_queue(&access, &access.queue).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "listen": "127.0.0.1:0", "state_dir": folder.path(),
+        "storage": {
+            "account": access.account, "key": access.key.as_ref().unwrap().secret(),
+            "blob": access.blob_endpoint, "queue": access.queue_endpoint,
+        },
+        "topic": {"name": "contract", "key": access.topic_key.as_ref().unwrap().secret()},
+        "retry_scale": 0.01,
+        "subscriptions": [{"name": "all", "storage_queue": access.poison_queue}],
+        "oidc": {
+            "issuer": "http://127.0.0.1/tenant/v2.0", "tenant": "tenant", "audience": "api://in", "client_id": "client",
+            "client_secret": "secret",
+            "key_file": concat!(env!("CARGO_MANIFEST_DIR"), "/../localstack/azure/tests/fixtures/rsa-test-key.pem"),
+        },
+    });
+    let stand_in = StandIn::start(serde_json::from_value(config).unwrap())
+        .await
+        .unwrap();
+    access.topic_endpoint = format!("http://{}/api/events", stand_in.address());
+    let config = participant(&access);
+    Some(OnEventGrid {
+        port: EventGrid::new(&config).unwrap(),
+        alerts: EventGridAlerts::new(EventGrid::new(&config).unwrap(), SystemClock),
+        participants_queue: poison(Access {
+            poison_queue: access.queue.clone(),
+            ..access.clone()
+        }),
+        sources: connected(&access),
+        came: std::sync::Mutex::default(),
+        _stand_in: stand_in,
+        _folder: folder,
+    })
+}
+
+/// The reader of the poison queue.
+fn poison(access: Access) -> Box<dyn LetterSource> {
+    let mut sources = connected(&access).sources.into_iter();
+    sources.find(|source| source.source() == Source::Poison).unwrap()
+}
+
+impl OnEventGrid {
+    fn source(&self, wanted: Source) -> &dyn LetterSource {
+        let mut sources = self.sources.sources.iter();
+        sources.find(|source| source.source() == wanted).unwrap().as_ref()
+    }
+
+    /// The queue of the subscription is read as the participant's poison queue is.
+    async fn events(&self, count: usize) -> Vec<String> {
+        let missing = count.saturating_sub(self.came.lock().unwrap().len());
+        if missing > 0 {
+            let new = letters(self.source(Source::Poison), missing).await;
+            self.came
+                .lock()
+                .unwrap()
+                .extend(new.into_iter().map(|(_, text)| text));
+        }
+        self.came.lock().unwrap().clone()
+    }
+}
+
+impl PublisherSide for OnEventGrid {
+    type Port = EventGrid;
+
+    fn port(&self) -> &EventGrid {
+        &self.port
+    }
+
+    async fn arrived(&self, count: usize) -> Vec<String> {
+        distinct(self.events(count).await)
+    }
+
+    fn never(&self) -> Option<OutboxRow> {
+        Some(OutboxRow {
+            body: "{\"no\":\"CloudEvent\"}".to_owned(),
+            ..row(9, time(9), "advance1")
+        })
+    }
+}
+
+impl AlertsSide for OnEventGrid {
+    type Port = EventGridAlerts<SystemClock>;
+
+    fn port(&self) -> &EventGridAlerts<SystemClock> {
+        &self.alerts
+    }
+
+    async fn arrived(&self, count: usize) -> Vec<Alert> {
+        let alert = |text: &String| {
+            let said = alert_event::parse(text).unwrap();
+            Alert {
+                subject: said.subject,
+                text: said.text,
+            }
+        };
+        self.events(count).await.iter().map(alert).collect()
+    }
+}
+
+/// A port is given away; the topic stays here.
+struct Told<'a>(&'a EventGridAlerts<SystemClock>);
+
+impl Parking for Told<'_> {
+    async fn park(&self, parked: &Parked) -> Result<(), PortError> {
+        self.0.park(parked).await
+    }
+}
+
+impl ParkingSide for OnEventGrid {
+    fn port(&self) -> impl Parking {
+        Told(&self.alerts)
+    }
+
+    async fn store(&self, _: &Saga) {}
+
+    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let told = self.events(1).await;
+        let told = told.iter().filter_map(|text| parked_event::parse(text));
+        let mut told = told.filter(|parked| parked.saga == saga);
+        told.next().map(|parked| (parked.event, parked.reason))
+    }
+}
+
+impl OutletSide for OnEventGrid {
+    type Port = AzureOutlet;
+
+    fn port(&self) -> &AzureOutlet {
+        &self.sources.outlet
+    }
+
+    fn destinations(&self) -> Vec<Destination> {
+        vec![Destination::Topic, Destination::ParticipantQueue]
+    }
+
+    async fn arrived(&self, to: Destination) -> Vec<String> {
+        match to {
+            Destination::Topic => self.events(1).await,
+            _ => {
+                let letters = letters(self.participants_queue.as_ref(), 1).await;
+                letters.into_iter().map(|(_, text)| text).collect()
+            }
+        }
+    }
+}
+
+struct InStorage {
+    port: QuarantineQueue,
+    sources: Sources,
+}
+
+async fn storage_quarantine() -> Option<InStorage> {
+    let access = azure();
+    create_queue(&access, &access.quarantine_queue).await;
+    Some(InStorage {
+        port: QuarantineQueue::new(&participant(&access)).unwrap(),
+        sources: connected(&access),
+    })
+}
+
+impl QuarantineSide for InStorage {
+    type Port = QuarantineQueue;
+
+    fn port(&self) -> &QuarantineQueue {
+        &self.port
+    }
+
+    async fn kept(&self, count: usize) -> Vec<(String, String)> {
+        let mut sources = self.sources.sources.iter();
+        let source = sources
+            .find(|source| source.source() == Source::AzureQuarantine)
+            .unwrap();
+        letters(source.as_ref(), count).await
+    }
+}
