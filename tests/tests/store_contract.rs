@@ -84,8 +84,11 @@ impl QuarantineSide for Carrier {
 
     async fn kept(&self, _: usize) -> Vec<(String, String)> {
         let kept = self.0.quarantined().into_iter();
-        kept.map(|kept| (format!("{}: {}", kept.entrance, kept.reason), kept.body))
-            .collect()
+        kept.map(|kept| {
+            let body = String::from_utf8(kept.body).unwrap();
+            (format!("{}: {}", kept.entrance, kept.reason), body)
+        })
+        .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use saga_app::ports::{
 };
 use saga_core::outbox::{OutboxRow, Tries};
 use saga_core::{EventId, Saga, SagaId};
+use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
 
 use super::given::{AWKWARD, saga, time};
@@ -185,7 +186,8 @@ async fn keep(side: &impl QuarantineSide, reason: &str, body: &str) -> Result<()
     let message = Quarantined {
         entrance: "event-ingress",
         reason,
-        body,
+        headers: &NO_HEADERS,
+        body: body.as_bytes(),
         at: time(0),
     };
     side.port().keep(message).await
