@@ -221,6 +221,36 @@ mod tests {
     }
 
     #[test]
+    fn a_quarantined_body_is_kept_with_what_says_how_to_read_it() {
+        let kept = r#"{"entrance":"event-ingress","reason":"r","at":"2026-11-21T02:00:00.123Z","headers":{"content-encoding":"gzip"},"body_base64":"/wA=","part":1,"parts":2,"body_bytes":4,"body_sha256":"ab12"}"#;
+        let letter = saga_wire::dead_letter::quarantine(&Received {
+            key: "k".to_owned(),
+            body: kept.to_owned(),
+            ..Received::default()
+        });
+        let asked = Asked {
+            by: "me",
+            caller: None,
+            why: "why",
+        };
+        let at = Timestamp::from_millis(0);
+        let item = items(Discarded {
+            letter: &letter,
+            at,
+            asked,
+        })
+        .remove(0);
+        for (name, value) in [
+            ("Body", "/wA="),
+            ("Encoding", "base64"),
+            ("Headers", r#"{"content-encoding":"gzip"}"#),
+            ("BodyPart", "1 of 2, SHA-256 ab12"),
+        ] {
+            assert_eq!(text(&item, name).unwrap(), value);
+        }
+    }
+
+    #[test]
     fn a_body_of_any_size_is_kept_whole_in_items_that_fit() {
         for body in [String::new(), "x".repeat(PART_BYTES), "ä𝄞\"".repeat(200_000)] {
             let letter = events(&Received {
