@@ -7,6 +7,7 @@ use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Document, Fields, Number};
 use saga_core::ends::{Ends, Phase};
 use saga_core::event::{Address, Event, MAX_HOPS};
+use saga_core::observed::{Observed, Told};
 use saga_core::participate::StepRecord;
 use saga_core::saga::{Caller, Mark};
 use saga_core::step::StepState;
@@ -55,10 +56,11 @@ pub fn document() -> impl Strategy<Value = Document> {
     })
 }
 
-/// Any fields, except `saga_id`, by which an event's data names its saga.
+/// Any fields, except the two of an event's data that are the envelope's own.
 pub fn fields() -> impl Strategy<Value = Fields> {
     btree_map(text(), document(), 0..5).prop_map(|mut fields| {
         fields.remove("saga_id");
+        fields.remove(Told::MEMBER);
         fields
     })
 }
@@ -131,15 +133,25 @@ pub fn step_record() -> impl Strategy<Value = StepRecord> {
         option::of(text()),
         fields(),
         fields(),
+        told(),
     );
-    parts.prop_map(|(state, at, hop, reason, data, output)| StepRecord {
+    parts.prop_map(|(state, at, hop, reason, data, output, told)| StepRecord {
         state,
         at,
         hop,
         reason,
         data,
         output,
+        told,
     })
+}
+
+/// What steps have said of themselves; or any text, as another version might write it.
+fn told() -> impl Strategy<Value = Told> {
+    let word = (0_u8..16, state(), timestamp())
+        .prop_map(|(step, state, at)| format!("{step} {} {}", state.as_str(), at.millis()));
+    let words = vec(word, 0..4).prop_map(|words| words.join(", "));
+    prop_oneof![words, text()].prop_map(|text| Told::new(&text))
 }
 
 fn mark() -> impl Strategy<Value = Mark> {
@@ -167,10 +179,11 @@ fn entry() -> impl Strategy<Value = Entry> {
             option::of(text()),
             1_u32..,
             option::of(text()),
+            any::<bool>(),
         ),
     );
     parts.prop_map(
-        |((at, event, verb, step), (cloud, outcome, note, times, caller))| Entry {
+        |((at, event, verb, step), (cloud, outcome, note, times, caller, unverified))| Entry {
             at,
             event,
             verb,
@@ -180,14 +193,26 @@ fn entry() -> impl Strategy<Value = Entry> {
             note,
             times,
             caller: caller.and_then(|caller| Caller::new(&caller)),
+            unverified,
         },
     )
 }
 
 /// A timeline.
 pub fn timeline() -> impl Strategy<Value = Timeline> {
-    (vec(entry(), 0..=Timeline::MAX_ENTRIES), any::<u32>())
-        .prop_map(|(entries, dropped)| Timeline { entries, dropped })
+    let observed = btree_map((0_u8..16).prop_map(StepIndex::new), observed(), 0..4);
+    (vec(entry(), 0..=Timeline::MAX_ENTRIES), any::<u32>(), observed).prop_map(
+        |(entries, dropped, observed)| Timeline {
+            entries,
+            dropped,
+            observed,
+        },
+    )
+}
+
+fn observed() -> impl Strategy<Value = Observed> {
+    (option::of(state()), option::of(timestamp()), option::of(text()))
+        .prop_map(|(state, at, reason)| Observed { state, at, reason })
 }
 
 /// A saga, whose fields need not make sense together: a store keeps them as they are.
@@ -198,13 +223,16 @@ pub fn saga() -> impl Strategy<Value = Saga> {
         (timestamp(), timestamp(), trace(), ends()),
         (own_steps, any::<bool>(), option::of(mark()), option::of(mark())),
         (timeline(), option::of(timestamp()), any::<u32>()),
-        (option::of(mark()), option::of(timestamp())),
+        (vec(mark(), 0..3), option::of(timestamp())),
     );
     parts.prop_map(|(what, times, known, rest, (parked, stuck))| {
         let (id, name, version, input) = what;
         let (created, deadline, trace, ends) = times;
         let (mut steps, same_data, cancel, resolved) = known;
         let (timeline, due, nudges) = rest;
+        for record in steps.values_mut() {
+            record.told = Told::default();
+        }
         if same_data {
             // The usual case: a step was given just the saga's input.
             for record in steps.values_mut() {
@@ -256,10 +284,10 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
     let parts = (
         (definition(), address, cloud()),
         (event_id(), timestamp(), saga_id()),
-        (0..=MAX_HOPS, trace(), fields()),
+        (0..=MAX_HOPS, trace(), fields(), told()),
     );
     parts.prop_map(
-        |((definition, (verb, step), sender), (id, time, saga), (hop, trace, data))| {
+        |((definition, (verb, step), sender), (id, time, saga), (hop, trace, data, told))| {
             let step = StepIndex::new(step.index(definition.steps().len()) as u8);
             let address = match verb {
                 0 => Address::Advance(step),
@@ -290,6 +318,8 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
                 hop: hop.min(MAX_HOPS - address.answers(&definition)),
                 trace,
                 data,
+                told,
+                unverified: false,
             };
             (definition, event)
         },

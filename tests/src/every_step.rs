@@ -15,6 +15,7 @@ use crate::books::Books;
 use crate::contract::given;
 use crate::laws::Undone;
 use crate::played::{self, Stores};
+use crate::shown::is_true;
 use crate::world::{Parcel, SKU, STOCK_BEFORE, World};
 
 /// A saga to disturb.
@@ -122,6 +123,9 @@ impl Case<'_> {
             fails(&why);
         }
         if let Err(why) = played::check(&world, id, &before, run.undone) {
+            fails(&why);
+        }
+        if let Err(why) = is_true(&world.deployment, &world.azure, &world.saga(id)) {
             fails(&why);
         }
         Ran { messages, end }

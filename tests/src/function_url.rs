@@ -2,6 +2,15 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>).
 
 use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::openapi::Answer;
+
+/// Where a function's URL is: at the root of a host on AWS, below a path of the emulator on the local stack.
+const ROOTS: [&str; 2] = [
+    "https://abcdefghij.lambda-url.us-east-1.on.aws",
+    "http://127.0.0.1:4566/_aws/lambda-url/abcdefghij",
+];
 
 /// A request to a function URL.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,4 +72,27 @@ impl Call<'_> {
             "isBase64Encoded": false,
         })
     }
+}
+
+/// The paths to which an answer to a request for `path` refers, resolved as a client does it (RFC 3986, 5): the page of
+/// its problem, and what was created.
+///
+/// # Panics
+/// When one leads elsewhere than to this function, wherever its URL is.
+#[must_use]
+pub fn references(path: &str, answer: &Answer) -> Vec<String> {
+    let problem = answer.header("content-type") == Some("application/problem+json");
+    let problem = problem.then(|| answer.json()["type"].as_str().unwrap_or_default().to_owned());
+    let location = answer.header("location").map(str::to_owned);
+    let lead = |reference: String| {
+        let mut paths = ROOTS.map(|root| {
+            let asked = Url::parse(&format!("{root}{path}")).unwrap();
+            let found = asked.join(&reference).unwrap();
+            let below = found.as_str().strip_prefix(root).map(str::to_owned);
+            below.unwrap_or_else(|| panic!("`{reference}` of {asked} leads to {found}"))
+        });
+        assert_eq!(paths[0], paths[1], "`{reference}` of {path}");
+        std::mem::take(&mut paths[0])
+    };
+    problem.into_iter().chain(location).map(lead).collect()
 }

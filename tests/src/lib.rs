@@ -23,6 +23,7 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
+pub mod shown;
 pub mod sim;
 #[cfg(feature = "stack")]
 pub mod stack;

@@ -15,7 +15,7 @@ use routes::{DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_memory::{DeadLetters, Fault};
 use saga_tests::dead_letters::{Desk, dead};
-use saga_tests::function_url::Call;
+use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
 use saga_tests::world::World;
 use saga_wire::dead_letter::http::{DEFAULT_BOUNDS, MAX_PAGE, MAX_RATE, MAX_RUN};
@@ -33,21 +33,28 @@ async fn invoke(world: &World, desk: &Desk, payload: Value) -> Value {
     answer.unwrap()
 }
 
-/// Asks, holds the answer to the document, and says which of its outcomes it was.
-async fn outcome(world: &World, desk: &Desk, call: Call<'_>) -> (String, Answer) {
+async fn answer(world: &World, desk: &Desk, call: Call<'_>) -> Answer {
     let answer = invoke(world, desk, call.event()).await;
     let headers = answer["headers"].as_object().unwrap().iter();
-    let answer = Answer {
+    Answer {
         status: answer["statusCode"].as_u64().unwrap().try_into().unwrap(),
         headers: headers
             .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
             .collect(),
         body: answer["body"].as_str().unwrap().to_owned(),
-    };
+    }
+}
+
+/// Asks, holds the answer to the document, and says which of its outcomes it was.
+async fn outcome(world: &World, desk: &Desk, call: Call<'_>) -> (String, Answer) {
+    let answered = answer(world, desk, call).await;
+    for there in references(call.path, &answered) {
+        assert_eq!(answer(world, desk, get(&there)).await.status, 200, "{there}");
+    }
     let path = call.path.split('?').next().unwrap();
     (
-        Document::parse(DOCUMENT).check(call.method, path, &answer),
-        answer,
+        Document::parse(DOCUMENT).check(call.method, path, &answered),
+        answered,
     )
 }
 

@@ -22,7 +22,7 @@ use saga_core::timeline::Timeline;
 use saga_core::{Saga, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
-use saga_tests::function_url::Call;
+use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
 use saga_tests::world::{World, order};
 use saga_wire::problem::Code;
@@ -50,11 +50,14 @@ async fn answer(world: &World, call: Call<'_>) -> Answer {
 
 /// Asks, holds the answer to the document, and says which of its outcomes it was.
 async fn outcome(world: &World, call: Call<'_>) -> (String, Answer) {
-    let answer = answer(world, call).await;
+    let answered = answer(world, call).await;
     let path = call.path.split('?').next().unwrap();
+    for there in references(call.path, &answered) {
+        assert_eq!(answer(world, get(&there)).await.status, 200, "{there}");
+    }
     (
-        Document::parse(DOCUMENT).check(call.method, path, &answer),
-        answer,
+        Document::parse(DOCUMENT).check(call.method, path, &answered),
+        answered,
     )
 }
 
@@ -333,10 +336,40 @@ async fn an_answer_holds_no_internals() {
 }
 
 #[tokio::test]
+async fn what_an_answer_refers_to_is_there_wherever_the_functions_url_is_and_however_deep_the_request() {
+    let world = World::default();
+    for path in [
+        "/nowhere",
+        "/nowhere/",
+        "/no/where?a=/b/c",
+        "/sagas/x/y/z/",
+        "/sagas//cancel",
+        "/sagas/a%2Fb/cancel",
+        "/",
+        "/sagas?limit=/../x",
+    ] {
+        let answer = answer(&world, get(path)).await;
+        assert!((400..500).contains(&answer.status), "{path}");
+        let there = references(path, &answer).remove(0);
+        assert_eq!(
+            there,
+            format!("/problems/{}", answer.json()["code"].as_str().unwrap()),
+            "{path}"
+        );
+    }
+    for path in ["/sagas/payment", "/sagas/payment/"] {
+        let answer = answer(&world, post(path, &order("100"))).await;
+        assert_eq!(answer.status, 201);
+        let saga = answer.json()["saga_id"].as_str().unwrap().to_owned();
+        assert_eq!(references(path, &answer), [format!("/sagas/{saga}")]);
+    }
+}
+
+#[tokio::test]
 async fn the_address_of_a_problem_leads_to_its_page() {
     let world = World::default();
     for code in Code::ALL {
-        let found = answer(&world, get(&code.path())).await;
+        let found = answer(&world, get(&format!("/{}", code.path()))).await;
         assert_eq!(
             (found.status, found.header("content-type")),
             (200, Some("text/markdown; charset=utf-8"))

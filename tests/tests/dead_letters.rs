@@ -374,7 +374,7 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     ] {
         assert!(alerts[0].text.contains(part), "{part}: {}", alerts[0].text);
     }
-    let parked = world.saga(saga).parked.expect("its saga shows it");
+    let parked = world.saga(saga).parked.pop().expect("its saga shows it");
     assert!(
         parked.reason.contains("PaymentReserved lies in poison"),
         "{parked:?}"

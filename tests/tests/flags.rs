@@ -1,16 +1,21 @@
-//! What a saga shows when it does not move: `stuck` and `parked`, told once, and gone when it moves again.
+//! What a saga shows when it does not move: `stuck`, told once, and gone when it moves again; and `parked`, told once, and
+//! there until an operator has dealt with the message.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use saga_app::dead_letters::watch;
 use saga_app::handle_event::{Ports, handle_event};
 use saga_app::list_sagas::{Query, list_sagas};
-use saga_app::override_saga::Command;
+use saga_app::override_saga;
 use saga_app::park_saga::park_saga;
 use saga_app::ports::{Parked, Time};
+use saga_core::dead_letter::{Act, DeadLetter, Filter, Source};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
 use saga_core::{SagaId, Status};
 use saga_memory::{OriginCloud, StepCloud};
+use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{World, envelope, switch};
+use saga_wire::dead_letter::http::{Command, Selection};
 use saga_wire::parked_event;
 
 const MINUTE: i64 = 60_000;
@@ -97,7 +102,7 @@ async fn a_saga_in_time_is_not_stuck() {
     let id = lost(&mut world).await;
     silence(&mut world, 14).await;
     assert_eq!(flags(&world, id), Vec::<&str>::new());
-    world.command(id, Command::Cancel).await;
+    world.command(id, override_saga::Command::Cancel).await;
     silence(&mut world, 14).await;
     assert_eq!(flags(&world, id), ["cancel_requested"]);
 }
@@ -109,7 +114,7 @@ async fn stuck_counts_from_the_later_of_the_deadline_and_the_last_move() {
     let mut world = World::default();
     let id = lost(&mut world).await;
     silence(&mut world, 1).await;
-    world.command(id, Command::Cancel).await;
+    world.command(id, override_saga::Command::Cancel).await;
     silence(&mut world, 28).await;
     assert_eq!(flags(&world, id), ["cancel_requested"]);
     silence(&mut world, 3).await;
@@ -136,22 +141,22 @@ fn parked(world: &World, id: SagaId, event: &str) -> Parked {
 }
 
 #[tokio::test]
-async fn a_message_that_came_to_rest_shows_on_its_saga_until_that_moves() {
+async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     let mut world = World::default();
     let id = lost(&mut world).await;
-    let park = async |event: &str| {
+    let park = async |world: &World, event: &str| {
         world.clock.advance(1);
-        let parked = parked(&world, id, event);
+        let parked = parked(world, id, event);
         park_saga(&world.deployment, &world.aws, &world.clock, &parked)
             .await
             .unwrap()
     };
-    let alert = park("their-1").await.expect("the first is told");
+    let alert = park(&world, "their-1").await.expect("the first is told");
     assert!(alert.text.contains("the table is gone"), "{alert:?}");
-    assert_eq!(park("their-1").await, None);
-    assert_eq!(park("their-2").await, None, "one alert a saga");
+    assert_eq!(park(&world, "their-1").await, None);
+    assert_eq!(park(&world, "their-2").await, None, "one alert a saga");
     let saga = world.saga(id);
-    assert_eq!(saga.parked.as_ref().unwrap().reason, "the table is gone");
+    assert_eq!(saga.parked[0].reason, "the table is gone");
     assert_eq!(
         saga.timeline
             .entries
@@ -173,18 +178,131 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_until_that_moves() {
     assert_eq!(page.sagas.len(), 1);
     assert_eq!(page.sagas[0].flags, ["parked"]);
 
+    // What it tells of lies there still, though the saga has ended without it.
     world.heal(id).await;
-    assert_eq!(flags(&world, id), Vec::<&str>::new());
+    assert_eq!(flags(&world, id), ["parked"]);
     let page = list_sagas(&world.deployment, &world.aws, query).await.unwrap();
-    assert!(page.sagas.is_empty());
-    let late = parked(&world, id, "their-3");
-    let again = park_saga(&world.deployment, &world.aws, &world.clock, &late)
+    assert_eq!(page.sagas[0].flags, ["parked"]);
+    assert_eq!(
+        park(&world, "their-3").await,
+        None,
+        "a saga that has ended is owed nothing"
+    );
+    let events: Vec<String> = world.saga(id).parked.into_iter().map(|mark| mark.by).collect();
+    assert_eq!(events, ["their-1", "their-2", "their-3"]);
+    world.check(&[id]);
+}
+
+/// A saga that has ended, of which a message lies in the poison queue, in so many copies.
+async fn healed_past(world: &mut World, desk: &Desk, copies: u64) -> (SagaId, Vec<DeadLetter>) {
+    let id = world.start("129.90").await;
+    world.publish().await;
+    let parcel = world.on_the_way.pop().unwrap();
+    let letters: Vec<DeadLetter> = (0..copies).map(|number| dead(&parcel, 0, number)).collect();
+    for letter in &letters {
+        desk.places.put(letter.clone());
+    }
+    watch(&desk.ports(world), &world.aws, &desk.places).await;
+    assert_eq!(flags(world, id), ["parked"]);
+    world.heal(id).await;
+    assert_eq!(flags(world, id), ["parked"], "its letter lies there");
+    (id, letters)
+}
+
+fn only(letters: &[DeadLetter], act: Act) -> Command {
+    Command {
+        selection: Selection::Ids(letters.iter().map(|letter| letter.id.clone()).collect()),
+        ..all(act)
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_parked_until_it_is_replayed_or_discarded() {
+    for act in [Act::Replay, Act::Discard] {
+        let (mut world, desk) = (World::default(), Desk::new());
+        let (id, letters) = healed_past(&mut world, &desk, 1).await;
+        let dry = Command {
+            confirm: false,
+            ..only(&letters, act)
+        };
+        desk.run(&world, &dry).await;
+        assert_eq!(flags(&world, id), ["parked"], "a dry run deals with nothing");
+        assert_eq!(desk.run(&world, &only(&letters, act)).await.done, 1);
+        assert_eq!(flags(&world, id), Vec::<&str>::new());
+    }
+}
+
+#[tokio::test]
+async fn of_two_messages_each_is_parked_for_itself() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (id, letters) = healed_past(&mut world, &desk, 1).await;
+    let other = parked(&world, id, "their-1");
+    park_saga(&world.deployment, &world.aws, &world.clock, &other)
         .await
         .unwrap();
+    assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
+    assert_eq!(flags(&world, id), ["parked"]);
+    assert_eq!(world.saga(id).parked[0].by, "their-1");
+}
+
+#[tokio::test]
+async fn a_message_that_dies_again_is_parked_and_told_again() {
+    let mut world = World::default();
+    let desk = Desk::new();
+    let id = world.start("129.90").await;
+    world.publish().await;
+    let parcel = world.on_the_way.pop().unwrap();
+    for number in 0..2_u64 {
+        let letter = dead(&parcel, 0, number);
+        desk.places.put(letter.clone());
+        let event = letter.facts.event.clone().unwrap();
+        let parked = parked(&world, id, event.as_str());
+        let told = park_saga(&world.deployment, &world.aws, &world.clock, &parked)
+            .await
+            .unwrap();
+        assert!(told.is_some(), "{number}");
+        assert_eq!(flags(&world, id), ["parked"]);
+        assert_eq!(desk.run(&world, &only(&[letter], Act::Replay)).await.done, 1);
+        assert_eq!(flags(&world, id), Vec::<&str>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_were_dealt_with() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (id, letters) = healed_past(&mut world, &desk, 2).await;
+    let gone = parked(&world, id, "expired-1");
+    park_saga(&world.deployment, &world.aws, &world.clock, &gone)
+        .await
+        .unwrap();
+    let of_the_saga = |filter: Filter| Command {
+        selection: Selection::All(Filter {
+            saga: Some(id),
+            ..filter
+        }),
+        ..all(Act::Discard)
+    };
+    // Not all sources, a dry run, or one letter: others may lie elsewhere.
+    let poison = Filter {
+        source: Some(Source::Poison),
+        kind: Some("Another".to_owned()),
+        ..Filter::default()
+    };
+    desk.run(&world, &of_the_saga(poison)).await;
+    let dry = Command {
+        confirm: false,
+        ..of_the_saga(Filter::default())
+    };
+    desk.run(&world, &dry).await;
+    desk.run(&world, &only(&letters[..1], Act::Discard)).await;
+    assert_eq!(flags(&world, id), ["parked"]);
+    let report = desk.run(&world, &of_the_saga(Filter::default())).await;
+    assert_eq!((report.done, report.notices.len()), (1, 0));
+    assert_eq!(flags(&world, id), Vec::<&str>::new());
+    let last = world.saga(id).timeline.entries.pop().unwrap();
     assert_eq!(
-        (again, flags(&world, id)),
-        (None, Vec::new()),
-        "a saga that has ended is owed nothing"
+        (last.verb.as_str(), last.note.as_deref()),
+        ("unpark", Some("the operator: the cause is gone"))
     );
 }
 
@@ -229,7 +347,7 @@ async fn azure_tells_of_it_by_an_event() {
 }
 
 #[tokio::test]
-async fn a_saga_that_moves_on_without_ending_is_parked_no_more() {
+async fn a_saga_that_moves_on_is_parked_still() {
     let mut world = World::default();
     let body = r#"{"order_id":"order-1","amount":"129.90","currency":"EUR","destination":"AQ","items":[{"sku":"sku-1","quantity":1}]}"#;
     let id = world.try_start_of("order", "key", body).await.unwrap();
@@ -244,5 +362,5 @@ async fn a_saga_that_moves_on_without_ending_is_parked_no_more() {
         world.deliver_at(0).await;
         world.publish().await;
     }
-    assert_eq!(flags(&world, id), Vec::<&str>::new());
+    assert_eq!(flags(&world, id), ["parked"]);
 }

@@ -722,7 +722,7 @@ async fn an_event_that_dies_again_is_told_of_once() {
         assert_eq!(world.aws.outbox(), []);
     }
     assert_eq!(world.aws.alerts().len(), 1);
-    assert!(world.saga(id).parked.is_some());
+    assert_eq!(world.saga(id).parked.len(), 1);
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl ParkingSide for AtTheOrigin {
     }
 
     async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
-        let mark = self.sagas.load(saga).await.unwrap()?.value.parked?;
+        let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
         Some((mark.by.parse().unwrap(), mark.reason))
     }
 }

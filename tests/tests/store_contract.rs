@@ -143,7 +143,7 @@ impl ParkingSide for Origin {
     }
 
     async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
-        let mark = self.cloud.load(saga).await.unwrap()?.value.parked?;
+        let mark = self.cloud.load(saga).await.unwrap()?.value.parked.pop()?;
         Some((mark.by.parse().unwrap(), mark.reason))
     }
 }

@@ -54,7 +54,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
-        answer.unwrap_or_else(|problem| http::problem(&problem))
+        answer.unwrap_or_else(|problem| http::problem(&request, &problem))
     }
 
     async fn route(&self, request: &Request) -> Answer {

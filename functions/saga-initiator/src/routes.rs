@@ -63,7 +63,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
-        answer.unwrap_or_else(|problem| http::problem(&problem))
+        answer.unwrap_or_else(|problem| http::problem(&request, &problem))
     }
 
     async fn route(&self, request: &Request) -> Answer {
@@ -99,7 +99,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let started = started.map_err(answers::not_started)?;
         let body = saga_wire::http::saga(&started.saga, started.definition);
         Ok(if started.new {
-            http::created(&format!("/sagas/{}", started.saga.id), body)
+            http::created(request, &format!("sagas/{}", started.saga.id), body)
         } else {
             http::json(StatusCode::OK, body)
         })

@@ -7,8 +7,8 @@ use saga_core::{EventId, SagaId};
 use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
 
-/// Marks the saga as parked. The alert that is due when it was not parked before; none when it was, or has ended, or
-/// does not exist.
+/// Marks the saga as parked, until an operator replays or discards the message. The alert that is due when no message of it
+/// was parked before; none when one was, or the saga has ended, or does not exist.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
@@ -78,8 +78,7 @@ impl<'a, S, T> AtOrigin<'a, S, T> {
 impl<S: SagaStore, T: Time> Parking for AtOrigin<'_, S, T> {
     async fn is_parked(&self, saga: SagaId, event: &EventId) -> Result<bool, PortError> {
         let found = self.store.load(saga).await?;
-        let mark = found.and_then(|found| found.value.parked);
-        Ok(mark.is_some_and(|mark| mark.by == event.as_str()))
+        Ok(found.is_some_and(|found| found.value.is_parked(event.as_str())))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {

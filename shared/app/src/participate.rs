@@ -4,6 +4,7 @@
 
 use saga_core::event::cut;
 use saga_core::ids::bucket_of;
+use saga_core::origin::undid_nothing;
 use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
@@ -230,10 +231,7 @@ where
         if decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
             let alert = Alert {
                 subject: format!("saga-bridge: saga {} needs a look", event.saga),
-                text: format!(
-                    "step {index} was asked to undo what it never did (event {})",
-                    event.id
-                ),
+                text: format!("{} (event {})", undid_nothing(definition, index), event.id),
             };
             if let Err(error) = ports.alerts.raise(alert).await {
                 tracing::error!(saga_id = %event.saga, error = causes(&error), "alert not sent");

@@ -10,6 +10,7 @@ use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::Fields;
 use saga_core::ends::{Ends, Phase};
 use saga_core::ids::{StepIndex, Timestamp};
+use saga_core::observed::{Observed, Told};
 use saga_core::participate::StepRecord;
 use saga_core::saga::{Caller, Mark, Saga, Status};
 use saga_core::step::StepState;
@@ -55,22 +56,23 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
     if saga.timeline.dropped > 0 {
         item.insert("Dropped".into(), n(saga.timeline.dropped));
     }
-    for (name, mark) in [
-        ("Cancel", &saga.cancel),
-        ("Resolved", &saga.resolved),
-        ("Parked", &saga.parked),
-    ] {
+    for (name, mark) in [("Cancel", &saga.cancel), ("Resolved", &saga.resolved)] {
         if let Some(mark) = mark {
-            let fields = [
-                ("At", n(mark.at.millis())),
-                ("By", s(&mark.by)),
-                ("Why", s(&mark.reason)),
-            ];
-            item.insert(
-                name.into(),
-                AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into()),
-            );
+            item.insert(name.into(), write_mark(mark));
         }
+    }
+    // The newest has the name by which versions know it that knew one only.
+    if let Some((newest, older)) = saga.parked.split_last() {
+        item.insert("Parked".into(), write_mark(newest));
+        if !older.is_empty() {
+            let older = older.iter().map(write_mark).collect();
+            item.insert("ParkedBefore".into(), AttributeValue::L(older));
+        }
+    }
+    if !saga.timeline.observed.is_empty() {
+        let far = saga.timeline.observed.iter();
+        let far = far.map(|(index, said)| (index.to_string(), s(write_far(saga, *index, said))));
+        item.insert("Far".into(), AttributeValue::M(far.collect()));
     }
     if let Some(since) = saga.stuck {
         item.insert("Stuck".into(), n(since.millis()));
@@ -111,31 +113,31 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
             .map(Some)
             .map_err(|_| corrupt(format!("attribute {name} is no map"))),
     };
-    let mark = |name: &str| {
-        map(name)?
-            .map(|mark| {
-                Ok(Mark {
-                    at: time(mark, "At")?,
-                    by: text(mark, "By")?.to_owned(),
-                    reason: text(mark, "Why")?.to_owned(),
-                })
-            })
-            .transpose()
+    let mark = |name: &str| map(name)?.map(read_mark).transpose();
+    let list = |name: &str| {
+        let list = item.get(name).and_then(|list| list.as_l().ok());
+        list.map(Vec::as_slice).unwrap_or_default()
     };
+    let older = list("ParkedBefore").iter().map(|mark| {
+        let mark = mark.as_m().map_err(|_| corrupt("a parked message is no map"))?;
+        read_mark(mark)
+    });
+    let parked = older
+        .chain(mark("Parked")?.map(Ok))
+        .collect::<Result<_, PortError>>()?;
     let mut steps = BTreeMap::new();
     for (index, record) in map("Steps")?.into_iter().flatten() {
-        let index = index
-            .parse()
-            .map(StepIndex::new)
-            .map_err(|_| corrupt("a step's number is none"))?;
+        let index = read_index(index)?;
         let record = record.as_m().map_err(|_| corrupt("a step's record is no map"))?;
         steps.insert(index, read_step(record, &input)?);
     }
-    let lines = item
-        .get("Timeline")
-        .and_then(|lines| lines.as_l().ok())
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let mut observed = BTreeMap::new();
+    for (index, said) in map("Far")?.into_iter().flatten() {
+        let index = read_index(index)?;
+        let said = said.as_s().map_err(|_| corrupt("what a step said is no text"))?;
+        observed.insert(index, read_far(&steps, index, said)?);
+    }
+    let lines = list("Timeline");
     let saga = Saga {
         id,
         definition: DefinitionRef {
@@ -150,7 +152,7 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
-        parked: mark("Parked")?,
+        parked,
         stuck: optional(item, "Stuck", time)?,
         timeline: Timeline {
             entries: lines
@@ -158,11 +160,99 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
                 .map(|line| read_entry(line, &own))
                 .collect::<Result<_, _>>()?,
             dropped: optional(item, "Dropped", number)?.unwrap_or(0),
+            observed,
         },
         due: optional(item, "DueAt", time)?,
         nudges: optional(item, "Nudges", number)?.unwrap_or(0),
     };
     Ok((saga, number(item, "Revision")?))
+}
+
+fn write_mark(mark: &Mark) -> AttributeValue {
+    let fields = [
+        ("At", n(mark.at.millis())),
+        ("By", s(&mark.by)),
+        ("Why", s(&mark.reason)),
+    ];
+    AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into())
+}
+
+fn read_mark(mark: &Item) -> Result<Mark, PortError> {
+    Ok(Mark {
+        at: time(mark, "At")?,
+        by: text(mark, "By")?.to_owned(),
+        reason: text(mark, "Why")?.to_owned(),
+    })
+}
+
+fn read_index(text: &str) -> Result<StepIndex, PortError> {
+    text.parse()
+        .map(StepIndex::new)
+        .map_err(|_| corrupt("a step's number is none"))
+}
+
+/// The reason of the origin's own step before, which was undone for the same one: it is kept once.
+fn reason_below(steps: &BTreeMap<StepIndex, StepRecord>, index: StepIndex) -> Option<&str> {
+    let (_, record) = steps.range(..index).next_back()?;
+    record.reason.as_deref()
+}
+
+/// The state, the time in milliseconds, and behind a blank the reason; the reason is `=` when it is that of the
+/// origin's own step before, and in `'` otherwise. What is not known is left out.
+fn write_far(saga: &Saga, index: StepIndex, said: &Observed) -> String {
+    let mut text = match said.state {
+        Some(StepState::Done) => "D",
+        Some(StepState::Refused) => "R",
+        Some(StepState::Undone) => "U",
+        None => "N",
+    }
+    .to_owned();
+    if let Some(at) = said.at {
+        text += &at.millis().to_string();
+    }
+    match said.reason.as_deref() {
+        None => {}
+        reason if reason == reason_below(&saga.steps, index) => text += " =",
+        Some(reason) => {
+            text += " '";
+            text += reason;
+        }
+    }
+    text
+}
+
+fn read_far(
+    steps: &BTreeMap<StepIndex, StepRecord>,
+    index: StepIndex,
+    text: &str,
+) -> Result<Observed, PortError> {
+    let strange = || corrupt("what a step of the other cloud said cannot be read");
+    let (head, reason) = match text.split_once(' ') {
+        Some((head, reason)) => (head, Some(reason)),
+        None => (text, None),
+    };
+    let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
+    let state = match state {
+        "D" => Some(StepState::Done),
+        "R" => Some(StepState::Refused),
+        "U" => Some(StepState::Undone),
+        "N" => None,
+        _ => return Err(strange()),
+    };
+    let at = match at {
+        "" => None,
+        millis => Some(Timestamp::from_millis(millis.parse().map_err(|_| strange())?)),
+    };
+    let reason = match reason {
+        None => None,
+        Some("=") => reason_below(steps, index),
+        Some(reason) => Some(reason.strip_prefix('\'').ok_or_else(strange)?),
+    };
+    Ok(Observed {
+        state,
+        at,
+        reason: reason.map(str::to_owned),
+    })
 }
 
 fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
@@ -212,13 +302,8 @@ fn read_ends(text: &str) -> Result<Ends, PortError> {
 }
 
 fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
-    let state = match record.state {
-        StepState::Done => "DONE",
-        StepState::Refused => "REFUSED",
-        StepState::Undone => "UNDONE",
-    };
     let mut item = Item::from([
-        ("State".into(), s(state)),
+        ("State".into(), s(record.state.as_str())),
         ("At".into(), n(record.at.millis())),
         ("Hop".into(), n(record.hop)),
     ]);
@@ -235,19 +320,15 @@ fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
 }
 
 fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
-    let state = match text(item, "State")? {
-        "DONE" => StepState::Done,
-        "REFUSED" => StepState::Refused,
-        "UNDONE" => StepState::Undone,
-        other => return Err(corrupt(format!("`{other}` is no state of a step"))),
-    };
     Ok(StepRecord {
-        state,
+        state: parsed(item, "State")?,
         at: time(item, "At")?,
         hop: number(item, "Hop")?,
         reason: optional(item, "Why", text)?.map(str::to_owned),
         data: optional(item, "Data", object)?.unwrap_or_else(|| input.clone()),
         output: optional(item, "Out", object)?.unwrap_or_default(),
+        // The origin hears of the other cloud's steps itself: `Far`.
+        told: Told::default(),
     })
 }
 
@@ -280,6 +361,9 @@ fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     if let Some(caller) = &entry.caller {
         item.insert("a".into(), s(caller.as_str()));
     }
+    if entry.unverified {
+        item.insert("u".into(), AttributeValue::Bool(true));
+    }
     AttributeValue::M(item)
 }
 
@@ -308,5 +392,176 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
         note: optional(item, "n", text)?.map(str::to_owned),
         times: optional(item, "x", number)?.unwrap_or(1),
         caller: optional(item, "a", text)?.and_then(Caller::new),
+        unverified: item.contains_key("u"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_core::document::fields;
+    use saga_core::ids::TraceParent;
+
+    use super::*;
+
+    const SAGA: &str = "0193e0b1-0000-8000-8000-000000000001";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_790_000_000_000 + seconds * 1_000)
+    }
+
+    fn line(seconds: i64, label: &str, verb: &str, step: i32, cloud: Cloud, note: Option<&str>) -> Entry {
+        Entry {
+            at: at(seconds),
+            event: format!("{:013}-{SAGA}-{label}", at(seconds).millis())
+                .parse()
+                .unwrap(),
+            verb: verb.to_owned(),
+            step,
+            cloud,
+            outcome: Outcome::Applied,
+            note: note.map(str::to_owned),
+            times: 1,
+            caller: None,
+            unverified: false,
+        }
+    }
+
+    /// A payment as it ends: completed, or refused by the other cloud.
+    fn payment(refusal: Option<&str>) -> (Saga, Status) {
+        let input = fields([
+            ("order_id", "order-0123456789ab".into()),
+            ("amount", "129.90".into()),
+            ("currency", "EUR".into()),
+        ]);
+        let (state, step_at, status, phase) = match refusal {
+            None => (StepState::Done, at(0), Status::Completed, Phase::Completed),
+            Some(_) => (
+                StepState::Undone,
+                at(2),
+                Status::CancelledViaCompensation,
+                Phase::Cancelled,
+            ),
+        };
+        let record = StepRecord {
+            state,
+            at: step_at,
+            hop: 1,
+            reason: refusal.map(str::to_owned),
+            data: input.clone(),
+            output: fields([("reserved_amount", "129.90".into())]),
+            told: Told::default(),
+        };
+        let said = Observed {
+            state: Some(if refusal.is_some() {
+                StepState::Refused
+            } else {
+                StepState::Done
+            }),
+            at: Some(at(1)),
+            reason: refusal.map(str::to_owned),
+        };
+        let answer = match refusal {
+            None => line(1, "complete2", "complete", 2, Cloud::Azure, None),
+            Some(reason) => line(1, "compensate0", "compensate", 0, Cloud::Azure, Some(reason)),
+        };
+        let id = SAGA.parse().unwrap();
+        let saga = Saga {
+            id,
+            definition: DefinitionRef {
+                name: "payment".to_owned(),
+                version: 1,
+            },
+            input,
+            created: at(0),
+            deadline: at(900),
+            trace: TraceParent::for_saga(id),
+            ends: Ends {
+                phase,
+                ..Ends::default()
+            },
+            steps: BTreeMap::from([(StepIndex::FIRST, record)]),
+            cancel: None,
+            resolved: None,
+            parked: Vec::new(),
+            stuck: None,
+            timeline: Timeline {
+                entries: vec![line(0, "advance1", "advance", 1, Cloud::Aws, None), answer],
+                dropped: 0,
+                observed: BTreeMap::from([(StepIndex::new(1), said)]),
+            },
+            due: None,
+            nudges: 0,
+        };
+        (saga, status)
+    }
+
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+    fn bytes(item: &Item) -> usize {
+        item.iter()
+            .map(|(name, value)| name.len() + bytes_of(value))
+            .sum()
+    }
+
+    fn bytes_of(value: &AttributeValue) -> usize {
+        match value {
+            AttributeValue::S(text) => text.len(),
+            AttributeValue::N(number) => number.len().div_ceil(2) + 1,
+            AttributeValue::Bool(_) => 1,
+            AttributeValue::M(map) => 3 + map.len() + bytes(map),
+            AttributeValue::L(list) => 3 + list.len() + list.iter().map(bytes_of).sum::<usize>(),
+            other => panic!("no attribute of a saga: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_payment_stays_under_a_kilobyte_however_it_ends() {
+        let reason = "there are 3 of sku `keyboard-de-105-keys` left, and the order takes 12";
+        for refusal in [None, Some(reason)] {
+            let (saga, status) = payment(refusal);
+            let item = write(&saga, status, 2, 16);
+            let bytes = bytes(&item);
+            assert!(bytes < 1_024, "{bytes} bytes: {item:?}");
+            assert_eq!(read(&item).unwrap(), (saga, 2));
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_step_is_kept_once_and_comes_back_whatever_it_is() {
+        for (own, other) in [
+            (None, None),
+            (Some("="), Some("=")),
+            (Some("a"), Some("'a")),
+            (None, Some("=")),
+            (Some("a b"), Some("a b")),
+            (Some("a"), None),
+        ] {
+            let (mut saga, status) = payment(own);
+            let said = saga.timeline.observed.get_mut(&StepIndex::new(1)).unwrap();
+            said.reason = other.map(str::to_owned);
+            let item = write(&saga, status, 1, 16);
+            assert_eq!(read(&item).unwrap().0, saga, "{own:?} {other:?}");
+        }
+        let (saga, status) = payment(Some("the reason"));
+        let item = write(&saga, status, 1, 16);
+        let far = &item["Far"].as_m().unwrap()["1"];
+        assert_eq!(far, &s(format!("R{} =", at(1).millis())));
+    }
+
+    #[test]
+    fn an_item_of_an_earlier_version_is_read_and_an_earlier_version_finds_the_last_parked_message() {
+        let (mut saga, status) = payment(None);
+        saga.parked = vec![
+            Mark::new(at(1), "first", "why"),
+            Mark::new(at(2), "second", "why then"),
+        ];
+        let mut item = write(&saga, status, 1, 16);
+        assert_eq!(item["Parked"].as_m().unwrap()["By"], s("second"));
+        // As the version before writes it: one message, and nothing of the other cloud's steps.
+        for name in ["ParkedBefore", "Far"] {
+            assert!(item.remove(name).is_some());
+        }
+        saga.parked.remove(0);
+        saga.timeline.observed.clear();
+        assert_eq!(read(&item).unwrap().0, saga);
+    }
 }

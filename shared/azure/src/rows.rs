@@ -3,9 +3,9 @@
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
 use saga_core::document::{Fields, fields};
+use saga_core::observed::Told;
 use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::participate::StepRecord;
-use saga_core::step::StepState;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
 
@@ -16,14 +16,9 @@ use crate::keys;
 const FORMAT: i64 = 1;
 
 pub(crate) fn step_fields(record: &StepRecord) -> Fields {
-    let state = match record.state {
-        StepState::Done => "DONE",
-        StepState::Refused => "REFUSED",
-        StepState::Undone => "UNDONE",
-    };
     let mut row = fields([
         ("Format", FORMAT.into()),
-        ("State", state.into()),
+        ("State", record.state.as_str().into()),
         ("At", record.at.millis().into()),
         ("Hop", i64::from(record.hop).into()),
         ("Data", json::write_object(&record.data).into()),
@@ -34,6 +29,9 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
     if !record.output.is_empty() {
         row.insert("Output".to_owned(), json::write_object(&record.output).into());
     }
+    if !record.told.is_empty() {
+        row.insert("Told".to_owned(), record.told.as_str().into());
+    }
     row
 }
 
@@ -43,13 +41,9 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
         None => Ok(Fields::new()),
         Some(_) => json::parse_object(text(row, name)?).map_err(|error| format!("`{name}` {error}")),
     };
+    let state = text(row, "State")?;
     Ok(StepRecord {
-        state: match text(row, "State")? {
-            "DONE" => StepState::Done,
-            "REFUSED" => StepState::Refused,
-            "UNDONE" => StepState::Undone,
-            other => return Err(format!("`State` is `{other}`")),
-        },
+        state: state.parse().map_err(|_| format!("`State` is `{state}`"))?,
         at: Timestamp::from_millis(whole(row, "At")?),
         hop: whole(row, "Hop")?
             .try_into()
@@ -61,6 +55,10 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
             .map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
+        told: match row.get("Told") {
+            None => Told::default(),
+            Some(_) => Told::new(text(row, "Told")?),
+        },
     })
 }
 
@@ -172,6 +170,7 @@ fn whole(row: &Fields, name: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use saga_app::ports::Version;
+    use saga_core::step::StepState;
 
     use super::*;
 
@@ -183,6 +182,7 @@ mod tests {
             reason: Some("the \u{1}customer\nchanged his mind".to_owned()),
             data: fields([("amount", "129.90".into()), ("n", 7.into())]),
             output: fields([("receipt", "r-1".into())]),
+            told: Told::new("2 REFUSED 1795226400100"),
         }
     }
 
@@ -192,6 +192,7 @@ mod tests {
         let bare = StepRecord {
             reason: None,
             output: Fields::new(),
+            told: Told::default(),
             ..record()
         };
         assert_eq!(step_record(&step_fields(&bare)).unwrap(), bare);

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
+use crate::emit::command_entry;
 use crate::event::MAX_REASON;
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::origin::OriginDecision;
@@ -413,8 +414,8 @@ impl Act {
     }
 }
 
-/// The saga with a line in its timeline for each of these letters of its, which says who did what with it, and nothing
-/// else changed.
+/// The saga with a line in its timeline for each of these letters of its, which says who did what with it. It shows these
+/// messages as parked no more, and nothing else changed.
 #[must_use]
 pub fn recorded(
     saga: &Saga,
@@ -427,7 +428,37 @@ pub fn recorded(
     let mut saga = saga.clone();
     for letter in letters {
         saga.timeline.record(line(letter, act, mark, caller));
+        let event = letter.facts.event.as_ref();
+        saga.parked
+            .retain(|parked| event.is_none_or(|event| event.as_str() != parked.by));
     }
+    changed(saga, definition)
+}
+
+/// The saga once no letter of it lies anywhere: what it shows as parked since before `looked` has expired, or never came to
+/// lie. `None` when it shows nothing of the kind.
+#[must_use]
+pub fn unparked(
+    saga: &Saga,
+    definition: &Definition,
+    looked: Timestamp,
+    mark: &Mark,
+    caller: Option<&Caller>,
+) -> Option<OriginDecision> {
+    let mut saga = saga.clone();
+    let before = saga.parked.len();
+    saga.parked.retain(|parked| parked.at > looked);
+    if saga.parked.len() == before {
+        return None;
+    }
+    saga.timeline.record(Entry {
+        caller: caller.cloned(),
+        ..command_entry("unpark", mark, Outcome::Late)
+    });
+    Some(changed(saga, definition))
+}
+
+fn changed(saga: Saga, definition: &Definition) -> OriginDecision {
     OriginDecision {
         outcome: Outcome::Applied,
         status: saga.status(definition),
@@ -464,6 +495,7 @@ fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> 
         note: Some(note.chars().take(MAX_REASON).collect()),
         times: 1,
         caller: caller.cloned(),
+        unverified: false,
     }
 }
 

@@ -187,6 +187,13 @@ impl Definition {
         self.steps.get(usize::from(index.get()))
     }
 
+    /// A step as a person reads of it: by its name; by its number, from 0, where there is no such step.
+    #[must_use]
+    pub fn describe(&self, index: StepIndex) -> String {
+        self.step(index)
+            .map_or_else(|| format!("number {index}"), |step| format!("`{}`", step.name))
+    }
+
     /// The last step.
     #[must_use]
     pub fn last(&self) -> StepIndex {

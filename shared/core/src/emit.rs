@@ -5,6 +5,7 @@ use crate::definition::{Cloud, Definition};
 use crate::document::Fields;
 use crate::event::{Address, Emit, Event, reason_data};
 use crate::ids::{EventId, StepIndex, Timestamp};
+use crate::observed::Told;
 use crate::origin::{Participants, step_at};
 use crate::participant::Entities;
 use crate::participate::Message;
@@ -27,6 +28,7 @@ pub(crate) fn opening_event(
                 hop: 0,
                 trace: &saga.trace,
                 data: &record.data,
+                told: Told::NOTHING,
             };
             return step
                 .decide(Some(record), &message, &Entities::new(), record.at)
@@ -91,6 +93,8 @@ fn origin_event(
         hop,
         trace: &saga.trace,
         data,
+        // The origin knows its own steps.
+        told: Told::default(),
     }
     .event()
 }
@@ -106,6 +110,7 @@ pub(crate) fn entry(event: &Event, at: Timestamp, outcome: Outcome, note: Option
         note: note.map(|note| note.chars().take(crate::event::MAX_REASON).collect()),
         times: 1,
         caller: None,
+        unverified: event.unverified,
     }
 }
 
@@ -127,5 +132,6 @@ pub fn command_entry(command: &str, mark: &Mark, outcome: Outcome) -> Entry {
         ),
         times: 1,
         caller: None,
+        unverified: false,
     }
 }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields, gist};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
+use crate::observed::Told;
 
 /// Who a message is for, and what it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,9 +113,29 @@ pub struct Event {
     pub trace: TraceParent,
     /// What travels, beside the saga's id.
     pub data: Fields,
+    /// What the steps of the sender's cloud have said of themselves.
+    pub told: Told,
+    /// It came without a checksum: nothing shows that it is as it was sent.
+    pub unverified: bool,
 }
 
 impl Event {
+    /// Why, when it asks for something to be undone.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.data.get("reason").and_then(Document::as_text)
+    }
+
+    /// All that the event's data carries on the wire, beside the saga's id.
+    #[must_use]
+    pub fn payload(&self) -> Fields {
+        let mut data = self.data.clone();
+        if !self.told.is_empty() {
+            data.insert(Told::MEMBER.into(), self.told.as_str().into());
+        }
+        data
+    }
+
     /// A checksum of what the event asks and carries. It is no signature: whoever can write an event can write its
     /// checksum, too, and is kept out by the entrances. It shows that an event was changed on its way.
     #[must_use]
@@ -132,7 +153,7 @@ impl Event {
         );
         let digest = Sha256::new()
             .chain_update(asks)
-            .chain_update(gist(&self.data))
+            .chain_update(gist(&self.payload()))
             .finalize();
         digest[..8]
             .iter()
@@ -180,6 +201,8 @@ pub struct Emit<'a> {
     pub trace: &'a TraceParent,
     /// What travels.
     pub data: Fields,
+    /// What the steps of the cloud that emits have said of themselves.
+    pub told: Told,
 }
 
 impl Emit<'_> {
@@ -204,6 +227,8 @@ impl Emit<'_> {
             hop: self.hop,
             trace: self.trace.clone(),
             data: self.data,
+            told: self.told,
+            unverified: false,
         })
     }
 }

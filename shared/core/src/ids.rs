@@ -127,6 +127,13 @@ impl EventId {
         Self(text.to_owned())
     }
 
+    /// When the step or the origin decided what the event says, where this is the id of one of ours, of this saga.
+    pub(crate) fn decided_at(&self, saga: SagaId) -> Option<Timestamp> {
+        let (at, label) = self.0.split_once(&format!("-{saga}-"))?;
+        let ours = at.len() == 13 && !label.is_empty();
+        at.parse().ok().filter(|_| ours).map(Timestamp::from_millis)
+    }
+
     pub(crate) fn ours(at: Timestamp, saga: SagaId, label: &str) -> Self {
         Self(format!("{:013}-{saga}-{label}", at.millis()))
     }

@@ -17,6 +17,7 @@ pub mod ends;
 pub mod event;
 pub mod ids;
 pub mod money;
+pub mod observed;
 pub mod origin;
 pub mod outbox;
 pub mod participant;

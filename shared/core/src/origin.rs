@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
-use crate::document::{Document, Fields, carried};
+use crate::document::{Fields, carried};
 pub use crate::emit::command_entry;
 use crate::emit::{cancel_event, compensate_last, entry, opening_event};
 use crate::ends::{Ends, Knock, Phase, Send, Verdict, knock};
 use crate::event::{Address, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::observed::Told;
 pub use crate::participant::Participants;
 use crate::participant::{Context, Entities, EntityKey, EntityWrite, Work, decimals};
 use crate::participate::{Message, Step};
@@ -47,7 +48,7 @@ pub struct OriginDecision {
 pub enum Misaddressed {
     /// The definition has no such step, or the step is another cloud's.
     #[error("step {0} is not a step of this cloud")]
-    NotOurs(StepIndex),
+    NotOurs(String),
     /// Another publisher's event would make a step act whose turn it is not known to be.
     #[error("only a participant of the saga can advance it")]
     OutOfTurn,
@@ -109,7 +110,7 @@ pub fn start(
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
-        parked: None,
+        parked: Vec::new(),
         stuck: None,
         timeline: Timeline::default(),
         due: Some(patience.next(now, 0, deadline)),
@@ -126,6 +127,7 @@ pub fn start(
             hop: 0,
             trace: &trace,
             data: &data,
+            told: Told::NOTHING,
         };
         let step = step_at(definition, participants, id, StepIndex::FIRST)?;
         let decision = step.decide(None, &message, &Entities::new(), now);
@@ -187,7 +189,7 @@ impl Origin<'_> {
         {
             return Err(Misaddressed::Contradicts(field.to_owned()));
         }
-        let reason = event.data.get("reason").and_then(Document::as_text);
+        let reason = event.reason();
         let mut decision = match event.address {
             // Only our participants can say that a step was done in turn; another publisher's word that the last
             // one is, is an override as a compensation is: shown, final, and contradicted if our own say otherwise.
@@ -225,12 +227,15 @@ impl Origin<'_> {
         };
         if decision.outcome == Outcome::Applied {
             // It moves again.
-            (decision.saga.parked, decision.saga.stuck) = (None, None);
+            decision.saga.stuck = None;
         }
         decision
             .saga
             .timeline
             .record(entry(event, self.now, decision.outcome, reason));
+        if outsider.is_none() {
+            decision.saga.observe(self.definition, event);
+        }
         Ok(decision)
     }
 
@@ -359,7 +364,7 @@ impl Origin<'_> {
     ) -> Result<OriginDecision, Misaddressed> {
         let step = self.owned(index)?;
         let Some((_, message)) = Message::of(event) else {
-            return Err(Misaddressed::NotOurs(index));
+            return Err(Misaddressed::NotOurs(self.definition.describe(index)));
         };
         let step_decision = step.decide(self.saga.steps.get(&index), &message, entities, self.now);
         let mut saga = self.saga.clone();
@@ -393,7 +398,7 @@ impl Origin<'_> {
                 .is_none()
         });
         if step_decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
-            decision.alert = Some(format!("step {index} was asked to undo what it never did"));
+            decision.alert = Some(undid_nothing(self.definition, index));
         }
         Ok(decision)
     }
@@ -419,7 +424,7 @@ impl Origin<'_> {
                 }
                 let owed = ends.phase == Phase::Open || ends.closing;
                 if !owed {
-                    (decision.saga.parked, decision.saga.stuck) = (None, None);
+                    decision.saga.stuck = None;
                 }
                 decision.saga.due = owed.then(|| {
                     decision.saga.nudges = 0;
@@ -465,6 +470,7 @@ impl Origin<'_> {
             hop: 0,
             trace: &self.saga.trace,
             data: &data,
+            told: Told::NOTHING,
         };
         let undone = step.decide(
             self.saga.steps.get(&StepIndex::FIRST),
@@ -510,6 +516,15 @@ impl Origin<'_> {
     }
 }
 
+/// What an operator is told of a step that was asked to undo what it never did.
+#[must_use]
+pub fn undid_nothing(definition: &Definition, step: StepIndex) -> String {
+    format!(
+        "step {} was asked to undo what it never did",
+        definition.describe(step)
+    )
+}
+
 pub(crate) fn step_at<'a>(
     definition: &'a Definition,
     participants: &'a Participants,
@@ -517,7 +532,9 @@ pub(crate) fn step_at<'a>(
     index: StepIndex,
 ) -> Result<Step<'a>, Misaddressed> {
     let step = definition.step(index).filter(|step| step.cloud == Cloud::ORIGIN);
-    let name = &step.ok_or(Misaddressed::NotOurs(index))?.participant;
+    let name = &step
+        .ok_or_else(|| Misaddressed::NotOurs(definition.describe(index)))?
+        .participant;
     let participant = participants
         .get(name.as_str())
         .ok_or_else(|| Misaddressed::NoParticipant(name.clone()))?;

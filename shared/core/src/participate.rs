@@ -8,6 +8,7 @@ use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
 use crate::event::{Address, Emit, Event, cut, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::observed::Told;
 use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
 
@@ -26,6 +27,8 @@ pub struct StepRecord {
     pub data: Fields,
     /// The output of its participant.
     pub output: Fields,
+    /// What other steps of its cloud had said when it decided; at the origin nothing, which hears of them itself.
+    pub told: Told,
 }
 
 /// A message, as far as a step needs it.
@@ -41,6 +44,8 @@ pub struct Message<'a> {
     pub trace: &'a TraceParent,
     /// What travels with it.
     pub data: &'a Fields,
+    /// What steps of the other cloud have said of themselves.
+    pub told: &'a Told,
 }
 
 impl<'a> Message<'a> {
@@ -59,6 +64,7 @@ impl<'a> Message<'a> {
             hop: event.hop,
             trace: &event.trace,
             data: &event.data,
+            told: &event.told,
         };
         Some((step, message))
     }
@@ -172,6 +178,11 @@ impl<'a> Step<'a> {
                 None => carried(message.data.clone(), &decimals),
             },
             output,
+            told: if self.cloud == Cloud::ORIGIN {
+                Told::default()
+            } else {
+                message.told.of_others(self.index)
+            },
         });
         let emit = new
             .as_ref()
@@ -232,6 +243,11 @@ impl<'a> Step<'a> {
             hop,
             trace: message.trace,
             data,
+            told: if self.cloud == Cloud::ORIGIN {
+                Told::default()
+            } else {
+                record.told.and(self.index, record.state, record.at)
+            },
         }
         .event()
     }

@@ -87,7 +87,7 @@ pub enum Flag {
     CancelRequested,
     /// An override has not been followed everywhere yet.
     Closing,
-    /// A message of it lies in a dead-letter store.
+    /// A message of it came to rest in a dead-letter store, and nobody has replayed or discarded it.
     Parked,
     /// It should have ended and does not move.
     Stuck,
@@ -215,8 +215,9 @@ pub struct Saga {
     pub cancel: Option<Mark>,
     /// Who overrode it, if anybody did.
     pub resolved: Option<Mark>,
-    /// The message of it that came to rest in a dead-letter store last, and why; until the saga moves again.
-    pub parked: Option<Mark>,
+    /// Messages of it that came to rest in a dead-letter store, the newest last, each with the event's id (`by`) and why:
+    /// until an operator replays or discards it. Whether the saga moves, or ends, does not take it out of there.
+    pub parked: Vec<Mark>,
     /// Since when it is seen not to move, though its deadline has passed.
     pub stuck: Option<Timestamp>,
     /// What happened.
@@ -233,11 +234,49 @@ impl Saga {
         let set = |flag: &Flag| match flag {
             Flag::CancelRequested => self.cancel.is_some(),
             Flag::Closing => self.ends.closing,
-            Flag::Parked => self.parked.is_some(),
+            Flag::Parked => !self.parked.is_empty(),
             Flag::Stuck => self.stuck.is_some(),
             Flag::Resolved => self.resolved.is_some(),
         };
         Flag::ALL.into_iter().filter(set)
+    }
+
+    /// Whether it shows that the message of this id came to rest.
+    #[must_use]
+    pub fn is_parked(&self, event: &str) -> bool {
+        self.parked.iter().any(|mark| mark.by == event)
+    }
+
+    /// So many messages that came to rest are remembered; a saga of 16 steps has few more that could.
+    pub const MAX_PARKED: usize = 16;
+
+    /// Why it stands where it stands: why it was overridden, was cancelled, is compensating, or is asked to be cancelled.
+    /// `None` when it completed in the ordinary way, whatever was asked of it before.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        if self.ends.overridden {
+            return self.resolved.as_ref().map(|mark| mark.reason.as_str());
+        }
+        if self.ends.phase == Phase::Completed {
+            return None;
+        }
+        // All that one refusal, or one cancel, undid has its reason; the highest step heard of it first.
+        let own = self
+            .steps
+            .values()
+            .rev()
+            .filter(|record| record.state != StepState::Done);
+        let own = own.map(|record| record.reason.as_deref());
+        let others = self
+            .timeline
+            .observed
+            .values()
+            .rev()
+            .map(|step| step.reason.as_deref());
+        own.chain(others)
+            .flatten()
+            .next()
+            .or(self.cancel.as_ref().map(|mark| mark.reason.as_str()))
     }
 
     /// The field in which data contradicts the saga's input and the outputs of the origin's own steps. `decimals` are compared

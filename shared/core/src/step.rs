@@ -14,6 +14,8 @@
 //!
 //! `advance` past the last step is `complete`, `compensate` before the first is `cancelled`.
 
+use std::str::FromStr;
+
 /// The state of a step that has acted. A step that has not has no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepState {
@@ -23,6 +25,37 @@ pub enum StepState {
     Refused,
     /// It was done, and undone.
     Undone,
+}
+
+impl StepState {
+    /// Every state.
+    pub const ALL: [StepState; 3] = [StepState::Done, StepState::Refused, StepState::Undone];
+
+    /// The word used in stores, events and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepState::Done => "DONE",
+            StepState::Refused => "REFUSED",
+            StepState::Undone => "UNDONE",
+        }
+    }
+}
+
+/// A text that is not a state of a step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown state of a step")]
+pub struct UnknownState;
+
+impl FromStr for StepState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(UnknownState)
+    }
 }
 
 /// The three messages a step receives.

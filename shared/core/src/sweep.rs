@@ -7,7 +7,7 @@ use crate::emit::{cancel_event, command_entry, opening_event};
 use crate::ends::Phase;
 use crate::ids::Timestamp;
 use crate::origin::{Misaddressed, Origin, OriginDecision};
-use crate::saga::Mark;
+use crate::saga::{Mark, Saga};
 
 /// How long the origin waits before it sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,13 +112,14 @@ impl Origin<'_> {
     /// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
     #[must_use]
     pub fn park(&self, mark: Mark) -> Option<OriginDecision> {
-        let ends = self.saga.ends;
-        let owed = ends.phase == Phase::Open || ends.closing;
-        if !owed || self.saga.parked.as_ref().is_some_and(|known| known.by == mark.by) {
+        if self.saga.is_parked(&mark.by) {
             return None;
         }
+        let ends = self.saga.ends;
+        let owed = ends.phase == Phase::Open || ends.closing;
         let mut decision = self.unchanged(Outcome::Applied);
-        if self.saga.parked.is_none() {
+        // Who watches the dead letters tells of each; of a saga that has ended there is no more to say.
+        if owed && self.saga.parked.is_empty() {
             decision.alert = Some(format!(
                 "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
                  replay the message; until then the saga is asked again with growing pauses.",
@@ -128,7 +129,10 @@ impl Origin<'_> {
         // Not a move of the saga: a line of its own outcome.
         let line = command_entry("parked", &mark, Outcome::Late);
         decision.saga.timeline.record(line);
-        decision.saga.parked = Some(mark);
+        decision.saga.parked.push(mark);
+        if decision.saga.parked.len() > Saga::MAX_PARKED {
+            decision.saga.parked.remove(0);
+        }
         Some(decision)
     }
 }

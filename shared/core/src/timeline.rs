@@ -1,9 +1,13 @@
 //! What happened to a saga, in the order in which the origin learned of it. Bounded: it is read at three in the
 //! morning and stored with every write.
 
+use std::collections::BTreeMap;
+
 use crate::Outcome;
 use crate::definition::Cloud;
-use crate::ids::{EventId, Timestamp};
+use crate::event::Address;
+use crate::ids::{EventId, StepIndex, Timestamp};
+use crate::observed::Observed;
 use crate::saga::Caller;
 
 /// One line of the timeline.
@@ -27,6 +31,20 @@ pub struct Entry {
     pub times: u32,
     /// Who asked for it, where the edge proves who calls.
     pub caller: Option<Caller>,
+    /// It came without a checksum, at least once.
+    pub unverified: bool,
+}
+
+impl Entry {
+    /// The step that the event is for. None at the two ends of a saga, whose numbers are no step's, and none for a command,
+    /// whose number says nothing.
+    #[must_use]
+    pub fn addressed(&self) -> Option<StepIndex> {
+        let is_command = self.event == EventId::of_command(self.at, &self.verb);
+        Address::parse(&self.verb, self.step)
+            .filter(|_| !is_command)
+            .and_then(Address::step)
+    }
 }
 
 /// The lines, oldest first. The first and the last are always kept; what had to go from the middle is counted.
@@ -36,6 +54,8 @@ pub struct Timeline {
     pub entries: Vec<Entry>,
     /// How many lines were dropped between the first ones and the last ones.
     pub dropped: u32,
+    /// The last word of each step of another cloud, whatever became of the line that told of it.
+    pub observed: BTreeMap<StepIndex, Observed>,
 }
 
 impl Timeline {
@@ -59,6 +79,7 @@ impl Timeline {
         let same = |known: &&mut Entry| known.event == entry.event && known.outcome == entry.outcome;
         if let Some(known) = self.entries.iter_mut().find(same) {
             known.times = known.times.saturating_add(1);
+            known.unverified |= entry.unverified;
             return;
         }
         self.entries.push(entry);

@@ -29,24 +29,34 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
     build(status, "application/json", None, body)
 }
 
-/// 201 with the address of what was created.
+/// 201 with the address of what was created, which is at `path` below the root of the API.
 #[must_use]
-pub fn created(location: &str, body: String) -> Response<Body> {
+pub fn created(request: &Request, path: &str, body: String) -> Response<Body> {
+    let location = format!("{}{path}", to_root(request));
     build(
         StatusCode::CREATED,
         "application/json",
-        Some((header::LOCATION, location)),
+        Some((header::LOCATION, &location)),
         body,
     )
 }
 
+/// From the request's URL to the root of the API, as the beginning of a relative reference: so many levels up as its path
+/// has below the root. A function does not know what its URL is, nor that the local stack serves it below a path of
+/// others; a reference that begins with `/` would lead past that.
+fn to_root(request: &Request) -> String {
+    let levels = request.raw_http_path().matches('/').count();
+    "../".repeat(levels.saturating_sub(1))
+}
+
 /// An answer that says what to change.
 #[must_use]
-pub fn problem(problem: &Problem) -> Response<Body> {
+pub fn problem(request: &Request, problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let allow = problem.allow.as_deref().map(|methods| (header::ALLOW, methods));
     let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
-    build(status, Problem::CONTENT_TYPE, allow.or(retry), problem.body())
+    let body = problem.body(&to_root(request));
+    build(status, Problem::CONTENT_TYPE, allow.or(retry), body)
 }
 
 /// The answer of `GET /health`.

@@ -15,6 +15,7 @@ use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::{Document, Fields, Number};
 use saga_core::event::{Address, Event, MAX_HOPS};
 use saga_core::ids::{InvalidId, SagaId, Timestamp, TraceParent};
+use saga_core::observed::Told;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -114,7 +115,7 @@ pub fn write(event: &Event) -> String {
         sagahop: event.hop,
         sagasum: event.checksum(),
         traceparent: event.trace.as_str(),
-        payload: Payload::of(&event.data, event.saga),
+        payload: Payload::of(&event.payload(), event.saga),
     };
     json::to_string(&out)
 }
@@ -312,6 +313,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
             format!("{hop} hops are more than any saga needs ({MAX_HOPS})"),
         ));
     }
+    let sum = attributes.text("sagasum")?;
     // The trace is for people who search; an odd one must not stop a saga.
     let trace = attributes.text("traceparent").ok().flatten();
     let trace = trace.and_then(|text| text.parse().ok());
@@ -333,7 +335,9 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         sender: attributes.cloud("sagaorigin")?,
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
+        told: told(&mut data),
         data,
+        unverified: sum.is_none(),
     };
     let other = [Cloud::Aws, Cloud::Azure]
         .into_iter()
@@ -345,11 +349,20 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         ));
     }
     // Other people's tools need not write one.
-    if attributes
-        .text("sagasum")?
-        .is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum()))
-    {
+    if sum.is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum())) {
         return Err(wrong("sagasum", "the event was changed on its way"));
     }
     Ok(Incoming::Ours(event))
+}
+
+/// What steps have said of themselves, out of an event's data. What is no text is data like any other.
+fn told(data: &mut Fields) -> Told {
+    let text = data.get(Told::MEMBER).and_then(Document::as_text);
+    match text.map(Told::new) {
+        Some(told) if !told.is_empty() => {
+            data.remove(Told::MEMBER);
+            told
+        }
+        _ => Told::default(),
+    }
 }

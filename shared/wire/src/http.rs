@@ -1,8 +1,12 @@
 //! The bodies of the HTTP API: the saga as callers see it, and the list.
 
+use std::collections::BTreeMap;
+
 use saga_core::definition::{Cloud, Definition};
+use saga_core::observed::Observed;
 use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
+use saga_core::{StepIndex, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -55,7 +59,9 @@ struct Line<'a> {
     at: String,
     event_id: &'a str,
     verb: &'a str,
-    step: i32,
+    /// The step that the event is for: none at the two ends of a saga, and for a command.
+    step: Option<u8>,
+    step_name: Option<&'a str>,
     cloud: &'static str,
     outcome: &'static str,
     note: Option<&'a str>,
@@ -63,29 +69,29 @@ struct Line<'a> {
     /// Of commands only, where the edge proves who calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    unverified: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The saga as callers see it.
 #[must_use]
 pub fn saga(saga: &Saga, definition: &Definition) -> String {
     let status = saga.status(definition);
-    let mark = saga.resolved.as_ref().or(saga.cancel.as_ref());
-    let undone = saga.steps.values().find(|record| record.state != StepState::Done);
+    let observed = saga.observed(definition);
     let steps = definition.steps().iter().zip(0_u8..).map(|(step, index)| {
-        let record = saga.steps.get(&saga_core::StepIndex::new(index));
+        let shown = shown(saga, status, &observed, StepIndex::new(index), step.cloud);
         Step {
             step: index,
             name: &step.name,
             cloud: step.cloud.as_str(),
             participant: &step.participant,
-            state: match record.map(|record| record.state) {
-                Some(StepState::Done) => "DONE",
-                Some(StepState::Refused) => "REFUSED",
-                Some(StepState::Undone) => "UNDONE",
-                None => elsewhere(saga, status, step.cloud),
-            },
-            at: record.map(|record| time::format(record.at)),
-            reason: record.and_then(|record| record.reason.as_deref()),
+            state: shown.state,
+            at: shown.at.map(time::format),
+            reason: shown.reason,
         }
     });
     let view = View {
@@ -93,13 +99,11 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
         definition: &saga.definition.name,
         version: saga.definition.version,
         status: status.as_str(),
-        reason: undone
-            .and_then(|record| record.reason.as_deref())
-            .or(mark.map(|mark| mark.reason.as_str())),
+        reason: saga.reason(),
         flags: Flags {
             cancel_requested: saga.cancel.is_some(),
             closing: saga.ends.closing,
-            parked: saga.parked.as_ref().map(|mark| mark.reason.as_str()),
+            parked: saga.parked.last().map(|mark| mark.reason.as_str()),
             stuck: saga.stuck.is_some(),
             resolved_by: saga.resolved.as_ref().map(|mark: &Mark| mark.by.as_str()),
         },
@@ -112,16 +116,22 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
             .timeline
             .entries
             .iter()
-            .map(|entry| Line {
-                at: time::format(entry.at),
-                event_id: entry.event.as_str(),
-                verb: &entry.verb,
-                step: entry.step,
-                cloud: entry.cloud.as_str(),
-                outcome: entry.outcome.as_str(),
-                note: entry.note.as_deref(),
-                times: entry.times,
-                caller: entry.caller.as_ref().map(Caller::as_str),
+            .map(|entry| {
+                let step = entry.addressed();
+                let step = step.and_then(|step| Some((step, definition.step(step)?)));
+                Line {
+                    at: time::format(entry.at),
+                    event_id: entry.event.as_str(),
+                    verb: &entry.verb,
+                    step: step.map(|(step, _)| step.get()),
+                    step_name: step.map(|(_, step)| step.name.as_str()),
+                    cloud: entry.cloud.as_str(),
+                    outcome: entry.outcome.as_str(),
+                    note: entry.note.as_deref(),
+                    times: entry.times,
+                    caller: entry.caller.as_ref().map(Caller::as_str),
+                    unverified: entry.unverified,
+                }
             })
             .collect(),
         timeline_dropped: saga.timeline.dropped,
@@ -129,8 +139,65 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
     serde_json::to_string(&view).unwrap_or_default()
 }
 
-/// What the origin knows of a step that it does not keep: an end of the saga says it, before that nobody does.
-fn elsewhere(saga: &Saga, status: Status, cloud: Cloud) -> &'static str {
+/// What is shown of a step.
+struct Shown<'a> {
+    state: &'static str,
+    at: Option<Timestamp>,
+    reason: Option<&'a str>,
+}
+
+/// The origin's own record of a step, or what the step said of itself.
+fn shown<'a>(
+    saga: &'a Saga,
+    status: Status,
+    observed: &'a BTreeMap<StepIndex, Observed>,
+    step: StepIndex,
+    cloud: Cloud,
+) -> Shown<'a> {
+    if let Some(record) = saga.steps.get(&step) {
+        return Shown {
+            state: record.state.as_str(),
+            at: Some(record.at),
+            reason: record.reason.as_deref(),
+        };
+    }
+    let undone = status == Status::CancelledViaCompensation && !saga.ends.closing;
+    match observed.get(&step) {
+        // Nobody said so of this one, but all have followed.
+        Some(said) if said.state == Some(StepState::Done) && undone => Shown {
+            state: StepState::Undone.as_str(),
+            at: None,
+            reason: saga.reason(),
+        },
+        Some(said) => Shown {
+            state: said.state.map_or("NOT_DONE", StepState::as_str),
+            at: said.at,
+            reason: said.reason.as_deref(),
+        },
+        None => Shown {
+            state: unheard(saga, status, observed, step, cloud),
+            at: None,
+            reason: None,
+        },
+    }
+}
+
+/// What follows for a step of which nothing was heard.
+fn unheard(
+    saga: &Saga,
+    status: Status,
+    observed: &BTreeMap<StepIndex, Observed>,
+    step: StepIndex,
+    cloud: Cloud,
+) -> &'static str {
+    // What refused never lets a later step act; what was undone was asked to by the step after it. Only the first step may
+    // be undone by an override, which says nothing of the others.
+    let own = saga.steps.range(StepIndex::FIRST.next()..step);
+    let stopped = own.map(|(_, record)| Some(record.state));
+    let mut stopped = stopped.chain(observed.range(..step).map(|(_, said)| said.state));
+    if stopped.any(|state| state != Some(StepState::Done)) {
+        return "NOT_DONE";
+    }
     match status {
         Status::Completed if !saga.ends.overridden => "DONE",
         Status::CancelledViaCompensation if !saga.ends.closing => "NOT_DONE",

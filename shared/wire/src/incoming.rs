@@ -5,6 +5,7 @@ use saga_core::definition::{Catalogue, Cloud, Definition};
 use saga_core::document::{Document, Fields};
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{EventId, SagaId, Timestamp};
+use saga_core::observed::Told;
 use saga_core::saga::Saga;
 
 use crate::Malformed;
@@ -155,6 +156,8 @@ impl Outside {
             hop: 0,
             trace: saga.trace.clone(),
             data: self.data.clone(),
+            told: Told::default(),
+            unverified: true,
         })
     }
 }
@@ -170,10 +173,15 @@ pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definiti
         .ok_or_else(|| Malformed(format!("definition {} is not known here", event.definition)))?;
     let reference = definition.reference();
     if definition.type_of(event.address) != Some(event.kind.as_str()) {
-        let (verb, step) = (event.address.verb(), event.step_number);
+        // The ends have a number, and are no step.
+        let step = event
+            .address
+            .step()
+            .map_or(String::new(), |step| format!(" {step}"));
         return Err(Malformed(format!(
-            "`{}` is not the type of {verb} {step} in {reference}",
-            event.kind
+            "`{}` is not the type of {}{step} in {reference}",
+            event.kind,
+            event.address.verb()
         )));
     }
     if event.address.step_number(definition) != event.step_number {

@@ -113,10 +113,10 @@ impl Code {
         }
     }
 
-    /// Where its page is, from the root of either API.
+    /// Where its page is, below the root of either API.
     #[must_use]
     pub fn path(self) -> String {
-        format!("/problems/{}", self.as_str())
+        format!("problems/{}", self.as_str())
     }
 
     /// Its page in Markdown; empty when there is none, which a test forbids.
@@ -184,12 +184,13 @@ impl Problem {
         }
     }
 
-    /// The body of the answer. `type` is the page of the code, relative to the root of the API.
+    /// The body of the answer. `type` is a reference to the page of the code; `to_root` leads from the request's URL to
+    /// the root of the API (RFC 9457, 3.1.1: it is resolved against the base URI, that of the request).
     #[must_use]
-    pub fn body(&self) -> String {
+    pub fn body(&self, to_root: &str) -> String {
         let (status, title) = self.code.status();
         let out = Out {
-            r#type: self.code.path(),
+            r#type: format!("{to_root}{}", self.code.path()),
             title,
             status,
             detail: &self.detail,

@@ -6,6 +6,7 @@ use saga_app::ports::Outbox;
 use saga_core::definition::DefinitionRef;
 use saga_core::document::{Fields, fields};
 use saga_core::ends::Ends;
+use saga_core::observed::Told;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::participant::{EntityKey, EntityWrite};
@@ -85,7 +86,7 @@ pub fn saga(number: u64, created: Timestamp) -> Saga {
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
-        parked: None,
+        parked: Vec::new(),
         stuck: None,
         timeline: Timeline::default(),
         due: Some(created.plus_millis(60_000)),
@@ -126,6 +127,7 @@ pub fn record(reason: &str) -> StepRecord {
         reason: Some(reason.to_owned()),
         data: fields([("order_id", "order".into())]),
         output: Fields::new(),
+        told: Told::default(),
     }
 }
 

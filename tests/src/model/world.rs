@@ -7,6 +7,7 @@ use saga_core::definition::{Catalogue, Definition, DefinitionRef, StepDefinition
 use saga_core::document::{Fields, fields};
 use saga_core::ends::Phase;
 use saga_core::event::Emit;
+use saga_core::observed::Told;
 use saga_core::origin::{Origin, OriginDecision, Override, Participants, Start, start};
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
@@ -132,6 +133,7 @@ fn record(state: StepState) -> StepRecord {
         reason: None,
         data: Fields::new(),
         output: Fields::new(),
+        told: Told::default(),
     }
 }
 
@@ -440,7 +442,7 @@ impl World {
             steps: steps.collect(),
             cancel: own.asked.then(|| mark("a cancel")),
             resolved: own.resolved.then(|| mark("an override")),
-            parked: None,
+            parked: Vec::new(),
             stuck: None,
             timeline: Timeline::default(),
             due: own.due.then(t0),
@@ -458,6 +460,7 @@ impl World {
             hop: 1,
             trace: &TraceParent::for_saga(id()),
             data: Fields::new(),
+            told: Told::default(),
         };
         emit.event().expect("the definition has such a step")
     }

@@ -36,6 +36,7 @@ use super::witness::{Bus, Watched, Witness};
 use crate::arbitrary::nth_saga;
 use crate::books::Books;
 use crate::contract::given;
+use crate::shown::is_true;
 use crate::world::{Parcel, Place, envelope};
 
 /// What the callers of a run want.
@@ -467,6 +468,9 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
             return failed(format!(
                 "status: the store shows another status of saga {id} than its facts"
             ));
+        }
+        if let Err(why) = is_true(&stage.deployment, &stage.azure, &saga) {
+            return failed(why);
         }
         outcome.completed += usize::from(saga.ends.phase == Phase::Completed);
     }

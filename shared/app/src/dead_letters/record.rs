@@ -1,8 +1,9 @@
-//! The lines in the timeline of a saga's letters: who did what, and when.
+//! The lines in the timeline of a saga's letters: who did what, and when; and with them what it shows as parked.
 
-use saga_core::SagaId;
-use saga_core::dead_letter::{Act, DeadLetter, recorded};
+use saga_core::dead_letter::{Act, DeadLetter, recorded, unparked};
+use saga_core::origin::OriginDecision;
 use saga_core::saga::{Caller, Mark};
+use saga_core::{Definition, Saga, SagaId, Timestamp};
 
 use super::Ports;
 use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
@@ -20,6 +21,31 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
+    write(ports, saga, |saga, definition| {
+        Some(recorded(saga, definition, letters, act, mark, caller))
+    })
+    .await
+}
+
+/// Writes to a saga of which no letter was left anywhere at `looked` that it is not parked.
+pub(super) async fn record_none_left<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    looked: Timestamp,
+    mark: &Mark,
+    caller: Option<&Caller>,
+) -> Result<(), PortError> {
+    write(ports, saga, |saga, definition| {
+        unparked(saga, definition, looked, mark, caller)
+    })
+    .await
+}
+
+async fn write<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    decide: impl Fn(&Saga, &Definition) -> Option<OriginDecision> + Send + Sync,
+) -> Result<(), PortError> {
     for attempt in 1..=ATTEMPTS {
         let found = match ports.store.load(saga).await {
             Ok(Some(found)) => found,
@@ -29,7 +55,9 @@ pub(super) async fn record<S: SagaStore, T: Time>(
         let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
             return Ok(());
         };
-        let decision = recorded(&found.value, definition, letters, act, mark, caller);
+        let Some(decision) = decide(&found.value, definition) else {
+            return Ok(());
+        };
         let committed = ports
             .store
             .commit(&decision, &found.version, &Snapshot::default(), None)

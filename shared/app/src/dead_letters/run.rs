@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join, join_all};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
-use saga_core::saga::{Asked, Caller};
+use saga_core::saga::{Asked, Caller, Mark};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 
@@ -15,8 +15,9 @@ use super::act::{Begun, Done, Placed, item, place_all, settle};
 use super::find::lease_ends;
 use super::foresee::{Foreseen, foresee, saga_of};
 use super::ports::{Held, LetterSource, Receipt, Walk};
+use super::record::record_none_left;
 use super::{LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, WAIT_MILLIS, notice, problem};
-use crate::ports::{PortError, SagaStore, Time};
+use crate::ports::{PortError, SagaStore, Time, causes};
 
 /// So many letters are worked on side by side.
 const SIDE_BY_SIDE: usize = 10;
@@ -29,6 +30,7 @@ pub async fn run<S: SagaStore, T: Time>(
     caller: Option<&Caller>,
     until: Timestamp,
 ) -> Report {
+    let began = ports.time.now();
     let (sources, notices) = ports.chosen(|source| match &command.selection {
         Selection::Ids(ids) => ids.iter().any(|id| id.source == source),
         Selection::All(filter) => filter.source.is_none_or(|only| only == source),
@@ -76,6 +78,12 @@ pub async fn run<S: SagaStore, T: Time>(
                 going.say_of(&id, "failed", format!("its source could not be read: {error}"));
                 going.report.failed += 1;
             }
+        }
+    }
+    if let Some(saga) = going.nothing_left() {
+        let mark = Mark::new(ports.time.now(), by, &command.reason);
+        if let Err(error) = record_none_left(ports, saga, began, &mark, caller).await {
+            tracing::warn!(saga_id = %saga, error = causes(&error), "the saga still shows that it is parked");
         }
     }
     going.finish()
@@ -319,6 +327,20 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             // Each once: a queue may show a letter again.
             Selection::Ids(_) => self.missing.contains(&letter.id),
         }
+    }
+
+    /// The saga that the run was about, when the run went through all sources and left no letter of it: then what the saga
+    /// shows as parked has expired, say.
+    fn nothing_left(&self) -> Option<SagaId> {
+        let all = Filter {
+            saga: self.filter()?.saga,
+            ..Filter::default()
+        };
+        let of_the_saga = self.command.confirm && *self.filter()? == all;
+        let report = &self.report;
+        let to_the_end = self.ended.is_none() && report.notices.is_empty();
+        let none = report.failed == 0 && report.left == 0;
+        all.saga.filter(|_| of_the_saga && to_the_end && none)
     }
 
     fn keys_of(&self, source: &dyn LetterSource) -> Option<BTreeSet<String>> {
