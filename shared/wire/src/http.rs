@@ -3,7 +3,8 @@
 use saga_core::definition::{Cloud, Definition};
 use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
-use serde::Serialize;
+use saga_core::text;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{json, time};
@@ -14,6 +15,7 @@ struct View<'a> {
     definition: &'a str,
     version: u32,
     status: &'static str,
+    #[serde(serialize_with = "shown")]
     reason: Option<&'a str>,
     flags: Flags<'a>,
     created_at: String,
@@ -26,6 +28,15 @@ struct View<'a> {
     timeline_dropped: u32,
 }
 
+/// Others wrote it, and a person reads it.
+fn shown<S: Serializer>(theirs: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    theirs.map(text::shown_whole).serialize(serializer)
+}
+
+fn shown_id<S: Serializer>(id: &&str, serializer: S) -> Result<S::Ok, S::Error> {
+    text::shown_whole(id).serialize(serializer)
+}
+
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
@@ -34,8 +45,10 @@ fn is_zero(count: &u32) -> bool {
 struct Flags<'a> {
     cancel_requested: bool,
     closing: bool,
+    #[serde(serialize_with = "shown")]
     parked: Option<&'a str>,
     stuck: bool,
+    #[serde(serialize_with = "shown")]
     resolved_by: Option<&'a str>,
 }
 
@@ -47,21 +60,24 @@ struct Step<'a> {
     participant: &'a str,
     state: &'static str,
     at: Option<String>,
+    #[serde(serialize_with = "shown")]
     reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
     at: String,
+    #[serde(serialize_with = "shown_id")]
     event_id: &'a str,
     verb: &'a str,
     step: i32,
     cloud: &'static str,
     outcome: &'static str,
+    #[serde(serialize_with = "shown")]
     note: Option<&'a str>,
     times: u32,
     /// Of commands only, where the edge proves who calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
     caller: Option<&'a str>,
 }
 
