@@ -11,6 +11,7 @@ use saga_core::observed::{Observed, Told};
 use saga_core::participate::StepRecord;
 use saga_core::saga::{Caller, Mark};
 use saga_core::step::StepState;
+use saga_core::text::is_unseen;
 use saga_core::timeline::{Entry, Timeline};
 use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, StepIndex, Timestamp, TraceParent};
 
@@ -87,13 +88,20 @@ pub fn event_id() -> impl Strategy<Value = EventId> {
     let ours = (timestamp(), saga_id(), 0_u8..4)
         .prop_map(|(at, saga, step)| format!("{:013}-{saga}-advance{step}", at.millis()));
     let theirs = vec(any::<char>(), 1..40).prop_map(|chars| {
-        let text: String = chars.into_iter().filter(|char| !char.is_control()).collect();
-        format!("{text}!")
+        let plain = |c: &char| *c == ' ' || !(c.is_whitespace() || is_unseen(*c));
+        let text: String = chars.into_iter().filter(plain).collect();
+        format!("!{text}!")
     });
     // Signs that an adapter might use for itself.
-    let odd = "[-~_|#/\\\\?%:. ]{1,12}".prop_map(|text| format!("{text}!"));
+    let odd = "[-~_|#/\\\\?%:. ]{1,12}".prop_map(|text| format!("!{text}!"));
     let odd = prop_oneof![odd, "[a-z0-9]-~-[a-z0-9]", "[a-z0-9]%[0-9]{2}¤2F[a-z0-9]"];
     prop_oneof![ours, theirs, odd].prop_map(|text| text.parse().unwrap())
+}
+
+/// An id in a timeline, which may be older than the rules of today.
+fn stored_event_id() -> impl Strategy<Value = EventId> {
+    let old = vec(any::<char>(), 1..40).prop_map(|chars| EventId::stored(chars.into_iter().collect()));
+    prop_oneof![event_id(), old]
 }
 
 /// A trace context.
@@ -172,7 +180,7 @@ fn ends() -> impl Strategy<Value = Ends> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let parts = (
-        (timestamp(), event_id(), plain_name(), any::<i32>()),
+        (timestamp(), stored_event_id(), plain_name(), any::<i32>()),
         (
             cloud(),
             outcome(),

@@ -30,8 +30,16 @@ pub enum Part {
     Emulator,
 }
 
-/// The external crates that a pure part may use: exact numbers, currency codes, hashes, ids, error messages.
-pub const PURE_MAY_USE: [&str; 5] = ["bigdecimal", "iso_currency", "sha2", "thiserror", "uuid"];
+/// The external crates that a pure part may use: exact numbers, currency codes, properties of
+/// characters, hashes, ids, error messages.
+pub const PURE_MAY_USE: [&str; 6] = [
+    "bigdecimal",
+    "icu_properties",
+    "iso_currency",
+    "sha2",
+    "thiserror",
+    "uuid",
+];
 
 /// The most lines of a function's `main.rs`.
 pub const MAX_MAIN_LINES: usize = 40;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use saga_app::Deployment;
+use saga_app::ports::SagaStore;
 use saga_app::start_saga::{NotStarted, Request, Started, start_saga};
 use saga_core::document::Fields;
 use saga_core::participant::{
@@ -11,6 +12,7 @@ use saga_core::participant::{
 };
 use saga_core::{IdempotencyKey, SagaId, TraceParent};
 use saga_memory::{Fault, OriginCloud};
+use saga_tests::contract::given;
 use saga_tests::world::World;
 use saga_wire::{MAX_EVENT_BYTES, json};
 
@@ -262,6 +264,31 @@ async fn each_field_that_is_wrong_is_named_with_what_to_change() {
         assert!(problems[0].problem.contains(problem), "{body}: {problems:?}");
     }
     nothing_is_stored(&world, None);
+}
+
+/// The rules of an input have become stricter since it started: a caller that did not hear of it asks again.
+#[tokio::test]
+async fn a_saga_that_nobody_could_start_today_is_found_by_its_key() {
+    let world = World::default();
+    let input = json::parse_object(&with(&[("order_id", r#""o\u200b1""#)])).unwrap();
+    let mut old = given::saga(7, given::time(0));
+    old.id = SagaId::derive("payment", &"key".parse().unwrap());
+    old.input = input;
+    world.aws.insert(&given::decision(&old), None).await.unwrap();
+
+    let again = start(&world, "payment", "key", &with(&[("order_id", r#""o\u200b1""#)]))
+        .await
+        .unwrap();
+    assert_eq!((again.saga.id, again.new), (old.id, false));
+
+    let other = with(&[("order_id", r#""o\u200b2""#)]);
+    let error = start(&world, "payment", "key", &other).await.unwrap_err();
+    assert!(
+        matches!(error, NotStarted::KeyReused(id) if id == old.id),
+        "{error}"
+    );
+    let error = start(&world, "payment", "another key", &other).await.unwrap_err();
+    assert!(matches!(error, NotStarted::Invalid(_)), "{error}");
 }
 
 #[tokio::test]

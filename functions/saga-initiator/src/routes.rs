@@ -11,7 +11,7 @@ use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
 use saga_core::saga::{Asked, Flag};
 use saga_core::{Outcome, SagaId, Status};
-use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, only, text_field};
+use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, name_field, only, text_field};
 use saga_runtime::routing::{Routes, find};
 use saga_wire::problem::{Code, Problem};
 use saga_wire::time;
@@ -178,7 +178,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             "cancelled" => Override::Cancelled,
             _ => return Err(invalid("`to` must be `completed` or `cancelled`")),
         };
-        let (why, by) = (text_field(&fields, "reason")?, text_field(&fields, "by")?);
+        let (why, by) = (text_field(&fields, "reason")?, name_field(&fields, "by")?);
         let caller = caller(request);
         let asked = Asked {
             by: &by,

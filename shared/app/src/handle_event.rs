@@ -1,7 +1,7 @@
 //! An event reaches the cloud that keeps the saga: one conditional transaction decides it.
 
-use saga_core::event::cut;
 use saga_core::origin::Origin;
+use saga_core::text::shown;
 use saga_core::{Cloud, Outcome};
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::quarantine::{Headers, NO_HEADERS};
@@ -64,11 +64,11 @@ pub(crate) async fn quarantine(
     body: &[u8],
 ) -> Result<(), PortError> {
     // A reason may quote what others wrote: it is kept and told, and not logged.
-    let reason = cut(reason);
+    let reason = shown(reason);
     tracing::warn!(entrance, outcome = "quarantined", "event");
     let message = Quarantined {
         entrance,
-        reason,
+        reason: &reason,
         headers,
         body,
         at: time.now(),

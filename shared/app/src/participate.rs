@@ -2,13 +2,13 @@
 //! participant's entities and the outgoing event, which is then published at once. Should that fail, the
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
-use saga_core::event::cut;
 use saga_core::ids::bucket_of;
 use saga_core::origin::undid_nothing;
 use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
+use saga_core::text::shown;
 use saga_core::{Cloud, Event, SagaId};
 use saga_wire::incoming::{Incoming, check};
 use saga_wire::quarantine::NO_HEADERS;
@@ -90,7 +90,7 @@ where
 
 /// Tells the monitoring channel at once: whoever watches the dead letters may have no access to this cloud's.
 async fn tell(alerts: &impl Alerts, reason: &str) {
-    let reason = cut(reason);
+    let reason = shown(reason);
     let alert = Alert {
         subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
         text: format!(

@@ -1,8 +1,11 @@
 //! Starts a saga: one transaction with the saga, the first step's entities and the opening event.
 
+use std::collections::BTreeSet;
+
 use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
-use saga_core::origin::{Misaddressed, Start, start};
+use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
+use saga_core::outbox::OutboxRow;
 use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
@@ -84,11 +87,6 @@ pub async fn start_saga<'a>(
     let mut input = request.input;
     // `null` says no more than absence does.
     input.retain(|_, value| *value != Document::Null);
-    let problems = check(deployment, definition, &input);
-    if !problems.is_empty() {
-        return Err(NotStarted::Invalid(problems));
-    }
-
     let id = SagaId::derive(&definition.reference().name, request.key);
     let trace = request.trace.unwrap_or_else(|| TraceParent::for_saga(id));
     let begin = Start {
@@ -97,37 +95,14 @@ pub async fn start_saga<'a>(
         trace,
         now: time.now(),
     };
-    let decision = start(definition, &deployment.participants, deployment.patience, begin)?
-        .map_err(NotStarted::Refused)?;
-    let row = decision
-        .emit
-        .as_ref()
-        .map(|event| deployment.row(event, time.now()));
-    let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
-    if largest > MAX_EVENT_BYTES {
-        return Err(NotStarted::TooLarge(largest));
-    }
-
     let decimals = decimals(definition, &deployment.participants);
-    let mut attempt = 0;
-    let (saga, new) = loop {
-        attempt += 1;
-        match store.insert(&decision, row.as_ref()).await? {
-            Inserted::Yes => break (decision.saga, true),
-            Inserted::Exists(saga) if is_same_input(&saga.input, &decision.saga.input, &decimals) => {
-                break (*saga, false);
-            }
-            Inserted::Exists(saga) => return Err(NotStarted::KeyReused(saga.id)),
-            Inserted::Spent => return Err(NotStarted::KeySpent(id)),
-            Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
-            Inserted::Conflict => {
-                return Err(PortError::Contended {
-                    what: "the new saga",
-                    attempts: attempt,
-                }
-                .into());
-            }
-        }
+    let (saga, new) = match plan(deployment, definition, begin.clone()) {
+        Ok((decision, row)) => insert(store, time, &decision, row.as_ref(), &decimals).await?,
+        // What no saga starts with today may have started one before: then that is the answer, not that there is none.
+        Err(refused) => match store.load(id).await? {
+            Some(known) => (same(known.value, &begin.input, &decimals)?, false),
+            None => return Err(refused),
+        },
     };
     // A saga that exists keeps the version that it started with, which may not be the latest.
     let definition = deployment
@@ -145,6 +120,63 @@ pub async fn start_saga<'a>(
         definition,
         new,
     })
+}
+
+/// The saga's first decision, and the row of its opening event.
+fn plan(
+    deployment: &Deployment,
+    definition: &Definition,
+    begin: Start,
+) -> Result<(OriginDecision, Option<OutboxRow>), NotStarted> {
+    let problems = check(deployment, definition, &begin.input);
+    if !problems.is_empty() {
+        return Err(NotStarted::Invalid(problems));
+    }
+    let now = begin.now;
+    let decision = start(definition, &deployment.participants, deployment.patience, begin)?
+        .map_err(NotStarted::Refused)?;
+    let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
+    let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
+    if largest > MAX_EVENT_BYTES {
+        return Err(NotStarted::TooLarge(largest));
+    }
+    Ok((decision, row))
+}
+
+/// Stores the saga, or finds the one that the same request started before.
+async fn insert(
+    store: &impl SagaStore,
+    time: &impl Time,
+    decision: &OriginDecision,
+    row: Option<&OutboxRow>,
+    decimals: &BTreeSet<&str>,
+) -> Result<(Saga, bool), NotStarted> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match store.insert(decision, row).await? {
+            Inserted::Yes => return Ok((decision.saga.clone(), true)),
+            Inserted::Exists(saga) => return Ok((same(*saga, &decision.saga.input, decimals)?, false)),
+            Inserted::Spent => return Err(NotStarted::KeySpent(decision.saga.id)),
+            Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
+            Inserted::Conflict => {
+                return Err(PortError::Contended {
+                    what: "the new saga",
+                    attempts: attempt,
+                }
+                .into());
+            }
+        }
+    }
+}
+
+/// The saga that exists, if it was started with this input.
+fn same(saga: Saga, input: &Fields, decimals: &BTreeSet<&str>) -> Result<Saga, NotStarted> {
+    if is_same_input(&saga.input, input, decimals) {
+        Ok(saga)
+    } else {
+        Err(NotStarted::KeyReused(saga.id))
+    }
 }
 
 /// What is wrong with the input, as all participants of the definition see it.

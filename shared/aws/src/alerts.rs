@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use saga_app::ports::{Alert, Alerts, PortError};
+use saga_core::text::shown_lines;
 
 use crate::failure::failure;
 
@@ -44,31 +45,10 @@ impl Alerts for AlertsTopic {
             .publish()
             .topic_arn(&self.arn)
             .subject(subject)
-            .message(readable(&alert.text))
+            .message(shown_lines(&alert.text))
             .send()
             .await;
         sent.map(|_| ())
             .map_err(|error| failure("publishing an alert", error))
-    }
-}
-
-/// A text quotes what others wrote, and subscribers are queues, mails and chats: what XML does not hold is replaced.
-fn readable(text: &str) -> String {
-    let is_xml = |c: char| {
-        matches!(c, '\t' | '\n' | '\r') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
-    };
-    text.chars()
-        .map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_holds_nothing_that_a_subscriber_refuses() {
-        let said = "a\tb\r\nü 𝄞\u{0}\u{1b}[2J\u{fffe}\u{ffff}";
-        assert_eq!(readable(said), "a\tb\r\nü 𝄞\u{fffd}\u{fffd}[2J\u{fffd}\u{fffd}");
     }
 }

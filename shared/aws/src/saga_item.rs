@@ -9,7 +9,7 @@ use saga_core::Outcome;
 use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::Fields;
 use saga_core::ends::{Ends, Phase};
-use saga_core::ids::{StepIndex, Timestamp};
+use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::observed::{Observed, Told};
 use saga_core::participate::StepRecord;
 use saga_core::saga::{Caller, Mark, Saga, Status};
@@ -382,9 +382,7 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
     };
     Ok(Entry {
         at: time(item, "t")?,
-        event: event
-            .parse()
-            .map_err(|error| corrupt(format!("a line of the timeline: {error}")))?,
+        event: EventId::stored(event),
         verb: text(item, "v")?.to_owned(),
         step: number(item, "k")?,
         cloud: parsed::<Cloud>(item, "c")?,

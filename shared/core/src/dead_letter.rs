@@ -11,10 +11,10 @@ use std::str::FromStr;
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
 use crate::emit::command_entry;
-use crate::event::MAX_REASON;
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::origin::OriginDecision;
 use crate::saga::{Caller, Mark, Saga, Status};
+use crate::text::shown;
 use crate::timeline::Entry;
 
 /// A place where dead letters lie.
@@ -486,13 +486,13 @@ fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> 
     );
     Entry {
         at: mark.at,
-        event: EventId::of_text(&event),
+        event: EventId::stored(event),
         verb: act.as_str().to_owned(),
         step: letter.facts.step.unwrap_or(0),
         cloud: letter.id.source.cloud(),
         // No move of the saga: that is what the event may bring.
         outcome: Outcome::Late,
-        note: Some(note.chars().take(MAX_REASON).collect()),
+        note: Some(shown(&note)),
         times: 1,
         caller: caller.cloned(),
         unverified: false,

@@ -11,6 +11,7 @@ use crate::participant::Entities;
 use crate::participate::Message;
 use crate::saga::{Mark, Saga};
 use crate::step::StepVerb;
+use crate::text::shown;
 use crate::timeline::Entry;
 
 /// The event that opened the first step after the origin's, as it was sent the first time.
@@ -107,7 +108,7 @@ pub(crate) fn entry(event: &Event, at: Timestamp, outcome: Outcome, note: Option
         step: event.step_number,
         cloud: event.sender,
         outcome,
-        note: note.map(|note| note.chars().take(crate::event::MAX_REASON).collect()),
+        note: note.map(shown),
         times: 1,
         caller: None,
         unverified: event.unverified,
@@ -124,12 +125,7 @@ pub fn command_entry(command: &str, mark: &Mark, outcome: Outcome) -> Entry {
         step: 0,
         cloud: Cloud::ORIGIN,
         outcome,
-        note: Some(
-            format!("{}: {}", mark.by, mark.reason)
-                .chars()
-                .take(crate::event::MAX_REASON)
-                .collect(),
-        ),
+        note: Some(shown(&format!("{}: {}", mark.by, mark.reason))),
         times: 1,
         caller: None,
         unverified: false,

@@ -6,6 +6,7 @@ use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields, gist};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 use crate::observed::Told;
+use crate::text::shown;
 
 /// Who a message is for, and what it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,24 +165,6 @@ impl Event {
 /// More hops than any saga needs (16 steps up, cancelled once, 16 steps down).
 pub const MAX_HOPS: u16 = 64;
 
-/// The longest reason that travels, in characters; longer ones are cut.
-pub const MAX_REASON: usize = 256;
-
-/// Whether a person can read the text as it stands: nothing in it controls a terminal, or the direction of what follows.
-#[must_use]
-pub fn is_readable(text: &str) -> bool {
-    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !text.chars().any(|c| c.is_control() || turns(c))
-}
-
-/// The text, up to [`MAX_REASON`] characters of it.
-#[must_use]
-pub fn cut(text: &str) -> &str {
-    text.char_indices()
-        .nth(MAX_REASON)
-        .map_or(text, |(end, _)| &text[..end])
-}
-
 /// What an emission is made of, beside the definition's own names.
 #[derive(Debug, Clone)]
 pub struct Emit<'a> {
@@ -241,7 +224,7 @@ pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
         out.insert("order_id".into(), order.clone());
     }
     if let Some(reason) = reason {
-        out.insert("reason".into(), Document::Text(cut(reason).to_owned()));
+        out.insert("reason".into(), Document::Text(shown(reason)));
     }
     out
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
+use crate::text::id_breaks;
+
 /// Why a text is not an identifier. The message names the rule that it breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {rule}")]
@@ -108,7 +110,7 @@ impl FromStr for IdempotencyKey {
 
 /// The id of one event. Ours are `<milliseconds>-<saga>-<verb><step>`: they sort by time, and an event that is
 /// emitted again has the id of the first, because everything in it is stored with the step. Other
-/// publishers' are taken as they come, up to 256 bytes.
+/// publishers' are taken as they come, up to 256 bytes, if all of them can be seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(String);
 
@@ -122,9 +124,10 @@ impl EventId {
     /// The longest id that is taken.
     pub(crate) const MAX_BYTES: usize = 256;
 
-    /// The id that a timeline gives to what has no event; the text is ours and keeps the rules.
-    pub(crate) fn of_text(text: &str) -> Self {
-        Self(text.to_owned())
+    /// An id that was stored, or that is ours: it keeps the rules of whoever wrote it, which may be older than today's.
+    #[must_use]
+    pub fn stored(text: String) -> Self {
+        Self(text)
     }
 
     /// When the step or the origin decided what the event says, where this is the id of one of ours, of this saga.
@@ -155,13 +158,10 @@ impl FromStr for EventId {
                 rule: "must have 1 to 256 bytes",
             });
         }
-        if text.chars().any(char::is_control) {
-            return Err(InvalidId {
-                what,
-                rule: "must not hold control characters",
-            });
+        match id_breaks(text) {
+            Some(rule) => Err(InvalidId { what, rule }),
+            None => Ok(Self(text.to_owned())),
         }
-        Ok(Self(text.to_owned()))
     }
 }
 
@@ -240,7 +240,11 @@ impl Timestamp {
     }
 }
 
-/// A W3C trace context (`traceparent`), carried unchanged through every event of a saga.
+/// The one flag of version 00: the caller may have recorded the trace.
+const SAMPLED: u8 = 1;
+
+/// A W3C trace context (`traceparent`) in version 00, carried through every event of a saga. What comes in version 00 is
+/// carried unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceParent(String);
 
@@ -272,11 +276,13 @@ impl TraceParent {
 impl FromStr for TraceParent {
     type Err = InvalidId;
 
-    /// Version 00 of <https://www.w3.org/TR/trace-context/>: `00-<32 hex>-<16 hex>-<2 hex>`, lower case, not all 0.
+    /// Reads `<version>-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not all 0
+    /// (<https://www.w3.org/TR/trace-context/#versioning-of-traceparent>). A later version may say more behind a dash; it
+    /// is carried on as version 00, with the one flag that version 00 knows.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let bad = InvalidId {
+        let bad = || InvalidId {
             what: "traceparent",
-            rule: "must be a version 00 W3C trace context",
+            rule: "must be a W3C trace context",
         };
         let hex = |part: &str, length: usize| {
             part.len() == length
@@ -284,16 +290,23 @@ impl FromStr for TraceParent {
                     .bytes()
                     .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         };
-        let parts: Vec<&str> = text.split('-').collect();
-        let [version, trace, span, flags] = parts[..] else {
-            return Err(bad);
-        };
-        let valid = version == "00" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+        let mut parts = text.splitn(5, '-');
+        let mut next = |length| parts.next().filter(|part| hex(part, length)).ok_or_else(bad);
+        let (version, trace, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
+        // A comma would join two headers, and of two contexts neither is the caller's.
+        let more = parts.next();
+        let readable = |more: &str| more.bytes().all(|b| b.is_ascii_graphic() && b != b',');
         let zero = |part: &str| part.bytes().all(|b| b == b'0');
-        if valid && !zero(trace) && !zero(span) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(bad)
+        if version == "ff" || zero(trace) || zero(span) || !more.is_none_or(readable) {
+            return Err(bad());
+        }
+        match (version, more) {
+            ("00", None) => Ok(Self(text.to_owned())),
+            ("00", Some(_)) => Err(bad()),
+            _ => {
+                let flags = u8::from_str_radix(flags, 16).map_err(|_| bad())?;
+                Ok(Self(format!("00-{trace}-{span}-{:02x}", flags & SAMPLED)))
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod relay;
 pub mod saga;
 pub mod step;
 pub mod sweep;
+pub mod text;
 pub mod timeline;
 
 pub use definition::{Catalogue, Cloud, Definition, DefinitionRef, StepDefinition};

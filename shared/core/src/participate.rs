@@ -6,11 +6,12 @@
 use crate::Outcome;
 use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
-use crate::event::{Address, Emit, Event, cut, reason_data};
+use crate::event::{Address, Emit, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::observed::Told;
 use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
+use crate::text::shown;
 
 /// What a step keeps for ever: what it decided, and all that it needs to say so again or to undo it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +70,11 @@ impl<'a> Message<'a> {
         Some((step, message))
     }
 
-    fn reason(&self) -> Option<&str> {
+    fn reason(&self) -> Option<String> {
         self.data
             .get("reason")
             .and_then(|reason| reason.as_text())
-            .map(cut)
+            .map(shown)
     }
 }
 
@@ -163,9 +164,9 @@ impl<'a> Step<'a> {
             (Effect::Undo, _) => {
                 writes = self.participant.undo(context, entities);
                 output = record.map(|r| r.output.clone()).unwrap_or_default();
-                reason = message.reason().map(str::to_owned);
+                reason = message.reason();
             }
-            (Effect::Tombstone, _) => reason = message.reason().map(str::to_owned),
+            (Effect::Tombstone, _) => reason = message.reason(),
             _ => {}
         }
         let new = row.state.map(|state| StepRecord {
@@ -226,7 +227,7 @@ impl<'a> Step<'a> {
             ),
             Emission::Cancel => (
                 Address::Cancel(self.index.next()),
-                reason_data(&record.data, message.reason()),
+                reason_data(&record.data, message.reason().as_deref()),
             ),
         };
         // A passed-on cancel changes no record, so it speaks with the time and hop of the cancel it passes on.

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::event::cut;
 use crate::ids::{SagaId, Timestamp};
 use crate::outbox::{OutboxRow, Tries};
+use crate::text::shown;
 
 /// How patient a relay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Rules {
         row.tries = Tries {
             failed,
             next: Some(now.plus_millis(1 + wait)),
-            reason: Some(cut(reason).to_owned()),
+            reason: Some(shown(reason)),
         };
         let old = row.at.plus_millis(self.age_millis) <= now && failed >= ATTEMPTS_AT_ANY_AGE;
         if old || failed >= self.attempts {
@@ -89,7 +89,7 @@ impl Rules {
         row.tries = Tries {
             failed: row.tries.failed.saturating_add(1),
             next: None,
-            reason: Some(cut(reason).to_owned()),
+            reason: Some(shown(reason)),
         };
         Fate::Dead(row)
     }

@@ -8,10 +8,10 @@ use std::str::FromStr;
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields};
 use crate::ends::{Ends, Phase};
-use crate::event::cut;
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
 use crate::participate::StepRecord;
 use crate::step::StepState;
+use crate::text::shown;
 use crate::timeline::Timeline;
 
 /// Where a saga stands, in the words that users of the pattern know.
@@ -146,13 +146,13 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// A mark. What is longer than a reason may be is cut: others write it, and it is stored with every write.
+    /// A mark, as it is to be shown: others write it, and it is stored with every write.
     #[must_use]
     pub fn new(at: Timestamp, by: &str, reason: &str) -> Self {
         Self {
             at,
-            by: cut(by).to_owned(),
-            reason: cut(reason).to_owned(),
+            by: shown(by),
+            reason: shown(reason),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use saga_core::document::{Document, Fields, InvalidNumber};
 use saga_core::money::{Amount, Currency, InvalidMoney};
 use saga_core::participant::FieldError;
+use saga_core::text::id_breaks;
 
 /// The longest name of a thing: an order, a SKU.
 const MAX_NAME: usize = 128;
@@ -13,7 +14,16 @@ const MAX_NAME: usize = 128;
 /// The amounts of money that travel with a saga: what the caller gave, and what the payment reserved of it.
 pub(crate) const AMOUNTS: [&str; 2] = ["amount", "reserved_amount"];
 
-/// A required text of 1 to 128 characters.
+/// A required text of 1 to 128 characters, of which a new saga's shows all that it is.
+pub(crate) fn new_name(input: &Fields, field: &str) -> Result<String, FieldError> {
+    let name = name(input, field)?;
+    match id_breaks(&name) {
+        Some(rule) => Err(FieldError::new(field, rule)),
+        None => Ok(name),
+    }
+}
+
+/// A required text of 1 to 128 characters. Sagas in flight may have one that no saga of today starts with.
 pub(crate) fn name(input: &Fields, field: &str) -> Result<String, FieldError> {
     match input.get(field) {
         None | Some(Document::Null) => Err(FieldError::new(field, "is missing")),

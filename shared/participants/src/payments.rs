@@ -37,7 +37,7 @@ impl Participant for Payments {
 
     fn check(&self, data: &Fields) -> Vec<FieldError> {
         let problems = [
-            input::name(data, "order_id").err(),
+            input::new_name(data, "order_id").err(),
             input::amount(data, "amount").err(),
             input::currency(data, "currency").err(),
         ];

@@ -36,7 +36,7 @@ impl Participant for Receipts {
 
     fn check(&self, data: &Fields) -> Vec<FieldError> {
         let problems = [
-            input::name(data, "order_id").err(),
+            input::new_name(data, "order_id").err(),
             input::currency(data, "currency").err(),
         ];
         problems.into_iter().flatten().collect()

@@ -38,8 +38,8 @@ impl Participant for Shipping {
     /// Whether the carrier goes there is known only when it is asked: an unknown destination is a refusal.
     fn check(&self, data: &Fields) -> Vec<FieldError> {
         let problems = [
-            input::name(data, "order_id").err(),
-            input::name(data, "destination").err(),
+            input::new_name(data, "order_id").err(),
+            input::new_name(data, "destination").err(),
         ];
         problems.into_iter().flatten().collect()
     }

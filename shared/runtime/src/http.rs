@@ -9,10 +9,10 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use saga_app::ports::{PortError, causes};
 use saga_core::Document;
 use saga_core::document::Fields;
-use saga_core::event::{cut, is_readable};
 use saga_core::participant::FieldError;
 use saga_core::saga::Caller;
-use saga_wire::json::{self, Unreadable};
+use saga_core::text::{id_breaks, is_readable, shown};
+use saga_wire::json::{self, Unreadable, legible};
 use saga_wire::problem::{Code, Problem};
 
 /// The largest body that is read.
@@ -23,10 +23,10 @@ const RETRY_AFTER: &str = "1";
 /// What a route answers.
 pub type Answer = Result<Response<Body>, Problem>;
 
-/// An answer in JSON.
+/// An answer in JSON. What it carries is exact, and nothing in it acts on a terminal that shows it.
 #[must_use]
 pub fn json(status: StatusCode, body: String) -> Response<Body> {
-    build(status, "application/json", None, body)
+    build(status, "application/json", None, legible(&body).into_owned())
 }
 
 /// 201 with the address of what was created, which is at `path` below the root of the API.
@@ -37,7 +37,7 @@ pub fn created(request: &Request, path: &str, body: String) -> Response<Body> {
         StatusCode::CREATED,
         "application/json",
         Some((header::LOCATION, &location)),
-        body,
+        legible(&body).into_owned(),
     )
 }
 
@@ -72,7 +72,7 @@ pub fn health() -> Response<Body> {
 pub fn page(code: &str) -> Answer {
     let known = Code::ALL.into_iter().find(|known| known.as_str() == code);
     let known = known.ok_or_else(|| {
-        let detail = format!("there is no problem `{}`", cut(code));
+        let detail = format!("there is no problem `{}`", shown(code));
         Problem::new(Code::UnknownProblem, detail)
     })?;
     let page = format!("# {}", known.page());
@@ -81,7 +81,7 @@ pub fn page(code: &str) -> Answer {
 
 /// Something about the request is wrong.
 #[must_use]
-pub fn invalid(detail: impl Into<String>) -> Problem {
+pub fn invalid(detail: impl AsRef<str>) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
 
@@ -175,11 +175,26 @@ pub fn wrong_field(error: FieldError) -> Problem {
 pub fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
     let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |name| {
-        Err(invalid(format!("`{}` is not a field of this request", cut(name))))
+        Err(invalid(format!(
+            "`{}` is not a field of this request",
+            shown(name)
+        )))
     })
 }
 
-/// A field that is a text of some length.
+/// A field that names somebody: a text field of which all can be seen.
+///
+/// # Errors
+/// Names the field.
+pub fn name_field(fields: &Fields, name: &str) -> Result<String, Problem> {
+    let text = text_field(fields, name)?;
+    match id_breaks(&text) {
+        Some(rule) => Err(invalid(format!("`{name}` {rule}"))),
+        None => Ok(text),
+    }
+}
+
+/// A field that is a readable text of some length.
 ///
 /// # Errors
 /// Names the field.
@@ -200,7 +215,7 @@ pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
         .map(str::to_owned)
         .ok_or_else(|| {
             invalid(format!(
-                "`{name}` must be a text of 1 to {MAX} characters, none of them for control"
+                "`{name}` must be a text of 1 to {MAX} characters on one line, all of which can be seen"
             ))
         })
 }
@@ -227,7 +242,7 @@ pub fn query<'r>(
         let Some(known) = known.iter().find(|known| **known == name) else {
             return Err(invalid(format!(
                 "`{}` is not a parameter of this request",
-                cut(name)
+                shown(name)
             )));
         };
         if given.insert(*known, value).is_some() {

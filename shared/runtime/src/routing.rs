@@ -2,7 +2,7 @@
 //! that compares it with the function's OpenAPI document.
 
 use lambda_http::{Request, RequestExt};
-use saga_core::event::cut;
+use saga_core::text::shown;
 use saga_wire::problem::{Code, Problem};
 
 /// Method, path and what it leads to. A path has at most one part in braces, which stands for any text. Where two
@@ -15,7 +15,7 @@ pub type Routes<T> = [(&'static str, &'static str, T)];
 /// There is nothing at this path, or nothing with this method.
 pub fn find<'r, T: Copy>(routes: &Routes<T>, request: &'r Request) -> Result<(T, &'r str), Problem> {
     let path = request.raw_http_path().trim_end_matches('/');
-    let nothing = || Problem::new(Code::NotFound, format!("there is nothing at {}", cut(path)));
+    let nothing = || Problem::new(Code::NotFound, format!("there is nothing at {}", shown(path)));
     let fits = |(_, template, _): &&(_, &'static str, T)| given(template, path).is_some();
     let template = routes.iter().find(fits).ok_or_else(nothing)?.1;
     let here = || routes.iter().filter(|(_, known, _)| *known == template);

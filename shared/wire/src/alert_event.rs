@@ -2,15 +2,13 @@
 //! way as every event, and is no message of the protocol.
 
 use saga_core::ids::Timestamp;
+use saga_core::text::{shown, shown_lines};
 use serde::{Deserialize, Serialize};
 
 use crate::{cloud_event, json, time};
 
 /// Its type.
 pub const TYPE: &str = "SagaAlertRaised";
-
-/// The longest text that is taken from it, in characters.
-const MAX_TEXT: usize = 4_096;
 
 /// What it says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,13 +51,9 @@ pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
 #[must_use]
 pub fn parse(text: &str) -> Option<Text> {
     let said: Text = serde_json::from_str(&cloud_event::payload_of(text, TYPE)?).ok()?;
-    let cut = |text: String| -> String {
-        let readable = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
-        text.trim().chars().take(MAX_TEXT).map(readable).collect()
-    };
     let text = Text {
-        subject: cut(said.subject),
-        text: cut(said.text),
+        subject: shown(said.subject.trim()),
+        text: shown_lines(said.text.trim()),
     };
     // A monitoring channel takes no empty ones.
     Some(text).filter(|text| !text.subject.is_empty() && !text.text.is_empty())

@@ -16,11 +16,12 @@ use saga_core::document::{Document, Fields, Number};
 use saga_core::event::{Address, Event, MAX_HOPS};
 use saga_core::ids::{InvalidId, SagaId, Timestamp, TraceParent};
 use saga_core::observed::Told;
+use saga_core::text::id_breaks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::incoming::{self, Incoming, MAX_WORD, Outside, carried};
+use crate::incoming::{self, Incoming, MAX_WORD, Outside};
 use crate::{Malformed, json, time};
 
 /// The EventBridge source, and the CloudEvents source, of what the origin sends.
@@ -191,14 +192,13 @@ impl Attributes<'_> {
         .transpose()
     }
 
-    /// A text of 1 to 256 bytes that every event has.
+    /// A text of 1 to 256 bytes that every event has, and that shows all that it is.
     fn required(&self, name: &'static str) -> Result<String, Malformed> {
         let value = self.text(name)?.ok_or_else(missing(name))?;
         if value.is_empty() || value.len() > MAX_WORD {
             return Err(wrong(name, "must have 1 to 256 bytes"));
         }
-        carried(name, &value)?;
-        Ok(value)
+        id_breaks(&value).map_or(Ok(value), |rule| Err(wrong(name, rule)))
     }
 
     fn cloud(&self, name: &'static str) -> Result<Cloud, Malformed> {

@@ -6,8 +6,8 @@ use saga_core::definition::{Cloud, Definition};
 use saga_core::observed::Observed;
 use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
-use saga_core::{StepIndex, Timestamp};
-use serde::Serialize;
+use saga_core::{StepIndex, Timestamp, text};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{json, time};
@@ -18,6 +18,7 @@ struct View<'a> {
     definition: &'a str,
     version: u32,
     status: &'static str,
+    #[serde(serialize_with = "shown")]
     reason: Option<&'a str>,
     flags: Flags<'a>,
     created_at: String,
@@ -30,6 +31,15 @@ struct View<'a> {
     timeline_dropped: u32,
 }
 
+/// Others wrote it, and a person reads it.
+fn shown<S: Serializer>(theirs: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    theirs.map(text::shown_whole).serialize(serializer)
+}
+
+fn shown_id<S: Serializer>(id: &&str, serializer: S) -> Result<S::Ok, S::Error> {
+    text::shown_whole(id).serialize(serializer)
+}
+
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
@@ -38,8 +48,10 @@ fn is_zero(count: &u32) -> bool {
 struct Flags<'a> {
     cancel_requested: bool,
     closing: bool,
+    #[serde(serialize_with = "shown")]
     parked: Option<&'a str>,
     stuck: bool,
+    #[serde(serialize_with = "shown")]
     resolved_by: Option<&'a str>,
 }
 
@@ -51,12 +63,14 @@ struct Step<'a> {
     participant: &'a str,
     state: &'static str,
     at: Option<String>,
+    #[serde(serialize_with = "shown")]
     reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
     at: String,
+    #[serde(serialize_with = "shown_id")]
     event_id: &'a str,
     verb: &'a str,
     /// The step that the event is for: none at the two ends of a saga, and for a command.
@@ -64,10 +78,11 @@ struct Line<'a> {
     step_name: Option<&'a str>,
     cloud: &'static str,
     outcome: &'static str,
+    #[serde(serialize_with = "shown")]
     note: Option<&'a str>,
     times: u32,
     /// Of commands only, where the edge proves who calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
     caller: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     unverified: bool,
@@ -83,7 +98,7 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
     let status = saga.status(definition);
     let observed = saga.observed(definition);
     let steps = definition.steps().iter().zip(0_u8..).map(|(step, index)| {
-        let shown = shown(saga, status, &observed, StepIndex::new(index), step.cloud);
+        let shown = as_known(saga, status, &observed, StepIndex::new(index), step.cloud);
         Step {
             step: index,
             name: &step.name,
@@ -147,7 +162,7 @@ struct Shown<'a> {
 }
 
 /// The origin's own record of a step, or what the step said of itself.
-fn shown<'a>(
+fn as_known<'a>(
     saga: &'a Saga,
     status: Status,
     observed: &'a BTreeMap<StepIndex, Observed>,

@@ -7,6 +7,7 @@ use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{EventId, SagaId, Timestamp};
 use saga_core::observed::Told;
 use saga_core::saga::Saga;
+use saga_core::text::id_breaks;
 
 use crate::Malformed;
 
@@ -54,16 +55,6 @@ pub(crate) fn named_saga(data: &mut Fields) -> Result<Option<SagaId>, Malformed>
     }
 }
 
-/// Whether the queues on the way take a text that is no part of the data.
-pub(crate) fn carried(name: &str, text: &str) -> Result<(), Malformed> {
-    if text.contains(['\u{fffe}', '\u{ffff}']) {
-        return Err(Malformed(format!(
-            "`{name}` holds U+FFFE or U+FFFF, which SQS does not take"
-        )));
-    }
-    Ok(())
-}
-
 /// An event of a publisher that is none of our participants: understood by its type and its saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
@@ -106,11 +97,13 @@ impl Outside {
         let saga = named
             .or(subject)
             .ok_or_else(|| Malformed("`data.saga_id` is missing".to_owned()))?;
-        for (name, text) in [("id", &id), ("the source", &source), ("the type", &kind)] {
-            carried(name, text)?;
-        }
         if kind.is_empty() || kind.len() > MAX_WORD {
             return Err(Malformed(format!("the type must have 1 to {MAX_WORD} bytes")));
+        }
+        for (what, text) in [("type", &kind), ("source", &source)] {
+            if let Some(rule) = id_breaks(text) {
+                return Err(Malformed(format!("the {what} {rule}")));
+            }
         }
         // It is only shown; a topic's name may be longer.
         let source = source[..source.floor_char_boundary(MAX_WORD)].to_owned();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use saga_core::document::{Document, Fields, InvalidNumber, Number};
+use saga_core::text::is_unseen;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -250,12 +251,25 @@ fn write_text(text: &str, out: &mut String) {
 /// libraries stumble over next.
 #[must_use]
 pub fn portable(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(is_awkward) {
+    escaped(json, is_awkward)
+}
+
+/// JSON text with the same values in which every character is escaped that a person cannot see, or that would move or
+/// reorder what a terminal shows.
+#[must_use]
+pub fn legible(json: &str) -> Cow<'_, str> {
+    escaped(json, |c| {
+        !c.is_ascii() && (c.is_whitespace() || is_unseen(c)) || c == '\u{7f}'
+    })
+}
+
+fn escaped(json: &str, which: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !json.chars().any(&which) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + json.len() / 4);
     for character in json.chars() {
-        if is_awkward(character) {
+        if which(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 out.push_str(&format!("\\u{unit:04x}"));
             }
@@ -358,6 +372,17 @@ mod tests {
         assert_eq!(parse_object(&written), Ok(fields));
         let widths: usize = all.chars().map(width).sum();
         assert_eq!(to_string(&all).len(), widths + 2);
+    }
+
+    #[test]
+    fn what_a_person_cannot_see_is_escaped_and_stays_the_same() {
+        let json = "{\"a\u{202e}\":\n \"\u{200b}ü\u{9b}\u{e0041}\u{7f}\u{a0}\"}";
+        let written = legible(json);
+        assert_eq!(
+            written,
+            "{\"a\\u202e\":\n \"\\u200bü\\u009b\\udb40\\udc41\\u007f\\u00a0\"}"
+        );
+        assert_eq!(parse_object(&written), parse_object(json));
     }
 
     #[test]

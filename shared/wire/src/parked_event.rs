@@ -1,7 +1,8 @@
 //! The event by which the other cloud tells the origin that a message of a saga came to rest where nobody works on
 //! it. It travels the same way as every event and is no message of the protocol: it changes what the saga shows.
 
-use saga_core::{EventId, SagaId, Timestamp, event::cut};
+use saga_core::text::shown;
+use saga_core::{EventId, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{cloud_event, json, time};
@@ -53,10 +54,7 @@ pub fn write(parked: &Parked, now: Timestamp) -> String {
         data: Data {
             saga_id: parked.saga.to_string().into(),
             event_id: parked.event.as_str().into(),
-            // It goes to SQS on the other side, by way of what may write it anew.
-            reason: cut(&parked.reason)
-                .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
-                .into(),
+            reason: shown(&parked.reason).into(),
         },
     };
     json::to_string(&out)
@@ -70,7 +68,7 @@ pub fn parse(text: &str) -> Option<Parked> {
     Some(Parked {
         saga: said.saga_id.parse().ok()?,
         event: said.event_id.parse().ok()?,
-        reason: cut(&said.reason).to_owned(),
+        reason: shown(&said.reason),
     })
 }
 
@@ -83,7 +81,7 @@ mod tests {
         let parked = Parked {
             saga: "0193e0b1-0000-8000-8000-000000000001".parse().unwrap(),
             event: "1795226400123-x-compensate1".parse().unwrap(),
-            reason: "the \"table\" is gone\n".to_owned(),
+            reason: "the \"table\" is gone".to_owned(),
         };
         let text = write(&parked, Timestamp::from_millis(1_795_226_400_123));
         assert_eq!(parse(&text), Some(parked.clone()));

@@ -3,6 +3,7 @@
 //! Invariant: the code decides the status and the title, so no two answers with one code can differ in them.
 
 use saga_core::participant::FieldError;
+use saga_core::text::{shown, shown_whole};
 use serde::Serialize;
 
 /// What the pages say: one section a code.
@@ -173,12 +174,12 @@ impl Problem {
     /// The media type of problem details.
     pub const CONTENT_TYPE: &str = "application/problem+json";
 
-    /// A problem. `detail` is for people, and holds no internals.
+    /// A problem. `detail` is for people, and holds no internals; it may quote the request.
     #[must_use]
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: Code, detail: impl AsRef<str>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: shown_whole(detail.as_ref()),
             errors: Vec::new(),
             allow: None,
         }
@@ -204,8 +205,8 @@ impl Problem {
     #[must_use]
     pub fn with_fields(mut self, errors: Vec<FieldError>) -> Self {
         let fields = errors.into_iter().map(|error| Field {
-            field: error.field,
-            problem: error.problem,
+            field: shown(&error.field),
+            problem: shown_whole(&error.problem),
         });
         self.errors = fields.collect();
         self

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_core::Timestamp;
-use saga_core::event::cut;
+use saga_core::text::shown;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -31,7 +31,7 @@ pub static NO_HEADERS: Headers = Headers::new();
 pub struct Quarantined<'a> {
     /// Where it came in.
     pub entrance: &'static str,
-    /// Why it is here; up to [`saga_core::event::MAX_REASON`] characters of it are kept.
+    /// Why it is here; up to [`saga_core::text::MAX_SHOWN`] characters of it are kept.
     pub reason: &'a str,
     /// When it came.
     pub at: Timestamp,
@@ -83,10 +83,11 @@ pub fn write(message: &Quarantined<'_>, max_bytes: usize) -> Vec<String> {
             pieces.collect::<Vec<_>>()
         }
     };
+    let reason = &*shown(message.reason);
     let written = |piece: &str, part| {
         json::to_string(&Out {
             entrance: message.entrance,
-            reason: cut(message.reason),
+            reason,
             at: time::format(message.at),
             headers: message.headers,
             body: match text {

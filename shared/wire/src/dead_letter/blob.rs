@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
-use saga_core::event::cut;
+use saga_core::text::shown;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -150,7 +150,7 @@ fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobLett
     };
     let facts = Facts {
         text: content.to_owned(),
-        unreadable: Some(cut(&why).to_owned()),
+        unreadable: Some(shown(&why)),
         ..Facts::default()
     };
     let envelope = Envelope {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_core::SagaId;
 use saga_core::dead_letter::Facts;
-use saga_core::event::cut;
+use saga_core::text::shown;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -29,17 +29,15 @@ pub fn facts(text: &str) -> Facts {
         event: word("id").and_then(|id| id.parse().ok()),
         kind: word("type")
             .or_else(|| word("eventType"))
-            .map(|kind| cut(&kind).to_owned()),
+            .map(|kind| shown(&kind)),
         saga: word("sagaid")
             .or_else(|| in_data(&cloud_event::payload(&members).ok()??))
             .or_else(|| in_subject(&word("subject")?))
             .and_then(|id| id.parse::<SagaId>().ok()),
-        verb: word("sagaverb").map(|verb| cut(&verb).to_owned()),
+        verb: word("sagaverb").map(|verb| shown(&verb)),
         step: word("sagastep").and_then(|step| step.parse().ok()),
         target: word("sagatarget").and_then(|cloud| cloud.parse().ok()),
-        unreadable: event_grid::event(text)
-            .err()
-            .map(|error| cut(&error.0).to_owned()),
+        unreadable: event_grid::event(text).err().map(|error| shown(&error.0)),
         text: text.to_owned(),
         ..Facts::default()
     }

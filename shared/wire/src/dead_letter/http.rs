@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
-use saga_core::event::is_readable;
 use saga_core::participant::FieldError;
+use saga_core::text::{id_breaks, is_readable, shown};
 use serde::Serialize;
 
 use super::bytes;
@@ -293,6 +293,10 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
                 .ok_or_else(|| format!("`{name}` must be a number from 1 to {max}"))
         }
     };
+    let by = text(fields, "by")?;
+    if let Some(rule) = by.as_deref().and_then(id_breaks) {
+        return Err(format!("`by` {rule}"));
+    }
     let rate = count(
         "rate_per_second",
         DEFAULT_BOUNDS.per_second as usize,
@@ -302,7 +306,7 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
         act,
         selection,
         confirm,
-        by: text(fields, "by")?,
+        by,
         reason: reason.unwrap_or_default(),
         bounds: Bounds {
             limit: count("limit", DEFAULT_BOUNDS.limit, MAX_RUN)?,
@@ -398,10 +402,7 @@ pub fn filter<'a>(given: impl Iterator<Item = (&'a str, String)>) -> Result<Filt
 fn only(fields: &Fields, known: &[&str], what: &str) -> Result<(), String> {
     let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |name| {
-        Err(format!(
-            "`{}` is not a field of {what}",
-            saga_core::event::cut(name)
-        ))
+        Err(format!("`{}` is not a field of {what}", shown(name)))
     })
 }
 
@@ -416,7 +417,7 @@ fn bounded<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MAX_TEXT || !is_readable(text) {
         return Err(format!(
-            "`{name}` must be a text of 1 to {MAX_TEXT} characters, none of them for control"
+            "`{name}` must be a text of 1 to {MAX_TEXT} characters on one line, all of which can be seen"
         ));
     }
     Ok(text)

@@ -25,7 +25,7 @@ pub use storage_queue::poison;
 use facts::facts_of_bytes;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Facts, Forward, LetterId, Source};
-use saga_core::event::cut;
+use saga_core::text::shown;
 
 /// What an envelope says beside the event.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ fn letter(source: Source, key: &str, facts: Facts, envelope: Envelope, forward: 
         },
         facts,
         // Others write reasons, too.
-        reason: cut(&envelope.reason).to_owned(),
+        reason: shown(&envelope.reason),
         attempts: envelope.attempts,
         first: envelope.first,
         last: envelope.last,

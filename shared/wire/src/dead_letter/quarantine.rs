@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
-use saga_core::event::cut;
+use saga_core::text::shown;
 use saga_core::{Cloud, Timestamp};
 
 use super::parts::Kept;
@@ -67,7 +67,7 @@ fn of(
         (Some(why), _, _) => Forward::Nothing(why),
         (None, None, _) => Forward::Nothing(format!(
             "nothing is known of the entrance `{}`",
-            cut(&kept.entrance)
+            shown(&kept.entrance)
         )),
         (None, Some(_), Err(_)) => Forward::Nothing("its bytes are no UTF-8, as JSON has to be".to_owned()),
         (None, Some(Destination::Bus), Ok(_)) => Forward::Send {
@@ -124,7 +124,7 @@ fn admitted(text: &str, at: Option<Timestamp>) -> String {
 /// What somebody else put there.
 fn stranger(source: Source, key: &str, text: &str, last: Option<Timestamp>, why: &str) -> DeadLetter {
     let facts = Facts {
-        unreadable: Some(format!("is no quarantined message: {}", cut(why))),
+        unreadable: Some(format!("is no quarantined message: {}", shown(why))),
         ..facts(text)
     };
     let envelope = Envelope {

@@ -2,7 +2,9 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
+use saga_core::text::{shown_lines, shown_whole, shown_within};
 use saga_runtime::environment::optional;
+use saga_wire::json::legible;
 use serde_json::Value;
 
 /// The longest reason in a table on a terminal.
@@ -17,9 +19,9 @@ pub struct Output {
     widths: [usize; 6],
 }
 
-/// Says what is wrong, on standard error.
+/// Says what is wrong, on standard error. It may quote whatever answered.
 pub fn complain(text: &str) {
-    let _ = writeln!(stderr(), "dlq: {text}");
+    let _ = writeln!(stderr(), "dlq: {}", shown_lines(text));
 }
 
 impl Output {
@@ -47,20 +49,25 @@ impl Output {
         }
     }
 
+    /// What others wrote, in one cell of a table.
     fn cut(&self, text: &str) -> String {
-        let long = self.terminal && text.chars().count() > REASON;
-        let cut = || text.chars().take(REASON - 1).chain(['…']).collect();
-        let text: String = if long { cut() } else { text.to_owned() };
-        // Others write reasons: nothing in them must move the cursor.
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        let whole = shown_whole(text);
+        if self.terminal && whole.chars().count() > REASON {
+            shown_within(text, REASON - 1) + "…"
+        } else {
+            whole
+        }
+    }
+
+    /// What the replayer answered, for programs: exact, and nothing in it acts on a terminal.
+    fn document(&mut self, answer: &Value) {
+        self.text(&legible(&answer.to_string()));
     }
 
     /// A page of the list.
     pub fn page(&mut self, answer: &Value) {
         if self.json {
-            return self.text(&answer.to_string());
+            return self.document(answer);
         }
         let letters = answer["letters"].as_array().cloned().unwrap_or_default();
         let rows: Vec<[String; 6]> = letters.iter().map(|letter| self.row(letter)).collect();
@@ -89,13 +96,13 @@ impl Output {
 
     fn row(&self, letter: &Value) -> [String; 6] {
         let word = |name: &str| match &letter[name] {
-            Value::String(text) => self.cut(text),
+            Value::String(text) => shown_whole(text),
             Value::Null => "-".to_owned(),
             other => other.to_string(),
         };
         let reason = match letter["unreadable"].as_str() {
             Some(why) => self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
-            None => word("reason"),
+            None => self.cut(&word("reason")),
         };
         [
             word("id"),
@@ -126,7 +133,7 @@ impl Output {
     /// One letter.
     pub fn letter(&mut self, letter: &Value) {
         if self.json {
-            return self.text(&letter.to_string());
+            return self.document(letter);
         }
         let named = [
             "id",
@@ -146,10 +153,7 @@ impl Output {
         for name in named {
             let value = match &letter[name] {
                 Value::Null => continue,
-                Value::String(text) => text
-                    .chars()
-                    .map(|c| if c.is_control() { ' ' } else { c })
-                    .collect(),
+                Value::String(text) => shown_whole(text),
                 other => other.to_string(),
             };
             let name = self.paint("1", &format!("{name:<11}"));
@@ -171,29 +175,27 @@ impl Output {
         let replay = &letter["replay"];
         let (name, to) = (
             self.paint("1", "replay     "),
-            replay["to"].as_str().unwrap_or("nowhere"),
+            shown_whole(replay["to"].as_str().unwrap_or("nowhere")),
         );
-        self.text(&format!(
-            "{name} to the {to}: {}",
-            replay["text"].as_str().unwrap_or_default()
-        ));
+        let what = shown_whole(replay["text"].as_str().unwrap_or_default());
+        self.text(&format!("{name} to the {to}: {what}"));
         if letter["body_encoding"] == "base64" {
             self.text("\nThe body is shown in base64:");
         }
         let body = letter["body"].as_str().unwrap_or_default();
         let pretty = serde_json::from_str::<Value>(body).and_then(|body| serde_json::to_string_pretty(&body));
-        // What is no JSON is shown escaped, so that it cannot move the cursor.
+        // What is no JSON is shown as a text in JSON, exact and escaped.
         let body = pretty.unwrap_or_else(|_| Value::from(body).to_string());
-        self.text(&format!("\n{body}"));
+        self.text(&format!("\n{}", legible(&body)));
     }
 
     /// What a run did.
     pub fn report(&mut self, report: &Value) {
         if self.json {
-            return self.text(&report.to_string());
+            return self.document(report);
         }
         for item in report["items"].as_array().into_iter().flatten() {
-            let word = |name: &str| item[name].as_str().unwrap_or("-").to_owned();
+            let word = |name: &str| shown_whole(item[name].as_str().unwrap_or("-"));
             let outcome = word("outcome");
             let colour = match outcome.as_str() {
                 "replayed" | "discarded" | "tried" => "32",
