@@ -157,7 +157,7 @@ fn stored_long_ago() -> Saga {
     let mut saga = given::saga(7, given::time(0));
     saga.cancel = Some(mark.clone());
     saga.resolved = Some(mark.clone());
-    saga.parked = Some(mark);
+    saga.parked = vec![mark];
     for record in saga.steps.values_mut() {
         record.reason = Some(odd.clone());
     }
@@ -171,6 +171,7 @@ fn stored_long_ago() -> Saga {
         note: Some(odd),
         times: 1,
         caller: None,
+        unverified: false,
     });
     saga
 }

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 
 use crate::definition::{Cloud, Definition};
-use crate::event::{Address, Event, cut};
+use crate::event::{Address, Event};
 use crate::ids::{StepIndex, Timestamp};
 use crate::saga::Saga;
 use crate::step::StepState;
+use crate::text::shown;
 
 /// What steps of one cloud have said of themselves, as it travels: `1 DONE 1790000000123, 2 REFUSED 1790000000456`, by
 /// the number of the step, with milliseconds since 1970. Text, because a number may be rewritten between the clouds.
@@ -186,7 +187,7 @@ impl Saga {
                     reason: None,
                 }
             } else if !climbs && step >= sender {
-                let reason = said.reason.map(|reason| cut(reason).to_owned());
+                let reason = said.reason.map(shown);
                 let (state, at) = match word {
                     Some((state, at)) => (Some(*state), Some(*at)),
                     None if step == sender => (self.refused_or_undone(definition, known, step), said.at),

@@ -83,11 +83,10 @@ pub fn write(message: &Quarantined<'_>, max_bytes: usize) -> Vec<String> {
             pieces.collect::<Vec<_>>()
         }
     };
-    let reason = &*shown(message.reason);
     let written = |piece: &str, part| {
         json::to_string(&Out {
             entrance: message.entrance,
-            reason,
+            reason: &shown(message.reason),
             at: time::format(message.at),
             headers: message.headers,
             body: match text {
