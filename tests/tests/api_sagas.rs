@@ -465,3 +465,71 @@ async fn an_identity_is_bounded() {
     };
     assert_eq!(outcome(&world, nobody).await.1.status, 202);
 }
+
+/// Lambda joins what is sent twice with a comma. Of two keys none is meant, and nothing is stored.
+#[tokio::test]
+async fn an_idempotency_key_is_one_key_in_either_form() {
+    let world = World::default();
+    let body = order("100");
+    for key in [
+        "k1,k2",
+        "k,k",
+        "k, k",
+        ",",
+        "\"k\",\"k\"",
+        "\"k",
+        "k\"",
+        "\"\"",
+        "\"a\\k\"",
+        "\"k\" ;a",
+    ] {
+        let headers = [JSON, ("idempotency-key", key)];
+        let call = Call {
+            headers: &headers,
+            ..post("/sagas/payment", &body)
+        };
+        assert_eq!(
+            outcome(&world, call).await.0,
+            "POST /sagas/{saga} 400 invalid-request",
+            "{key}"
+        );
+    }
+    assert_eq!(world.aws.list(None, None, 10).await.unwrap(), []);
+    let mut ids = BTreeSet::new();
+    for key in ["order-1", "\"order-1\""] {
+        let headers = [JSON, ("idempotency-key", key)];
+        let call = Call {
+            headers: &headers,
+            ..post("/sagas/payment", &body)
+        };
+        ids.insert(
+            outcome(&world, call).await.1.json()["saga_id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    assert_eq!(ids.len(), 1);
+    let key: saga_core::ids::IdempotencyKey = "\"a,\\\"b\\\\\"".parse().unwrap();
+    assert_eq!(key.as_str(), "a,\"b\\");
+}
+
+#[tokio::test]
+async fn a_body_that_is_encoded_is_refused_by_the_headers_name() {
+    let world = World::default();
+    let body = order("100");
+    for (encoding, expected) in [("gzip", 415), ("br", 415), ("identity", 201)] {
+        let headers = [JSON, ("content-encoding", encoding)];
+        let call = Call {
+            headers: &headers,
+            ..post("/sagas/payment", &body)
+        };
+        let answer = outcome(&world, call).await.1;
+        assert_eq!(answer.status, expected, "{encoding}");
+        assert!(
+            expected == 201 || answer.body.contains("Content-Encoding"),
+            "{}",
+            answer.body
+        );
+    }
+}

@@ -82,13 +82,16 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 
     async fn start(&self, request: &Request, definition: &str) -> Answer {
         let input = body(request)?;
-        let key = match header_text(request.headers(), "idempotency-key") {
+        let key = match header_text(request.headers(), "idempotency-key")? {
             Some(text) => text.parse().map_err(|error| invalid(format!("{error}")))?,
             // Without a key every request starts a saga of its own.
             None => generated_key()?,
         };
         // A trace context that is not valid is ignored, as the W3C recommendation asks.
-        let trace = header_text(request.headers(), "traceparent").and_then(|text| text.parse().ok());
+        let trace = header_text(request.headers(), "traceparent")
+            .ok()
+            .flatten()
+            .and_then(|text| text.parse().ok());
         let wanted = start_saga::Request {
             definition,
             key: &key,

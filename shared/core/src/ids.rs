@@ -75,7 +75,10 @@ pub fn bucket_of(text: &[u8], buckets: u16) -> u16 {
     (u64::from_be_bytes(head) % u64::from(buckets.max(1))) as u16
 }
 
-/// The caller's name for one attempt to start a saga: 1 to 255 printable ASCII characters.
+/// The caller's name for one attempt to start a saga: 1 to 255 printable ASCII characters. The quoted form of the draft standard
+/// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>) and the bare one name the same attempt: `"k"` is
+/// `k`. Only the quoted form may hold a comma or a quotation mark, because a header that is sent twice arrives as one value
+/// with a comma between, and of two keys none is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -91,20 +94,41 @@ impl FromStr for IdempotencyKey {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let what = "Idempotency-Key";
-        if text.is_empty() || text.len() > 255 {
-            return Err(InvalidId {
-                what,
-                rule: "must have 1 to 255 characters",
-            });
+        let invalid = |rule| InvalidId {
+            what: "Idempotency-Key",
+            rule,
+        };
+        let key = match text.strip_prefix('"') {
+            Some(rest) => {
+                unquoted(rest).ok_or_else(|| invalid("must be one key, with or without quotation marks"))?
+            }
+            None if text.contains([',', '"']) => {
+                return Err(invalid(
+                    "must be one key: one with a comma or a quotation mark in it stands in quotation marks",
+                ));
+            }
+            None => text.to_owned(),
+        };
+        if key.is_empty() || key.len() > 255 {
+            return Err(invalid("must have 1 to 255 characters"));
         }
-        if !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || text.trim().is_empty() {
-            return Err(InvalidId {
-                what,
-                rule: "must be printable ASCII",
-            });
+        if !key.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || key.trim().is_empty() {
+            return Err(invalid("must be printable ASCII"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(key))
+    }
+}
+
+/// What stands in a quoted string, after its opening mark; `None` when it does not end where the text does
+/// (<https://www.rfc-editor.org/rfc/rfc8941#section-3.3.3>).
+fn unquoted(rest: &str) -> Option<String> {
+    let (mut out, mut rest) = (String::new(), rest.chars());
+    loop {
+        match rest.next()? {
+            '"' => return rest.as_str().is_empty().then_some(out),
+            '\\' => out.push(rest.next().filter(|c| ['"', '\\'].contains(c))?),
+            c => out.push(c),
+        }
     }
 }
 

@@ -142,7 +142,12 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
         let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
         return Err(Problem::new(Code::TooLarge, detail));
     }
-    let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let encoding = header_text(request.headers(), header::CONTENT_ENCODING.as_str())?;
+    if encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
+        let detail = "send the body as it is, without Content-Encoding";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str())?.unwrap_or_default();
     let media_type = media_type
         .split(';')
         .next()
@@ -220,12 +225,17 @@ pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
         })
 }
 
-/// A header's value, as far as it is text.
-#[must_use]
-pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+/// The value of a header that is given once; `None` when it is not given.
+///
+/// # Errors
+/// It is given more than once: of two values none is meant.
+pub fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all(name).iter();
+    let first = given.next();
+    if given.next().is_some() {
+        return Err(invalid(format!("the header `{name}` must be given once")));
+    }
+    Ok(first.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()))
 }
 
 /// A name in a query is given once, and is known: what is not would go unseen.
