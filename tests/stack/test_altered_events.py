@@ -14,7 +14,7 @@ import copy
 import json
 
 from .support import StackTest, order, wait_for
-from .tap import Tap, rule
+from .tap import Tap
 
 
 def changes(event: dict, stranger: str) -> dict[str, dict]:
@@ -34,15 +34,6 @@ def changes(event: dict, stranger: str) -> dict[str, dict]:
 
 
 class AlteredEvents(StackTest):
-    @contextlib.contextmanager
-    def closed(self, target: str):
-        """The bus takes events for this cloud, and brings them to nobody but a tap."""
-        rule(self, "DisableRule", Name=f"saga-to-{target}")
-        try:
-            yield
-        finally:
-            rule(self, "EnableRule", Name=f"saga-to-{target}")
-
     def pending(self, tap: Tap, verb: str) -> tuple[dict, dict]:
         """A saga whose next event lies in our hand, and that event. For a bus that is closed to its target."""
         saga = self.start(order())
