@@ -145,7 +145,11 @@ def run_standin(state: State, programs: packages.Programs) -> None:
     status = services.wait_for_standin(state)
     services.write_endpoints(state, status)
     api = state.values["outputs"]["api"]
-    answered, body = http.request("GET", f"{api}/health", seconds=20.0)
+    for _ in range(5):
+        answered, body = http.request("GET", f"{api}/health", seconds=60.0)
+        # On a busy machine a function's first start can take longer than the function may.
+        if answered not in (0, 502, 503):
+            break
     if answered != 200:
         raise Problem(f"{api}/health answered {answered}: {body[:200].decode(errors='replace')}", "read the log above", state.logs / "ministack.log")
 

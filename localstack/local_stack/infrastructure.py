@@ -104,7 +104,7 @@ def _any(marks) -> bool:
 
 
 def _answer(state: State, *arguments: str) -> dict:
-    answer = subprocess.run([*_command(), *arguments], env=_environment(state), capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run([*_command(), *arguments], env=_environment(state), capture_output=True, text=True, check=True, timeout=600)
     return json.loads(answer.stdout)
 
 

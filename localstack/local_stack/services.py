@@ -15,6 +15,8 @@ from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
 from .tools import AZURITE, VENV
 
 REGION = "us-east-1"
+# A second or two; far more where the machine is busy.
+START_SECONDS = 300
 
 
 def start_emulators(state: State) -> None:
@@ -52,9 +54,9 @@ def start_emulators(state: State) -> None:
 
 def wait_for_emulators(state: State) -> None:
     ministack, azurite = state.process("ministack"), state.process("azurite")
-    processes.wait_until(lambda: aws_answers(state), ministack, "MiniStack", state.logs / "ministack.log", 60)
+    processes.wait_until(lambda: aws_answers(state), ministack, "MiniStack", state.logs / "ministack.log", START_SECONDS)
     account = storage.Account.on(state.port_base)
-    processes.wait_until(account.answers, azurite, "Azurite", state.logs / "azurite.log", 60)
+    processes.wait_until(account.answers, azurite, "Azurite", state.logs / "azurite.log", START_SECONDS)
 
 
 def aws_answers(state: State) -> bool:
@@ -133,7 +135,7 @@ def wait_for_standin(state: State) -> dict:
     """Its status page, once the handler runs and the webhook has agreed to be called."""
     log = state.logs / "azure.log"
     try:
-        processes.wait_until(lambda: standin_ready(standin_status(state)), state.process("azure"), "the stand-in", log, 60)
+        processes.wait_until(lambda: standin_ready(standin_status(state)), state.process("azure"), "the stand-in", log, START_SECONDS)
     except Problem as problem:
         refused = [one for one in (standin_status(state) or {}).get("subscriptions", []) if not handshake_done(one)]
         if refused:
