@@ -1,6 +1,8 @@
-//! Publishes what a step has committed and could not publish itself.
+//! Publishes what a step has committed and could not publish itself; the first time in a process, keeps the definitions of
+//! this release beforehand.
 
-use saga_app::ports::{Alerts, Outbox, Parking, Publisher, Time};
+use saga_app::keep_definitions::keep_all;
+use saga_app::ports::{Alerts, Definitions, Outbox, Parking, Publisher, Time};
 use saga_app::relay_outbox::{Relay, Stopped};
 
 use crate::handler::{Handler, Outcome};
@@ -10,7 +12,7 @@ const LONGEST_MILLIS: i64 = 8_000;
 
 pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>) -> Outcome
 where
-    S: Outbox,
+    S: Definitions + Outbox,
     P: Publisher,
     A: Alerts + Parking,
     T: Time,
@@ -18,6 +20,7 @@ where
     let Ok(_permit) = handler.sweeps.try_acquire() else {
         return Ok("the sweep before is still under way".to_owned());
     };
+    keep_all(&handler.deployment, &handler.store, &handler.alerts).await;
     let now = handler.time.now();
     let owner = format!("{:x}-{:x}", now.millis(), handler.time.below(u64::MAX));
     let (alerts, rules) = (&handler.alerts, handler.deployment.relay);

@@ -23,9 +23,11 @@ async fn main() -> Result<(), Error> {
     let (deployment, store, alerts) = (&deployment, &store, &alerts);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         let until = stop_at(event.context.deadline);
-        let report = sweep_sagas(deployment, store, alerts, &SystemClock, PER_BUCKET, until).await?;
+        let sweep = sweep_sagas(deployment, store, alerts, &SystemClock, PER_BUCKET, until);
+        // Boxed: nested in one another, the futures are deeper than the compiler likes.
+        let report = Box::pin(sweep).await?;
         Ok::<_, Error>(serde_json::json!({
-            "sent": report.sent, "moved": report.moved, "stuck": report.stuck, "unreadable": report.unreadable
+            "sent": report.sent, "moved": report.moved, "stuck": report.stuck, "held": report.held, "unreadable": report.unreadable
         }))
     }))
     .await

@@ -8,6 +8,7 @@ mod webhook;
 
 use lambda_http::{Error, Request, service_fn};
 use saga_app::admit_events::Ports;
+use saga_aws::definitions::DynamoDefinitions;
 use saga_aws::{alerts::AlertsTopic, clients, event_bridge::Bus, quarantine::QuarantineQueue};
 use saga_runtime::{clock::SystemClock, deployment, environment::required, telemetry};
 
@@ -18,11 +19,13 @@ async fn main() -> Result<(), Error> {
     let deployment = deployment::load()?;
     let config = clients::config().await;
     let bus = Bus::new(&config, required("EVENT_BUS")?, "saga.ingress");
+    let definitions = DynamoDefinitions::new(&config, required("SAGAS_TABLE")?);
     let quarantine = QuarantineQueue::new(&config, required("QUARANTINE_QUEUE_URL")?);
     let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
     let webhook = webhook::Webhook {
         deployment: &deployment,
         ports: Ports {
+            definitions: &definitions,
             bus: &bus,
             quarantine: &quarantine,
             alerts: &alerts,

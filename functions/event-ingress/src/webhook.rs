@@ -5,7 +5,7 @@ use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
 use saga_app::admit_events::{Ports, admit_events, keep_delivery};
-use saga_app::ports::{Alerts, Publisher, Quarantine, Time, causes};
+use saga_app::ports::{Alerts, DefinitionNames, Publisher, Quarantine, Time, causes};
 use saga_wire::Malformed;
 use saga_wire::event_grid::{Delivery, ValidationAnswer, delivery};
 use saga_wire::quarantine::Headers;
@@ -24,14 +24,14 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 const RATE: &str = "120000";
 
 /// The webhook.
-pub struct Webhook<'a, P, Q, A, T> {
+pub struct Webhook<'a, D, P, Q, A, T> {
     pub deployment: &'a Deployment,
-    pub ports: Ports<'a, P, Q, A, T>,
+    pub ports: Ports<'a, D, P, Q, A, T>,
     pub guard: Guard,
     pub allowed_origin: String,
 }
 
-impl<P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, P, Q, A, T> {
+impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhook<'_, D, P, Q, A, T> {
     /// Answers any request.
     pub async fn answer(&self, request: &Request) -> Response<Body> {
         match *request.method() {

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let store = &DynamoSagas::new(&config, tables, deployment.shards);
     let bus = Bus::new(&config, required("EVENT_BUS")?, ORIGIN_SOURCE);
     let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
-    let parking = AtOrigin::new(deployment, store, time);
+    let parking = AtOrigin::new(store, time);
     let relay = &Relay::new(&outbox, &bus, &alerts, &parking, time, deployment.relay);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<stream::Invocation>| {
         let until = stop_at(event.context.deadline);

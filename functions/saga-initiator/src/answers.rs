@@ -1,7 +1,8 @@
-//! What became of a start that started nothing, as problem details with stable codes.
+//! What became of a start or a command that did nothing, as problem details with stable codes.
 
+use saga_app::override_saga::NotCommanded;
 use saga_app::start_saga::NotStarted;
-use saga_runtime::http::{internal, port};
+use saga_runtime::http::port;
 use saga_wire::problem::{Code, Problem};
 
 pub fn not_started(error: NotStarted) -> Problem {
@@ -11,7 +12,7 @@ pub fn not_started(error: NotStarted) -> Problem {
         NotStarted::KeyReused(_) | NotStarted::KeySpent(_) => Code::KeyReused,
         NotStarted::Refused(_) => Code::Refused,
         NotStarted::TooLarge(_) => Code::TooLarge,
-        NotStarted::Misaddressed(_) => return internal(&error),
+        NotStarted::Misaddressed(_) => Code::NotDeployed,
         NotStarted::Port(error) => return port(error),
     };
     if let NotStarted::Invalid(fields) = error {
@@ -22,4 +23,13 @@ pub fn not_started(error: NotStarted) -> Problem {
         return Problem::new(code, named.join("; ")).with_fields(fields);
     }
     Problem::new(code, error.to_string())
+}
+
+pub fn not_commanded(error: NotCommanded) -> Problem {
+    match error {
+        NotCommanded::Port(error) => port(&error),
+        NotCommanded::UnknownDefinition(_) | NotCommanded::Misaddressed(_) => {
+            Problem::new(Code::NotDeployed, error.to_string())
+        }
+    }
 }

@@ -100,7 +100,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         };
         let started = start_saga(self.deployment, self.store, self.time, wanted).await;
         let started = started.map_err(answers::not_started)?;
-        let body = saga_wire::http::saga(&started.saga, started.definition);
+        let body = saga_wire::http::saga(&started.saga, started.definition.as_deref());
         Ok(if started.new {
             http::created(request, &format!("sagas/{}", started.saga.id), body)
         } else {
@@ -110,7 +110,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 
     async fn find(&self, id: &str) -> Answer {
         let found = match id.parse() {
-            Ok(id) => find_saga(self.deployment, self.store, id)
+            Ok(id) => find_saga(self.deployment, self.store, self.time, id)
                 .await
                 .map_err(|error| http::port(&error))?,
             Err(_) => None,
@@ -143,7 +143,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             limit: limit.ok_or_else(|| wrong("limit", &format!("a number from 1 to {MAX_PAGE}")))?,
             cursor: cursor.map_err(|()| wrong("cursor", "the `next` of the page before"))?,
         };
-        let page = list_sagas(self.deployment, self.store, query)
+        let page = list_sagas(self.deployment, self.store, self.time, query)
             .await
             .map_err(|error| http::port(&error))?;
         Ok(http::json(
@@ -195,10 +195,11 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
         let done = command(self.deployment, self.store, self.time, saga, what, asked).await;
         let done = done
-            .map_err(|error| http::port(&error))?
+            .map_err(answers::not_commanded)?
             .ok_or_else(|| unknown_saga(id))?;
+        let definition = done.definition.as_deref();
         if done.outcome == Outcome::Late {
-            let status = done.saga.status(done.definition);
+            let status = done.saga.status_with(definition);
             let detail = format!("the saga has ended: {status}; nothing was changed");
             return Err(Problem::new(Code::TooLate, detail));
         }
@@ -207,10 +208,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         } else {
             StatusCode::OK
         };
-        Ok(http::json(
-            status,
-            saga_wire::http::saga(&done.saga, done.definition),
-        ))
+        Ok(http::json(status, saga_wire::http::saga(&done.saga, definition)))
     }
 }
 

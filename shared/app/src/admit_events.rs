@@ -7,19 +7,22 @@ use saga_core::Cloud;
 use saga_core::ids::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
-use saga_wire::incoming::{Incoming, check};
+use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::Headers;
 use saga_wire::{alert_event, cloud_event, event_grid, json, parked_event};
 
 use crate::Deployment;
+use crate::definitions::{check, target_of_type};
 use crate::handle_event::quarantine;
-use crate::ports::{Alert, Alerts, PortError, Publisher, Quarantine, Refusal, Time};
+use crate::ports::{Alert, Alerts, DefinitionNames, PortError, Publisher, Quarantine, Refusal, Time};
 
 const ENTRANCE: &str = "event-ingress";
 const PASSING_ON: &str = "passing an event on to the bus";
 
 /// The ports that the ingress needs.
-pub struct Ports<'a, P, Q, A, T> {
+pub struct Ports<'a, D, P, Q, A, T> {
+    /// The definitions that are kept beside the sagas.
+    pub definitions: &'a D,
     /// The bus.
     pub bus: &'a P,
     /// Where what cannot be understood is kept.
@@ -43,9 +46,9 @@ pub struct Admitted {
 ///
 /// # Errors
 /// [`PortError`]: the delivery must not be acknowledged, and comes again whole.
-pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
+pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
     deployment: &Deployment,
-    ports: &Ports<'_, P, Q, A, T>,
+    ports: &Ports<'_, D, P, Q, A, T>,
     headers: &Headers,
     events: &[String],
 ) -> Result<Admitted, PortError> {
@@ -53,7 +56,15 @@ pub async fn admit_events<P: Publisher, Q: Quarantine, A: Alerts, T: Time>(
     let (mut rows, mut texts) = (Vec::with_capacity(events.len()), Vec::new());
     let (mut refused, mut alerts, mut failed) = (Vec::new(), Vec::new(), None);
     for text in events {
-        match read(deployment, text, ports.time.now()) {
+        let read = match read(deployment, ports, text).await {
+            Ok(read) => read,
+            // Its definition cannot be looked up now: the others do not wait for it.
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        match read {
             Ok(Read::Event(row)) => {
                 rows.push(row);
                 texts.push(text);
@@ -140,7 +151,46 @@ enum Read {
     Deletion,
 }
 
-fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, String> {
+/// What the text says; the inner error is the reason for the quarantine.
+async fn read<D: DefinitionNames, P, Q, A, T: Time>(
+    deployment: &Deployment,
+    ports: &Ports<'_, D, P, Q, A, T>,
+    text: &str,
+) -> Result<Result<Read, String>, PortError> {
+    let (store, time) = (ports.definitions, ports.time);
+    let incoming = match parse(text, time.now()) {
+        Ok(Parsed::Incoming(incoming)) => incoming,
+        Ok(Parsed::Read(read)) => return Ok(Ok(read)),
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let meant = match &incoming {
+        Incoming::Ours(event) => match check(deployment, store, time, event).await? {
+            Err(reason) => Err(reason),
+            Ok(_) if event.sender == Cloud::ORIGIN || event.target != Cloud::ORIGIN => Err(format!(
+                "an event from {} for {} does not come in here",
+                event.sender, event.target
+            )),
+            Ok(_) => Ok(()),
+        },
+        Incoming::Outside(event) => match target_of_type(deployment, store, time, &event.kind).await? {
+            Some(Cloud::ORIGIN) => Ok(()),
+            Some(other) => Err(format!(
+                "`{}` is for {other} and does not come in here",
+                event.kind
+            )),
+            None => Err(format!("`{}` is no event of any definition here", event.kind)),
+        },
+    };
+    Ok(meant.and_then(|()| row(&incoming, text, time.now())))
+}
+
+/// An event that has to be held against its definition, or something else of ours.
+enum Parsed {
+    Incoming(Incoming),
+    Read(Read),
+}
+
+fn parse(text: &str, now: Timestamp) -> Result<Parsed, String> {
     let stranger = |source: &str| {
         let is_ours = source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);
         let why = || format!("nobody out there speaks as `{}`", cloud_event::ORIGIN_SOURCE);
@@ -150,16 +200,16 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
         stranger(&source)?;
     }
     if event_grid::is_deletion(text) {
-        return Ok(Read::Deletion);
+        return Ok(Parsed::Read(Read::Deletion));
     }
     if let Some(alert) = alert_event::parse(text) {
-        return Ok(Read::Alert(Alert {
+        return Ok(Parsed::Read(Read::Alert(Alert {
             subject: alert.subject,
             text: alert.text,
-        }));
+        })));
     }
     if let Some(parked) = parked_event::parse(text) {
-        return Ok(Read::Event(OutboxRow {
+        return Ok(Parsed::Read(Read::Event(OutboxRow {
             shard: 0,
             id: parked.event.clone(),
             saga: parked.saga,
@@ -169,37 +219,23 @@ fn read(deployment: &Deployment, text: &str, now: Timestamp) -> Result<Read, Str
             queued: now,
             follows: false,
             tries: Tries::default(),
-        }));
+        })));
     }
     let incoming = event_grid::event(text).map_err(|error| error.to_string())?;
-    let (id, kind, saga) = match &incoming {
-        Incoming::Ours(event) => {
-            check(event, &deployment.catalogue).map_err(|error| error.to_string())?;
-            if event.sender == Cloud::ORIGIN || event.target != Cloud::ORIGIN {
-                return Err(format!(
-                    "an event from {} for {} does not come in here",
-                    event.sender, event.target
-                ));
-            }
-            (&event.id, &event.kind, event.saga)
-        }
-        Incoming::Outside(event) => {
-            // In Event Grid's own schema it is the topic.
-            stranger(&event.source)?;
-            match deployment.catalogue.target_of_type(&event.kind) {
-                Some(Cloud::ORIGIN) => {}
-                Some(other) => {
-                    return Err(format!(
-                        "`{}` is for {other} and does not come in here",
-                        event.kind
-                    ));
-                }
-                None => return Err(format!("`{}` is no event of any definition here", event.kind)),
-            }
-            (&event.id, &event.kind, event.saga)
-        }
+    if let Incoming::Outside(event) = &incoming {
+        // In Event Grid's own schema it is the topic.
+        stranger(&event.source)?;
+    }
+    Ok(Parsed::Incoming(incoming))
+}
+
+/// The event as it goes onto the bus.
+fn row(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> {
+    let (id, kind, saga) = match incoming {
+        Incoming::Ours(event) => (&event.id, &event.kind, event.saga),
+        Incoming::Outside(event) => (&event.id, &event.kind, event.saga),
     };
-    let body = match &incoming {
+    let body = match incoming {
         Incoming::Ours(event) if json::holds_what_sqs_refuses(text) => cloud_event::write(event),
         Incoming::Ours(_) => json::portable(text.trim()).into_owned(),
         Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),

@@ -3,10 +3,11 @@
 use saga_core::origin::Origin;
 use saga_core::text::shown;
 use saga_core::{Cloud, Outcome};
-use saga_wire::incoming::{Incoming, check};
+use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::{cloud_event, event_bridge, parked_event};
 
+use crate::definitions;
 use crate::park_saga::park_saga;
 use crate::ports::{
     Alert, Alerts, Committed, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
@@ -34,9 +35,9 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
     ports: &Ports<'_, S, Q, A, T>,
     body: &str,
 ) -> Result<Handled, PortError> {
-    let handled = match read(deployment, body) {
+    let handled = match read(deployment, ports, body).await? {
         Ok(Read::Event(incoming)) => decide(deployment, ports, &incoming).await?,
-        Ok(Read::Parked(parked)) => park(deployment, ports, parked).await?,
+        Ok(Read::Parked(parked)) => park(ports, parked).await?,
         Err(reason) => Handled::Quarantined(reason),
     };
     if let Handled::Quarantined(reason) = &handled {
@@ -81,28 +82,42 @@ enum Read {
     Parked(parked_event::Parked),
 }
 
-fn read(deployment: &Deployment, body: &str) -> Result<Read, String> {
+/// What the message says; the inner error is the reason for the quarantine.
+async fn read<S: SagaStore, Q, A, T: Time>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, Q, A, T>,
+    body: &str,
+) -> Result<Result<Read, String>, PortError> {
+    let read = parse(body);
+    if let Ok(Read::Event(incoming)) = &read
+        && let Incoming::Ours(event) = incoming.as_ref()
+    {
+        let checked = definitions::check(deployment, ports.store, ports.time, event).await?;
+        if let Err(reason) = checked {
+            return Ok(Err(reason));
+        }
+        if event.target != Cloud::ORIGIN {
+            return Ok(Err(format!(
+                "the event is for {}, and this is {}",
+                event.target,
+                Cloud::ORIGIN
+            )));
+        }
+    }
+    Ok(read)
+}
+
+fn parse(body: &str) -> Result<Read, String> {
     let text = event_bridge::event_in(body).map_err(|error| error.to_string())?;
     if let Some(parked) = parked_event::parse(text) {
         return Ok(Read::Parked(parked));
     }
     let incoming = cloud_event::parse(text).map_err(|error| error.to_string())?;
-    if let Incoming::Ours(event) = &incoming {
-        check(event, &deployment.catalogue).map_err(|error| error.to_string())?;
-        if event.target != Cloud::ORIGIN {
-            return Err(format!(
-                "the event is for {}, and this is {}",
-                event.target,
-                Cloud::ORIGIN
-            ));
-        }
-    }
     Ok(Read::Event(Box::new(incoming)))
 }
 
 /// The other cloud tells of a message that came to rest: the saga shows it, and the monitoring channel hears of it once.
 async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
-    deployment: &Deployment,
     ports: &Ports<'_, S, Q, A, T>,
     parked: parked_event::Parked,
 ) -> Result<Handled, PortError> {
@@ -112,7 +127,7 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
         reason: parked.reason,
         at: ports.time.now(),
     };
-    let alert = park_saga(deployment, ports.store, ports.time, &parked).await?;
+    let alert = park_saga(ports.store, ports.time, &parked).await?;
     let Some(alert) = alert else {
         return Ok(Handled::Decided(Outcome::Repeated));
     };
@@ -134,12 +149,12 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
                 incoming.saga()
             )));
         };
-        let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
-            return Ok(Handled::Quarantined(format!(
-                "definition {} is not known here",
-                saga.value.definition
-            )));
+        let reference = &saga.value.definition;
+        let Some(definition) = definitions::find(deployment, ports.store, ports.time, reference).await?
+        else {
+            return Ok(Handled::Quarantined(definitions::unknown(reference)));
         };
+        let definition = definition.as_ref();
         let now = ports.time.now();
         let (event, outsider) = match incoming {
             Incoming::Ours(event) if event.definition != saga.value.definition => {
@@ -175,7 +190,10 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
             Ok(decision) => decision,
             Err(error) => return Ok(Handled::Quarantined(error.to_string())),
         };
-        let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
+        let row = decision
+            .emit
+            .as_ref()
+            .map(|event| deployment.row(event, definition, now));
         if ports
             .store
             .commit(&decision, &saga.version, &read, row.as_ref())

@@ -3,7 +3,9 @@
 
 pub mod admit_events;
 pub mod dead_letters;
+pub mod definitions;
 pub mod handle_event;
+pub mod keep_definitions;
 pub mod list_sagas;
 pub mod override_saga;
 pub mod park_saga;
@@ -19,13 +21,15 @@ use saga_core::origin::Participants;
 use saga_core::outbox::{OutboxRow, Tries};
 use saga_core::relay::Rules;
 use saga_core::sweep::Patience;
-use saga_core::{Address, Event, Timestamp};
+use saga_core::{Address, Definition, Event, Timestamp};
 pub use saga_participants::Settings;
 
 /// What this deployment consists of: its definitions, its participants, its patience.
 pub struct Deployment {
-    /// The definitions.
+    /// The definitions of this release.
     pub catalogue: Catalogue,
+    /// What was learnt of definitions that are kept beside the sagas.
+    pub learnt: definitions::Learnt,
     /// The participants.
     pub participants: Participants,
     /// How long the origin waits before it sends again.
@@ -46,6 +50,7 @@ impl Deployment {
         let catalogue = saga_wire::definitions::load(&|name| participants.contains_key(name))?;
         Ok(Self {
             catalogue,
+            learnt: definitions::Learnt::default(),
             participants,
             patience,
             shards,
@@ -53,12 +58,10 @@ impl Deployment {
         })
     }
 
-    /// The outbox row of an event that is emitted now.
+    /// The outbox row of an event of a saga of this definition that is emitted now.
     #[must_use]
-    pub fn row(&self, event: &Event, now: Timestamp) -> OutboxRow {
-        let definition = self.catalogue.get(&event.definition);
-        let opens = definition
-            .is_some_and(|definition| event.address == Address::Advance(definition.first_after_origin()));
+    pub fn row(&self, event: &Event, definition: &Definition, now: Timestamp) -> OutboxRow {
+        let opens = event.address == Address::Advance(definition.first_after_origin());
         OutboxRow {
             shard: event.saga.bucket(self.shards),
             id: event.id.clone(),

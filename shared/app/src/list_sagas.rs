@@ -1,11 +1,12 @@
 //! Finds sagas: one by its id, or the newest of a status.
 
 use saga_core::saga::Flag;
-use saga_core::{Saga, SagaId, Status, Timestamp};
+use saga_core::{SagaId, Status, Timestamp};
 use saga_wire::http::{Listed, Page};
 
 use crate::Deployment;
-use crate::ports::{PortError, SagaStore};
+use crate::definitions::find;
+use crate::ports::{PortError, SagaStore, Time};
 
 /// At most so many sagas in one page.
 pub const MAX_PAGE: usize = 100;
@@ -34,13 +35,14 @@ pub struct Query {
 pub async fn find_saga(
     deployment: &Deployment,
     store: &impl SagaStore,
+    time: &impl Time,
     id: SagaId,
 ) -> Result<Option<String>, PortError> {
     let Some(saga) = store.load(id).await? else {
         return Ok(None);
     };
-    let definition = definition(deployment, &saga.value)?;
-    Ok(Some(saga_wire::http::saga(&saga.value, definition)))
+    let definition = find(deployment, store, time, &saga.value.definition).await?;
+    Ok(Some(saga_wire::http::saga(&saga.value, definition.as_deref())))
 }
 
 /// The sagas that the query finds, newest first.
@@ -50,6 +52,7 @@ pub async fn find_saga(
 pub async fn list_sagas(
     deployment: &Deployment,
     store: &impl SagaStore,
+    time: &impl Time,
     query: Query,
 ) -> Result<Page, PortError> {
     let limit = query.limit.clamp(1, MAX_PAGE);
@@ -66,10 +69,10 @@ pub async fn list_sagas(
                 });
             }
             cursor = Some((saga.created, saga.id));
-            let definition = deployment.catalogue.get(&saga.definition);
-            let status = definition.map(|definition| saga.status(definition));
+            let definition = find(deployment, store, time, &saga.definition).await?;
+            let status = saga.status_with(definition.as_deref());
             let flagged = |wanted: Flag| saga.flags().any(|flag| flag == wanted);
-            if (query.status.is_none() || query.status == status) && query.flag.is_none_or(flagged) {
+            if (query.status.is_none_or(|wanted| wanted == status)) && query.flag.is_none_or(flagged) {
                 sagas.push(Listed::of(&saga, status));
             }
         }
@@ -83,16 +86,6 @@ pub async fn list_sagas(
             });
         }
     }
-}
-
-fn definition<'a>(deployment: &'a Deployment, saga: &Saga) -> Result<&'a saga_core::Definition, PortError> {
-    deployment
-        .catalogue
-        .get(&saga.definition)
-        .ok_or_else(|| PortError::Corrupt {
-            what: "the saga store",
-            why: format!("{} is not known here", saga.definition),
-        })
 }
 
 fn write_cursor((created, id): (Timestamp, SagaId)) -> String {

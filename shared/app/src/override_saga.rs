@@ -1,10 +1,15 @@
 //! A caller's cancel, and an operator's override.
 
-use saga_core::origin::{Origin, Override, command_entry};
+use std::sync::Arc;
+
+use saga_core::ends::{Knock, Verdict, knock};
+use saga_core::origin::{Misaddressed, Origin, Override, command_entry};
 use saga_core::saga::{Asked, Caller, Mark};
 use saga_core::timeline::Entry;
 use saga_core::{Definition, Outcome, Saga, SagaId};
+use saga_wire::http::unknown_definition;
 
+use crate::definitions::find;
 use crate::ports::{Committed, PortError, SagaStore, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
 
@@ -19,38 +24,69 @@ pub enum Command {
 
 /// What became of it.
 #[derive(Debug)]
-pub struct Commanded<'a> {
+pub struct Commanded {
     /// Applied, repeated, or late.
     pub outcome: Outcome,
     /// The saga as it is now.
     pub saga: Saga,
-    /// Its definition.
-    pub definition: &'a Definition,
+    /// Its definition; `None` when the saga has ended and nobody here knows it any more.
+    pub definition: Option<Arc<Definition>>,
+}
+
+/// Why a command was not carried out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCommanded {
+    /// The deployment does not have the saga's definition.
+    #[error("{0}")]
+    UnknownDefinition(String),
+    /// The saga's definition names a participant that this deployment does not have.
+    #[error("{0}; nothing is lost: deploy a release that has it, and send the request again")]
+    Misaddressed(#[from] Misaddressed),
+    /// The store failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What a command does to a saga of which no definition is known: it may have ended, which needs none.
+fn without_definition(saga: &Saga, command: Command) -> Result<Outcome, NotCommanded> {
+    let with = match command {
+        Command::Cancel => Knock::Cancel,
+        Command::Resolve(Override::Completed) => Knock::OverrideCompleted,
+        Command::Resolve(Override::Cancelled) => Knock::OverrideCancelled,
+    };
+    match knock(saga.ends, with) {
+        Verdict::Late(None) => Ok(Outcome::Late),
+        Verdict::Repeated(None) => Ok(Outcome::Repeated),
+        _ => Err(NotCommanded::UnknownDefinition(unknown_definition(
+            &saga.definition,
+        ))),
+    }
 }
 
 /// Carries out a command; `None` when there is no such saga.
 ///
 /// # Errors
-/// [`PortError`] when the store fails.
-pub async fn command<'a>(
-    deployment: &'a Deployment,
+/// [`NotCommanded`].
+pub async fn command(
+    deployment: &Deployment,
     store: &impl SagaStore,
     time: &impl Time,
     id: SagaId,
     command: Command,
     asked: Asked<'_>,
-) -> Result<Option<Commanded<'a>>, PortError> {
-    let corrupt = |why: String| PortError::Corrupt {
-        what: "the saga store",
-        why,
-    };
+) -> Result<Option<Commanded>, NotCommanded> {
     for attempt in 1..=MAX_CONFLICTS {
         let Some(saga) = store.load(id).await? else {
             return Ok(None);
         };
-        let definition = deployment.catalogue.get(&saga.value.definition);
-        let definition =
-            definition.ok_or_else(|| corrupt(format!("{} is not known here", saga.value.definition)))?;
+        let found = find(deployment, store, time, &saga.value.definition).await?;
+        let Some(definition) = found.as_deref() else {
+            return Ok(Some(Commanded {
+                outcome: without_definition(&saga.value, command)?,
+                saga: saga.value,
+                definition: None,
+            }));
+        };
         let now = time.now();
         let origin = Origin {
             saga: &saga.value,
@@ -71,9 +107,7 @@ pub async fn command<'a>(
                 origin.cancel(mark.by.clone(), mark.reason.clone()),
             ),
             Command::Resolve(to) => {
-                let keys = origin
-                    .reads_to_undo()
-                    .map_err(|error| corrupt(error.to_string()))?;
+                let keys = origin.reads_to_undo()?;
                 let read = if keys.is_empty() {
                     Default::default()
                 } else {
@@ -83,12 +117,12 @@ pub async fn command<'a>(
                 ("resolve", read, decision)
             }
         };
-        let mut decision = decision.map_err(|error| corrupt(error.to_string()))?;
+        let mut decision = decision?;
         let commanded = |saga: Saga, outcome: Outcome| {
             Ok(Some(Commanded {
                 outcome,
                 saga,
-                definition,
+                definition: found.clone(),
             }))
         };
         if decision.outcome == Outcome::Late {
@@ -98,7 +132,10 @@ pub async fn command<'a>(
             caller: asked.caller.cloned(),
             ..command_entry(name, &mark, decision.outcome)
         });
-        let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
+        let row = decision
+            .emit
+            .as_ref()
+            .map(|event| deployment.row(event, definition, now));
         if store
             .commit(&decision, &saga.version, &read, row.as_ref())
             .await?
@@ -114,5 +151,6 @@ pub async fn command<'a>(
     Err(PortError::Contended {
         what: "the saga",
         attempts: MAX_CONFLICTS,
-    })
+    }
+    .into())
 }

@@ -1,19 +1,19 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
-use saga_core::origin::Origin;
 use saga_core::saga::Mark;
+use saga_core::sweep::park;
 use saga_core::{EventId, SagaId};
 
+use crate::MAX_CONFLICTS;
 use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
-use crate::{Deployment, MAX_CONFLICTS};
 
-/// Marks the saga as parked, until an operator replays or discards the message. The alert that is due when no message of it
-/// was parked before; none when one was, or the saga has ended, or does not exist.
+/// Marks the saga as parked, whether or not its definition is known here, until an operator replays or discards the
+/// message. The alert that is due when no message of it was parked before; none when one was, or the saga has ended, or
+/// does not exist.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
 pub async fn park_saga(
-    deployment: &Deployment,
     store: &impl SagaStore,
     time: &impl Time,
     parked: &Parked,
@@ -22,18 +22,8 @@ pub async fn park_saga(
         let Some(saga) = store.load(parked.saga).await? else {
             return Ok(None);
         };
-        let Some(definition) = deployment.catalogue.get(&saga.value.definition) else {
-            return Ok(None);
-        };
-        let origin = Origin {
-            saga: &saga.value,
-            definition,
-            participants: &deployment.participants,
-            patience: deployment.patience,
-            now: time.now(),
-        };
         let mark = Mark::new(parked.at, parked.event.as_str(), &parked.reason);
-        let Some(decision) = origin.park(mark) else {
+        let Some(decision) = park(&saga.value, mark) else {
             return Ok(None);
         };
         if store
@@ -58,7 +48,6 @@ pub async fn park_saga(
 
 /// Parks at the store of the sagas, for whoever runs beside it and tells the monitoring channel itself.
 pub struct AtOrigin<'a, S, T> {
-    deployment: &'a Deployment,
     store: &'a S,
     time: &'a T,
 }
@@ -66,12 +55,8 @@ pub struct AtOrigin<'a, S, T> {
 impl<'a, S, T> AtOrigin<'a, S, T> {
     /// Parks at this store.
     #[must_use]
-    pub fn new(deployment: &'a Deployment, store: &'a S, time: &'a T) -> Self {
-        Self {
-            deployment,
-            store,
-            time,
-        }
+    pub fn new(store: &'a S, time: &'a T) -> Self {
+        Self { store, time }
     }
 }
 
@@ -82,8 +67,6 @@ impl<S: SagaStore, T: Time> Parking for AtOrigin<'_, S, T> {
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
-        park_saga(self.deployment, self.store, self.time, parked)
-            .await
-            .map(drop)
+        park_saga(self.store, self.time, parked).await.map(drop)
     }
 }

@@ -9,12 +9,14 @@ use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
 use saga_core::text::shown;
-use saga_core::{Cloud, Event, SagaId};
-use saga_wire::incoming::{Incoming, check};
+use saga_core::{Cloud, Definition, Event, SagaId};
+use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::{custom_handler, event_grid};
 
+use crate::definitions::held_against;
 use crate::handle_event::quarantine;
+use crate::keep_definitions::settle;
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
     StepCommit, StepStore, Time, back_off, causes,
@@ -68,8 +70,8 @@ where
     K: Parking,
     T: Time,
 {
-    let handled = match read(deployment, ports.cloud, body) {
-        Ok(event) => match decide(deployment, ports, &event).await {
+    let handled = match read(body) {
+        Ok(event) => match understand(deployment, ports, &event).await {
             Ok(handled) => handled,
             Err(error) => {
                 if ports.last_try {
@@ -104,23 +106,40 @@ async fn tell(alerts: &impl Alerts, reason: &str) {
     }
 }
 
-fn read(deployment: &Deployment, cloud: Cloud, body: &[u8]) -> Result<Event, String> {
+fn read(body: &[u8]) -> Result<Event, String> {
     let text =
         std::str::from_utf8(body).map_err(|_| "the message is no UTF-8, as JSON has to be".to_owned())?;
-    let event = match event_grid::event(&custom_handler::event_in(text)).map_err(|error| error.to_string())? {
-        Incoming::Ours(event) => event,
-        Incoming::Outside(outside) => {
-            return Err(format!(
-                "`{}` came without the attributes that address a step",
-                outside.kind
-            ));
-        }
-    };
-    check(&event, &deployment.catalogue).map_err(|error| error.to_string())?;
-    if event.target != cloud {
-        return Err(format!("the event is for {}, and this is {cloud}", event.target));
+    match event_grid::event(&custom_handler::event_in(text)).map_err(|error| error.to_string())? {
+        Incoming::Ours(event) => Ok(event),
+        Incoming::Outside(outside) => Err(format!(
+            "`{}` came without the attributes that address a step",
+            outside.kind
+        )),
     }
-    Ok(event)
+}
+
+async fn understand<S, P, Q, A, K, T>(
+    deployment: &Deployment,
+    ports: &Ports<'_, S, P, Q, A, K, T>,
+    event: &Event,
+) -> Result<Handled, PortError>
+where
+    S: StepStore + Outbox,
+    P: Publisher,
+    A: Alerts,
+    K: Parking,
+    T: Time,
+{
+    let found = settle(deployment, ports.store, ports.time, &event.definition).await?;
+    let definition = match held_against(event, found) {
+        Ok(definition) => definition,
+        Err(reason) => return Ok(Handled::Quarantined(reason)),
+    };
+    if event.target != ports.cloud {
+        let reason = format!("the event is for {}, and this is {}", event.target, ports.cloud);
+        return Ok(Handled::Quarantined(reason));
+    }
+    decide(deployment, ports, &definition, event).await
 }
 
 /// The queue gives the message up: the origin is told, if that is possible.
@@ -149,6 +168,7 @@ async fn park<S, P, Q, A, K: Parking, T: Time>(
 async fn decide<S, P, Q, A, K, T>(
     deployment: &Deployment,
     ports: &Ports<'_, S, P, Q, A, K, T>,
+    definition: &Definition,
     event: &Event,
 ) -> Result<Handled, PortError>
 where
@@ -158,11 +178,7 @@ where
     K: Parking,
     T: Time,
 {
-    let found = deployment
-        .catalogue
-        .get(&event.definition)
-        .zip(Message::of(event));
-    let Some((definition, (index, message))) = found else {
+    let Some((index, message)) = Message::of(event) else {
         return Ok(Handled::Quarantined("the event addresses no step".to_owned()));
     };
     let name = definition
@@ -198,7 +214,7 @@ where
         };
         let decision = step.decide(record, &message, &read.entities, ports.time.now());
         let row = decision.emit.as_ref().map(|event| {
-            let mut row = deployment.row(event, ports.time.now());
+            let mut row = deployment.row(event, definition, ports.time.now());
             row.shard = partition.0;
             // What a step says first has nothing of its own before it.
             row.follows = known.is_some();

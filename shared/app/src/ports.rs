@@ -11,7 +11,7 @@ use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::relay::Limits;
-use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
 pub use saga_wire::quarantine::Quarantined;
 
 /// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
@@ -111,6 +111,30 @@ pub enum Committed {
     Conflict,
 }
 
+/// The definitions that are kept beside the sagas of a cloud, for the time after their files are gone.
+///
+/// What is kept under a name and version MUST stay as it is for ever. An adapter MUST answer with
+/// [`PortError::Corrupt`] for what it cannot read, and MUST NOT let readers of sagas or steps meet a definition.
+pub trait Definitions: Send + Sync {
+    /// The definition that is kept under this name and version, if there is one.
+    fn stored_definition(
+        &self,
+        reference: &DefinitionRef,
+    ) -> impl Future<Output = Result<Option<Definition>, PortError>> + Send;
+
+    /// Keeps a definition unless one is kept under its name and version, and gives the one that is kept now.
+    fn keep_definition(
+        &self,
+        definition: &Definition,
+    ) -> impl Future<Output = Result<Definition, PortError>> + Send;
+}
+
+/// Which definitions are kept.
+pub trait DefinitionNames: Definitions {
+    /// The names and versions of all that is kept. MUST name every one whose keeping was answered before.
+    fn definition_names(&self) -> impl Future<Output = Result<Vec<DefinitionRef>, PortError>> + Send;
+}
+
 /// What became of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
@@ -124,12 +148,12 @@ pub enum Inserted {
     Conflict,
 }
 
-/// The store of the cloud that keeps the sagas.
+/// The store of the cloud that keeps the sagas, and their definitions beside them.
 ///
 /// An adapter MUST commit all of a decision (saga, entities, outbox row) in one atomic transaction or nothing of
 /// it; MUST make reads see every commit that was answered before; MUST answer a failed condition with
 /// `Conflict` or `Exists` and never with an error; and MUST NOT report success for what is not committed.
-pub trait SagaStore: Send + Sync {
+pub trait SagaStore: Definitions {
     /// Stores a new saga. MUST store nothing when the saga exists, and give the one that does.
     fn insert(
         &self,
@@ -196,7 +220,7 @@ pub struct StepCommit<'a> {
 }
 
 /// The store of a cloud that owns steps and does not keep the saga. The rules of [`SagaStore`] hold.
-pub trait StepStore: Send + Sync {
+pub trait StepStore: Definitions {
     /// The step's record, if it has acted.
     fn load(
         &self,

@@ -1,6 +1,7 @@
 //! Starts a saga: one transaction with the saga, the first step's entities and the opening event.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
@@ -10,6 +11,8 @@ use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
 
+use crate::definitions::find;
+use crate::keep_definitions::settle;
 use crate::ports::{Inserted, PortError, SagaStore, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
 
@@ -28,11 +31,11 @@ pub struct Request<'a> {
 
 /// A saga that exists now.
 #[derive(Debug)]
-pub struct Started<'a> {
+pub struct Started {
     /// The saga.
     pub saga: Saga,
-    /// Its definition.
-    pub definition: &'a Definition,
+    /// Its definition; `None` when the saga was started before, and nobody here knows it any more.
+    pub definition: Option<Arc<Definition>>,
     /// Whether this request started it; otherwise one before did, with the same key and input.
     pub new: bool,
 }
@@ -73,16 +76,19 @@ const GROWTH_PER_STEP: usize = 512;
 ///
 /// # Errors
 /// [`NotStarted`].
-pub async fn start_saga<'a>(
-    deployment: &'a Deployment,
+pub async fn start_saga(
+    deployment: &Deployment,
     store: &impl SagaStore,
     time: &impl Time,
     request: Request<'_>,
-) -> Result<Started<'a>, NotStarted> {
+) -> Result<Started, NotStarted> {
     let unknown = || NotStarted::UnknownDefinition(request.definition.to_owned());
-    let definition = deployment
+    let latest = deployment
         .catalogue
         .latest(request.definition)
+        .ok_or_else(unknown)?;
+    let definition = settle(deployment, store, time, latest.reference())
+        .await?
         .ok_or_else(unknown)?;
     let mut input = request.input;
     // `null` says no more than absence does.
@@ -95,8 +101,8 @@ pub async fn start_saga<'a>(
         trace,
         now: time.now(),
     };
-    let decimals = decimals(definition, &deployment.participants);
-    let (saga, new) = match plan(deployment, definition, begin.clone()) {
+    let decimals = decimals(&definition, &deployment.participants);
+    let (saga, new) = match plan(deployment, &definition, begin.clone()) {
         Ok((decision, row)) => insert(store, time, &decision, row.as_ref(), &decimals).await?,
         // What no saga starts with today may have started one before: then that is the answer, not that there is none.
         Err(refused) => match store.load(id).await? {
@@ -105,13 +111,11 @@ pub async fn start_saga<'a>(
         },
     };
     // A saga that exists keeps the version that it started with, which may not be the latest.
-    let definition = deployment
-        .catalogue
-        .get(&saga.definition)
-        .ok_or_else(|| PortError::Corrupt {
-            what: "the saga store",
-            why: format!("{} is not known here", saga.definition),
-        })?;
+    let definition = if saga.definition == *definition.reference() {
+        Some(definition)
+    } else {
+        find(deployment, store, time, &saga.definition).await?
+    };
     let outcome = if new { "applied" } else { "repeated" };
     let trace_id = saga.trace.trace_id();
     tracing::info!(saga_id = %saga.id, definition = request.definition, outcome, trace_id, "start");
@@ -128,6 +132,10 @@ fn plan(
     definition: &Definition,
     begin: Start,
 ) -> Result<(OriginDecision, Option<OutboxRow>), NotStarted> {
+    let mut steps = definition.steps().iter();
+    if let Some(step) = steps.find(|step| !deployment.participants.contains_key(step.participant.as_str())) {
+        return Err(Misaddressed::NoParticipant(step.participant.clone()).into());
+    }
     let problems = check(deployment, definition, &begin.input);
     if !problems.is_empty() {
         return Err(NotStarted::Invalid(problems));
@@ -135,7 +143,7 @@ fn plan(
     let now = begin.now;
     let decision = start(definition, &deployment.participants, deployment.patience, begin)?
         .map_err(NotStarted::Refused)?;
-    let row = decision.emit.as_ref().map(|event| deployment.row(event, now));
+    let row = decision.emit.as_ref().map(|event| deployment.row(event, definition, now));
     let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
     if largest > MAX_EVENT_BYTES {
         return Err(NotStarted::TooLarge(largest));

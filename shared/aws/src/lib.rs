@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod clients;
 pub mod dead_letters;
+pub mod definitions;
 pub mod event_bridge;
 mod failure;
 mod item;

@@ -154,6 +154,7 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         resolved: mark("Resolved")?,
         parked,
         stuck: optional(item, "Stuck", time)?,
+        shown: parsed(item, "Status")?,
         timeline: Timeline {
             entries: lines
                 .iter()

@@ -16,13 +16,14 @@ use aws_sdk_dynamodb::types::{
     Update,
 };
 use futures_util::future::try_join_all;
-use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
+use saga_app::ports::{Committed, Definitions, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::OutboxRow;
 use saga_core::participant::{EntityKey, EntityWrite};
-use saga_core::{Saga, SagaId, Timestamp};
+use saga_core::{Definition, DefinitionRef, Saga, SagaId, Timestamp};
 
+use crate::definitions::DynamoDefinitions;
 use crate::failure::failure;
 use crate::item::{Item, corrupt, from_document, n, number, parsed, s, text, to_fields};
 use crate::outbox::write_row;
@@ -69,6 +70,7 @@ impl Tables {
 #[derive(Debug, Clone)]
 pub struct DynamoSagas {
     client: Client,
+    definitions: DynamoDefinitions,
     tables: Tables,
     buckets: u16,
 }
@@ -77,8 +79,10 @@ impl DynamoSagas {
     /// The sagas in these tables; `buckets` is the deployment's number of shards.
     #[must_use]
     pub fn new(config: &SdkConfig, tables: Tables, buckets: u16) -> Self {
+        let client = Client::new(config);
         Self {
-            client: Client::new(config),
+            definitions: DynamoDefinitions::on(client.clone(), tables.sagas.clone()),
+            client,
             tables,
             buckets,
         }
@@ -293,6 +297,16 @@ fn cancelled(what: &'static str, error: SdkError<TransactError>) -> Result<Commi
             Err(PortError::Throttled { what })
         }
         _ => Err(failure(what, error)),
+    }
+}
+
+impl Definitions for DynamoSagas {
+    async fn stored_definition(&self, reference: &DefinitionRef) -> Result<Option<Definition>, PortError> {
+        self.definitions.stored_definition(reference).await
+    }
+
+    async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
+        self.definitions.keep_definition(definition).await
     }
 }
 

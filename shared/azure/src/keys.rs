@@ -1,5 +1,5 @@
 //! Names of rows: `step|<saga>|<k>`, `entity|<kind>|<id>`, `outbox|<event id>`, `dead|<event id>` and
-//! `lease`, in the partition of a bucket.
+//! `lease`, in the partition of a bucket; `definition|<name>|<version>` in a partition of their own.
 //!
 //! Invariant: two different names never have the same key, and a key holds only what Table storage takes
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>): no
@@ -8,7 +8,7 @@
 
 use saga_app::ports::Partition;
 use saga_core::participant::EntityKey;
-use saga_core::{EventId, SagaId, StepIndex};
+use saga_core::{DefinitionRef, EventId, SagaId, StepIndex};
 
 use crate::service::Failure;
 
@@ -28,6 +28,13 @@ const DEAD: &str = "dead|";
 
 pub(crate) fn partition(partition: &Partition) -> String {
     format!("{:02}", partition.0)
+}
+
+/// The partition of all definitions: a bucket's has two digits.
+pub(crate) const DEFINITIONS: &str = "definitions";
+
+pub(crate) fn definition(reference: &DefinitionRef) -> String {
+    format!("definition|{}|{}", escape(&reference.name), reference.version)
 }
 
 pub(crate) fn step(saga: SagaId, index: StepIndex) -> String {

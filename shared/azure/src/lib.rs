@@ -10,6 +10,7 @@ mod batch;
 mod columns;
 mod config;
 pub mod dead_letters;
+mod definitions;
 mod event_grid;
 mod federation;
 mod keys;

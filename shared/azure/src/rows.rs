@@ -1,4 +1,4 @@
-//! Step records and outbox rows ↔ fields of a row.
+//! Step records, outbox rows and definitions ↔ fields of a row.
 //!
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
@@ -12,7 +12,7 @@ use saga_wire::json;
 use crate::columns::Row;
 use crate::keys;
 
-/// The format of step and outbox rows.
+/// The format of rows.
 const FORMAT: i64 = 1;
 
 pub(crate) fn step_fields(record: &StepRecord) -> Fields {
@@ -144,6 +144,15 @@ pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
                 .map(str::to_owned),
         },
     })
+}
+
+pub(crate) fn definition_fields(text: &str) -> Fields {
+    fields([("Format", FORMAT.into()), ("Text", text.into())])
+}
+
+pub(crate) fn definition_text(row: &Fields) -> Result<&str, String> {
+    check_format(row)?;
+    text(row, "Text")
 }
 
 fn check_format(row: &Fields) -> Result<(), String> {

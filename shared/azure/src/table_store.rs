@@ -273,7 +273,7 @@ pub(crate) fn unreadable(why: String) -> PortError {
     PortError::unavailable(WHAT, Failure::Unreadable(why))
 }
 
-fn corrupt(key: &str, why: &str) -> PortError {
+pub(crate) fn corrupt(key: &str, why: &str) -> PortError {
     PortError::Corrupt {
         what: WHAT,
         why: format!("row `{key}`: {why}"),

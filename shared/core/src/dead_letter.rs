@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Outcome;
-use crate::definition::{Cloud, Definition};
+use crate::definition::Cloud;
 use crate::emit::command_entry;
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::origin::OriginDecision;
@@ -348,9 +348,9 @@ pub enum Known {
 impl Known {
     /// What is known of this saga.
     #[must_use]
-    pub fn of(saga: &Saga, definition: &Definition) -> Self {
+    pub fn of(saga: &Saga) -> Self {
         Known::Saga {
-            status: saga.status(definition),
+            status: saga.shown,
             closing: saga.ends.closing,
         }
     }
@@ -419,7 +419,6 @@ impl Act {
 #[must_use]
 pub fn recorded(
     saga: &Saga,
-    definition: &Definition,
     letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
@@ -432,7 +431,7 @@ pub fn recorded(
         saga.parked
             .retain(|parked| event.is_none_or(|event| event.as_str() != parked.by));
     }
-    changed(saga, definition)
+    OriginDecision::marking(saga)
 }
 
 /// The saga once no letter of it lies anywhere: what it shows as parked since before `looked` has expired, or never came to
@@ -440,7 +439,6 @@ pub fn recorded(
 #[must_use]
 pub fn unparked(
     saga: &Saga,
-    definition: &Definition,
     looked: Timestamp,
     mark: &Mark,
     caller: Option<&Caller>,
@@ -455,19 +453,7 @@ pub fn unparked(
         caller: caller.cloned(),
         ..command_entry("unpark", mark, Outcome::Late)
     });
-    Some(changed(saga, definition))
-}
-
-fn changed(saga: Saga, definition: &Definition) -> OriginDecision {
-    OriginDecision {
-        outcome: Outcome::Applied,
-        status: saga.status(definition),
-        saga,
-        writes: Vec::new(),
-        settle: Vec::new(),
-        emit: None,
-        alert: None,
-    }
+    Some(OriginDecision::marking(saga))
 }
 
 fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Entry {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::event::Address;
 use crate::ids::StepIndex;
@@ -284,9 +285,9 @@ impl Definition {
     }
 }
 
-/// All definitions that this deployment knows, by name and version.
+/// The definitions of a release, by name and version.
 #[derive(Debug, Clone, Default)]
-pub struct Catalogue(BTreeMap<DefinitionRef, Definition>);
+pub struct Catalogue(BTreeMap<DefinitionRef, Arc<Definition>>);
 
 impl Catalogue {
     /// Collects definitions.
@@ -297,39 +298,34 @@ impl Catalogue {
         let mut all = BTreeMap::new();
         for definition in definitions {
             let reference = definition.reference.clone();
-            if all.insert(reference.clone(), definition).is_some() {
+            if all.insert(reference.clone(), Arc::new(definition)).is_some() {
                 return Err(InvalidDefinition(format!("{reference} is defined twice")));
             }
         }
         Ok(Self(all))
     }
 
-    /// The definition that a saga started with.
+    /// The definition of this name and version.
     #[must_use]
-    pub fn get(&self, reference: &DefinitionRef) -> Option<&Definition> {
+    pub fn get(&self, reference: &DefinitionRef) -> Option<&Arc<Definition>> {
         self.0.get(reference)
     }
 
     /// The definition that a new saga of this name starts with: the highest version.
     #[must_use]
-    pub fn latest(&self, name: &str) -> Option<&Definition> {
+    pub fn latest(&self, name: &str) -> Option<&Arc<Definition>> {
         self.0
             .values()
             .rfind(|definition| definition.reference.name == name)
     }
 
-    /// Every definition.
-    pub fn iter(&self) -> impl Iterator<Item = &Definition> {
+    /// Every definition, to be shared.
+    pub fn shared(&self) -> impl Iterator<Item = &Arc<Definition>> {
         self.0.values()
     }
 
-    /// The cloud that an event of this type is meant for, when every definition that knows the type agrees.
-    #[must_use]
-    pub fn target_of_type(&self, kind: &str) -> Option<Cloud> {
-        let mut targets = self
-            .iter()
-            .filter_map(|d| d.address_of(kind).and_then(|address| d.target(address)));
-        let first = targets.next()?;
-        targets.all(|target| target == first).then_some(first)
+    /// Every definition.
+    pub fn iter(&self) -> impl Iterator<Item = &Definition> {
+        self.0.values().map(Arc::as_ref)
     }
 }

@@ -43,6 +43,22 @@ pub struct OriginDecision {
     pub alert: Option<String>,
 }
 
+impl OriginDecision {
+    /// Marks and lines of the timeline: the saga does not move, so neither its definition nor a participant is asked.
+    #[must_use]
+    pub fn marking(saga: Saga) -> Self {
+        Self {
+            outcome: Outcome::Applied,
+            status: saga.shown,
+            saga,
+            writes: Vec::new(),
+            settle: Vec::new(),
+            emit: None,
+            alert: None,
+        }
+    }
+}
+
 /// Why nothing is decided: the message is not for the origin, or cannot be true. It is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misaddressed {
@@ -112,6 +128,7 @@ pub fn start(
         resolved: None,
         parked: Vec::new(),
         stuck: None,
+        shown: Status::PendingAwsConfirmation,
         timeline: Timeline::default(),
         due: Some(patience.next(now, 0, deadline)),
         nudges: 0,
@@ -144,9 +161,10 @@ pub fn start(
     if let Some(event) = &emit {
         saga.timeline.record(entry(event, now, Outcome::Applied, None));
     }
+    saga.shown = saga.status(definition);
     Ok(Ok(OriginDecision {
         outcome: Outcome::Applied,
-        status: saga.status(definition),
+        status: saga.shown,
         saga,
         writes,
         settle: Vec::new(),

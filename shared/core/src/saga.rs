@@ -220,11 +220,14 @@ pub struct Saga {
     pub parked: Vec<Mark>,
     /// Since when it is seen not to move, though its deadline has passed.
     pub stuck: Option<Timestamp>,
+    /// The status as the decision before showed it: for whoever does not know the saga's definition. Whoever stores a
+    /// decision writes its own.
+    pub shown: Status,
     /// What happened.
     pub timeline: Timeline,
     /// When the sweeper looks at it next; `None` once nothing can be owed any more.
     pub due: Option<Timestamp>,
-    /// How often the sweeper has sent its opening event again.
+    /// How often the sweeper has sent its opening event again, or seen that this deployment cannot.
     pub nudges: u32,
 }
 
@@ -302,6 +305,18 @@ impl Saga {
             .filter(|(name, said)| *name != "reason" && **said != Document::Null);
         let mut wrong = said.filter(|(name, said)| known(name).is_some_and(|is| !alike(name, is, said)));
         wrong.next().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether anything is still owed to it: it has not ended, or not everywhere yet.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.ends.phase == Phase::Open || self.ends.closing
+    }
+
+    /// The status, for whoever may not know the saga's definition: then it is the last that was shown.
+    #[must_use]
+    pub fn status_with(&self, definition: Option<&Definition>) -> Status {
+        definition.map_or(self.shown, |definition| self.status(definition))
     }
 
     /// The status, folded from the facts.

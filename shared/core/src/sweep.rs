@@ -5,7 +5,7 @@
 use crate::Outcome;
 use crate::emit::{cancel_event, command_entry, opening_event};
 use crate::ends::Phase;
-use crate::ids::Timestamp;
+use crate::ids::{StepIndex, Timestamp};
 use crate::origin::{Misaddressed, Origin, OriginDecision};
 use crate::saga::{Mark, Saga};
 
@@ -51,12 +51,10 @@ impl Origin<'_> {
         if self.saga.due.is_none_or(|due| due > self.now) {
             return Ok(None);
         }
-        let open = self.saga.ends.phase == Phase::Open;
-        if !open && !self.saga.ends.closing {
-            let mut decision = self.unchanged(Outcome::Applied);
-            decision.saga.due = None;
-            return Ok(Some(decision));
+        if !self.saga.is_owed() {
+            return Ok(Some(owed_nothing(self.saga)));
         }
+        let open = self.saga.ends.phase == Phase::Open;
         if open && !self.saga.ends.cancelling && self.saga.deadline <= self.now {
             let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;
             if let Some(mark) = decision.saga.cancel.clone() {
@@ -66,6 +64,10 @@ impl Origin<'_> {
                     .record(command_entry("cancel", &mark, decision.outcome));
             }
             return Ok(Some(decision));
+        }
+        if self.definition.opens_at_origin() {
+            // What opened it is said by step 0's participant.
+            self.owned(StepIndex::FIRST)?;
         }
         let mut decision = self.unchanged(Outcome::Applied);
         decision.emit = if self.saga.ends.cancelling || self.saga.ends.closing {
@@ -108,33 +110,56 @@ impl Origin<'_> {
             decision.status
         ));
     }
+}
 
-    /// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
-    #[must_use]
-    pub fn park(&self, mark: Mark) -> Option<OriginDecision> {
-        if self.saga.is_parked(&mark.by) {
-            return None;
-        }
-        let ends = self.saga.ends;
-        let owed = ends.phase == Phase::Open || ends.closing;
-        let mut decision = self.unchanged(Outcome::Applied);
-        // Who watches the dead letters tells of each; of a saga that has ended there is no more to say.
-        if owed && self.saga.parked.is_empty() {
-            decision.alert = Some(format!(
-                "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
-                 replay the message; until then the saga is asked again with growing pauses.",
-                mark.by, mark.reason
-            ));
-        }
-        // Not a move of the saga: a line of its own outcome.
-        let line = command_entry("parked", &mark, Outcome::Late);
-        decision.saga.timeline.record(line);
-        decision.saga.parked.push(mark);
-        if decision.saga.parked.len() > Saga::MAX_PARKED {
-            decision.saga.parked.remove(0);
-        }
-        Some(decision)
+fn owed_nothing(saga: &Saga) -> OriginDecision {
+    let due = None;
+    OriginDecision::marking(Saga { due, ..saga.clone() })
+}
+
+/// What the sweeper does with a saga that is due and that this deployment cannot steer, because it has not the saga's
+/// definition or a participant of it: nothing is sent, the saga shows that it is stuck, and is looked at again later.
+/// `None` when it is not due.
+#[must_use]
+pub fn hold(saga: &Saga, patience: Patience, now: Timestamp) -> Option<OriginDecision> {
+    if saga.due.is_none_or(|due| due > now) {
+        return None;
     }
+    if !saga.is_owed() {
+        return Some(owed_nothing(saga));
+    }
+    let nudges = saga.nudges.saturating_add(1);
+    Some(OriginDecision::marking(Saga {
+        nudges,
+        due: Some(patience.next(now, nudges, saga.deadline)),
+        stuck: saga.stuck.or(Some(now)),
+        ..saga.clone()
+    }))
+}
+
+/// A message of the saga came to rest in a dead-letter store; `None` when nothing is to be changed.
+#[must_use]
+pub fn park(saga: &Saga, mark: Mark) -> Option<OriginDecision> {
+    if saga.is_parked(&mark.by) {
+        return None;
+    }
+    let mut decision = OriginDecision::marking(saga.clone());
+    // Who watches the dead letters tells of each; of a saga that has ended there is no more to say.
+    if saga.is_owed() && saga.parked.is_empty() {
+        decision.alert = Some(format!(
+            "A message of it came to rest in a dead-letter store: {} ({}).\n\nNothing is lost. Mend the cause, then \
+             replay the message; until then the saga is asked again with growing pauses.",
+            mark.by, mark.reason
+        ));
+    }
+    // Not a move of the saga: a line of its own outcome.
+    let line = command_entry("parked", &mark, Outcome::Late);
+    decision.saga.timeline.record(line);
+    decision.saga.parked.push(mark);
+    if decision.saga.parked.len() > Saga::MAX_PARKED {
+        decision.saga.parked.remove(0);
+    }
+    Some(decision)
 }
 
 #[cfg(test)]

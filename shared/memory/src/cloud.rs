@@ -6,6 +6,7 @@ use saga_app::ports::PortError;
 use saga_core::outbox::OutboxRow;
 
 use crate::carriers::Carriers;
+use crate::definitions::Texts;
 use crate::faults::{Fault, Faults, call};
 use crate::outbox::Rows;
 
@@ -21,6 +22,7 @@ pub(crate) struct State<S> {
     pub(crate) stored: S,
     pub(crate) outbox: Rows,
     pub(crate) carriers: Carriers,
+    pub(crate) definitions: Texts,
     revision: u64,
 }
 

@@ -11,6 +11,7 @@ mod carriers;
 mod clock;
 mod cloud;
 mod dead_letters;
+mod definitions;
 mod entities;
 mod faults;
 mod outbox;

@@ -17,7 +17,6 @@ use crate::entities::{Entities, Held, Written, check_shape};
 #[derive(Default)]
 pub struct Sagas {
     sagas: BTreeMap<SagaId, Held<Saga>>,
-    statuses: BTreeMap<SagaId, Status>,
     entities: Entities,
 }
 
@@ -32,7 +31,7 @@ impl OriginCloud {
 
     /// The status that the last decision showed to those who read the store past us.
     pub fn shown_status(&self, id: SagaId) -> Option<Status> {
-        self.lock().stored.statuses.get(&id).copied()
+        self.saga(id).map(|saga| saga.shown)
     }
 
     /// An entity, read past the port and its faults.
@@ -48,9 +47,11 @@ impl OriginCloud {
 
 impl Sagas {
     fn put(&mut self, decision: &OriginDecision, revision: u64) {
-        let id = decision.saga.id;
-        self.sagas.insert(id, Held::new(decision.saga.clone(), revision));
-        self.statuses.insert(id, decision.status);
+        let saga = Saga {
+            shown: decision.status,
+            ..decision.saga.clone()
+        };
+        self.sagas.insert(saga.id, Held::new(saga, revision));
     }
 }
 

@@ -1,14 +1,15 @@
-//! Definition files (TOML) → [`Definition`]. The files of `definitions/` are part of every binary.
+//! Definition files (TOML) → [`Definition`]. The files of `definitions/` are part of every binary. Beside the sagas a
+//! definition is kept as JSON of the same members, for the time after its file is gone.
 
 use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
 use saga_core::definition::{Catalogue, Cloud, Definition, DefinitionRef, InvalidDefinition, StepDefinition};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/definitions");
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
@@ -17,7 +18,7 @@ struct File {
     step: Vec<Step>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
     name: String,
@@ -27,6 +28,17 @@ struct Step {
     compensate: String,
     cancel: String,
 }
+
+/// The form in which a definition is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    format: u32,
+    definition: File,
+}
+
+/// The stored form that this version writes and reads. Another one is never guessed at.
+const FORMAT: u32 = 1;
 
 /// Every definition of this deployment. `participants` says which participants it has.
 ///
@@ -62,7 +74,48 @@ pub fn load(participants: &dyn Fn(&str) -> bool) -> Result<Catalogue, InvalidDef
 /// # Errors
 /// [`InvalidDefinition`] names the line or the rule.
 pub fn parse(text: &str) -> Result<Definition, InvalidDefinition> {
-    let file: File = toml::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?;
+    definition(toml::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?)
+}
+
+/// A definition as it is stored: all that its file can say.
+#[must_use]
+pub fn write(definition: &Definition) -> String {
+    let steps = definition.steps().iter().map(|step| Step {
+        name: step.name.clone(),
+        cloud: step.cloud.as_str().to_owned(),
+        participant: step.participant.clone(),
+        done: step.done.clone(),
+        compensate: step.compensate.clone(),
+        cancel: step.cancel.clone(),
+    });
+    let reference = definition.reference();
+    let stored = Stored {
+        format: FORMAT,
+        definition: File {
+            name: reference.name.clone(),
+            version: reference.version,
+            deadline: duration_text(definition.deadline_millis()),
+            step: steps.collect(),
+        },
+    };
+    serde_json::to_string(&stored).unwrap_or_default()
+}
+
+/// Reads a definition as [`write`] wrote it.
+///
+/// # Errors
+/// [`InvalidDefinition`] when it is of another format, or says what this version does not know.
+pub fn read(text: &str) -> Result<Definition, InvalidDefinition> {
+    let stored: Stored = serde_json::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?;
+    match stored.format {
+        FORMAT => definition(stored.definition),
+        other => Err(InvalidDefinition(format!(
+            "its format is {other}, this version reads {FORMAT}"
+        ))),
+    }
+}
+
+fn definition(file: File) -> Result<Definition, InvalidDefinition> {
     let steps = file.step.into_iter().map(|step| {
         Ok(StepDefinition {
             name: step.name,
@@ -105,9 +158,68 @@ fn duration(text: &str) -> Result<Duration, InvalidDefinition> {
     Ok(Duration::from_secs(u64::from(count) * seconds))
 }
 
+/// A deadline in the largest unit that says it exactly.
+fn duration_text(millis: i64) -> String {
+    let seconds = millis / 1_000;
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let exact = units.into_iter().find(|(length, _)| seconds % length == 0);
+    let (length, unit) = exact.unwrap_or((1, 's'));
+    format!("{}{unit}", seconds / length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every key that a definition file can have stands in it: what is stored must not lose one.
+    const EVERY_KEY: &str = include_str!("../definitions/payment.toml");
+
+    #[test]
+    fn what_is_stored_says_all_that_the_file_says() {
+        for file in FILES.files() {
+            let definition = parse(file.contents_utf8().unwrap()).unwrap();
+            assert_eq!(read(&write(&definition)), Ok(definition));
+        }
+        let file: File = toml::from_str(EVERY_KEY).unwrap();
+        let members = serde_json::to_string(&file).unwrap();
+        assert!(!members.contains("null"), "EVERY_KEY leaves a key out: {members}");
+        let stored: Stored = serde_json::from_str(&write(&parse(EVERY_KEY).unwrap())).unwrap();
+        assert_eq!(serde_json::to_string(&stored.definition).unwrap(), members);
+    }
+
+    /// Stored by the first version that stored any, and never changed since.
+    #[test]
+    fn what_the_first_version_stored_is_read() {
+        let stored = r#"{"format":1,"definition":{"name":"payment","version":1,"deadline":"15m","step":[
+            {"name":"payment","cloud":"aws","participant":"payments","done":"PaymentReserved",
+             "compensate":"PaymentCompensationRequested","cancel":"PaymentCancelRequested"},
+            {"name":"inventory","cloud":"azure","participant":"inventory","done":"InventoryReserved",
+             "compensate":"InventoryReleaseRequested","cancel":"InventoryCancelRequested"}]}}"#;
+        assert_eq!(read(stored), parse(include_str!("../definitions/payment.toml")));
+        let later = stored.replacen("\"format\":1", "\"format\":2", 1);
+        assert!(read(&later).unwrap_err().0.contains("format is 2"));
+        let unknown = stored.replacen("\"deadline\"", "\"limit\":1,\"deadline\"", 1);
+        assert!(read(&unknown).unwrap_err().0.contains("limit"));
+    }
+
+    #[test]
+    fn every_deadline_comes_back() {
+        for text in [
+            "1s",
+            "90s",
+            "15m",
+            "61m",
+            "24h",
+            "25h",
+            "7d",
+            "4294967295s",
+            "4294967295d",
+        ] {
+            let millis = i64::try_from(duration(text).unwrap().as_millis()).unwrap();
+            let back = duration(&duration_text(millis)).unwrap();
+            assert_eq!(i64::try_from(back.as_millis()).unwrap(), millis, "{text}");
+        }
+    }
 
     #[test]
     fn the_deployed_definitions_are_valid() {

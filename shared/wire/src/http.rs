@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saga_core::definition::{Cloud, Definition};
+use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
 use saga_core::observed::Observed;
 use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
 use saga_core::step::StepState;
@@ -27,6 +27,8 @@ struct View<'a> {
     input: Box<RawValue>,
     steps: Vec<Step<'a>>,
     timeline: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     timeline_dropped: u32,
 }
@@ -58,9 +60,9 @@ struct Flags<'a> {
 #[derive(Serialize)]
 struct Step<'a> {
     step: u8,
-    name: &'a str,
+    name: Option<&'a str>,
     cloud: &'static str,
-    participant: &'a str,
+    participant: Option<&'a str>,
     state: &'static str,
     at: Option<String>,
     #[serde(serialize_with = "shown")]
@@ -92,18 +94,42 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The saga as callers see it.
+/// Why nobody here can say what follows in a saga, and what to do.
 #[must_use]
-pub fn saga(saga: &Saga, definition: &Definition) -> String {
-    let status = saga.status(definition);
-    let observed = saga.observed(definition);
-    let steps = definition.steps().iter().zip(0_u8..).map(|(step, index)| {
-        let shown = as_known(saga, status, &observed, StepIndex::new(index), step.cloud);
+pub fn unknown_definition(definition: &DefinitionRef) -> String {
+    format!(
+        "this deployment does not know {definition}; nothing is lost: deploy a release that has its file, and the saga goes on"
+    )
+}
+
+/// The saga as callers see it. Without its definition: its status as it was last stored, and the steps that were heard of.
+#[must_use]
+pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
+    let status = saga.status_with(definition);
+    let observed = match definition {
+        Some(definition) => saga.observed(definition),
+        None => saga.timeline.observed.clone(),
+    };
+    let known: Vec<(StepIndex, Cloud, Option<&StepDefinition>)> = match definition {
+        Some(definition) => {
+            let steps = definition.steps().iter().zip(0_u8..);
+            steps.map(|(step, index)| (StepIndex::new(index), step.cloud, Some(step))).collect()
+        }
+        None => {
+            // The origin keeps its own steps, and observes those of the other cloud.
+            let own = saga.steps.keys().map(|index| (*index, Cloud::ORIGIN));
+            let others = observed.keys().map(|index| (*index, Cloud::Azure));
+            let heard: BTreeMap<StepIndex, Cloud> = others.chain(own).collect();
+            heard.into_iter().map(|(index, cloud)| (index, cloud, None)).collect()
+        }
+    };
+    let steps = known.into_iter().map(|(index, cloud, step)| {
+        let shown = as_known(saga, status, &observed, index, cloud);
         Step {
-            step: index,
-            name: &step.name,
-            cloud: step.cloud.as_str(),
-            participant: &step.participant,
+            step: index.get(),
+            name: step.map(|step| step.name.as_str()),
+            cloud: cloud.as_str(),
+            participant: step.map(|step| step.participant.as_str()),
             state: shown.state,
             at: shown.at.map(time::format),
             reason: shown.reason,
@@ -133,13 +159,14 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
             .iter()
             .map(|entry| {
                 let step = entry.addressed();
-                let step = step.and_then(|step| Some((step, definition.step(step)?)));
+                let step = step.filter(|step| definition.is_none_or(|known| known.step(*step).is_some()));
+                let name = step.and_then(|step| definition?.step(step));
                 Line {
                     at: time::format(entry.at),
                     event_id: entry.event.as_str(),
                     verb: &entry.verb,
-                    step: step.map(|(step, _)| step.get()),
-                    step_name: step.map(|(_, step)| step.name.as_str()),
+                    step: step.map(StepIndex::get),
+                    step_name: name.map(|step| step.name.as_str()),
                     cloud: entry.cloud.as_str(),
                     outcome: entry.outcome.as_str(),
                     note: entry.note.as_deref(),
@@ -149,6 +176,7 @@ pub fn saga(saga: &Saga, definition: &Definition) -> String {
                 }
             })
             .collect(),
+        notice: definition.is_none().then(|| unknown_definition(&saga.definition)),
         timeline_dropped: saga.timeline.dropped,
     };
     serde_json::to_string(&view).unwrap_or_default()
@@ -237,13 +265,13 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The line of `saga`; without a status when its definition is not known here.
+    /// The line of `saga`.
     #[must_use]
-    pub fn of(saga: &Saga, status: Option<Status>) -> Self {
+    pub fn of(saga: &Saga, status: Status) -> Self {
         Self {
             saga_id: saga.id.to_string(),
             definition: saga.definition.name.clone(),
-            status: status.map_or("UNKNOWN", Status::as_str),
+            status: status.as_str(),
             flags: saga.flags().map(Flag::as_str).collect(),
             created_at: time::format(saga.created),
         }

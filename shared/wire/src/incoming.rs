@@ -1,7 +1,7 @@
-//! What an event means, whoever sent it: checked against the catalogue, or refused with the reason for the
+//! What an event means, whoever sent it: checked against its definition, or refused with the reason for the
 //! quarantine.
 
-use saga_core::definition::{Catalogue, Cloud, Definition};
+use saga_core::definition::{Cloud, Definition};
 use saga_core::document::{Document, Fields};
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{EventId, SagaId, Timestamp};
@@ -155,15 +155,11 @@ impl Outside {
     }
 }
 
-/// The definition of an event of ours, when all that the event says of itself is true of it.
+/// Whether all that an event of ours says of itself is true of `definition`, which is the one that it names.
 ///
 /// # Errors
-/// [`Malformed`]: an unknown definition or version, a step that it does not have, or a type, target or sender
-/// that does not fit.
-pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definition, Malformed> {
-    let definition = catalogue
-        .get(&event.definition)
-        .ok_or_else(|| Malformed(format!("definition {} is not known here", event.definition)))?;
+/// [`Malformed`]: a step that the definition does not have, or a type, target or sender that does not fit.
+pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
     let reference = definition.reference();
     if definition.type_of(event.address) != Some(event.kind.as_str()) {
         // The ends have a number, and are no step.
@@ -197,7 +193,7 @@ pub fn check<'a>(event: &Event, catalogue: &'a Catalogue) -> Result<&'a Definiti
         let hop = event.hop;
         return Err(Malformed(format!("after {hop} hops no answer to it can arrive")));
     }
-    Ok(definition)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The saga has ended.
     TooLate,
+    /// The deployment lacks what the saga needs: its definition, or a participant.
+    NotDeployed,
     /// The body, or an event of the saga, is too large.
     TooLarge,
     /// The body is not sent as JSON.
@@ -50,7 +52,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Code; 17] = [
+    pub const ALL: [Code; 18] = [
         Code::InvalidJson,
         Code::InvalidRequest,
         Code::NotFound,
@@ -60,6 +62,7 @@ impl Code {
         Code::UnknownProblem,
         Code::MethodNotAllowed,
         Code::TooLate,
+        Code::NotDeployed,
         Code::TooLarge,
         Code::UnsupportedMediaType,
         Code::InvalidInput,
@@ -83,6 +86,7 @@ impl Code {
             Code::UnknownProblem => "unknown-problem",
             Code::MethodNotAllowed => "method-not-allowed",
             Code::TooLate => "too-late",
+            Code::NotDeployed => "not-deployed",
             Code::TooLarge => "too-large",
             Code::UnsupportedMediaType => "unsupported-media-type",
             Code::InvalidInput => "invalid-input",
@@ -105,7 +109,7 @@ impl Code {
             | Code::UnknownDeadLetter
             | Code::UnknownProblem => (404, "Not Found"),
             Code::MethodNotAllowed => (405, "Method Not Allowed"),
-            Code::TooLate => (409, "Conflict"),
+            Code::TooLate | Code::NotDeployed => (409, "Conflict"),
             Code::TooLarge => (413, "Content Too Large"),
             Code::UnsupportedMediaType => (415, "Unsupported Media Type"),
             Code::InvalidInput | Code::KeyReused | Code::Refused => (422, "Unprocessable Content"),

@@ -149,7 +149,7 @@ pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId)
                 Some(id) => saga_of(ports, id).await?,
                 None => None,
             };
-            let prospect = foresee(ports, &letter, saga.as_ref()).prospect;
+            let prospect = foresee(ports, &letter, saga.as_ref()).await?.prospect;
             Ok(Found::Letter(Box::new(letter), prospect))
         }
         None => {

@@ -4,11 +4,11 @@ use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, 
 use saga_core::origin::Misaddressed;
 use saga_core::{Address, Cloud, Saga, SagaId};
 use saga_wire::dead_letter::event_in;
-use saga_wire::incoming::{Incoming, check};
+use saga_wire::incoming::Incoming;
 use saga_wire::{alert_event, event_grid, parked_event};
 
 use super::Ports;
-use crate::Deployment;
+use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
 
 /// What is known of a letter before anything is done with it.
@@ -35,76 +35,78 @@ pub(super) async fn saga_of<S: SagaStore, T>(
 }
 
 /// Says what a replay of a letter of this saga would come to.
-pub(super) fn foresee<S, T: Time>(
+///
+/// # Errors
+/// [`PortError`] when a definition has to be looked up and the store fails.
+pub(super) async fn foresee<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     letter: &DeadLetter,
     saga: Option<&Saga>,
-) -> Foreseen {
+) -> Result<Foreseen, PortError> {
     let sendable = matches!(letter.forward, Forward::Send { .. });
     let text = event_in(letter);
     if sendable && (alert_event::parse(&text).is_some() || parked_event::parse(&text).is_some()) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let verdict = Verdict::Tried;
-        return Foreseen {
+        return Ok(Foreseen {
             prospect: Prospect { verdict, text },
             has_saga: false,
-        };
+        });
     }
-    let definition = saga.and_then(|saga| ports.deployment.catalogue.get(&saga.definition));
-    let known = match (saga, definition) {
-        (Some(saga), Some(definition)) => Known::of(saga, definition),
-        _ => Known::No,
-    };
-    let refused = refused(ports.deployment, letter, saga, ports.time);
-    Foreseen {
-        prospect: prospect(letter, refused.as_deref(), known),
-        has_saga: definition.is_some(),
-    }
+    let refused = refused(ports, letter, saga).await?;
+    Ok(Foreseen {
+        prospect: prospect(letter, refused.as_deref(), saga.map_or(Known::No, Known::of)),
+        has_saga: saga.is_some(),
+    })
 }
 
 /// Why the letter's receiver would not understand it, if it would not.
-fn refused(
-    deployment: &Deployment,
+async fn refused<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
     letter: &DeadLetter,
     saga: Option<&Saga>,
-    time: &impl Time,
-) -> Option<String> {
+) -> Result<Option<String>, PortError> {
     if letter.facts.unreadable.is_some() {
-        return letter.facts.unreadable.clone();
+        return Ok(letter.facts.unreadable.clone());
     }
+    let (deployment, store, time) = (ports.deployment, ports.store, ports.time);
     let to = match &letter.forward {
         Forward::Send { to, .. } => Some(*to),
         _ => None,
     };
     let event = match event_grid::event(&event_in(letter)) {
-        Err(error) => return Some(error.0),
+        Err(error) => return Ok(Some(error.0)),
         Ok(Incoming::Ours(event)) => event,
         Ok(Incoming::Outside(outside)) => {
             if to == Some(Destination::ParticipantQueue) {
-                return Some(format!(
+                return Ok(Some(format!(
                     "`{}` came without the attributes that address a step",
                     outside.kind
-                ));
+                )));
             }
-            let saga = saga?;
-            let definition = deployment.catalogue.get(&saga.definition)?;
-            return match outside.addressed(saga, definition, Cloud::Azure, time.now()) {
-                Err(error) => Some(error.0),
-                Ok(event) if matches!(event.address, Address::Advance(_)) => {
-                    Some(Misaddressed::OutOfTurn.to_string())
-                }
-                Ok(_) => None,
+            let Some(saga) = saga else { return Ok(None) };
+            let Some(definition) = definitions::find(deployment, store, time, &saga.definition).await? else {
+                return Ok(Some(definitions::unknown(&saga.definition)));
             };
+            return Ok(
+                match outside.addressed(saga, &definition, Cloud::Azure, time.now()) {
+                    Err(error) => Some(error.0),
+                    Ok(event) if matches!(event.address, Address::Advance(_)) => {
+                        Some(Misaddressed::OutOfTurn.to_string())
+                    }
+                    Ok(_) => None,
+                },
+            );
         }
     };
-    if let Err(error) = check(&event, &deployment.catalogue) {
-        return Some(error.0);
+    if let Err(reason) = definitions::check(deployment, store, time, &event).await? {
+        return Ok(Some(reason));
     }
     if let Some(saga) = saga.filter(|saga| saga.definition != event.definition) {
-        return Some(format!(
+        return Ok(Some(format!(
             "the event says {}, the saga is {}",
             event.definition, saga.definition
-        ));
+        )));
     }
     let wrong_place = match to {
         Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
@@ -115,10 +117,10 @@ fn refused(
         }
         _ => false,
     };
-    wrong_place.then(|| {
+    Ok(wrong_place.then(|| {
         format!(
             "an event from {} for {} does not come in there",
             event.sender, event.target
         )
-    })
+    }))
 }

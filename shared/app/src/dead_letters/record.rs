@@ -3,7 +3,7 @@
 use saga_core::dead_letter::{Act, DeadLetter, recorded, unparked};
 use saga_core::origin::OriginDecision;
 use saga_core::saga::{Caller, Mark};
-use saga_core::{Definition, Saga, SagaId, Timestamp};
+use saga_core::{Saga, SagaId, Timestamp};
 
 use super::Ports;
 use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
@@ -21,8 +21,8 @@ pub(super) async fn record<S: SagaStore, T: Time>(
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
-    write(ports, saga, |saga, definition| {
-        Some(recorded(saga, definition, letters, act, mark, caller))
+    write(ports, saga, |saga| {
+        Some(recorded(saga, letters, act, mark, caller))
     })
     .await
 }
@@ -35,8 +35,8 @@ pub(super) async fn record_none_left<S: SagaStore, T: Time>(
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
-    write(ports, saga, |saga, definition| {
-        unparked(saga, definition, looked, mark, caller)
+    write(ports, saga, |saga| {
+        unparked(saga, looked, mark, caller)
     })
     .await
 }
@@ -44,7 +44,7 @@ pub(super) async fn record_none_left<S: SagaStore, T: Time>(
 async fn write<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     saga: SagaId,
-    decide: impl Fn(&Saga, &Definition) -> Option<OriginDecision> + Send + Sync,
+    decide: impl Fn(&Saga) -> Option<OriginDecision> + Send + Sync,
 ) -> Result<(), PortError> {
     for attempt in 1..=ATTEMPTS {
         let found = match ports.store.load(saga).await {
@@ -52,10 +52,7 @@ async fn write<S: SagaStore, T: Time>(
             Ok(None) | Err(PortError::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(definition) = ports.deployment.catalogue.get(&found.value.definition) else {
-            return Ok(());
-        };
-        let Some(decision) = decide(&found.value, definition) else {
+        let Some(decision) = decide(&found.value) else {
             return Ok(());
         };
         let committed = ports

@@ -190,16 +190,24 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             }
             self.missing.remove(&held.letter.id);
             let saga = match held.letter.facts.saga.and_then(|id| sagas.get(&id)) {
-                Some(Ok(saga)) => saga.as_ref(),
-                None => None,
-                Some(Err(error)) => {
-                    let text = format!("its saga could not be read: {error}; nothing was done");
+                Some(Ok(saga)) => Ok(saga.as_ref()),
+                None => Ok(None),
+                Some(Err(error)) => Err(format!("its saga could not be read: {error}; nothing was done")),
+            };
+            let foreseen = match saga {
+                Ok(saga) => foresee(self.ports, &held.letter, saga)
+                    .await
+                    .map_err(|error| format!("its definition could not be read: {error}; nothing was done")),
+                Err(text) => Err(text),
+            };
+            let foreseen = match foreseen {
+                Ok(foreseen) => foreseen,
+                Err(text) => {
                     self.fail(&held, text);
                     stays.push(held.receipt);
                     continue;
                 }
             };
-            let foreseen = foresee(self.ports, &held.letter, saga);
             if self.command.act == Act::Replay && foreseen.prospect.verdict == Verdict::Left {
                 self.report.left += 1;
                 self.say(item(&held, word(Verdict::Left), foreseen.prospect.text));

@@ -157,7 +157,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     let mut failed = None;
     for parked in &of_sagas {
         // Its source is told below, so the saga's own alert is not.
-        match park_saga(ports.deployment, ports.store, ports.time, parked).await {
+        match park_saga(ports.store, ports.time, parked).await {
             Ok(_) => {}
             // A saga that cannot be read must not have the same letter told every minute.
             Err(error @ PortError::Corrupt { .. }) => {
