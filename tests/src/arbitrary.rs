@@ -13,7 +13,7 @@ use saga_core::saga::{Caller, Mark};
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
 use saga_core::timeline::{Entry, Timeline};
-use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, StepIndex, Timestamp, TraceParent};
+use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
 
 /// An exact number of up to 38 digits, with the point anywhere.
 pub fn number() -> impl Strategy<Value = Number> {
@@ -230,14 +230,19 @@ pub fn saga() -> impl Strategy<Value = Saga> {
         (saga_id(), plain_name(), 1_u32.., fields()),
         (timestamp(), timestamp(), trace(), ends()),
         (own_steps, any::<bool>(), option::of(mark()), option::of(mark())),
-        (timeline(), option::of(timestamp()), any::<u32>()),
+        (
+            timeline(),
+            option::of(timestamp()),
+            any::<u32>(),
+            prop::sample::select(Status::ALL.to_vec()),
+        ),
         (vec(mark(), 0..3), option::of(timestamp())),
     );
     parts.prop_map(|(what, times, known, rest, (parked, stuck))| {
         let (id, name, version, input) = what;
         let (created, deadline, trace, ends) = times;
         let (mut steps, same_data, cancel, resolved) = known;
-        let (timeline, due, nudges) = rest;
+        let (timeline, due, nudges, shown) = rest;
         for record in steps.values_mut() {
             record.told = Told::default();
         }
@@ -261,6 +266,7 @@ pub fn saga() -> impl Strategy<Value = Saga> {
             resolved,
             parked,
             stuck,
+            shown,
             timeline,
             due,
             nudges,
@@ -270,7 +276,13 @@ pub fn saga() -> impl Strategy<Value = Saga> {
 
 /// A definition of 2 to 16 steps, each on either cloud.
 pub fn definition() -> impl Strategy<Value = Definition> {
-    (plain_name(), 1_u32.., vec(cloud(), 2..=Definition::MAX_STEPS)).prop_map(|(name, version, clouds)| {
+    let parts = (
+        plain_name(),
+        1_u32..,
+        1..=i64::from(u32::MAX),
+        vec(cloud(), 2..=Definition::MAX_STEPS),
+    );
+    parts.prop_map(|(name, version, seconds, clouds)| {
         let steps = clouds
             .into_iter()
             .enumerate()
@@ -282,7 +294,7 @@ pub fn definition() -> impl Strategy<Value = Definition> {
                 compensate: format!("Step{index}UndoRequested"),
                 cancel: format!("Step{index}CancelRequested"),
             });
-        Definition::new(DefinitionRef { name, version }, 1, steps.collect()).unwrap()
+        Definition::new(DefinitionRef { name, version }, seconds * 1_000, steps.collect()).unwrap()
     })
 }
 

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::Deployment;
 use saga_app::admit_events::{self, admit_events};
+use saga_app::definitions::Learnt;
 use saga_app::handle_event::{self, handle_event};
 use saga_app::override_saga::{Command, command};
 use saga_app::participate::{self, participate, partition};
@@ -24,7 +25,7 @@ use saga_core::participate::StepRecord;
 use saga_core::relay::Rules;
 use saga_core::step::StepState;
 use saga_core::sweep::Patience;
-use saga_core::{Cloud, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
+use saga_core::{Catalogue, Cloud, Definition, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_participants::Settings;
 use saga_participants::inventory::STOCK;
@@ -77,6 +78,8 @@ pub fn switch(name: &'static str, on: bool) -> (Arc<AtomicBool>, impl Fn(&'stati
 pub struct World {
     /// The definitions and participants.
     pub deployment: Deployment,
+    /// What the processes of the other cloud have learnt, which share nothing with ours.
+    pub azure_learnt: Learnt,
     /// The cloud that keeps the sagas.
     pub aws: OriginCloud,
     /// The cloud of the inventory.
@@ -121,6 +124,7 @@ impl World {
         let deployment = Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap();
         let world = Self {
             deployment,
+            azure_learnt: Learnt::default(),
             aws,
             azure,
             clock: Clock::new(given::time(0), 1),
@@ -132,6 +136,13 @@ impl World {
             .azure
             .put_entity(&world.shelf(), EntityKey::new(STOCK, SKU), stock);
         world
+    }
+
+    /// Deploys a release with these definitions on both clouds: new processes, which have learnt nothing yet.
+    pub fn release(&mut self, definitions: impl IntoIterator<Item = Definition>) {
+        self.deployment.catalogue = Catalogue::new(definitions).unwrap();
+        self.deployment.learnt = Learnt::default();
+        self.azure_learnt = Learnt::default();
     }
 
     /// Starts a payment with this key and body.
@@ -265,7 +276,15 @@ impl World {
     /// # Errors
     /// [`PortError`]: the carrier keeps it and brings it again.
     pub async fn deliver(&mut self, parcel: &Parcel) -> Result<(), PortError> {
-        self.handle(parcel).await?;
+        let azure = parcel.to == Place::AzureQueue;
+        if azure {
+            std::mem::swap(&mut self.deployment.learnt, &mut self.azure_learnt);
+        }
+        let handled = self.handle(parcel).await;
+        if azure {
+            std::mem::swap(&mut self.deployment.learnt, &mut self.azure_learnt);
+        }
+        handled?;
         self.collect();
         Ok(())
     }
@@ -299,6 +318,7 @@ impl World {
                     panic!("not a delivery of events: {}", parcel.body);
                 };
                 let ports = admit_events::Ports {
+                    definitions: &self.aws,
                     bus: &self.aws,
                     quarantine: &self.aws,
                     alerts: &self.aws,

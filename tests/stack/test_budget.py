@@ -21,7 +21,8 @@ class Budget(StackTest):
     def test_requests_and_write_units_of_a_completed_saga(self):
         counter = Counting(self.e["aws"])
         with counter, Rerouted(self, counter.url, *FUNCTIONS):
-            self.run_sagas(3)  # new processes fetch keys and open connections
+            # New processes fetch keys, open connections and look up their definitions: as many as are counted below.
+            self.run_sagas(40, together=40)
             counter.reset()
             self.run_sagas(1)
             alone = counter.report("one saga alone", 1)

@@ -147,7 +147,7 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     let park = async |world: &World, event: &str| {
         world.clock.advance(1);
         let parked = parked(world, id, event);
-        park_saga(&world.deployment, &world.aws, &world.clock, &parked)
+        park_saga(&world.aws, &world.clock, &parked)
             .await
             .unwrap()
     };
@@ -172,7 +172,7 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
         limit: 10,
         cursor: None,
     };
-    let page = list_sagas(&world.deployment, &world.aws, query.clone())
+    let page = list_sagas(&world.deployment, &world.aws, &world.clock, query.clone())
         .await
         .unwrap();
     assert_eq!(page.sagas.len(), 1);
@@ -181,7 +181,7 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     // What it tells of lies there still, though the saga has ended without it.
     world.heal(id).await;
     assert_eq!(flags(&world, id), ["parked"]);
-    let page = list_sagas(&world.deployment, &world.aws, query).await.unwrap();
+    let page = list_sagas(&world.deployment, &world.aws, &world.clock, query).await.unwrap();
     assert_eq!(page.sagas[0].flags, ["parked"]);
     assert_eq!(
         park(&world, "their-3").await,
@@ -237,7 +237,7 @@ async fn of_two_messages_each_is_parked_for_itself() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (id, letters) = healed_past(&mut world, &desk, 1).await;
     let other = parked(&world, id, "their-1");
-    park_saga(&world.deployment, &world.aws, &world.clock, &other)
+    park_saga(&world.aws, &world.clock, &other)
         .await
         .unwrap();
     assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
@@ -257,7 +257,7 @@ async fn a_message_that_dies_again_is_parked_and_told_again() {
         desk.places.put(letter.clone());
         let event = letter.facts.event.clone().unwrap();
         let parked = parked(&world, id, event.as_str());
-        let told = park_saga(&world.deployment, &world.aws, &world.clock, &parked)
+        let told = park_saga(&world.aws, &world.clock, &parked)
             .await
             .unwrap();
         assert!(told.is_some(), "{number}");
@@ -272,7 +272,7 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
     let (mut world, desk) = (World::default(), Desk::new());
     let (id, letters) = healed_past(&mut world, &desk, 2).await;
     let gone = parked(&world, id, "expired-1");
-    park_saga(&world.deployment, &world.aws, &world.clock, &gone)
+    park_saga(&world.aws, &world.clock, &gone)
         .await
         .unwrap();
     let of_the_saga = |filter: Filter| Command {
@@ -312,7 +312,7 @@ async fn a_message_that_came_to_rest_is_no_move() {
     let id = lost(&mut world).await;
     silence(&mut world, 28).await;
     let late = parked(&world, id, "their-1");
-    park_saga(&world.deployment, &world.aws, &world.clock, &late)
+    park_saga(&world.aws, &world.clock, &late)
         .await
         .unwrap();
     silence(&mut world, 4).await;
@@ -352,7 +352,7 @@ async fn a_saga_that_moves_on_is_parked_still() {
     let body = r#"{"order_id":"order-1","amount":"129.90","currency":"EUR","destination":"AQ","items":[{"sku":"sku-1","quantity":1}]}"#;
     let id = world.try_start_of("order", "key", body).await.unwrap();
     let lies = parked(&world, id, "their-1");
-    park_saga(&world.deployment, &world.aws, &world.clock, &lies)
+    park_saga(&world.aws, &world.clock, &lies)
         .await
         .unwrap();
     assert_eq!(flags(&world, id), ["parked"]);

@@ -704,7 +704,7 @@ async fn an_event_that_dies_again_is_told_of_once() {
     let id = world.start("129.90").await;
     let row = world.aws.outbox().remove(0);
     let bus = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
-    let parking = AtOrigin::new(&world.deployment, &world.aws, &world.clock);
+    let parking = AtOrigin::new(&world.aws, &world.clock);
     let rules = Rules {
         attempts: 1,
         ..Rules::default()

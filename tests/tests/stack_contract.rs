@@ -7,6 +7,7 @@
 )]
 
 use aws_config::SdkConfig;
+use saga_aws::definitions::DynamoDefinitions;
 use saga_aws::outbox::DynamoOutbox;
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::TableStore;
@@ -16,6 +17,11 @@ use saga_tests::stack::{aws, azure, create_table, dynamodb_local, participant, u
 saga_tests::saga_store_contract!(dynamodb, empty_dynamodb_tables);
 saga_tests::saga_store_contract!(dynamodb_local, empty_dynamodb_local_tables);
 saga_tests::step_store_contract!(azure_tables, empty_azure_table);
+saga_tests::definitions_contract!(dynamodb_definitions, empty_dynamodb_definitions);
+saga_tests::definition_names_contract!(dynamodb_names, empty_dynamodb_definitions);
+saga_tests::definitions_contract!(dynamodb_local_definitions, empty_dynamodb_local_definitions);
+saga_tests::definition_names_contract!(dynamodb_local_names, empty_dynamodb_local_definitions);
+saga_tests::definitions_contract!(azure_definitions, empty_azure_table);
 
 async fn empty_dynamodb_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
     Some(empty_tables(&aws().await).await)
@@ -23,6 +29,20 @@ async fn empty_dynamodb_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
 
 async fn empty_dynamodb_local_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
     Some(empty_tables(&dynamodb_local().await?).await)
+}
+
+async fn empty_dynamodb_definitions() -> Option<DynamoDefinitions> {
+    Some(empty_definitions(&aws().await).await)
+}
+
+async fn empty_dynamodb_local_definitions() -> Option<DynamoDefinitions> {
+    Some(empty_definitions(&dynamodb_local().await?).await)
+}
+
+async fn empty_definitions(config: &SdkConfig) -> DynamoDefinitions {
+    let table = format!("{}Sagas", unique());
+    create_table(config, &table, &["SagaId"], &[]).await;
+    DynamoDefinitions::new(config, table)
 }
 
 async fn empty_tables(config: &SdkConfig) -> (DynamoSagas, DynamoOutbox) {

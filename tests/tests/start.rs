@@ -16,7 +16,7 @@ use saga_tests::contract::given;
 use saga_tests::world::World;
 use saga_wire::{MAX_EVENT_BYTES, json};
 
-async fn start<'a>(world: &'a World, name: &str, key: &str, body: &str) -> Result<Started<'a>, NotStarted> {
+async fn start(world: &World, name: &str, key: &str, body: &str) -> Result<Started, NotStarted> {
     let key: IdempotencyKey = key.parse().unwrap();
     let request = Request {
         definition: name,

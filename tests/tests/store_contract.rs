@@ -20,6 +20,9 @@ use saga_wire::dead_letter::{Received, Row, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
 saga_tests::step_store_contract!(memory_steps, empty_steps);
+saga_tests::definitions_contract!(memory_definitions_of_sagas, empty_origin);
+saga_tests::definition_names_contract!(memory_names, empty_origin);
+saga_tests::definitions_contract!(memory_definitions_of_steps, empty_steps);
 saga_tests::publisher_contract!(memory_publisher, carrier);
 saga_tests::alerts_contract!(memory_alerts, carrier);
 saga_tests::quarantine_contract!(memory_quarantine, carrier);

@@ -175,14 +175,15 @@ mod tests {
     use std::sync::Mutex;
 
     use saga_app::ports::{
-        Alert, Committed, Page, Parked, Partition, Published, Quarantined, Snapshot, StepCommit, Versioned,
+        Alert, Committed, Definitions, Page, Parked, Partition, Published, Quarantined, Snapshot, StepCommit,
+        Versioned,
     };
     use saga_core::EventId;
     use saga_core::outbox::{Lease, OutboxRow};
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
     use saga_core::relay::Limits;
-    use saga_core::{SagaId, StepIndex, Timestamp};
+    use saga_core::{Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -225,6 +226,15 @@ mod tests {
         async fn commit(&self, _: StepCommit<'_>) -> Result<Committed, PortError> {
             *self.committed.lock().unwrap() += 1;
             Ok(Committed::Yes)
+        }
+    }
+
+    impl Definitions for Fake {
+        async fn stored_definition(&self, _: &DefinitionRef) -> Result<Option<Definition>, PortError> {
+            Ok(None)
+        }
+        async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
+            Ok(definition.clone())
         }
     }
 

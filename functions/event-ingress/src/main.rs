@@ -18,17 +18,13 @@ async fn main() -> Result<(), Error> {
     ring_jwt::install();
     let deployment = deployment::load()?;
     let config = clients::config().await;
-    let bus = Bus::new(&config, required("EVENT_BUS")?, "saga.ingress");
-    let definitions = DynamoDefinitions::new(&config, required("SAGAS_TABLE")?);
-    let quarantine = QuarantineQueue::new(&config, required("QUARANTINE_QUEUE_URL")?);
-    let alerts = AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?);
     let webhook = webhook::Webhook {
         deployment: &deployment,
         ports: Ports {
-            definitions: &definitions,
-            bus: &bus,
-            quarantine: &quarantine,
-            alerts: &alerts,
+            definitions: &DynamoDefinitions::new(&config, required("SAGAS_TABLE")?),
+            bus: &Bus::new(&config, required("EVENT_BUS")?, "saga.ingress"),
+            quarantine: &QuarantineQueue::new(&config, required("QUARANTINE_QUEUE_URL")?),
+            alerts: &AlertsTopic::new(&config, required("ALERTS_TOPIC_ARN")?),
             time: &SystemClock,
         },
         guard: token::Guard::from_environment()?,

@@ -90,6 +90,17 @@ locals {
     resources = [module.tables.sagas.due_index_arn, module.tables.sagas.list_index_arn]
   }
 
+  # Definitions lie beside the sagas under keys of their own, and the webhook reads those and no saga.
+  definitions_statement = {
+    sid       = "Definitions"
+    actions   = ["dynamodb:GetItem"]
+    resources = [module.tables.sagas.arn]
+    conditions = [
+      { test = "ForAllValues:StringLike", variable = "dynamodb:LeadingKeys", values = ["definition#*"] },
+      { test = "Null", variable = "dynamodb:LeadingKeys", values = ["false"] },
+    ]
+  }
+
   bus_statement = {
     sid       = "Publish"
     actions   = ["events:PutEvents"]
@@ -221,6 +232,7 @@ module "event_ingress" {
 
   environment = merge(local.environment, {
     EVENT_BUS              = module.bus.bus_name
+    SAGAS_TABLE            = module.tables.sagas.name
     QUARANTINE_QUEUE_URL   = module.queues.quarantine.url
     ALERTS_TOPIC_ARN       = module.alerts.topic_arn
     OIDC_ISSUERS           = join(",", var.ingress.issuers)
@@ -233,7 +245,7 @@ module "event_ingress" {
   })
 
   statements = concat(
-    [local.bus_statement, local.quarantine_statement, local.alert_statement],
+    [local.definitions_statement, local.bus_statement, local.quarantine_statement, local.alert_statement],
     local.key_statements,
   )
 

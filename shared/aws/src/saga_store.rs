@@ -81,7 +81,7 @@ impl DynamoSagas {
     pub fn new(config: &SdkConfig, tables: Tables, buckets: u16) -> Self {
         let client = Client::new(config);
         Self {
-            definitions: DynamoDefinitions::on(client.clone(), tables.sagas.clone()),
+            definitions: DynamoDefinitions::on(Client::clone(&client), tables.sagas.clone()),
             client,
             tables,
             buckets,

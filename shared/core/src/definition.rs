@@ -130,8 +130,8 @@ impl Definition {
         if reference.version == 0 {
             return fail("versions start at 1".into());
         }
-        if deadline_millis <= 0 {
-            return fail("the deadline must be longer than nothing".into());
+        if deadline_millis <= 0 || deadline_millis % 1_000 != 0 {
+            return fail("the deadline must be a second or more, in whole seconds".into());
         }
         if !(2..=Self::MAX_STEPS).contains(&steps.len()) {
             return fail(format!(

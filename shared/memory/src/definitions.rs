@@ -20,6 +20,11 @@ impl<S> Cloud<S> {
     pub fn put_definition_text(&self, reference: DefinitionRef, text: &str) {
         self.lock().definitions.insert(reference, text.to_owned());
     }
+
+    /// Loses all that is kept, as if no release before had kept anything.
+    pub fn forget_definitions(&self) {
+        self.lock().definitions.clear();
+    }
 }
 
 fn parsed(text: &str) -> Result<Definition, PortError> {

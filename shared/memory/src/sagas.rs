@@ -1,7 +1,7 @@
 //! The cloud that keeps the sagas.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
@@ -17,6 +17,7 @@ use crate::entities::{Entities, Held, Written, check_shape};
 #[derive(Default)]
 pub struct Sagas {
     sagas: BTreeMap<SagaId, Held<Saga>>,
+    spoilt: BTreeSet<SagaId>,
     entities: Entities,
 }
 
@@ -27,6 +28,11 @@ impl OriginCloud {
     /// A saga, read past the port and its faults.
     pub fn saga(&self, id: SagaId) -> Option<Saga> {
         self.lock().stored.sagas.get(&id).map(|held| held.value.clone())
+    }
+
+    /// From now on the saga's record is one that this version cannot read.
+    pub fn spoil(&self, id: SagaId) {
+        self.lock().stored.spoilt.insert(id);
     }
 
     /// The status that the last decision showed to those who read the store past us.
@@ -90,6 +96,12 @@ impl SagaStore for OriginCloud {
 
     async fn load(&self, id: SagaId) -> Result<Option<Versioned<Saga>>, PortError> {
         self.call("SagaStore::load", None, |state| {
+            if state.stored.spoilt.contains(&id) {
+                return Err(PortError::Corrupt {
+                    what: "the saga store",
+                    why: "the record was spoilt".to_owned(),
+                });
+            }
             let found = state.stored.sagas.get(&id);
             Ok(found.map(|held| Versioned {
                 value: held.value.clone(),
@@ -143,6 +155,7 @@ impl SagaStore for OriginCloud {
         self.call("SagaStore::list", None, |state| {
             let sagas = state.stored.sagas.values().map(|held| &held.value);
             let mut found: Vec<&Saga> = sagas
+                .filter(|saga| !state.stored.spoilt.contains(&saga.id))
                 .filter(|saga| since.is_none_or(|since| saga.created >= since))
                 .filter(|saga| before.is_none_or(|before| (saga.created, saga.id) < before))
                 .collect();

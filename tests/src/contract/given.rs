@@ -88,6 +88,7 @@ pub fn saga(number: u64, created: Timestamp) -> Saga {
         resolved: None,
         parked: Vec::new(),
         stuck: None,
+        shown: Status::PendingAzureConfirmation,
         timeline: Timeline::default(),
         due: Some(created.plus_millis(60_000)),
         nudges: 0,
@@ -109,7 +110,7 @@ pub fn decision(saga: &Saga) -> OriginDecision {
     OriginDecision {
         outcome: Outcome::Applied,
         saga: saga.clone(),
-        status: Status::PendingAzureConfirmation,
+        status: saga.shown,
         writes: Vec::new(),
         settle: Vec::new(),
         emit: None,

@@ -6,12 +6,15 @@
 //! ```ignore
 //! saga_tests::saga_store_contract!(dynamodb, empty_dynamodb_tables);   // async fn() -> Option<impl SagaSide>
 //! saga_tests::step_store_contract!(azurite, empty_azurite_table);      // async fn() -> Option<impl StepStore + Outbox>
+//! saga_tests::definitions_contract!(azurite_definitions, empty_azurite_table); // async fn() -> Option<impl Definitions>
+//! saga_tests::definition_names_contract!(…);                           // async fn() -> Option<impl DefinitionNames>
 //! ```
 //!
 //! It is called once for each test, and tests run side by side: give each its own tables.
 
 pub mod carriers;
 pub mod clock;
+pub mod definitions;
 pub mod given;
 pub mod letters;
 pub mod outbox;
@@ -99,6 +102,7 @@ macro_rules! saga_store_contract {
             every_field_of_every_saga_is_kept
             every_character_is_kept
             every_field_of_every_entity_is_kept
+            readers_of_sagas_never_meet_a_definition
         }
     };
 }
@@ -131,6 +135,29 @@ macro_rules! step_store_contract {
             every_field_of_every_step_is_kept
             every_character_is_kept
             every_field_of_every_entity_is_kept
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::Definitions`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! definitions_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, definitions:
+            what_was_never_kept_is_not_found
+            what_is_kept_stays
+            of_many_who_keep_a_version_at_once_one_wins
+            every_field_of_every_definition_is_kept
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::DefinitionNames`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! definition_names_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, definitions:
+            all_that_is_kept_is_named
         }
     };
 }

@@ -1,7 +1,7 @@
 //! The contract of the cloud that keeps the sagas.
 
 use proptest::collection::vec;
-use saga_app::ports::{Committed, Inserted, Outbox, SagaStore, Snapshot, Version};
+use saga_app::ports::{Committed, Definitions, Inserted, Outbox, SagaStore, Snapshot, Version};
 use saga_core::document::fields;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
@@ -629,4 +629,20 @@ pub(super) fn named(wild: &saga_core::document::Fields) -> saga_core::document::
         .enumerate()
         .map(|(index, value)| (format!("Field{index}"), value.clone()))
         .collect()
+}
+
+/// They lie beside the sagas.
+pub async fn readers_of_sagas_never_meet_a_definition<A: SagaSide>(store: &A) {
+    let store = store.sagas();
+    let known = saga(1, time(0));
+    store.insert(&decision(&known), None).await.unwrap();
+    for definition in saga_wire::definitions::load(&|_| true).unwrap().iter() {
+        store.keep_definition(definition).await.unwrap();
+    }
+    assert_eq!(store.list(None, None, 10).await.unwrap(), [known.clone()]);
+    let mut due = Vec::new();
+    for bucket in 0..DEFAULT_SHARDS {
+        due.extend(store.due(bucket, much_later(), 10).await.unwrap());
+    }
+    assert_eq!(due, [known.id]);
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use saga_core::definition::{Catalogue, Definition, DefinitionRef, StepDefinition};
+use saga_core::definition::{Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Fields, fields};
 use saga_core::ends::Phase;
 use saga_core::event::Emit;
@@ -111,7 +111,6 @@ pub struct World {
     code: Code,
     network: Network,
     definition: Definition,
-    catalogue: Catalogue,
     participants: Participants,
     /// Core's answers, by the origin's part of the state: there are few of those, and they are asked for often.
     known: RwLock<HashMap<(State, Action), Option<Answer>>>,
@@ -169,7 +168,6 @@ impl World {
         Self {
             code,
             network,
-            catalogue: Catalogue::new([definition.clone()]).expect("one definition"),
             participants: (0..clouds.len())
                 .map(|step| (NAMES[step], participant(step)))
                 .collect(),
@@ -444,6 +442,7 @@ impl World {
             resolved: own.resolved.then(|| mark("an override")),
             parked: Vec::new(),
             stuck: None,
+            shown: self.expected_status(own),
             timeline: Timeline::default(),
             due: own.due.then(t0),
             nudges: 0,
@@ -467,7 +466,7 @@ impl World {
 
     /// Whether whoever an event is for will understand it.
     fn understood(&self, state: &mut State, event: Option<&Event>) {
-        if event.is_some_and(|event| check(event, &self.catalogue).is_err()) {
+        if event.is_some_and(|event| check(event, &self.definition).is_err()) {
             state.broken = Some(Broken::NotUnderstood);
         }
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
-use saga_app::override_saga::{Command, command};
+use saga_app::override_saga::{Command, NotCommanded, command};
 use saga_app::participate::{self, participate};
 use saga_app::ports::{PortError, Time};
 use saga_app::relay_outbox::Relay;
@@ -211,6 +211,7 @@ impl Stage {
                 };
                 let bus = Bus::new(&self.aws);
                 let ports = admit_events::Ports {
+                    definitions: &self.aws,
                     bus: &bus,
                     quarantine: &aws,
                     alerts: &aws,
@@ -260,9 +261,11 @@ impl Stage {
 
     async fn command(&self, id: SagaId, what: Command) -> Result<(), PortError> {
         let aws = self.watched_aws();
-        command(&self.deployment, &aws, &self.clock, id, what, given::ASKED)
-            .await
-            .map(drop)
+        match command(&self.deployment, &aws, &self.clock, id, what, given::ASKED).await {
+            Ok(_) => Ok(()),
+            Err(NotCommanded::Port(error)) => Err(error),
+            Err(other) => panic!("a command was refused: {other}"),
+        }
     }
 
     /// A relay of a cloud: the sweep, or the stream with the rows that are there. Each has a name of its own.

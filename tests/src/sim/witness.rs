@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use saga_app::ports::{
-    Alert, Alerts, Committed, Inserted, Outbox, Page, Parked, Parking, Partition, PortError, Published,
-    Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Time, Version, Versioned,
+    Alert, Alerts, Committed, Definitions, Inserted, Outbox, Page, Parked, Parking, Partition, PortError,
+    Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Time, Version,
+    Versioned,
 };
 use saga_core::ends::Phase;
 use saga_core::origin::OriginDecision;
@@ -14,7 +15,7 @@ use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
 use saga_core::relay::Limits;
-use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
 use saga_memory::{Clock, Cloud, OriginCloud, StepCloud};
 
 /// What the ports of one cloud have seen.
@@ -298,6 +299,16 @@ impl Watched<'_, saga_memory::Sagas> {
                 ));
             }
         }
+    }
+}
+
+impl<S: Send> Definitions for Watched<'_, S> {
+    async fn stored_definition(&self, reference: &DefinitionRef) -> Result<Option<Definition>, PortError> {
+        self.cloud.stored_definition(reference).await
+    }
+
+    async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
+        self.cloud.keep_definition(definition).await
     }
 }
 

@@ -57,7 +57,7 @@ run "functions_get_the_environment_they_read" {
       saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
       outbox_poller    = "ALERTS_TOPIC_ARN EVENT_BUS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
       saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
-      event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG WEBHOOK_ALLOWED_ORIGIN"
+      event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE WEBHOOK_ALLOWED_ORIGIN"
       deadline_sweeper = "ALERTS_TOPIC_ARN NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE STUCK_AFTER_SECONDS"
       dlq_replayer     = "ALERTS_TOPIC_ARN DESTINATION_DLQ_URL EVENTS_DLQ_URL EVENTS_QUEUE_URL EVENT_BUS OUTBOX_FAILURES_URL OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
     }
@@ -93,11 +93,29 @@ run "permissions_are_the_calls_the_code_makes" {
       saga_initiator   = "Log Transitions Outbox Batches Indexes"
       outbox_poller    = "Log ReadStream ListStreams ReportStreamFailure Outbox Park Publish Alert"
       saga_events      = "Log ReadQueue Transitions Outbox Batches Quarantine Alert"
-      event_ingress    = "Log Publish Quarantine Alert"
+      event_ingress    = "Log Definitions Publish Quarantine Alert"
       deadline_sweeper = "Log Transitions Outbox Indexes Alert"
       dlq_replayer     = "Log Timelines DeadRows DeadLetterQueues BackToTheEventsQueue Publish Alert"
     }
     error_message = "Nothing more than each function calls."
+  }
+}
+
+run "the_webhook_reads_definitions_and_no_saga" {
+  command = apply
+
+  assert {
+    condition = one([for statement in jsondecode(module.event_ingress.policy).Statement : statement if statement.Sid == "Definitions"]) == {
+      Sid      = "Definitions"
+      Effect   = "Allow"
+      Action   = ["dynamodb:GetItem"]
+      Resource = [module.tables.sagas.arn]
+      Condition = {
+        "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["definition#*"] }
+        Null                      = { "dynamodb:LeadingKeys" = ["false"] }
+      }
+    }
+    error_message = "Everybody may call the webhook's URL: what it can read is bound to the definitions' keys."
   }
 }
 
