@@ -312,9 +312,7 @@ async fn a_message_that_came_to_rest_is_no_move() {
     let id = lost(&mut world).await;
     silence(&mut world, 28).await;
     let late = parked(&world, id, "their-1");
-    park_saga(&world.aws, &world.clock, &late)
-        .await
-        .unwrap();
+    park_saga(&world.aws, &world.clock, &late).await.unwrap();
     silence(&mut world, 4).await;
     assert_eq!(flags(&world, id), ["cancel_requested", "parked", "stuck"]);
 }
@@ -352,9 +350,7 @@ async fn a_saga_that_moves_on_is_parked_still() {
     let body = r#"{"order_id":"order-1","amount":"129.90","currency":"EUR","destination":"AQ","items":[{"sku":"sku-1","quantity":1}]}"#;
     let id = world.try_start_of("order", "key", body).await.unwrap();
     let lies = parked(&world, id, "their-1");
-    park_saga(&world.aws, &world.clock, &lies)
-        .await
-        .unwrap();
+    park_saga(&world.aws, &world.clock, &lies).await.unwrap();
     assert_eq!(flags(&world, id), ["parked"]);
     world.publish().await;
     // Shipping, which is the origin's own, refuses the place: the saga moves, and does not end yet.

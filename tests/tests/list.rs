@@ -34,7 +34,7 @@ async fn stored(count: usize, every: usize) -> World {
 async fn all_pages(world: &World, mut query: Query, at_most: usize) -> Result<(Vec<String>, usize), String> {
     let mut ids = Vec::new();
     for pages in 1..=at_most {
-        let page = list_sagas(&world.deployment, &world.aws, query.clone())
+        let page = list_sagas(&world.deployment, &world.aws, &world.clock, query.clone())
             .await
             .unwrap();
         assert!(page.sagas.len() <= query.limit);

@@ -55,7 +55,7 @@ impl Deployment {
             .stored
             .insert(reference.clone(), Arc::clone(&stored));
         let released = self.catalogue.get(&reference);
-        if known.is_none() && released.is_some_and(|released| *released != stored) {
+        if known.is_none() && released.is_some_and(|released| *released != *stored) {
             tracing::error!(
                 definition = %reference,
                 outcome = "used as it is stored",
@@ -72,7 +72,12 @@ impl Deployment {
             return Some(Some(Arc::clone(stored)));
         }
         let absent = memory.absent.get(reference).is_some_and(|until| *until > now);
-        absent.then(|| self.catalogue.get(reference).cloned())
+        absent.then(|| self.released(reference))
+    }
+
+    /// The definition as this release has it.
+    pub(crate) fn released(&self, reference: &DefinitionRef) -> Option<Arc<Definition>> {
+        self.catalogue.get(reference).cloned().map(Arc::new)
     }
 
     fn remember_absent(&self, reference: &DefinitionRef, now: Timestamp) {
@@ -104,7 +109,7 @@ pub async fn find(
     if let Some(known) = deployment.recall(reference, time.now()) {
         return Ok(known);
     }
-    let released = deployment.catalogue.get(reference).cloned();
+    let released = deployment.released(reference);
     match store.stored_definition(reference).await {
         Ok(Some(stored)) => Ok(Some(deployment.learn(stored))),
         Ok(None) => {

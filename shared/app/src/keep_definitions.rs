@@ -31,7 +31,7 @@ pub async fn settle(
 pub async fn keep(
     deployment: &Deployment,
     store: &impl Definitions,
-    released: &Arc<Definition>,
+    released: &Definition,
 ) -> Arc<Definition> {
     let stored = || {
         deployment
@@ -53,17 +53,17 @@ pub async fn keep(
         Err(error) => {
             let definition = released.reference();
             tracing::warn!(%definition, error = causes(&error), "definition not kept; it is tried at its next use");
-            Arc::clone(released)
+            Arc::new(released.clone())
         }
     }
 }
 
 /// Keeps every definition of this release, and tells of those that are kept with another text.
 pub async fn keep_all(deployment: &Deployment, store: &impl Definitions, alerts: &impl Alerts) {
-    for released in deployment.catalogue.shared() {
+    for released in deployment.catalogue.iter() {
         let kept = keep(deployment, store, released).await;
         let reference = released.reference();
-        if kept == *released || deployment.learnt.memory().told.contains(reference) {
+        if *kept == *released || deployment.learnt.memory().told.contains(reference) {
             continue;
         }
         let alert = Alert {

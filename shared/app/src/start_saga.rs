@@ -143,7 +143,10 @@ fn plan(
     let now = begin.now;
     let decision = start(definition, &deployment.participants, deployment.patience, begin)?
         .map_err(NotStarted::Refused)?;
-    let row = decision.emit.as_ref().map(|event| deployment.row(event, definition, now));
+    let row = decision
+        .emit
+        .as_ref()
+        .map(|event| deployment.row(event, definition, now));
     let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
     if largest > MAX_EVENT_BYTES {
         return Err(NotStarted::TooLarge(largest));

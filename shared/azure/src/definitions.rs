@@ -56,7 +56,7 @@ mod tests {
 
     fn payment() -> Definition {
         let definitions = saga_wire::definitions::load(&|_| true).unwrap();
-        definitions.latest("payment").unwrap().as_ref().clone()
+        definitions.latest("payment").unwrap().clone()
     }
 
     fn kept(definition: &Definition) -> Reply {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use crate::event::Address;
 use crate::ids::StepIndex;
@@ -287,7 +286,7 @@ impl Definition {
 
 /// The definitions of a release, by name and version.
 #[derive(Debug, Clone, Default)]
-pub struct Catalogue(BTreeMap<DefinitionRef, Arc<Definition>>);
+pub struct Catalogue(BTreeMap<DefinitionRef, Definition>);
 
 impl Catalogue {
     /// Collects definitions.
@@ -298,7 +297,7 @@ impl Catalogue {
         let mut all = BTreeMap::new();
         for definition in definitions {
             let reference = definition.reference.clone();
-            if all.insert(reference.clone(), Arc::new(definition)).is_some() {
+            if all.insert(reference.clone(), definition).is_some() {
                 return Err(InvalidDefinition(format!("{reference} is defined twice")));
             }
         }
@@ -307,25 +306,20 @@ impl Catalogue {
 
     /// The definition of this name and version.
     #[must_use]
-    pub fn get(&self, reference: &DefinitionRef) -> Option<&Arc<Definition>> {
+    pub fn get(&self, reference: &DefinitionRef) -> Option<&Definition> {
         self.0.get(reference)
     }
 
     /// The definition that a new saga of this name starts with: the highest version.
     #[must_use]
-    pub fn latest(&self, name: &str) -> Option<&Arc<Definition>> {
+    pub fn latest(&self, name: &str) -> Option<&Definition> {
         self.0
             .values()
             .rfind(|definition| definition.reference.name == name)
     }
 
-    /// Every definition, to be shared.
-    pub fn shared(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        self.0.values()
-    }
-
     /// Every definition.
     pub fn iter(&self) -> impl Iterator<Item = &Definition> {
-        self.0.values().map(Arc::as_ref)
+        self.0.values()
     }
 }

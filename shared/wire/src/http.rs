@@ -113,14 +113,19 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
     let known: Vec<(StepIndex, Cloud, Option<&StepDefinition>)> = match definition {
         Some(definition) => {
             let steps = definition.steps().iter().zip(0_u8..);
-            steps.map(|(step, index)| (StepIndex::new(index), step.cloud, Some(step))).collect()
+            steps
+                .map(|(step, index)| (StepIndex::new(index), step.cloud, Some(step)))
+                .collect()
         }
         None => {
             // The origin keeps its own steps, and observes those of the other cloud.
             let own = saga.steps.keys().map(|index| (*index, Cloud::ORIGIN));
             let others = observed.keys().map(|index| (*index, Cloud::Azure));
             let heard: BTreeMap<StepIndex, Cloud> = others.chain(own).collect();
-            heard.into_iter().map(|(index, cloud)| (index, cloud, None)).collect()
+            heard
+                .into_iter()
+                .map(|(index, cloud)| (index, cloud, None))
+                .collect()
         }
     };
     let steps = known.into_iter().map(|(index, cloud, step)| {

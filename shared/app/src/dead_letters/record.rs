@@ -35,10 +35,7 @@ pub(super) async fn record_none_left<S: SagaStore, T: Time>(
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
-    write(ports, saga, |saga| {
-        unparked(saga, looked, mark, caller)
-    })
-    .await
+    write(ports, saga, |saga| unparked(saga, looked, mark, caller)).await
 }
 
 async fn write<S: SagaStore, T: Time>(
