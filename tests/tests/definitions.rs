@@ -434,7 +434,7 @@ async fn a_saga_whose_definition_is_nowhere_is_not_steered_and_not_lost() {
     world.on_the_way.push(saga_tests::world::Parcel {
         to: Place::EventsQueue,
         kind: "InventoryReserved".to_owned(),
-        body: kept[0].body.clone(),
+        body: String::from_utf8(kept[0].body.clone()).unwrap(),
     });
     world.settle().await;
     assert_eq!(world.saga(open).shown, Status::Completed);

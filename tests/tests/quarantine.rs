@@ -196,6 +196,7 @@ async fn brought(entrance: &str, body: &[u8]) -> Vec<Vec<u8>> {
     match entrance {
         "event-ingress" => {
             let ports = admit_events::Ports {
+                definitions: &world.aws,
                 bus: &world.aws,
                 quarantine: &world.aws,
                 alerts: &world.aws,

@@ -6,7 +6,6 @@
     reason = "the helpers of these tests are tests, too"
 )]
 
-use saga_app::Deployment;
 use saga_app::dead_letters::ports::{LetterSource, Walk};
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
@@ -29,7 +28,6 @@ use saga_tests::contract::letters::{OutletSide, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
-use saga_tests::world::World;
 use saga_wire::dead_letter::quarantine;
 use saga_wire::{alert_event, parked_event};
 use serde_json::{Value, json};
@@ -224,7 +222,6 @@ async fn letters(source: &dyn LetterSource, count: usize) -> Vec<(String, String
 }
 
 struct AtTheOrigin {
-    deployment: Deployment,
     sagas: DynamoSagas,
 }
 
@@ -238,14 +235,13 @@ async fn origin() -> Option<AtTheOrigin> {
     let indexes = [("due", "DueBucket", "DueAt"), ("list", "ListBucket", "CreatedAt")];
     create_table(&config, &tables.sagas, &["SagaId"], &indexes).await;
     Some(AtTheOrigin {
-        deployment: World::default().deployment,
         sagas: DynamoSagas::new(&config, tables, DEFAULT_SHARDS),
     })
 }
 
 impl ParkingSide for AtTheOrigin {
     fn port(&self) -> impl Parking {
-        AtOrigin::new(&self.deployment, &self.sagas, &SystemClock)
+        AtOrigin::new(&self.sagas, &SystemClock)
     }
 
     async fn store(&self, saga: &Saga) {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use saga_app::Deployment;
 use saga_app::dead_letters::ports::LetterSource;
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
@@ -15,7 +14,6 @@ use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
 use saga_tests::contract::given::{decision, time};
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, OutletSide, event, event_id};
-use saga_tests::world::World;
 use saga_wire::dead_letter::{Received, Row, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
@@ -122,14 +120,12 @@ impl ParkingSide for Carrier {
 }
 
 struct Origin {
-    deployment: Deployment,
     cloud: OriginCloud,
     clock: Clock,
 }
 
 async fn origin() -> Option<Origin> {
     Some(Origin {
-        deployment: World::default().deployment,
         cloud: OriginCloud::new(),
         clock: Clock::new(time(10), 7),
     })
@@ -137,7 +133,7 @@ async fn origin() -> Option<Origin> {
 
 impl ParkingSide for Origin {
     fn port(&self) -> impl Parking {
-        AtOrigin::new(&self.deployment, &self.cloud, &self.clock)
+        AtOrigin::new(&self.cloud, &self.clock)
     }
 
     async fn store(&self, saga: &Saga) {

@@ -132,8 +132,8 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
 ///
 /// # Errors
 /// [`PortError`]: the delivery must not be acknowledged, and comes again.
-pub async fn keep_delivery<P, Q: Quarantine, A, T: Time>(
-    ports: &Ports<'_, P, Q, A, T>,
+pub async fn keep_delivery<D, P, Q: Quarantine, A, T: Time>(
+    ports: &Ports<'_, D, P, Q, A, T>,
     headers: &Headers,
     reason: &str,
     body: &[u8],

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use lambda_http::http::HeaderValue;
-use saga_app::ports::{Alert, PortError, Published, Quarantined, Refusal};
+use saga_app::ports::{Alert, Definitions, PortError, Published, Quarantined, Refusal};
 use saga_core::outbox::OutboxRow;
 use saga_core::relay::Limits;
+use saga_core::{Definition, DefinitionRef};
 use saga_wire::cloud_event;
 use saga_wire::incoming::Incoming;
 use saga_wire::json::holds_what_sqs_refuses;
@@ -55,6 +56,25 @@ impl Publisher for Carriers {
             Ok(())
         };
         Ok(rows.iter().map(answer).collect())
+    }
+}
+
+impl Definitions for Carriers {
+    async fn stored_definition(&self, reference: &DefinitionRef) -> Result<Option<Definition>, PortError> {
+        match reference.name.as_str() {
+            "unreachable" => Err(failure("the definitions")),
+            _ => Ok(None),
+        }
+    }
+
+    async fn keep_definition(&self, _: &Definition) -> Result<Definition, PortError> {
+        panic!("the webhook may not write")
+    }
+}
+
+impl DefinitionNames for Carriers {
+    async fn definition_names(&self) -> Result<Vec<DefinitionRef>, PortError> {
+        Ok(Vec::new())
     }
 }
 
@@ -108,6 +128,7 @@ impl Bench {
         let webhook = Webhook {
             deployment: &self.deployment,
             ports: Ports {
+                definitions: &carriers,
                 bus: &carriers,
                 quarantine: &carriers,
                 alerts: &carriers,
@@ -245,6 +266,27 @@ async fn bytes_that_no_store_takes_as_text_hold_up_no_neighbour() {
         panic!("{}", published[0].body)
     };
     assert_eq!(event.data["reason"].as_text(), Some("\u{fffe}\u{ffff}\u{2028}"));
+}
+
+#[tokio::test]
+async fn an_event_whose_definition_cannot_be_looked_up_comes_again_and_holds_up_no_neighbour() {
+    let ours = |definition: &str| {
+        json!({
+            "specversion": "1.0", "id": "e-0", "source": "saga.participant.azure", "type": "InventoryReserved",
+            "sagaid": SAGA, "sagadef": definition, "sagaver": 1, "sagastep": 2, "sagaverb": "complete",
+            "sagatarget": "aws", "sagaorigin": "azure", "sagahop": 2, "data": {},
+        })
+    };
+    for (definition, status) in [("unreachable", 503), ("nowhere", 200), ("payment", 200)] {
+        let events = json!([ours(definition), compensation("e-1", "x")]).to_string();
+        let (answered, _, carriers) = Bench::start().await.deliver(&[], events.as_bytes()).await;
+        assert_eq!(answered, status, "{definition}");
+        let published = carriers.published.lock().unwrap();
+        let good = published.iter().filter(|row| row.id.as_str() == "e-1").count();
+        assert_eq!(good, 1, "{definition}");
+        let kept = carriers.kept.lock().unwrap().len();
+        assert_eq!(kept, usize::from(definition == "nowhere"), "{definition}");
+    }
 }
 
 #[tokio::test]
