@@ -20,7 +20,7 @@ fn definition<'a>(deployment: &'a Deployment, saga: &Saga) -> &'a Definition {
 /// The saga as a reader of the API sees it.
 #[must_use]
 pub fn view(deployment: &Deployment, saga: &Saga) -> Value {
-    let text = saga_wire::http::saga(saga, definition(deployment, saga));
+    let text = saga_wire::http::saga(saga, Some(definition(deployment, saga)));
     serde_json::from_str(&text).expect("it is JSON")
 }
 

@@ -147,9 +147,7 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     let park = async |world: &World, event: &str| {
         world.clock.advance(1);
         let parked = parked(world, id, event);
-        park_saga(&world.aws, &world.clock, &parked)
-            .await
-            .unwrap()
+        park_saga(&world.aws, &world.clock, &parked).await.unwrap()
     };
     let alert = park(&world, "their-1").await.expect("the first is told");
     assert!(alert.text.contains("the table is gone"), "{alert:?}");
@@ -181,7 +179,9 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     // What it tells of lies there still, though the saga has ended without it.
     world.heal(id).await;
     assert_eq!(flags(&world, id), ["parked"]);
-    let page = list_sagas(&world.deployment, &world.aws, &world.clock, query).await.unwrap();
+    let page = list_sagas(&world.deployment, &world.aws, &world.clock, query)
+        .await
+        .unwrap();
     assert_eq!(page.sagas[0].flags, ["parked"]);
     assert_eq!(
         park(&world, "their-3").await,
@@ -237,9 +237,7 @@ async fn of_two_messages_each_is_parked_for_itself() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (id, letters) = healed_past(&mut world, &desk, 1).await;
     let other = parked(&world, id, "their-1");
-    park_saga(&world.aws, &world.clock, &other)
-        .await
-        .unwrap();
+    park_saga(&world.aws, &world.clock, &other).await.unwrap();
     assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
     assert_eq!(flags(&world, id), ["parked"]);
     assert_eq!(world.saga(id).parked[0].by, "their-1");
@@ -257,9 +255,7 @@ async fn a_message_that_dies_again_is_parked_and_told_again() {
         desk.places.put(letter.clone());
         let event = letter.facts.event.clone().unwrap();
         let parked = parked(&world, id, event.as_str());
-        let told = park_saga(&world.aws, &world.clock, &parked)
-            .await
-            .unwrap();
+        let told = park_saga(&world.aws, &world.clock, &parked).await.unwrap();
         assert!(told.is_some(), "{number}");
         assert_eq!(flags(&world, id), ["parked"]);
         assert_eq!(desk.run(&world, &only(&[letter], Act::Replay)).await.done, 1);
@@ -272,9 +268,7 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
     let (mut world, desk) = (World::default(), Desk::new());
     let (id, letters) = healed_past(&mut world, &desk, 2).await;
     let gone = parked(&world, id, "expired-1");
-    park_saga(&world.aws, &world.clock, &gone)
-        .await
-        .unwrap();
+    park_saga(&world.aws, &world.clock, &gone).await.unwrap();
     let of_the_saga = |filter: Filter| Command {
         selection: Selection::All(Filter {
             saga: Some(id),

@@ -52,7 +52,7 @@ fn acts(value: &Value) -> Option<char> {
 fn view(world: &World, id: SagaId) -> Value {
     let saga = world.saga(id);
     let definition = world.deployment.catalogue.get(&saga.definition).unwrap();
-    serde_json::from_str(&saga_wire::http::saga(&saga, definition)).unwrap()
+    serde_json::from_str(&saga_wire::http::saga(&saga, Some(definition))).unwrap()
 }
 
 fn alerts(world: &World) -> Vec<Alert> {

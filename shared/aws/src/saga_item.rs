@@ -483,6 +483,7 @@ mod tests {
             resolved: None,
             parked: Vec::new(),
             stuck: None,
+            shown: status,
             timeline: Timeline {
                 entries: vec![line(0, "advance1", "advance", 1, Cloud::Aws, None), answer],
                 dropped: 0,
