@@ -40,8 +40,7 @@ impl Number {
         let Some((digits, exponent)) = text.split_once(['e', 'E']) else {
             return text.parse();
         };
-        let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
-        let unsigned = exponent.strip_prefix('-').unwrap_or(exponent);
+        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidNumber::NotDecimal);
         }
@@ -275,4 +274,86 @@ pub fn fields<const N: usize>(pairs: [(&str, Document); N]) -> Fields {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_json_is_read_in_every_form_or_refused_for_what_it_is() {
+        let read = |text: &str| Number::from_json(text).map(|number| number.to_string());
+        let tiny = format!("0.{}1", "0".repeat(37));
+        for (text, expected) in [
+            ("1.299e2", Ok("129.9")),
+            ("1E+2", Ok("100")),
+            ("-5e-1", Ok("-0.5")),
+            ("0e999999999999", Ok("0")),
+            ("0.0e-7", Ok("0")),
+            // As far as an exponent can reach: from the smallest number of 38 digits to the largest power of ten.
+            (
+                &format!("{tiny}e75"),
+                Ok("10000000000000000000000000000000000000"),
+            ),
+            (&format!("{tiny}e76"), Err(InvalidNumber::TooLong)),
+            ("1e37", Ok("10000000000000000000000000000000000000")),
+            ("1e38", Err(InvalidNumber::TooLong)),
+            ("1e-39", Err(InvalidNumber::TooLong)),
+            // Whoever tried to write these out would run out of memory.
+            ("1e4000000000000000000", Err(InvalidNumber::TooLong)),
+            ("1e-4000000000000000000", Err(InvalidNumber::TooLong)),
+            ("1e99999999999999999999", Err(InvalidNumber::TooLong)),
+            ("1e", Err(InvalidNumber::NotDecimal)),
+            ("1e+", Err(InvalidNumber::NotDecimal)),
+            ("1e-", Err(InvalidNumber::NotDecimal)),
+            ("1e+-1", Err(InvalidNumber::NotDecimal)),
+            ("1e1x", Err(InvalidNumber::NotDecimal)),
+            ("1e1.5", Err(InvalidNumber::NotDecimal)),
+            ("e1", Err(InvalidNumber::NotDecimal)),
+        ] {
+            assert_eq!(read(text), expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_up_to_38_digits_behind_up_to_38_zeros() {
+        let digits = "1".repeat(38);
+        let zeros = "0".repeat(38);
+        assert!(digits.parse::<Number>().is_ok());
+        assert!(format!("{zeros}{digits}").parse::<Number>().is_ok());
+        for long in [
+            format!("{digits}1"),
+            format!("{zeros}0{digits}"),
+            format!("{zeros}0{zeros}"),
+        ] {
+            assert_eq!(long.parse::<Number>(), Err(InvalidNumber::TooLong), "{long}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_is_the_same_in_every_spelling() {
+        let text = |text: &str| Document::from(text);
+        let hundred = Document::from(100);
+        for same in ["100", "100.0", "1e2", "1.00E+2"] {
+            assert!(text(same).is_same_decimal(&hundred), "{same}");
+            assert!(hundred.is_same_decimal(&text(same)), "{same}");
+        }
+        for other in ["1e3", "hundred", ""] {
+            assert!(!text(other).is_same_decimal(&hundred), "{other}");
+        }
+        assert!(!text("hundred").is_same_decimal(&text("hundred")));
+        assert!(!Document::Null.is_same_decimal(&Document::Null));
+    }
+
+    #[test]
+    fn a_whole_number_travels_as_a_number_as_long_as_a_float_holds_it_exactly() {
+        let carried = |whole: i64| Document::from(whole).carried();
+        let largest = (1 << 53) - 1;
+        for exact in [0, largest, -largest] {
+            assert_eq!(carried(exact), Document::from(exact));
+        }
+        for more in [largest + 1, -largest - 1, i64::MAX] {
+            assert_eq!(carried(more), Document::from(more.to_string()));
+        }
+    }
 }

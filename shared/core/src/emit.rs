@@ -21,7 +21,7 @@ pub(crate) fn opening_event(
     participants: &Participants,
 ) -> Option<Event> {
     let (time, hop, data) = match saga.steps.get(&StepIndex::FIRST) {
-        Some(record) if definition.opens_at_origin() => {
+        Some(record) => {
             let step = step_at(definition, participants, saga.id, StepIndex::FIRST).ok()?;
             let message = Message {
                 verb: StepVerb::Advance,

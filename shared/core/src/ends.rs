@@ -146,3 +146,90 @@ pub fn knock(ends: Ends, knock: Knock) -> Verdict {
         (Knock::OverrideCancelled, Completed) | (Knock::OverrideCompleted, Cancelled) => Verdict::Late(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every knock on every state that the ends can be in, written out a second time.
+    #[test]
+    fn every_knock_is_as_designed() {
+        use Knock as K;
+        use Phase::{Cancelled, Completed, Open};
+        use Verdict::{Contradicted, Late, Repeated};
+
+        let moved = |ends, undo, send| Verdict::Moved { ends, undo, send };
+        for cancelling in [false, true] {
+            for overridden in [false, true] {
+                let ends = |phase, closing| Ends {
+                    phase,
+                    closing,
+                    cancelling,
+                    overridden,
+                };
+                let by_override = |phase, closing| Ends {
+                    overridden: true,
+                    ..ends(phase, closing)
+                };
+                let cancel = if cancelling {
+                    Repeated(Some(Send::CancelFirst))
+                } else {
+                    moved(
+                        Ends {
+                            cancelling: true,
+                            ..ends(Open, false)
+                        },
+                        false,
+                        Some(Send::CancelFirst),
+                    )
+                };
+                let to_cancelled = moved(by_override(Cancelled, true), true, Some(Send::CancelFirst));
+                let to_completed = moved(by_override(Completed, false), false, None);
+                for (state, with, expected) in [
+                    (
+                        ends(Open, false),
+                        K::Complete,
+                        moved(ends(Completed, false), false, None),
+                    ),
+                    (
+                        ends(Open, false),
+                        K::Cancelled,
+                        moved(ends(Cancelled, false), true, None),
+                    ),
+                    (ends(Open, false), K::Cancel, cancel),
+                    (ends(Open, false), K::OverrideCancelled, to_cancelled),
+                    (ends(Open, false), K::OverrideCompleted, to_completed),
+                    (ends(Completed, false), K::Complete, Repeated(None)),
+                    (ends(Completed, false), K::Cancelled, Contradicted),
+                    (ends(Completed, false), K::Cancel, Late(None)),
+                    (ends(Completed, false), K::OverrideCancelled, Late(None)),
+                    (ends(Completed, false), K::OverrideCompleted, Repeated(None)),
+                    (
+                        ends(Cancelled, false),
+                        K::Complete,
+                        Late(Some(Send::CompensateLast)),
+                    ),
+                    (
+                        ends(Cancelled, true),
+                        K::Complete,
+                        Late(Some(Send::CompensateLast)),
+                    ),
+                    (ends(Cancelled, false), K::Cancelled, Repeated(None)),
+                    (
+                        ends(Cancelled, true),
+                        K::Cancelled,
+                        moved(ends(Cancelled, false), false, None),
+                    ),
+                    (ends(Cancelled, false), K::Cancel, Late(None)),
+                    (ends(Cancelled, true), K::Cancel, Late(None)),
+                    (ends(Cancelled, false), K::OverrideCancelled, Repeated(None)),
+                    (ends(Cancelled, true), K::OverrideCancelled, Repeated(None)),
+                    (ends(Cancelled, false), K::OverrideCompleted, Late(None)),
+                    (ends(Cancelled, true), K::OverrideCompleted, Late(None)),
+                ] {
+                    assert_eq!(knock(state, with), expected, "{with:?} on {state:?}");
+                }
+            }
+        }
+    }
+}

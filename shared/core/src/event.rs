@@ -228,3 +228,76 @@ pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::StepDefinition;
+
+    fn of_steps(count: u8) -> Definition {
+        let step = |number: u8| StepDefinition {
+            name: format!("step-{number}"),
+            cloud: if number.is_multiple_of(2) {
+                Cloud::Aws
+            } else {
+                Cloud::Azure
+            },
+            participant: "anybody".to_owned(),
+            done: format!("Done{number}"),
+            compensate: format!("Compensate{number}"),
+            cancel: format!("Cancel{number}"),
+        };
+        let reference = DefinitionRef {
+            name: "any".to_owned(),
+            version: 1,
+        };
+        Definition::new(reference, 1_000, (0..count).map(step).collect()).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_a_verb_and_a_number_and_read_back_as_it_was() {
+        let definition = of_steps(3);
+        let at = StepIndex::new;
+        for (address, verb, number, step) in [
+            (Address::Advance(at(0)), "advance", 0, Some(at(0))),
+            (Address::Advance(at(2)), "advance", 2, Some(at(2))),
+            (Address::Compensate(at(1)), "compensate", 1, Some(at(1))),
+            (Address::Cancel(at(2)), "cancel", 2, Some(at(2))),
+            (Address::Complete, "complete", 3, None),
+            (Address::Cancelled, "cancelled", -1, None),
+        ] {
+            assert_eq!((address.verb(), address.step_number(&definition)), (verb, number));
+            assert_eq!(Address::parse(verb, number), Some(address));
+            assert_eq!(address.step(), step);
+        }
+        for (verb, number) in [
+            ("cancelled", 0),
+            ("cancelled", -2),
+            ("advance", -1),
+            ("advance", 256),
+            ("complete", -1),
+            ("resolve", 0),
+            ("", 0),
+        ] {
+            assert_eq!(Address::parse(verb, number), None, "{verb} {number}");
+        }
+    }
+
+    /// Up to `complete`, and from there down to `cancelled`: one message each.
+    #[test]
+    fn the_longest_chain_of_answers_goes_up_to_the_end_and_all_the_way_down() {
+        for count in [2_u8, 3, 16] {
+            let definition = of_steps(count);
+            let steps = u16::from(count);
+            for index in 0..count {
+                let (step, number) = (StepIndex::new(index), u16::from(index));
+                let (up, down) = (steps - number, steps + 1);
+                assert_eq!(Address::Advance(step).answers(&definition), up + down);
+                assert_eq!(Address::Cancel(step).answers(&definition), up + down);
+                assert_eq!(Address::Compensate(step).answers(&definition), number + 1);
+            }
+            assert_eq!(Address::Complete.answers(&definition), steps + 1);
+            assert_eq!(Address::Cancelled.answers(&definition), 0);
+        }
+    }
+}

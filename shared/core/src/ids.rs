@@ -334,3 +334,64 @@ impl FromStr for TraceParent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_has_1_to_256_bytes() {
+        let of = |length: usize| "e".repeat(length).parse::<EventId>().is_ok();
+        assert_eq!([0, 1, 256, 257].map(of), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_step_is_written_as_its_number() {
+        assert_eq!(StepIndex::new(12).to_string(), "12");
+        assert_eq!(StepIndex::new(12).next(), StepIndex::new(13));
+        assert_eq!(StepIndex::new(12).previous(), Some(StepIndex::new(11)));
+        assert_eq!(StepIndex::FIRST.previous(), None);
+        assert_eq!(StepIndex::new(u8::MAX).next(), StepIndex::new(u8::MAX));
+    }
+
+    #[test]
+    fn a_trace_context_is_read_part_by_part() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        const SPAN: &str = "00f067aa0ba902b7";
+        let read = |text: String| {
+            text.parse::<TraceParent>()
+                .ok()
+                .map(|trace| trace.as_str().to_owned())
+        };
+        let whole = format!("00-{TRACE}-{SPAN}-01");
+        assert_eq!(read(whole.clone()), Some(whole.clone()));
+        assert_eq!(read(format!("cc-{TRACE}-{SPAN}-ff-more")), Some(whole.clone()));
+        assert_eq!(
+            read(format!("01-{TRACE}-{SPAN}-fe")),
+            Some(format!("00-{TRACE}-{SPAN}-00"))
+        );
+        let (no_trace, no_span) = ("0".repeat(32), "0".repeat(16));
+        for bad in [
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{no_trace}-{SPAN}-01"),
+            format!("00-{TRACE}-{no_span}-01"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{TRACE}-{SPAN}-01-"),
+            format!("01-{TRACE}-{SPAN}-01-a,b"),
+            format!("01-{TRACE}-{SPAN}-01-a b"),
+            format!("0-{TRACE}-{SPAN}-01"),
+            format!("0g-{TRACE}-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", &TRACE[1..]),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}-{}-01", &SPAN[1..]),
+            format!("00-{TRACE}-{}g-01", &SPAN[1..]),
+            format!("00-{TRACE}-{SPAN}-1"),
+            format!("00-{TRACE}-{SPAN}-0G"),
+            format!("00-{TRACE}-{SPAN}"),
+            TRACE.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(read(bad.clone()), None, "{bad}");
+        }
+    }
+}

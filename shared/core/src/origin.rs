@@ -390,19 +390,14 @@ impl Origin<'_> {
             saga.steps.insert(index, record);
         }
         // The last step of a saga may be ours: then `complete` goes to ourselves, in the same transaction.
-        let end = match &step_decision.emit {
-            Some(emitted) if emitted.address == Address::Complete => Some(Knock::Complete),
-            Some(emitted) if emitted.address == Address::Cancelled => Some(Knock::Cancelled),
-            _ => None,
-        };
-        let mut decision = match end {
-            Some(end) => Origin { saga: &saga, ..*self }.end(end, message.hop, None, entities)?,
-            None => {
-                let decided = Origin { saga: &saga, ..*self }.unchanged(step_decision.outcome);
-                OriginDecision {
-                    emit: step_decision.emit,
-                    ..decided
-                }
+        let completes = |emitted: &Event| emitted.address == Address::Complete;
+        let origin = Origin { saga: &saga, ..*self };
+        let mut decision = if step_decision.emit.as_ref().is_some_and(completes) {
+            origin.end(Knock::Complete, message.hop, None, entities)?
+        } else {
+            OriginDecision {
+                emit: step_decision.emit,
+                ..origin.unchanged(step_decision.outcome)
             }
         };
         if step_decision.outcome == Outcome::Applied {

@@ -66,8 +66,8 @@ impl Rules {
     #[must_use]
     pub fn failed(self, mut row: OutboxRow, reason: &str, now: Timestamp, jitter: u64) -> Fate {
         let failed = row.tries.failed.saturating_add(1);
-        let doubled = 1_i64.checked_shl(failed - 1).filter(|factor| *factor > 0);
-        let ceiling = self.first_wait_millis.saturating_mul(doubled.unwrap_or(i64::MAX));
+        let doubled = 2_i64.saturating_pow(failed - 1);
+        let ceiling = self.first_wait_millis.saturating_mul(doubled);
         let ceiling = ceiling.clamp(1, self.longest_wait_millis.max(1));
         let wait = i64::try_from(jitter % ceiling.unsigned_abs()).unwrap_or(ceiling);
         row.tries = Tries {
@@ -294,5 +294,228 @@ impl Pace {
     #[must_use]
     pub const fn is_down(self) -> bool {
         self.vain >= Self::PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EventId, IdempotencyKey};
+
+    const LIMITS: Limits = Limits { events: 3, bytes: 10 };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + millis)
+    }
+
+    fn saga(number: u8) -> SagaId {
+        let key: IdempotencyKey = format!("saga {number}").parse().unwrap();
+        SagaId::derive("any", &key)
+    }
+
+    /// A row of this saga with a body of so many bytes, decided and queued at the same time.
+    fn row(number: u8, of: u8, bytes: usize) -> OutboxRow {
+        OutboxRow {
+            shard: u16::from(of),
+            id: EventId::stored(format!("row-{number}")),
+            saga: saga(of),
+            kind: "Any".to_owned(),
+            body: "b".repeat(bytes),
+            at: at(0),
+            queued: at(0),
+            follows: false,
+            tries: Tries::default(),
+        }
+    }
+
+    fn plan(rows: Vec<OutboxRow>) -> Plan {
+        let mut plan = Plan::new(Rules::default(), LIMITS);
+        plan.add_fresh(rows);
+        plan
+    }
+
+    fn numbers(calls: &[Vec<OutboxRow>]) -> Vec<Vec<String>> {
+        let names = |call: &Vec<OutboxRow>| {
+            let names = call.iter().map(|row| row.id.to_string().replace("row-", ""));
+            names.collect()
+        };
+        calls.iter().map(names).collect()
+    }
+
+    #[test]
+    fn a_row_is_its_streams_until_too_little_is_left_of_its_grace_and_a_sweeps_from_then_on() {
+        let rules = Rules::default();
+        let row = row(1, 1, 1);
+        assert_eq!(rules.due(&row), at(30_000));
+        assert!(rules.is_fresh(&row, at(17_999)));
+        assert!(!rules.is_fresh(&row, at(18_000)));
+
+        let looked_at = |millis| {
+            let mut plan = Plan::new(rules, LIMITS);
+            plan.add(vec![row.clone()], at(millis));
+            (plan.ready(), plan.waiting, plan.oldest)
+        };
+        assert_eq!(looked_at(29_999), (0, 1, Some(at(0))));
+        assert_eq!(looked_at(30_000), (1, 0, None));
+
+        let kept = |millis| {
+            let mut plan = plan(vec![row.clone()]);
+            plan.keep_fresh(at(millis));
+            (plan.ready(), plan.waiting)
+        };
+        assert_eq!((kept(17_999), kept(18_000)), ((1, 0), (0, 1)));
+    }
+
+    #[test]
+    fn a_row_that_is_not_due_holds_back_its_saga_and_no_other() {
+        let mut plan = Plan::new(Rules::default(), LIMITS);
+        let mut tried = row(1, 1, 1);
+        tried.tries.next = Some(at(60_000));
+        plan.add(vec![tried, row(2, 1, 1), row(3, 2, 1)], at(31_000));
+        assert_eq!((plan.ready(), plan.waiting), (1, 2));
+        assert_eq!(numbers(&plan.wave(1, true)), [["3"]]);
+    }
+
+    #[test]
+    fn the_pauses_double_from_the_first_to_the_longest() {
+        let rules = Rules::default();
+        let ceiling = |failed: u32| {
+            let mut tried = row(1, 1, 1);
+            tried.tries.failed = failed;
+            // The largest jitter below the ceiling is the ceiling less one.
+            let waits = [1_000, 2_000, 4_000, 8_000, 3_600_000].map(|ceiling: u64| {
+                let fate = rules.failed(tried.clone(), "busy", at(0), ceiling - 1);
+                let (Fate::Later(row) | Fate::Dead(row)) = fate;
+                row.tries.next.unwrap().millis() - at(0).millis()
+            });
+            waits.into_iter().max().unwrap()
+        };
+        assert_eq!([0, 1, 2, 3].map(ceiling), [1_000, 2_000, 4_000, 8_000]);
+        assert_eq!([12, 61, 62, 63, u32::MAX].map(ceiling), [3_600_000; 5]);
+    }
+
+    #[test]
+    fn a_row_is_dead_after_its_last_attempt_or_when_it_is_old_and_was_tried_three_times() {
+        let rules = Rules::default();
+        let is_dead = |failed: u32, now: i64| {
+            let mut tried = row(1, 1, 1);
+            tried.tries.failed = failed;
+            matches!(rules.failed(tried, "busy", at(now), 0), Fate::Dead(_))
+        };
+        let day = rules.age_millis;
+        assert_eq!(
+            [(18, 0), (19, 0)].map(|(failed, now)| is_dead(failed, now)),
+            [false, true]
+        );
+        assert_eq!(
+            [(1, day), (2, day - 1), (2, day), (3, day + 1)].map(|(failed, now)| is_dead(failed, now)),
+            [false, false, true, true]
+        );
+    }
+
+    #[test]
+    fn a_call_takes_as_many_rows_and_bytes_as_its_limits_say() {
+        let sagas = |count: u8, bytes: usize| (1..=count).map(|number| row(number, number, bytes)).collect();
+        // Three rows a call.
+        assert_eq!(
+            numbers(&plan(sagas(7, 1)).wave(5, true)),
+            vec![vec!["1", "2", "3"], vec!["4", "5", "6"], vec!["7"]]
+        );
+        // Ten bytes a call: twice five is ten.
+        assert_eq!(
+            numbers(&plan(sagas(3, 5)).wave(5, true)),
+            vec![vec!["1", "2"], vec!["3"]]
+        );
+        assert_eq!(numbers(&plan(sagas(2, 6)).wave(5, true)), [["1"], ["2"]]);
+        // One that is larger than a call goes alone: the other side says what becomes of it.
+        assert_eq!(numbers(&plan(sagas(2, 11)).wave(5, true)), [["1"], ["2"]]);
+    }
+
+    #[test]
+    fn only_full_calls_leave_until_nothing_more_is_to_come() {
+        let sagas = |count: u8| {
+            (1..=count)
+                .map(|number| row(number, number, 1))
+                .collect::<Vec<_>>()
+        };
+        let mut some = plan(sagas(5));
+        assert_eq!(numbers(&some.wave(5, false)), [["1", "2", "3"]]);
+        assert_eq!(some.ready(), 2);
+        some.add_fresh(vec![row(6, 6, 1)]);
+        assert_eq!(numbers(&some.wave(5, false)), [["4", "5", "6"]]);
+        assert_eq!(numbers(&plan(sagas(2)).wave(5, false)), [[""; 0]; 0]);
+        assert_eq!(numbers(&plan(sagas(2)).wave(5, true)), [["1", "2"]]);
+        let mut many = plan(sagas(9));
+        assert_eq!(numbers(&many.wave(2, true)), [["1", "2", "3"], ["4", "5", "6"]]);
+        assert_eq!(numbers(&many.wave(2, true)), [["7", "8", "9"]]);
+    }
+
+    #[test]
+    fn two_events_of_a_saga_never_leave_side_by_side_and_stay_in_their_order() {
+        let mut plan = plan(vec![row(1, 1, 1), row(2, 1, 1), row(3, 2, 1), row(4, 1, 1)]);
+        assert_eq!(numbers(&plan.wave(5, true)), [["1", "3"]]);
+        assert_eq!(numbers(&plan.wave(5, true)), [["2"]]);
+        // The other side had no time for it: it is next again, before what comes after it.
+        plan.again(vec![row(2, 1, 1), row(5, 3, 1)]);
+        assert_eq!(numbers(&plan.wave(5, true)), [["2", "5"]]);
+        assert_eq!(numbers(&plan.wave(5, true)), [["4"]]);
+        assert_eq!(plan.ready(), 0);
+    }
+
+    #[test]
+    fn one_shard_is_given_up_and_the_others_go_on() {
+        let mut plan = plan(vec![row(1, 1, 1), row(2, 2, 1), row(3, 1, 1)]);
+        assert_eq!([0, 1, 2].map(|shard| plan.has(shard)), [false, true, true]);
+        plan.give_up(Some(1));
+        assert_eq!([0, 1, 2].map(|shard| plan.has(shard)), [false, false, true]);
+        assert_eq!((plan.ready(), plan.waiting), (1, 2));
+        plan.give_up(None);
+        assert_eq!((plan.ready(), plan.waiting), (0, 3));
+    }
+
+    #[test]
+    fn the_pace_halves_under_strain_and_comes_back_step_by_step() {
+        let mut pace = Pace::default();
+        let mut after = |taken, strained| {
+            pace.after(taken, strained);
+            (pace.width, pace.pause_millis)
+        };
+        assert_eq!(after(true, false), (5, 0));
+        let strained: Vec<_> = (0..8).map(|_| after(true, true)).collect();
+        assert_eq!(
+            strained,
+            [
+                (2, 100),
+                (1, 200),
+                (1, 400),
+                (1, 800),
+                (1, 1_600),
+                (1, 3_200),
+                (1, 3_200),
+                (1, 3_200)
+            ]
+        );
+        let calm: Vec<_> = (0..6).map(|_| after(false, false)).collect();
+        assert_eq!(
+            calm,
+            [(2, 1_600), (3, 800), (4, 400), (5, 200), (5, 100), (5, 50)]
+        );
+    }
+
+    #[test]
+    fn only_silence_in_a_row_means_that_the_other_side_is_down() {
+        let mut pace = Pace::default();
+        for _ in 0..5 {
+            pace.after(false, true);
+        }
+        assert!(!pace.is_down());
+        for (taken, strained) in [(true, true), (false, false)] {
+            let mut other = pace;
+            other.after(taken, strained);
+            other.after(false, true);
+            assert!(!other.is_down(), "taken: {taken}, strained: {strained}");
+        }
+        pace.after(false, true);
+        assert!(pace.is_down());
     }
 }

@@ -341,3 +341,20 @@ impl Saga {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back_as_what_they_say() {
+        for status in Status::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        for flag in Flag::ALL {
+            assert_eq!(flag.as_str().parse(), Ok(flag));
+        }
+        assert_eq!("parked".parse::<Status>(), Err(UnknownStatus));
+        assert_eq!("COMPLETED".parse::<Flag>(), Err(UnknownFlag));
+    }
+}

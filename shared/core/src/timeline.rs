@@ -89,3 +89,62 @@ impl Timeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: usize, outcome: Outcome) -> Entry {
+        Entry {
+            at: Timestamp::from_millis(number as i64),
+            event: EventId::stored(format!("e-{number}")),
+            verb: "advance".to_owned(),
+            step: 1,
+            cloud: Cloud::Azure,
+            outcome,
+            note: None,
+            times: 1,
+            caller: None,
+            unverified: false,
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_counted_and_what_became_of_it_otherwise_is_a_line_of_its_own() {
+        let mut timeline = Timeline::default();
+        for outcome in [
+            Outcome::Applied,
+            Outcome::Applied,
+            Outcome::Late,
+            Outcome::Applied,
+        ] {
+            timeline.record(line(1, outcome));
+        }
+        timeline.record(line(2, Outcome::Applied));
+        let lines = timeline
+            .entries
+            .iter()
+            .map(|entry| (entry.at.millis(), entry.outcome, entry.times));
+        let expected = [
+            (1, Outcome::Applied, 3),
+            (1, Outcome::Late, 1),
+            (2, Outcome::Applied, 1),
+        ];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_first_lines_and_the_last_ones_are_kept() {
+        let mut timeline = Timeline::default();
+        for number in 0..Timeline::MAX_ENTRIES {
+            timeline.record(line(number, Outcome::Applied));
+        }
+        assert_eq!((timeline.entries.len(), timeline.dropped), (24, 0));
+        for number in 24..30 {
+            timeline.record(line(number, Outcome::Applied));
+        }
+        assert_eq!((timeline.entries.len(), timeline.dropped), (24, 6));
+        let kept: Vec<i64> = timeline.entries.iter().map(|entry| entry.at.millis()).collect();
+        assert_eq!(kept, (0..8).chain(14..30).collect::<Vec<_>>());
+    }
+}
