@@ -268,7 +268,7 @@ async fn a_start_does_not_fail_because_its_definition_cannot_be_kept() {
 }
 
 #[tokio::test]
-async fn both_schedules_keep_all_definitions_of_a_release() {
+async fn the_sweeper_keeps_all_definitions_of_a_release() {
     let world = World::default();
     sweep(&world).await;
     for definition in world.deployment.catalogue.iter() {

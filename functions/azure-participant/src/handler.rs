@@ -204,6 +204,7 @@ mod tests {
         kept: Arc<Mutex<Vec<Vec<u8>>>>,
         parked: Arc<Mutex<Vec<Parked>>>,
         committed: Arc<Mutex<usize>>,
+        definitions: Arc<Mutex<Vec<String>>>,
     }
 
     impl StepStore for Fake {
@@ -234,6 +235,10 @@ mod tests {
             Ok(None)
         }
         async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
+            self.definitions
+                .lock()
+                .unwrap()
+                .push(definition.reference().to_string());
             Ok(definition.clone())
         }
     }
@@ -323,6 +328,7 @@ mod tests {
                 kept: Arc::default(),
                 parked: Arc::default(),
                 committed: Arc::default(),
+                definitions: Arc::default(),
             };
             let deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
             let f = || fake.clone();
@@ -419,6 +425,16 @@ mod tests {
                 .0,
             200
         );
+    }
+
+    #[tokio::test]
+    async fn the_schedule_keeps_every_definition_of_the_release_once_a_process() {
+        let participant = Participant::start(Mood::Works).await;
+        for _ in 0..3 {
+            assert_eq!(participant.call("/outbox-sweep", "{}").await.0, 200);
+        }
+        let kept = participant.fake.definitions.lock().unwrap().clone();
+        assert_eq!(kept, ["order version 1", "payment version 1"]);
     }
 
     #[tokio::test]
