@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from urllib.parse import urljoin
 
-from .support import StackTest, order
+from .support import StackTest, ask, http, order, wait_for
 
 
 class BadInput(StackTest):
@@ -49,6 +51,33 @@ class BadInput(StackTest):
         self.problem(self.get("/sagas?limit=0"), 400, "invalid-request", "limit")
         self.problem(self.get("/sagas?cursor=x"), 400, "invalid-request", "cursor")
         self.problem(self.get("/elsewhere"), 404, "not-found")
+
+    def test_what_an_answer_refers_to_is_there(self):
+        """Resolved against the request's URL, as a client does it (RFC 9457, 3.1.1)."""
+        asked = [
+            (self.e["api"], "GET", "/elsewhere"), (self.e["api"], "GET", "/sagas?limit=0"), (self.e["api"], "GET", "/sagas/not-an-id"),
+            (self.e["api"], "POST", "/sagas/payment"), (self.e["api"], "POST", f"/sagas/{uuid.uuid4()}/resolve"), (self.e["api"], "GET", "/problems/none"),
+            (self.e["dead_letters"], "GET", "/elsewhere"), (self.e["dead_letters"], "GET", "/dead-letters?limit=0"),
+            (self.e["dead_letters"], "GET", "/dead-letters/poison.7"), (self.e["dead_letters"], "POST", "/dead-letters/replay"),
+        ]
+        for base, method, path in asked:
+            with self.subTest(method=method, path=path):
+                url = base + path
+                status, body, _ = ask(method, url, b"{" if method == "POST" else None, {"Content-Type": "application/json"})
+                problem = json.loads(body)
+                self.assertGreaterEqual(status, 400, problem)
+                page = urljoin(url, problem["type"])
+                self.assertTrue(page.startswith(base), f"{problem['type']} leads from {url} to {page}")
+                status, text, _ = ask("GET", page)
+                self.assertEqual((status, text.decode().split("\n")[0]), (200, f"# {problem['code']}"))
+        url = f"{self.e['api']}/sagas/payment"
+
+        def created():
+            # Without a key each request starts a saga of its own, so an answer that was lost is no matter.
+            status, headers, body = http.exchange("POST", url, json.dumps(order()).encode(), {"Content-Type": "application/json"}, seconds=60)
+            return (headers["Location"], json.loads(body)["saga_id"]) if status == 201 else None
+        location, saga = wait_for("a saga", created)
+        self.assertEqual(json.loads(ask("GET", urljoin(url, location))[1])["saga_id"], saga)
 
     def test_a_key_starts_one_saga(self):
         key, body = uuid.uuid4().hex, order()

@@ -204,7 +204,13 @@ class Parked(StackTest):
         self.assertIn("failed at every try", reason)
         wait_for("the alert", lambda: [alert for alert in self.alerts_on(alerts) if saga["saga_id"] in alert and "parked" in alert])
         self.azure.delete_row(*place)
-        # The next retransmission heals it.
+        # The next retransmission heals it. Its letter lies there still, until somebody deals with it.
         ended = self.ended_soon(saga["saga_id"], "COMPLETED")
-        self.assertIn("failed at every try", ended["flags"]["parked"], "its message still lies there")
-        self.azure.take_messages(self.e["names"]["azure_poison_queue"])
+        self.assertIn("failed at every try", ended["flags"]["parked"])
+        discard = {"filter": {"saga": saga["saga_id"]}, "confirm": True, "reason": "it was healed", "by": "the tests"}
+
+        def no_longer_parked():
+            # A letter that the watch holds at the moment is left for another time.
+            ask("POST", f"{self.e['dead_letters']}/dead-letters/discard", json.dumps(discard).encode(), {"Content-Type": "application/json"})
+            return self.saga(saga["saga_id"])["flags"]["parked"] is None
+        wait_for("the flag to go", no_longer_parked)

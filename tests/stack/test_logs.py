@@ -99,6 +99,31 @@ class Logs(StackTest):
                 at = text.find(secret)
                 self.assertEqual(at, -1, f"{name} holds {secret}: …{text[max(0, at - 200):at + 100]}…")
 
+        self.assert_named(logs)
+
+    def assert_named(self, logs: dict[str, str]):
+        """Each line about an event of these sagas says which, for which step, of which trace, and what became of it."""
+        seen = 0
+        for name, text in logs.items():
+            for raw in text.splitlines():
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    continue
+                saga = line.get("saga_id") if isinstance(line, dict) else None
+                # Ours: another team's event names no trace of ours.
+                if saga not in self.sagas or saga not in line.get("event_id", ""):
+                    continue
+                seen += 1
+                named = {"outcome", "verb"}
+                if line["verb"] not in ("complete", "cancelled"):
+                    named |= {"step"}
+                if line.get("type") != "SagaMessageParked":  # It names the message that came to rest, and no more of it.
+                    named |= {"trace_id"}
+                self.assertLessEqual(named, line.keys(), f"{name}: {raw}")
+                self.assertIn(line.get("step", 0), range(4), f"{name}: {raw}")
+        self.assertGreater(seen, 4 * len(self.sagas))
+
     def quarantined(self, each: int):
         """Of each entrance, so many."""
         seen = {"event-ingress": 0, "saga-events": 0, "azure-participant": 0}

@@ -6,7 +6,7 @@ use saga_app::dead_letters::watch;
 use saga_app::handle_event::{Ports, handle_event};
 use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::override_saga;
-use saga_app::park_saga::park_saga;
+use saga_app::park_saga::{park_letter, park_saga};
 use saga_app::ports::{Parked, Time};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Source};
 use saga_core::origin::Override;
@@ -230,6 +230,26 @@ async fn a_message_is_parked_until_it_is_replayed_or_discarded() {
         assert_eq!(desk.run(&world, &only(&letters, act)).await.done, 1);
         assert_eq!(flags(&world, id), Vec::<&str>::new());
     }
+}
+
+#[tokio::test]
+async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_and_one_that_came_after_does()
+{
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (id, letters) = healed_past(&mut world, &desk, 1).await;
+    let letter = letters[0].clone();
+    assert_eq!(desk.run(&world, &only(&letters, Act::Replay)).await.done, 1);
+    let came = async |at: i64| {
+        let mut parked = parked(&world, id, letter.facts.event.as_ref().unwrap().as_str());
+        parked.at = parked.at.plus_millis(at);
+        park_letter(&world.aws, &world.clock, &letter.id, &parked)
+            .await
+            .unwrap();
+        flags(&world, id)
+    };
+    // The desk's clock, which the replay has its time of, is ahead of the world's.
+    assert_eq!(came(0).await, Vec::<&str>::new());
+    assert_eq!(came(10_000_000).await, ["parked"]);
 }
 
 #[tokio::test]

@@ -16,8 +16,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use saga_app::Deployment;
+use saga_app::log::About;
 use saga_app::ports::{Alerts, Outbox, Parking, PortError, Publisher, Quarantine, StepStore, Time, causes};
+use saga_app::{Deployment, about};
 use saga_azure::{Azure, EventGrid, EventGridAlerts, QuarantineQueue, TableStore};
 use saga_wire::custom_handler::Answer;
 use tokio::net::TcpListener;
@@ -125,10 +126,16 @@ where
     T: Time + 'static,
 {
     let step = |State(handler): Shared<S, P, Q, A, T>, body: Bytes| {
-        answer(async move { saga_step::handle(&handler, &body).await })
+        let message = body.clone();
+        let work = async move { saga_step::handle(&handler, &body).await };
+        answer(work, move || saga_step::about(&message))
     };
-    let sweep =
-        |State(handler): Shared<S, P, Q, A, T>| answer(async move { outbox_sweep::handle(&handler).await });
+    let sweep = |State(handler): Shared<S, P, Q, A, T>| {
+        answer(
+            async move { outbox_sweep::handle(&handler).await },
+            About::default,
+        )
+    };
     Router::new()
         .route("/saga-step", post(step))
         .route("/outbox-sweep", post(sweep))
@@ -136,20 +143,41 @@ where
         .with_state(handler)
 }
 
-/// Does the work as a task of its own, and answers the host.
-async fn answer(work: impl Future<Output = Outcome> + Send + 'static) -> Response {
+/// Does the work as a task of its own, and answers the host. What it was `about` is asked when it fails.
+async fn answer(
+    work: impl Future<Output = Outcome> + Send + 'static,
+    about: impl Fn() -> About + Send,
+) -> Response {
     match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
         Ok(Ok(Ok(line))) => Json(Answer::with_logs(vec![line])).into_response(),
         Ok(Ok(Err(error))) => {
-            tracing::error!(error = causes(&error), outcome = "failed", "invocation");
+            about!(
+                error,
+                &about(),
+                error = causes(&error),
+                outcome = "failed",
+                "invocation"
+            );
             failed(code(&error), &error.to_string())
         }
         Ok(Err(_)) => {
-            tracing::error!(seconds = LIMIT.as_secs(), outcome = "timed out", "invocation");
+            about!(
+                error,
+                &about(),
+                seconds = LIMIT.as_secs(),
+                outcome = "timed out",
+                "invocation"
+            );
             failed("timeout", "it took too long; it will be tried again")
         }
         Err(error) => {
-            tracing::error!(error = error.to_string(), outcome = "panicked", "invocation");
+            about!(
+                error,
+                &about(),
+                error = error.to_string(),
+                outcome = "panicked",
+                "invocation"
+            );
             failed("panic", "the function panicked; it will be tried again")
         }
     }

@@ -1,5 +1,6 @@
 //! One message of the saga queue. What cannot be read is kept in the quarantine and not shown again.
 
+use saga_app::log::About;
 use saga_app::ports::{Alerts, Outbox, Parking, Publisher, Quarantine, StepStore, Time};
 use saga_app::{Handled, participate};
 use saga_core::Cloud;
@@ -11,6 +12,13 @@ use crate::handler::{Handler, Outcome};
 const BINDING: &str = "event";
 /// The host shows a message so often (`maxDequeueCount` in `host.json`), and then moves it to the poison queue.
 pub(crate) const LAST_TRY: u32 = 5;
+
+/// What a message is about, for the log of what became of it.
+pub(crate) fn about(body: &[u8]) -> About {
+    let text = String::from_utf8_lossy(body);
+    custom_handler::message(&text, BINDING)
+        .map_or_else(|_| About::default(), |message| About::message(&message))
+}
 
 pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>, body: &[u8]) -> Outcome
 where

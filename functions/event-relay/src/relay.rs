@@ -4,6 +4,8 @@
 //! dead-letter queue; so does an event that Event Grid will never take, since what refuses it may be a setting of the
 //! topic that somebody mends. The log has the reason at every try.
 
+use saga_app::about;
+use saga_app::log::About;
 use saga_app::ports::{PortError, Refusal};
 use saga_azure::EventGrid;
 use saga_wire::incoming::Incoming;
@@ -39,13 +41,7 @@ pub async fn relay(topic: &EventGrid, body: &str) -> Result<(), NotRelayed> {
     };
     match topic.publish_one(event.to_owned()).await {
         Ok(Ok(())) => {
-            tracing::info!(
-                saga_id = saga_id.map(tracing::field::display),
-                event_id = event_id.map(tracing::field::display),
-                trace_id = trace_id(read.as_ref()),
-                outcome = "relayed",
-                "event"
-            );
+            about!(info, &About::message(event), outcome = "relayed", "event");
             Ok(())
         }
         Ok(Err(Refusal::Never(reason) | Refusal::Later(reason))) => Err(NotRelayed::Refused {
@@ -60,12 +56,5 @@ pub async fn relay(topic: &EventGrid, body: &str) -> Result<(), NotRelayed> {
             event: name(),
             source,
         }),
-    }
-}
-
-fn trace_id(read: Option<&Incoming>) -> Option<&str> {
-    match read? {
-        Incoming::Ours(event) => Some(event.trace.trace_id()),
-        Incoming::Outside(_) => None,
     }
 }

@@ -12,8 +12,10 @@ use saga_wire::quarantine::Headers;
 use saga_wire::{alert_event, cloud_event, event_grid, json, parked_event};
 
 use crate::Deployment;
+use crate::about;
 use crate::definitions::{check, target_of_type};
 use crate::handle_event::quarantine;
+use crate::log::About;
 use crate::ports::{Alert, Alerts, DefinitionNames, PortError, Publisher, Quarantine, Refusal, Time};
 
 const ENTRANCE: &str = "event-ingress";
@@ -92,7 +94,13 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
         for (row, text) in batch.iter().zip(texts) {
             match answers.next() {
                 Some(Ok(())) => {
-                    tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "admitted", "event");
+                    about!(
+                        info,
+                        &About::row(row),
+                        r#type = row.kind,
+                        outcome = "admitted",
+                        "event"
+                    );
                     report.admitted += 1;
                 }
                 Some(Err(Refusal::Never(reason))) => {

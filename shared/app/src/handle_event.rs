@@ -7,7 +7,9 @@ use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::{cloud_event, event_bridge, parked_event};
 
+use crate::about;
 use crate::definitions;
+use crate::log::About;
 use crate::park_saga::park_saga;
 use crate::ports::{
     Alert, Alerts, Committed, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
@@ -66,7 +68,14 @@ pub(crate) async fn quarantine(
 ) -> Result<(), PortError> {
     // A reason may quote what others wrote: it is kept and told, and not logged.
     let reason = shown(reason);
-    tracing::warn!(entrance, outcome = "quarantined", "event");
+    let text = String::from_utf8_lossy(body);
+    about!(
+        warn,
+        &About::message(&text),
+        entrance,
+        outcome = "quarantined",
+        "event"
+    );
     let message = Quarantined {
         entrance,
         reason: &reason,
@@ -132,7 +141,13 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
         return Ok(Handled::Decided(Outcome::Repeated));
     };
     if let Err(error) = ports.alerts.raise(alert).await {
-        tracing::error!(saga_id = %parked.saga, error = causes(&error), "alert not sent");
+        about!(
+            error,
+            &About::named(parked.saga, &parked.event),
+            error = causes(&error),
+            outcome = "not told",
+            "alert not sent"
+        );
     }
     Ok(Handled::Decided(Outcome::Applied))
 }
@@ -203,14 +218,11 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
             back_off(ports.time, attempt).await;
             continue;
         }
-        tracing::info!(
-            saga_id = %event.saga,
-            step = event.step_number,
-            verb = event.address.verb(),
-            event_id = %event.id,
+        about!(
+            info,
+            &About::event(&event).within(&decision.saga),
             outcome = decision.outcome.as_str(),
             status = decision.saga.status(definition).as_str(),
-            trace_id = event.trace.trace_id(),
             "event"
         );
         if let Some(text) = &decision.alert {
@@ -235,6 +247,12 @@ async fn alert(alerts: &impl Alerts, event: &saga_core::Event, text: &str, outco
         ),
     };
     if let Err(error) = alerts.raise(alert).await {
-        tracing::error!(saga_id = %event.saga, error = causes(&error), "alert not sent");
+        about!(
+            error,
+            &About::event(event),
+            error = causes(&error),
+            outcome = "not told",
+            "alert not sent"
+        );
     }
 }

@@ -7,6 +7,7 @@ pub mod definitions;
 pub mod handle_event;
 pub mod keep_definitions;
 pub mod list_sagas;
+pub mod log;
 pub mod override_saga;
 pub mod park_saga;
 pub mod participate;

@@ -9,7 +9,9 @@ use saga_core::timeline::Entry;
 use saga_core::{Definition, Outcome, Saga, SagaId};
 use saga_wire::http::unknown_definition;
 
+use crate::about;
 use crate::definitions::find;
+use crate::log::About;
 use crate::ports::{Committed, PortError, SagaStore, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
 
@@ -145,7 +147,14 @@ pub async fn command(
             continue;
         }
         let caller = asked.caller.map(Caller::as_str);
-        tracing::info!(saga_id = %id, command = name, caller, outcome = decision.outcome.as_str(), "command");
+        about!(
+            info,
+            &About::saga(&decision.saga, decision.emit.as_ref()),
+            command = name,
+            caller,
+            outcome = decision.outcome.as_str(),
+            "command"
+        );
         return commanded(decision.saga, decision.outcome);
     }
     Err(PortError::Contended {

@@ -1,11 +1,13 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
+use saga_core::dead_letter::{LetterId, is_dealt_with};
 use saga_core::saga::Mark;
 use saga_core::sweep::park;
-use saga_core::{EventId, SagaId};
+use saga_core::{EventId, Saga, SagaId};
 
-use crate::MAX_CONFLICTS;
+use crate::log::About;
 use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
+use crate::{MAX_CONFLICTS, about};
 
 /// Marks the saga as parked, whether or not its definition is known here, until an operator replays or discards the
 /// message. The alert that is due when no message of it was parked before; none when one was, or the saga has ended, or
@@ -18,10 +20,36 @@ pub async fn park_saga(
     time: &impl Time,
     parked: &Parked,
 ) -> Result<Option<Alert>, PortError> {
+    park_unless(store, time, parked, |_| false).await
+}
+
+/// The same for a letter that was seen lying there, unless somebody has dealt with it since.
+///
+/// # Errors
+/// [`PortError`] when the store fails.
+pub async fn park_letter(
+    store: &impl SagaStore,
+    time: &impl Time,
+    letter: &LetterId,
+    parked: &Parked,
+) -> Result<Option<Alert>, PortError> {
+    let dealt_with = |saga: &Saga| is_dealt_with(saga, letter, parked.at);
+    park_unless(store, time, parked, dealt_with).await
+}
+
+async fn park_unless(
+    store: &impl SagaStore,
+    time: &impl Time,
+    parked: &Parked,
+    unless: impl Fn(&Saga) -> bool + Send + Sync,
+) -> Result<Option<Alert>, PortError> {
     for attempt in 1..=MAX_CONFLICTS {
         let Some(saga) = store.load(parked.saga).await? else {
             return Ok(None);
         };
+        if unless(&saga.value) {
+            return Ok(None);
+        }
         let mark = Mark::new(parked.at, parked.event.as_str(), &parked.reason);
         let Some(decision) = park(&saga.value, mark) else {
             return Ok(None);
@@ -34,7 +62,13 @@ pub async fn park_saga(
             back_off(time, attempt).await;
             continue;
         }
-        tracing::warn!(saga_id = %parked.saga, flag = "parked", event_id = %parked.event, "saga flagged");
+        about!(
+            warn,
+            &About::named(parked.saga, &parked.event).within(&decision.saga),
+            flag = "parked",
+            outcome = "flagged",
+            "saga flagged"
+        );
         return Ok(decision.alert.map(|text| Alert {
             subject: format!("saga-bridge: saga {} is parked", parked.saga),
             text,

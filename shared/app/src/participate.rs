@@ -14,9 +14,11 @@ use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::{custom_handler, event_grid};
 
+use crate::about;
 use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
+use crate::log::{About, not_shown};
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
     StepCommit, StepStore, Time, back_off, causes,
@@ -85,13 +87,18 @@ where
     if let Handled::Quarantined(reason) = &handled {
         const ENTRANCE: &str = "azure-participant";
         quarantine(ports.quarantine, ports.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
-        tell(ports.alerts, reason).await;
+        tell(
+            ports.alerts,
+            reason,
+            &About::message(&String::from_utf8_lossy(body)),
+        )
+        .await;
     }
     Ok(handled)
 }
 
 /// Tells the monitoring channel at once: whoever watches the dead letters may have no access to this cloud's.
-async fn tell(alerts: &impl Alerts, reason: &str) {
+async fn tell(alerts: &impl Alerts, reason: &str, about: &About) {
     let reason = shown(reason);
     let alert = Alert {
         subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
@@ -102,7 +109,13 @@ async fn tell(alerts: &impl Alerts, reason: &str) {
     };
     // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
     if let Err(error) = alerts.raise(alert).await {
-        tracing::error!(error = causes(&error), "alert not sent");
+        about!(
+            error,
+            about,
+            error = causes(&error),
+            outcome = "not told",
+            "alert not sent"
+        );
     }
 }
 
@@ -159,9 +172,10 @@ async fn park<S, P, Q, A, K: Parking, T: Time>(
         ),
         at: ports.time.now(),
     };
-    tracing::error!(saga_id = %event.saga, event_id = %event.id, error = causes(error), outcome = "parked", "event");
+    let about = About::event(event);
+    about!(error, &about, error = causes(error), outcome = "parked", "event");
     if let Err(error) = ports.parking.park(&parked).await {
-        tracing::error!(saga_id = %event.saga, error = causes(&error), "the saga does not show that it is parked");
+        not_shown(&about, &error);
     }
 }
 
@@ -234,14 +248,12 @@ where
             back_off(ports.time, attempt).await;
             continue;
         }
-        tracing::info!(
-            saga_id = %event.saga,
-            step = event.step_number,
-            verb = event.address.verb(),
-            event_id = %event.id,
+        let about = About::event(event);
+        about!(
+            info,
+            &about,
             outcome = decision.outcome.as_str(),
             emitted = decision.emit.as_ref().map(|emitted| emitted.kind.as_str()),
-            trace_id = event.trace.trace_id(),
             "event"
         );
         if decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
@@ -250,7 +262,13 @@ where
                 text: format!("{} (event {})", undid_nothing(definition, index), event.id),
             };
             if let Err(error) = ports.alerts.raise(alert).await {
-                tracing::error!(saga_id = %event.saga, error = causes(&error), "alert not sent");
+                about!(
+                    error,
+                    &about,
+                    error = causes(&error),
+                    outcome = "not told",
+                    "alert not sent"
+                );
             }
         }
         if let Some(row) = row {
@@ -276,7 +294,7 @@ async fn publish<S, P, Q, A, K, T>(
     K: Parking,
     T: Time,
 {
-    let (saga_id, event_id) = (row.saga, row.id.clone());
+    let about = About::row(&row);
     let rules = deployment.relay;
     let relay = Relay::new(
         ports.store,
@@ -289,6 +307,12 @@ async fn publish<S, P, Q, A, K, T>(
     let until = ports.time.now().plus_millis(5_000);
     if let Err(error) = relay.within("participant", until).publish(vec![row]).await {
         let error = causes(&error);
-        tracing::warn!(%saga_id, %event_id, error, "left in the outbox for the sweep");
+        about!(
+            warn,
+            &about,
+            error,
+            outcome = "left",
+            "left in the outbox for the sweep"
+        );
     }
 }

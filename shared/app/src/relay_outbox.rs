@@ -9,6 +9,8 @@ use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::relay::{Fate, Pace, Plan, Rules};
 use saga_core::{EventId, Timestamp};
 
+use crate::about;
+use crate::log::{About, not_shown};
 use crate::ports::{Alert, Alerts, Outbox, Parked, Parking, PortError, Publisher, Refusal, Time, causes};
 
 /// One reading of a shard: ten calls' worth, under a tenth of the function's memory at the largest size of an event.
@@ -331,7 +333,13 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         run.pace.after(taken, strained);
         run.plan.again(again);
         for row in &done {
-            tracing::info!(saga_id = %row.saga, event_id = %row.id, r#type = row.kind, outcome = "published", "outbox");
+            about!(
+                info,
+                &About::row(row),
+                r#type = row.kind,
+                outcome = "published",
+                "outbox"
+            );
         }
         run.report.published += done.len();
         // What is published goes first, while the lease is surely held. An error of either ends the run, so that nothing
@@ -361,14 +369,28 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         for row in &later {
             run.plan.blocks(row);
             let reason = row.tries.reason.as_deref();
-            tracing::warn!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "left", "outbox");
+            about!(
+                warn,
+                &About::row(row),
+                attempts = row.tries.failed,
+                reason,
+                outcome = "left",
+                "outbox"
+            );
         }
         if !later.is_empty() {
             self.outbox.postpone(&later).await?;
         }
         for row in &dead {
             let reason = row.tries.reason.as_deref();
-            tracing::error!(saga_id = %row.saga, event_id = %row.id, attempts = row.tries.failed, reason, outcome = "dead", "outbox");
+            about!(
+                error,
+                &About::row(row),
+                attempts = row.tries.failed,
+                reason,
+                outcome = "dead",
+                "outbox"
+            );
             self.outbox.bury(row, self.time.now()).await?;
             run.report.buried += 1;
         }
@@ -398,8 +420,11 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             ),
         };
         if let Err(error) = self.alerts.raise(alert).await {
-            tracing::error!(
+            about!(
+                error,
+                &About::row(example),
                 error = causes(&error),
+                outcome = "not told",
                 "alert not sent; the events stay in the outbox"
             );
             return false;
@@ -413,7 +438,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
                 at: self.time.now(),
             };
             if let Err(error) = self.parking.park(&parked).await {
-                tracing::error!(saga_id = %row.saga, error = causes(&error), "the saga does not show that it is parked");
+                not_shown(&About::row(row), &error);
             }
         }
         true

@@ -11,8 +11,10 @@ use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
 
+use crate::about;
 use crate::definitions::find;
 use crate::keep_definitions::settle;
+use crate::log::About;
 use crate::ports::{Inserted, PortError, SagaStore, Time, back_off};
 use crate::{Deployment, MAX_CONFLICTS};
 
@@ -117,8 +119,15 @@ pub async fn start_saga(
         find(deployment, store, time, &saga.definition).await?
     };
     let outcome = if new { "applied" } else { "repeated" };
-    let trace_id = saga.trace.trace_id();
-    tracing::info!(saga_id = %saga.id, definition = request.definition, outcome, trace_id, "start");
+    let opening = saga.timeline.entries.first();
+    let about = opening.map(|opening| About::named(saga.id, &opening.event).within(&saga));
+    about!(
+        info,
+        &about.unwrap_or_else(|| About::saga(&saga, None)),
+        definition = request.definition,
+        outcome,
+        "start"
+    );
     Ok(Started {
         saga,
         definition,

@@ -7,8 +7,10 @@ use saga_core::sweep::hold;
 use saga_core::{Saga, SagaId, Timestamp};
 
 use crate::Deployment;
+use crate::about;
 use crate::definitions::find;
 use crate::keep_definitions::keep_all;
+use crate::log::About;
 use crate::ports::{Alert, Alerts, Committed, PortError, SagaStore, Snapshot, Time, Versioned, causes};
 
 /// What a sweep did.
@@ -175,7 +177,13 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             };
             // Told before it is marked as told. An alert that cannot be sent must not keep the saga from being looked after.
             if let Err(error) = alerts.raise(alert).await {
-                tracing::error!(saga_id = %id, error = causes(&error), "alert not sent; it is tried at the next look");
+                about!(
+                    error,
+                    &About::saga(&saga.value, decision.emit.as_ref()),
+                    error = causes(&error),
+                    outcome = "not told",
+                    "alert not sent; it is tried at the next look"
+                );
                 decision.saga.stuck = None;
             }
         }
@@ -187,20 +195,24 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             .commit(&decision, &saga.version, &Snapshot::default(), row.as_ref())
             .await?;
         if let (Committed::Yes, Some(event)) = (&committed, &decision.emit) {
-            tracing::info!(
-                saga_id = %id,
-                step = event.step_number,
-                event_id = %event.id,
+            about!(
+                info,
+                &About::event(event),
                 nudges = decision.saga.nudges,
                 outcome = "sent again",
-                trace_id = event.trace.trace_id(),
                 "saga"
             );
         }
         Ok(Some(match committed {
             Committed::Conflict => Swept::Moved,
             Committed::Yes if newly_stuck && decision.saga.stuck.is_some() => {
-                tracing::warn!(saga_id = %id, flag = "stuck", "saga flagged");
+                about!(
+                    warn,
+                    &About::saga(&decision.saga, decision.emit.as_ref()),
+                    flag = "stuck",
+                    outcome = "flagged",
+                    "saga flagged"
+                );
                 Swept::Stuck
             }
             Committed::Yes => Swept::Sent,

@@ -11,7 +11,8 @@ use std::str::FromStr;
 use crate::Outcome;
 use crate::definition::Cloud;
 use crate::emit::command_entry;
-use crate::ids::{EventId, SagaId, Timestamp};
+use crate::event::Address;
+use crate::ids::{EventId, SagaId, Timestamp, TraceParent};
 use crate::origin::OriginDecision;
 use crate::saga::{Caller, Mark, Saga, Status};
 use crate::text::shown;
@@ -221,6 +222,8 @@ pub struct Facts {
     pub step: Option<i32>,
     /// The cloud that it is for.
     pub target: Option<Cloud>,
+    /// The caller's trace context.
+    pub trace: Option<TraceParent>,
     /// The event, whole, as text.
     pub text: String,
     /// It is no UTF-8, and `text` is the base64 of its bytes.
@@ -231,6 +234,14 @@ pub struct Facts {
     pub part: Option<Part>,
     /// Why nobody would understand it, when that can be seen from the event alone.
     pub unreadable: Option<String>,
+}
+
+impl Facts {
+    /// Who it is for, when it says so.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        Address::parse(self.verb.as_deref()?, self.step?)
+    }
 }
 
 /// Which part of a body a letter holds.
@@ -457,12 +468,6 @@ pub fn unparked(
 }
 
 fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Entry {
-    // The letter is part of the id: a run replays many in one millisecond.
-    let head = format!("{:013}-{}-", mark.at.millis(), act.as_str());
-    let letter_id = letter.id.to_string();
-    // A letter's id is ASCII, and what tells two apart stands at its end.
-    let tail = letter_id.len().saturating_sub(EventId::MAX_BYTES - head.len());
-    let event = head + &letter_id[tail..];
     let note = format!(
         "{}: {} ({}, from {})",
         mark.by,
@@ -472,7 +477,7 @@ fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> 
     );
     Entry {
         at: mark.at,
-        event: EventId::stored(event),
+        event: line_id(mark.at, act, &letter.id),
         verb: act.as_str().to_owned(),
         step: letter.facts.step.unwrap_or(0),
         cloud: letter.id.source.cloud(),
@@ -483,6 +488,27 @@ fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> 
         caller: caller.cloned(),
         unverified: false,
     }
+}
+
+/// The letter is part of the id: a run replays many in one millisecond.
+fn line_id(at: Timestamp, act: Act, letter: &LetterId) -> EventId {
+    let head = format!("{:013}-{}-", at.millis(), act.as_str());
+    let letter = letter.to_string();
+    // A letter's id is ASCII, and what tells two apart stands at its end.
+    let tail = letter.len().saturating_sub(EventId::MAX_BYTES - head.len());
+    EventId::stored(head + &letter[tail..])
+}
+
+/// Whether the saga's timeline says that this letter, which came at `arrived`, was replayed or discarded since: whoever
+/// watches may have seen it just before.
+#[must_use]
+pub fn is_dealt_with(saga: &Saga, letter: &LetterId, arrived: Timestamp) -> bool {
+    let since = saga.timeline.entries.iter().filter(|line| line.at >= arrived);
+    since.into_iter().any(|line| {
+        [Act::Replay, Act::Discard]
+            .into_iter()
+            .any(|act| line.event == line_id(line.at, act, letter))
+    })
 }
 
 fn what(letter: &DeadLetter) -> &str {

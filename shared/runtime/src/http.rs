@@ -6,12 +6,14 @@ use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::http::{HeaderMap, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use saga_app::about;
+use saga_app::log::About;
 use saga_app::ports::{PortError, causes};
-use saga_core::Document;
 use saga_core::document::Fields;
 use saga_core::participant::FieldError;
 use saga_core::saga::Caller;
 use saga_core::text::{id_breaks, is_readable, shown};
+use saga_core::{Document, SagaId, TraceParent};
 use saga_wire::json::{self, Unreadable, legible};
 use saga_wire::problem::{Code, Problem};
 
@@ -49,10 +51,13 @@ fn to_root(request: &Request) -> String {
     "../".repeat(levels.saturating_sub(1))
 }
 
-/// An answer that says what to change.
+/// An answer that says what to change. What it was caused by is logged.
 #[must_use]
 pub fn problem(request: &Request, problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(cause) = &problem.cause {
+        log(request, problem.code, cause);
+    }
     let allow = problem.allow.as_deref().map(|methods| (header::ALLOW, methods));
     let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
     let body = problem.body(&to_root(request));
@@ -85,21 +90,19 @@ pub fn invalid(detail: impl AsRef<str>) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
 
-/// A failure of the store. What it says to the caller holds no internals; the log has the whole chain.
+/// A failure of the store. What it says to the caller holds no internals; [`problem`] logs the whole chain.
 #[must_use]
 pub fn port(error: &PortError) -> Problem {
     match error {
         PortError::Throttled { .. } | PortError::Contended { .. } => {
-            tracing::warn!(error = causes(error), outcome = "throttled", "api");
             let detail = "The store is busy. Nothing was lost: send the same request again, with the same Idempotency-Key if it \
                           had one.";
-            Problem::new(Code::Busy, detail)
+            caused(Code::Busy, detail, error)
         }
         PortError::Unavailable { .. } => {
-            tracing::error!(error = causes(error), outcome = "unavailable", "api");
             let detail = "The store did not answer. Whether the request took effect is not known: send it again, with \
                           the same Idempotency-Key if it had one; it takes effect once.";
-            Problem::new(Code::Unavailable, detail)
+            caused(Code::Unavailable, detail, error)
         }
         PortError::Corrupt { .. } => internal(error),
     }
@@ -108,9 +111,33 @@ pub fn port(error: &PortError) -> Problem {
 /// A failure that the caller can do nothing about.
 #[must_use]
 pub fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
-    tracing::error!(error = causes(error), outcome = "failed", "api");
     let detail = "The request cannot be served; nothing was changed. The function's log has the reason.";
-    Problem::new(Code::Internal, detail)
+    caused(Code::Internal, detail, error)
+}
+
+fn caused(code: Code, detail: &str, error: &(dyn std::error::Error + 'static)) -> Problem {
+    Problem {
+        cause: Some(causes(error)),
+        ..Problem::new(code, detail)
+    }
+}
+
+/// Logs what a request failed of that is no fault of the caller's.
+fn log(request: &Request, code: Code, cause: &str) {
+    let mut parts = request.raw_http_path().split('/');
+    let saga: Option<SagaId> = parts.find_map(|part| part.parse().ok());
+    let trace = header_text(request.headers(), "traceparent").ok().flatten();
+    let trace = trace.and_then(|text| text.parse::<TraceParent>().ok());
+    let about = About {
+        saga_id: saga.map(|saga| saga.to_string()),
+        trace_id: trace.map(|trace| trace.trace_id().to_owned()),
+        ..About::default()
+    };
+    match code {
+        Code::Busy => about!(warn, &about, error = cause, outcome = "throttled", "api"),
+        Code::Unavailable => about!(error, &about, error = cause, outcome = "unavailable", "api"),
+        _ => about!(error, &about, error = cause, outcome = "failed", "api"),
+    }
 }
 
 fn build(

@@ -7,6 +7,8 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use saga_app::about;
+use saga_app::log::About;
 use saga_app::ports::causes;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +62,9 @@ where
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => {
                     let error = causes(&error);
-                    tracing::error!(
+                    about!(
+                        error,
+                        &About::message(&record.body),
                         message_id = record.message_id,
                         error,
                         outcome = "retried",
@@ -71,7 +75,13 @@ where
                     })
                 }
                 Err(_) => {
-                    tracing::error!(message_id = record.message_id, outcome = "panicked", "message");
+                    about!(
+                        error,
+                        &About::message(&record.body),
+                        message_id = record.message_id,
+                        outcome = "panicked",
+                        "message"
+                    );
                     Some(Failure {
                         id: record.message_id.clone(),
                     })

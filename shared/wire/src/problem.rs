@@ -152,6 +152,8 @@ pub struct Problem {
     pub errors: Vec<Field>,
     /// The methods that are possible, where that is what is wrong.
     pub allow: Option<String>,
+    /// What caused it, for the log; the caller is not told.
+    pub cause: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -186,6 +188,7 @@ impl Problem {
             detail: shown_whole(detail.as_ref()),
             errors: Vec::new(),
             allow: None,
+            cause: None,
         }
     }
 

@@ -14,6 +14,8 @@ use saga_wire::dead_letter::http::Item;
 use super::Ports;
 use super::ports::{Discarded, Held, LetterSource, Removal};
 use super::record::record;
+use crate::about;
+use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
 
 /// A letter that is to be replayed or discarded.
@@ -138,10 +140,16 @@ fn log(letter: &DeadLetter, act: Act, asked: Asked<'_>, done: &Done) {
         Done::Taken(text) => ("taken", text),
         Done::Failed(text) => ("failed", text),
     };
-    let saga_id = letter.facts.saga.map(|saga| saga.to_string());
-    let event_id = letter.facts.event.as_ref().map(|event| event.as_str());
     let caller = asked.caller.map(Caller::as_str);
-    tracing::info!(letter = %letter.id, saga_id, event_id, caller, outcome, text, "dead letter");
+    about!(
+        info,
+        &About::facts(&letter.facts),
+        letter = %letter.id,
+        caller,
+        outcome,
+        text,
+        "dead letter"
+    );
 }
 
 /// Puts something in the letter's place, in its time, and says what.
@@ -185,7 +193,6 @@ async fn place<S, T: Time>(
 }
 
 fn failed(what: &str, error: &PortError, so: &str) -> Done {
-    tracing::warn!(error = causes(error), "dead letter");
     Done::Failed(format!("{what}: {}; {so}", causes(error)))
 }
 

@@ -17,6 +17,8 @@ use super::foresee::{Foreseen, foresee, saga_of};
 use super::ports::{Held, LetterSource, Receipt, Walk};
 use super::record::record_none_left;
 use super::{LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, WAIT_MILLIS, notice, problem};
+use crate::about;
+use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
 
 /// So many letters are worked on side by side.
@@ -83,7 +85,17 @@ pub async fn run<S: SagaStore, T: Time>(
     if let Some(saga) = going.nothing_left() {
         let mark = Mark::new(ports.time.now(), by, &command.reason);
         if let Err(error) = record_none_left(ports, saga, began, &mark, caller).await {
-            tracing::warn!(saga_id = %saga, error = causes(&error), "the saga still shows that it is parked");
+            let about = About {
+                saga_id: Some(saga.to_string()),
+                ..About::default()
+            };
+            about!(
+                warn,
+                &about,
+                error = causes(&error),
+                outcome = "not shown",
+                "the saga still shows that it is parked"
+            );
         }
     }
     going.finish()

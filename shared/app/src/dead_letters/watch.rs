@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::Ports;
 use super::find::look;
 use super::ports::{LetterSource, Memory, Walk, Watched};
-use crate::park_saga::park_saga;
+use crate::log::{About, not_shown};
+use crate::park_saga::park_letter;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
@@ -135,7 +136,7 @@ async fn watch_one<S: SagaStore, T: Time>(
         if at > from && !before.told.contains(&mark) {
             arrivals.push((at, mark));
             if of_sagas.len() < MAX_PARKED {
-                of_sagas.extend(parked(&letter));
+                of_sagas.extend(parked(&letter).map(|parked| (letter.id.clone(), parked)));
             }
             if example
                 .as_ref()
@@ -155,13 +156,13 @@ async fn watch_one<S: SagaStore, T: Time>(
     };
     let new = arrivals.len();
     let mut failed = None;
-    for parked in &of_sagas {
+    for (letter, parked) in &of_sagas {
         // Its source is told below, so the saga's own alert is not.
-        match park_saga(ports.store, ports.time, parked).await {
+        match park_letter(ports.store, ports.time, letter, parked).await {
             Ok(_) => {}
             // A saga that cannot be read must not have the same letter told every minute.
             Err(error @ PortError::Corrupt { .. }) => {
-                tracing::error!(saga_id = %parked.saga, error = causes(&error), "the saga does not show that it is parked");
+                not_shown(&About::named(parked.saga, &parked.event), &error);
             }
             Err(error) => failed = Some(error),
         }

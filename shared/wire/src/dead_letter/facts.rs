@@ -12,9 +12,19 @@ use serde_json::value::RawValue;
 
 use crate::{cloud_event, event_grid};
 
-/// Reads what can be read of an event in either schema.
+/// Reads what can be read of an event in either schema, and why nobody would understand it.
 #[must_use]
 pub fn facts(text: &str) -> Facts {
+    Facts {
+        unreadable: event_grid::event(text).err().map(|error| shown(&error.0)),
+        text: text.to_owned(),
+        ..said(text)
+    }
+}
+
+/// What an event in either schema says of itself, as far as it can be read.
+#[must_use]
+pub fn said(text: &str) -> Facts {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
     let value = |name: &str| {
         let raw = members.get(name)?;
@@ -37,8 +47,7 @@ pub fn facts(text: &str) -> Facts {
         verb: word("sagaverb").map(|verb| shown(&verb)),
         step: word("sagastep").and_then(|step| step.parse().ok()),
         target: word("sagatarget").and_then(|cloud| cloud.parse().ok()),
-        unreadable: event_grid::event(text).err().map(|error| shown(&error.0)),
-        text: text.to_owned(),
+        trace: word("traceparent").and_then(|trace| trace.parse().ok()),
         ..Facts::default()
     }
 }

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
+use saga_core::event::Address;
+use saga_core::ids::StepIndex;
 use saga_core::participant::FieldError;
 use saga_core::text::{id_breaks, is_readable, shown};
 use serde::Serialize;
@@ -42,7 +44,8 @@ pub struct Listed {
     event_id: Option<String>,
     r#type: Option<String>,
     verb: Option<String>,
-    step: Option<i32>,
+    /// The step that the event is for; none at the two ends of a saga.
+    step: Option<u8>,
     reason: String,
     attempts: Option<u32>,
     first_at: Option<String>,
@@ -65,7 +68,7 @@ impl Listed {
             event_id: facts.event.as_ref().map(|id| id.as_str().to_owned()),
             r#type: facts.kind.clone(),
             verb: facts.verb.clone(),
-            step: facts.step,
+            step: facts.address().and_then(Address::step).map(StepIndex::get),
             reason: letter.reason.clone(),
             attempts: letter.attempts,
             first_at: letter.first.map(time::format),

@@ -14,7 +14,7 @@ mod sqs;
 mod storage_queue;
 
 pub use blob::{BlobLetter, blob};
-pub use facts::facts;
+pub use facts::{facts, said};
 pub use lambda::stream;
 pub use parts::{bytes, join};
 pub use quarantine::{azure_quarantine, event_in, quarantine};

@@ -1,0 +1,326 @@
+//! Every log line about an event or a saga names it: one search by saga or trace shows one saga on both clouds. The use
+//! cases run through all that they log, and what they wrote is read as an operator's search reads it.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use saga_app::dead_letters::watch;
+use saga_app::override_saga::Command;
+use saga_app::park_saga::AtOrigin;
+use saga_app::ports::{PortError, Time};
+use saga_app::relay_outbox::Relay;
+use saga_core::dead_letter::Act;
+use saga_core::origin::Override;
+use saga_core::outbox::DEFAULT_SHARDS;
+use saga_core::relay::Rules;
+use saga_memory::{Fault, OriginCloud, StepCloud};
+use saga_runtime::sqs_batch::{Batch, handle_each};
+use saga_runtime::telemetry::logger;
+use saga_tests::dead_letters::{Desk, all, dead};
+use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
+use saga_wire::{json, parked_event};
+use serde_json::Value;
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn lines(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+fn to(place: Place, body: impl Into<String>) -> Parcel {
+    Parcel {
+        to: place,
+        kind: String::new(),
+        body: body.into(),
+    }
+}
+
+/// Sagas that complete, are refused, cancelled, overridden, overdue, stuck and contradicted, on both clouds.
+async fn sagas() {
+    let mut world = World::default();
+    world.start("100").await;
+    world.start("10000.01").await;
+    world.settle().await;
+    let body = order("100");
+    let one = world.try_start("again", &body).await.unwrap();
+    world.try_start("again", &body).await.unwrap();
+    world.command(one, Command::Cancel).await;
+    world.settle().await;
+    let two = world.start("10000.01").await;
+    world.resolve(two, Override::Completed).await;
+    world.settle().await;
+    let three = world.start("100").await;
+    world.outsider_compensates(three);
+    world.settle().await;
+}
+
+/// A saga that does not end, and somebody to tell or nobody.
+async fn stuck(silent: bool) {
+    let (_, faults) = switch("Alerts::raise", silent);
+    let mut world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    let id = world.start("100").await;
+    world.publish().await;
+    world.on_the_way.clear();
+    for _ in 0..40 {
+        world.wait_and_sweep(60_000).await;
+        world.on_the_way.clear();
+    }
+    assert_eq!(world.saga(id).stuck.is_none(), silent);
+    world.heal(id).await;
+}
+
+/// What nobody understands, at each entrance; and a message that came to rest.
+async fn strange(failing: bool) {
+    let (_, no_alerts) = switch("Alerts::raise", failing);
+    let (_, nor_there) = switch("Alerts::raise", failing);
+    let mut world = World::new(
+        OriginCloud::with_faults(no_alerts),
+        StepCloud::with_faults(nor_there),
+    );
+    let id = world.start("100").await;
+    world.publish().await;
+    let opening = world.on_the_way.remove(0);
+    world.deliver(&opening).await.unwrap();
+    let answer = world.on_the_way.remove(0);
+    // Each strays to where it is not for, and none is an event.
+    let own = &answer.body[1..answer.body.len() - 1];
+    let opened = saga_tests::dead_letters::event_in(&opening);
+    for parcel in [
+        to(Place::AzureQueue, base64(own)),
+        to(Place::Ingress, format!("[{opened}]")),
+        to(Place::EventsQueue, envelope("PaymentReserved", &opened)),
+        to(Place::AzureQueue, base64("no event")),
+        to(Place::Ingress, r#"{"no":"event"}"#),
+        to(Place::EventsQueue, "no event"),
+    ] {
+        world.deliver(&parcel).await.unwrap();
+    }
+    let parked = parked_event::Parked {
+        saga: id,
+        event: format!("{:013}-{id}-advance1", world.saga(id).created.millis())
+            .parse()
+            .unwrap(),
+        reason: "failed at every try".to_owned(),
+    };
+    let text = parked_event::write(&parked, world.clock.now());
+    world
+        .deliver(&to(Place::Ingress, format!("[{text}]")))
+        .await
+        .unwrap();
+    world
+        .deliver(&to(Place::EventsQueue, envelope(parked_event::TYPE, &text)))
+        .await
+        .unwrap();
+    // A step that never acted is asked to be undone.
+    let two = world.start("100").await;
+    let undo = compensate(&opened, &id.to_string(), &two.to_string());
+    world
+        .deliver(&to(Place::AzureQueue, base64(&undo)))
+        .await
+        .unwrap();
+}
+
+/// A participant that cannot reach its table and gives a message up, and one that cannot publish.
+async fn failing() {
+    let faults = |call: &'static str| match call {
+        "StepStore::commit" | "Parking::park" => Fault::FailBefore,
+        _ => Fault::None,
+    };
+    let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(faults));
+    world.start("100").await;
+    world.publish().await;
+    world.last_try = true;
+    let parcel = world.on_the_way.remove(0);
+    world.deliver(&parcel).await.unwrap_err();
+    let batch = |body: &str| {
+        let record = serde_json::json!({"Records": [{"messageId": "m-1", "body": body}]});
+        serde_json::from_value::<Batch>(record).unwrap()
+    };
+    let event = saga_tests::dead_letters::event_in(&parcel);
+    for message in [event.clone(), envelope("PaymentReserved", &event)] {
+        handle_each(&batch(&message), async |_| -> Result<(), PortError> {
+            Err(PortError::Throttled { what: "a test" })
+        })
+        .await;
+        handle_each(&batch(&message), async |_| -> Result<(), PortError> {
+            panic!("on purpose")
+        })
+        .await;
+    }
+    let (down, faults) = switch("Outbox::delete", true);
+    let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(faults));
+    world.start("100").await;
+    world.publish().await;
+    let parcel = world.on_the_way.remove(0);
+    world.deliver(&parcel).await.unwrap();
+    down.store(false, Ordering::SeqCst);
+}
+
+/// Rows that the bus does not take: for now, and for good, with and without somebody to tell.
+async fn refused() {
+    for attempts in [1, 20] {
+        for silent in [false, true] {
+            let (_, faults) = switch("Alerts::raise", silent);
+            let (_, bus) = switch("Publisher::publish", true);
+            let world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+            world.start("100").await;
+            world.clock.advance(60_000);
+            let down = StepCloud::with_faults(bus);
+            let parking = AtOrigin::new(&world.aws, &world.clock);
+            let rules = Rules {
+                attempts,
+                ..Rules::default()
+            };
+            let relay = Relay::new(&world.aws, &down, &world.aws, &parking, &world.clock, rules);
+            let until = world.clock.now().plus_millis(60_000);
+            relay
+                .within("a worker", until)
+                .sweep(DEFAULT_SHARDS)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// Letters that are told, replayed and discarded.
+async fn letters() {
+    for act in [Act::Replay, Act::Discard] {
+        let (mut world, desk) = (World::default(), Desk::new());
+        world.start("100").await;
+        world.publish().await;
+        let parcel = world.on_the_way.pop().unwrap();
+        desk.places.put(dead(&parcel, 0, 1));
+        watch(&desk.ports(&world), &world.aws, &desk.places).await;
+        assert_eq!(desk.run(&world, &all(act)).await.done, 1);
+        desk.bring(&mut world);
+        world.settle().await;
+    }
+    let (mut world, desk) = (World::default(), Desk::new());
+    world.start("100").await;
+    world.publish().await;
+    let parcel = world.on_the_way.pop().unwrap();
+    desk.places.put(dead(&parcel, 0, 1));
+    desk.places.refuse(true);
+    assert_eq!(desk.run(&world, &all(Act::Replay)).await.failed, 1);
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+/// The event that asks Azure's step of the other saga to be undone, as a tool writes it, without a checksum.
+fn compensate(event: &str, saga: &str, other: &str) -> String {
+    let mut event: Value = serde_json::from_str(&event.replace(saga, other)).unwrap();
+    event["id"] = "a-tools-own".into();
+    event["type"] = "InventoryReleaseRequested".into();
+    event["sagaverb"] = "compensate".into();
+    event.as_object_mut().unwrap().remove("sagasum");
+    json::write_object(&json::parse_object(&event.to_string()).unwrap())
+}
+
+/// Lines about many sagas, or about none.
+const OF_NO_SAGA: [&str; 5] = [
+    "outbox swept",
+    "sagas swept",
+    "dead letters",
+    "dead letters watched",
+    "the lease was lost",
+];
+
+#[tokio::test]
+async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_of_it() {
+    let log = Log::default();
+    let lines = log.clone();
+    let logger = logger("info", move || lines.clone());
+    {
+        let _logging = tracing::dispatcher::set_default(&logger);
+        sagas().await;
+        stuck(false).await;
+        stuck(true).await;
+        strange(false).await;
+        strange(true).await;
+        failing().await;
+        refused().await;
+        letters().await;
+    }
+    let mut kinds = BTreeSet::new();
+    for line in log.lines() {
+        let text = |name: &str| line.get(name).and_then(Value::as_str);
+        let message = text("message").unwrap();
+        if OF_NO_SAGA.contains(&message) {
+            continue;
+        }
+        let outcome = text("outcome");
+        kinds.insert(format!("{message}: {}", outcome.unwrap_or("")));
+        assert!(outcome.is_some(), "{line}");
+        let Some(saga) = text("saga_id") else {
+            // What says nothing that can be read.
+            assert!(
+                outcome == Some("quarantined") || outcome == Some("not told"),
+                "{line}"
+            );
+            continue;
+        };
+        // Another team's event says no trace, and neither does the name of a message that came to rest.
+        let own = text("event_id").is_none_or(|event| event.contains(saga) || event == "a-tools-own");
+        let by_name = outcome == Some("not told") || text("type") == Some(parked_event::TYPE);
+        if own && !by_name {
+            assert_eq!(text("trace_id").map(str::len), Some(32), "{line}");
+        }
+        if own && text("event_id").is_some() {
+            let at_an_end =
+                ["complete", "cancelled"].contains(&text("verb").unwrap_or_else(|| panic!("{line}")));
+            let step = line.get("step").map(|step| step.as_u64().unwrap());
+            assert_eq!(step.is_none(), at_an_end, "{line}");
+            assert!(step.is_none_or(|step| step < 2), "{line}");
+        }
+    }
+    let expected = [
+        "alert not sent: not told",
+        "alert not sent; it is tried at the next look: not told",
+        "alert not sent; the events stay in the outbox: not told",
+        "command: applied",
+        "dead letter: discard",
+        "dead letter: failed",
+        "dead letter: replay",
+        "event: admitted",
+        "event: applied",
+        "event: contradicted",
+        "event: late",
+        "event: parked",
+        "event: quarantined",
+        "event: repeated",
+        "left in the outbox for the sweep: left",
+        "message: panicked",
+        "message: retried",
+        "outbox: dead",
+        "outbox: left",
+        "outbox: published",
+        "saga flagged: flagged",
+        "saga: sent again",
+        "start: applied",
+        "start: repeated",
+        "the saga does not show that it is parked: not shown",
+    ];
+    assert_eq!(kinds, expected.map(str::to_owned).into());
+}
