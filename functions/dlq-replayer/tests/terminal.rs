@@ -134,11 +134,7 @@ fn a_refusal_is_shown_as_safely() {
         for (status, exit) in [(400, 2), (404, 1), (500, 3)] {
             let (url, _told) = replayer(status, answer.clone());
             let (code, out, said) = dlq(&url, &["show", "poison.1"]);
-            assert_eq!(
-                (code, out.as_str(), said.find(acts)),
-                (exit, "", None),
-                "{said}"
-            );
+            assert_eq!((code, out.as_str(), said.find(acts)), (exit, "", None), "{said}");
             assert!(
                 said.contains(&status.to_string()) && said.contains("\\u{202e}b"),
                 "{said}"

@@ -334,3 +334,63 @@ impl FromStr for TraceParent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    #[test]
+    fn a_trace_context_of_a_later_version_is_carried_as_version_00() {
+        let here = |version: &str, flags: &str, more: &str| format!("{version}-{TRACE}-{SPAN}-{flags}{more}");
+        for (text, carried) in [
+            (here("00", "01", ""), here("00", "01", "")),
+            (here("00", "00", ""), here("00", "00", "")),
+            // Other software may set flags of its own; they are carried unchanged.
+            (here("00", "ff", ""), here("00", "ff", "")),
+            (here("01", "01", ""), here("00", "01", "")),
+            (
+                here("01", "00", "-what.comes_next-and-more"),
+                here("00", "00", ""),
+            ),
+            (here("cc", "03", "-"), here("00", "01", "")),
+            (here("fe", "fe", "-x"), here("00", "00", "")),
+        ] {
+            let read: TraceParent = text.parse().unwrap();
+            assert_eq!(
+                (read.as_str(), read.trace_id()),
+                (carried.as_str(), TRACE),
+                "{text}"
+            );
+            assert_eq!(read.as_str().parse(), Ok(read));
+        }
+        for text in [
+            String::new(),
+            here("ff", "01", ""),
+            here("ff", "01", "-x"),
+            here("00", "01", "-x"),
+            here("00", "01", "-"),
+            here("01", "01", "x"),
+            here("01", "01", ".x"),
+            here("01", "01", &format!(",{}", here("01", "01", ""))),
+            here("01", "01", &format!("-x,{}", here("01", "01", ""))),
+            here("01", "01", "-x\n"),
+            here("1", "01", ""),
+            here("0A", "01", ""),
+            here("01", "0G", ""),
+            here("01", "1", ""),
+            here("01", "01", "").to_uppercase(),
+            format!("01-{}-{SPAN}-01", "0".repeat(32)),
+            format!("01-{TRACE}-{}-01", "0".repeat(16)),
+            format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            format!("01-{TRACE}x-{SPAN}-01"),
+            format!("01-{}-{SPAN}-01", &TRACE[1..]),
+            format!("01-{TRACE}-{SPAN}"),
+            format!("01{TRACE}{SPAN}01"),
+        ] {
+            assert!(text.parse::<TraceParent>().is_err(), "{text:?}");
+        }
+    }
+}
