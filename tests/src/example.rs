@@ -1,6 +1,7 @@
 //! The worked example of the README beside this crate: a participant that does not exist yet, and a saga that uses it.
 
 use saga_core::document::{Document, Fields, fields};
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -36,7 +37,7 @@ impl Participant for Seats {
         &["flight"]
     }
 
-    fn check(&self, input: &Fields) -> Vec<FieldError> {
+    fn check(&self, input: &Fields, _: Amounts) -> Vec<FieldError> {
         let missing = flight(input).is_none();
         missing
             .then(|| FieldError::new("flight", "is missing"))

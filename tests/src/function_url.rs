@@ -32,11 +32,15 @@ impl Call<'_> {
     #[must_use]
     pub fn event(&self) -> Value {
         let (path, query) = self.path.split_once('?').unwrap_or((self.path, ""));
-        let headers: Map<String, Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), json!(value)))
-            .collect();
+        let mut headers: Map<String, Value> = Map::new();
+        for (name, value) in self.headers {
+            // Lambda joins the lines of one header.
+            let lines = match headers.get(*name).and_then(Value::as_str) {
+                Some(before) => format!("{before},{value}"),
+                None => (*value).to_owned(),
+            };
+            headers.insert((*name).to_owned(), json!(lines));
+        }
         let mut context = json!({
             "accountId": "anonymous",
             "apiId": "abcdefghij",
@@ -81,7 +85,9 @@ impl Call<'_> {
 /// When one leads elsewhere than to this function, wherever its URL is.
 #[must_use]
 pub fn references(path: &str, answer: &Answer) -> Vec<String> {
-    let problem = answer.header("content-type") == Some("application/problem+json");
+    // The answer to HEAD has no body.
+    let problem =
+        answer.header("content-type") == Some("application/problem+json") && !answer.body.is_empty();
     let problem = problem.then(|| answer.json()["type"].as_str().unwrap_or_default().to_owned());
     let location = answer.header("location").map(str::to_owned);
     let lead = |reference: String| {

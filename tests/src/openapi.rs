@@ -102,6 +102,10 @@ impl Document {
     /// It breaks the document.
     pub fn check(&self, method: &str, path: &str, answer: &Answer) -> String {
         let template = self.template(path);
+        if method == "HEAD" {
+            assert!(answer.body.is_empty(), "HEAD {path} has a body: {answer:?}");
+            return self.check_headers(path, answer);
+        }
         let operation = template.map(|template| &self.0["paths"][template][method.to_lowercase()]);
         let (place, response) = match (template, operation) {
             (None, _) => (
@@ -139,6 +143,36 @@ impl Document {
         assert!(wrong.is_empty(), "{wrong:#?} {shown}");
         let code = body["code"].as_str().map(|code| format!(" {code}"));
         format!("{place} {}{}", answer.status, code.unwrap_or_default())
+    }
+
+    /// `HEAD` is answered as `GET` is, and the same holds for it but for the body.
+    fn check_headers(&self, path: &str, answer: &Answer) -> String {
+        let get = self
+            .template(path)
+            .map(|template| &self.0["paths"][template]["get"]["responses"]);
+        let responses = &self.0["components"]["responses"];
+        let response = match get {
+            None => &responses["NotFound"],
+            Some(Value::Null) => &responses["MethodNotAllowed"],
+            Some(get) => &get[answer.status.to_string()],
+        };
+        let kind = answer.header("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default();
+        assert!(
+            response["content"][kind].is_object(),
+            "HEAD {path}: the document has no such answer. {answer:?}"
+        );
+        for name in response["headers"]
+            .as_object()
+            .into_iter()
+            .flat_map(|headers| headers.keys())
+        {
+            assert!(
+                answer.header(&name.to_lowercase()).is_some(),
+                "HEAD {path}: {name} is missing. {answer:?}"
+            );
+        }
+        format!("HEAD {path} {}", answer.status)
     }
 
     /// What is wrong with a value, by the schema at this pointer.

@@ -19,8 +19,8 @@ class BadInput(StackTest):
 
     def test_fields(self):
         cases = {
-            "order_id": [None, "", " ", 5, [], "x" * 129],
-            "amount": [None, "", "0", 0, "-1", -5, "12,5", "abc", True, {}, "9" * 39, "1e3", "NaN"],
+            "order_id": [None, "", " ", 5, [], "x" * 129, "\u200b", "o\u202e1", " o", "o\u3000"],
+            "amount": [None, "", "0", 0, "-1", -5, "12,5", "abc", True, {}, "9" * 39, "1e3", "NaN", "0.001", 12.345],
             "currency": [None, "", "EURO", "eur", "XXQ", 978],
             "items": ["x", [1], [{"sku": "a"}], [{"sku": "a", "quantity": 0}], [{"sku": "a", "quantity": 1.5}]],
             "surprise": [1, "text", {"a": 1}, [1]],
@@ -45,6 +45,9 @@ class BadInput(StackTest):
         self.problem(self.post("/sagas/payment", order(pad="x" * 65536)), 413, "too-large")
         self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "k" * 256}), 400, "invalid-request", "Idempotency-Key")
         self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "tab\there"}), 400, "invalid-request")
+        self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "k1, k2"}), 400, "invalid-request", "once")
+        self.problem(self.post("/sagas/payment", order(), {"Content-Encoding": "gzip"}), 415, "unsupported-media-type", "Content-Encoding")
+        self.problem(self.post("/sagas/payment?key=k", order()), 400, "invalid-request", "key")
         self.problem(self.get(f"/sagas/{uuid.uuid4()}"), 404, "unknown-saga")
         self.problem(self.get("/sagas/not-an-id"), 404, "unknown-saga")
         self.problem(self.get("/sagas?status=DONE"), 400, "invalid-request", "status")

@@ -19,12 +19,12 @@ class Logs(StackTest):
     def setUp(self):
         super().setUp()
         self.word = f"payload{uuid.uuid4().hex[:12]}"
-        # An amount that stands nowhere else.
+        # An amount that stands nowhere else. Gold is paid in any fraction.
         self.amount = f"{uuid.uuid4().int % 9000 + 1000}.{uuid.uuid4().int % 900000 + 100000}"
         self.sagas: list[str] = []
 
     def begin(self, definition: str = "payment", **more) -> dict:
-        body = {**order(self.amount), "order_id": f"order {self.word}", **more}
+        body = {**order(self.amount), "currency": "XAU", "order_id": f"order {self.word}", **more}
         saga = self.start(body, f"{self.word} {uuid.uuid4().hex}", definition=definition)
         self.sagas.append(saga["saga_id"])
         return saga

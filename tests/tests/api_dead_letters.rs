@@ -10,15 +10,19 @@ mod routes;
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::{Context, LambdaEvent};
 use routes::{DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_core::text::is_unseen;
 use saga_memory::{DeadLetters, Fault};
 use saga_tests::dead_letters::{Desk, dead};
 use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
 use saga_tests::world::World;
 use saga_wire::dead_letter::http::{DEFAULT_BOUNDS, MAX_PAGE, MAX_RATE, MAX_RUN};
+use saga_wire::dead_letter::poison;
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -174,6 +178,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         get(&shown),
         get("/dead-letters/poison.7"),
         get("/dead-letters/no-id"),
+        get(&format!("{shown}?body=no")),
         post("/dead-letters/replay", "{"),
         post("/dead-letters/replay", "{}"),
         post("/dead-letters/replay", r#"{"ids":[1e5]}"#),
@@ -222,6 +227,133 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     // The sources in memory have nothing that they cannot read.
     assert!(documented.remove("GET /dead-letters/{letter} 500 internal"));
     assert_eq!(seen, documented);
+}
+
+#[tokio::test]
+async fn both_apis_read_a_request_alike() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let letter = poisoned(&mut world, &desk).await;
+    let lying = desk.places.lying().len();
+    let shown = format!("/dead-letters/{}", letter.id);
+    for path in [
+        "/health",
+        "/openapi.json",
+        "/problems/busy",
+        "/dead-letters",
+        "/dead-letters?limit=0",
+        &shown,
+        "/dead-letters/x",
+    ] {
+        let head = outcome(
+            &world,
+            &desk,
+            Call {
+                method: "HEAD",
+                ..get(path)
+            },
+        )
+        .await
+        .1;
+        let got = outcome(&world, &desk, get(path)).await.1;
+        assert_eq!((head.status, &head.headers), (got.status, &got.headers), "{path}");
+        assert!(head.body.is_empty() && !got.body.is_empty(), "{path}");
+    }
+    let all = r#"{"filter":{},"confirm":true,"reason":"r","by":"b"}"#;
+    for act in ["replay", "discard"] {
+        let path = format!("/dead-letters/{act}");
+        let refused = outcome(&world, &desk, post(&format!("{path}?confirm=false"), all))
+            .await
+            .1;
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (400, Some("invalid-request"))
+        );
+        for (headers, accept) in [
+            (
+                &[JSON, ("content-encoding", "gzip")][..],
+                ("accept-encoding", "identity"),
+            ),
+            (
+                &[("content-type", "application/json; charset=utf-16")],
+                ("accept", "application/json"),
+            ),
+            (&[JSON, JSON], ("accept", "application/json")),
+        ] {
+            let refused = outcome(
+                &world,
+                &desk,
+                Call {
+                    headers,
+                    ..post(&path, all)
+                },
+            )
+            .await
+            .1;
+            assert_eq!(
+                (refused.status, refused.header(accept.0)),
+                (415, Some(accept.1)),
+                "{headers:?}"
+            );
+        }
+        for odd in ["\\u202eb", "a\\u200b", " \\ufeff", "\\ue000"] {
+            let by = all.replace("\"by\":\"b\"", &format!("\"by\":\"{odd}\""));
+            assert_eq!(
+                outcome(&world, &desk, post(&path, &by)).await.1.status,
+                400,
+                "{by}"
+            );
+            let why = all.replace("\"reason\":\"r\"", &format!("\"reason\":\"{odd}\""));
+            assert_eq!(
+                outcome(&world, &desk, post(&path, &why)).await.1.status,
+                400,
+                "{why}"
+            );
+        }
+    }
+    assert_eq!(desk.places.lying().len(), lying);
+    let refused = outcome(
+        &world,
+        &desk,
+        Call {
+            method: "DELETE",
+            ..get("/dead-letters")
+        },
+    )
+    .await
+    .1;
+    assert_eq!(
+        (refused.status, refused.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+}
+
+/// What others wrote acts on no terminal, and what they sent stays as they sent it.
+#[tokio::test]
+async fn a_letter_of_others_is_shown_escaped_and_exact() {
+    let (world, desk) = (World::default(), Desk::new());
+    let body = "{\"id\":\"a\\u001b[2J\u{202e}\u{9b}b\u{200b}\",\"specversion\":\"\\u001b[2J\u{202e}\",\"type\":\"t\u{202e}\"}";
+    desk.places.put(poison("1", &STANDARD.encode(body), None));
+    for path in ["/dead-letters", "/dead-letters/poison.1"] {
+        let shown = outcome(&world, &desk, get(path)).await.1;
+        let raw = shown.body.chars().find(|c| is_unseen(*c));
+        assert_eq!(raw, None, "{}", shown.body);
+        let letter = shown.json();
+        let letter = if path.ends_with(".1") {
+            &letter
+        } else {
+            &letter["letters"][0]
+        };
+        for name in ["reason", "unreadable", "type"] {
+            let said = letter[name].as_str().unwrap_or_default();
+            assert!(!said.contains(is_unseen), "{name}: {said:?}");
+        }
+        assert!(letter["type"].as_str().unwrap().contains("\\u{202e}"), "{letter}");
+    }
+    let letter = outcome(&world, &desk, get("/dead-letters/poison.1"))
+        .await
+        .1
+        .json();
+    assert_eq!(letter["body"], body);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use saga_app::{Deployment, Settings};
 use saga_core::document::{Document, Fields, fields};
+use saga_core::money::Amounts;
 use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
@@ -89,8 +90,8 @@ impl Participant for Broken {
     fn accepts(&self) -> &'static [&'static str] {
         self.of.accepts()
     }
-    fn check(&self, input: &Fields) -> Vec<FieldError> {
-        self.of.check(input)
+    fn check(&self, input: &Fields, amounts: Amounts) -> Vec<FieldError> {
+        self.of.check(input, amounts)
     }
     fn placement(&self) -> Placement {
         self.of.placement()
@@ -244,7 +245,7 @@ impl Participant for Remembers {
     fn accepts(&self) -> &'static [&'static str] {
         &[]
     }
-    fn check(&self, _: &Fields) -> Vec<FieldError> {
+    fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
         Vec::new()
     }
     fn placement(&self) -> Placement {
@@ -303,7 +304,7 @@ impl Participant for Notes<'_> {
     fn accepts(&self) -> &'static [&'static str] {
         &[]
     }
-    fn check(&self, _: &Fields) -> Vec<FieldError> {
+    fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
         Vec::new()
     }
     fn placement(&self) -> Placement {
@@ -446,7 +447,7 @@ impl Participant for Ledger {
     fn accepts(&self) -> &'static [&'static str] {
         &[]
     }
-    fn check(&self, _: &Fields) -> Vec<FieldError> {
+    fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
         Vec::new()
     }
     fn placement(&self) -> Placement {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use saga_core::document::{Document, InvalidNumber, Number};
-use saga_core::money::{Amount, Currency, InvalidMoney};
+use saga_core::money::{Amount, Amounts, Currency, InvalidMoney};
 use saga_tests::arbitrary::number;
 use saga_wire::json;
 
@@ -134,6 +134,52 @@ fn json_numbers_with_an_exponent_are_exact_and_texts_that_look_like_them_are_tex
     assert_eq!(fields["b"], Document::from(15));
     assert_eq!(fields["d"].as_number(), None);
     assert_eq!(fields["c"], Document::from(0));
+}
+
+#[test]
+fn an_amount_is_a_whole_number_of_minor_units() {
+    // https://www.six-group.com/en/products-services/financial-information/data-standards.html, list one.
+    for (places, codes) in [
+        (
+            0,
+            &[
+                "JPY", "KRW", "CLP", "ISK", "VND", "UGX", "XAF", "XOF", "XPF", "PYG", "RWF", "UYI",
+            ][..],
+        ),
+        (
+            2,
+            &[
+                "EUR", "USD", "GBP", "CHF", "HUF", "CZK", "MGA", "MRU", "CNY", "INR",
+            ],
+        ),
+        (3, &["BHD", "KWD", "OMR", "JOD", "TND", "LYD", "IQD"]),
+        (4, &["CLF", "UYW"]),
+    ] {
+        for code in codes {
+            let currency: Currency = code.parse().unwrap();
+            let smallest = |places: usize| match places {
+                0 => "7".to_owned(),
+                _ => format!("7.{}1", "0".repeat(places - 1)),
+            };
+            for fewer in 0..=places {
+                let amount: Amount = smallest(fewer).parse().unwrap();
+                assert_eq!(amount.check_payable(currency), Ok(()), "{amount} {code}");
+            }
+            let amount: Amount = smallest(places + 1).parse().unwrap();
+            let refused = amount.check_payable(currency).unwrap_err();
+            let said = format!("at most {places} decimal places in {code}");
+            assert!(refused.to_string().contains(&said), "{amount} {code}: {refused}");
+            assert_eq!(Amounts::Fractions.check(&amount, currency), Ok(()));
+            assert_eq!(Amounts::default().check(&amount, currency), Err(refused));
+            // What counts is the value, not its spelling.
+            let spelled: Amount = format!("{}.{}", 10, "0".repeat(places + 3)).parse().unwrap();
+            assert_eq!(spelled.check_payable(currency), Ok(()), "{spelled} {code}");
+        }
+    }
+    for code in ["XAU", "XAG", "XDR", "XSU", "XUA"] {
+        let amount: Amount = "0.00000000001".parse().unwrap();
+        assert_eq!(amount.check_payable(code.parse().unwrap()), Ok(()), "{code}");
+    }
 }
 
 #[test]

@@ -7,14 +7,17 @@ use saga_app::Deployment;
 use saga_app::ports::SagaStore;
 use saga_app::start_saga::{NotStarted, Request, Started, start_saga};
 use saga_core::document::Fields;
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
-use saga_core::{IdempotencyKey, SagaId, TraceParent};
+use saga_core::{Catalogue, IdempotencyKey, SagaId, TraceParent};
 use saga_memory::{Fault, OriginCloud};
+use saga_participants::Settings;
+use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given;
 use saga_tests::world::World;
-use saga_wire::{MAX_EVENT_BYTES, json};
+use saga_wire::{MAX_EVENT_BYTES, definitions, json};
 
 async fn start(world: &World, name: &str, key: &str, body: &str) -> Result<Started, NotStarted> {
     let key: IdempotencyKey = key.parse().unwrap();
@@ -196,6 +199,8 @@ async fn each_field_that_is_wrong_is_named_with_what_to_change() {
         ("amount", "true", "decimal number"),
         ("amount", "[1]", "decimal number"),
         ("amount", &digits, "at most 38 digits"),
+        ("amount", "129.901", "at most 2 decimal places in EUR"),
+        ("amount", r#""0.001""#, "at most 2 decimal places in EUR"),
         ("currency", "", "is missing"),
         ("currency", r#""XXXX""#, "ISO 4217"),
         ("currency", r#""eur""#, "ISO 4217"),
@@ -292,6 +297,76 @@ async fn a_saga_that_nobody_could_start_today_is_found_by_its_key() {
 }
 
 #[tokio::test]
+async fn an_amount_has_no_more_decimals_than_its_currency() {
+    let world = World::default();
+    for (amount, currency, places) in [
+        (r#""10.5""#, "JPY", Some(0)),
+        ("10.5", "JPY", Some(0)),
+        (r#""10.00""#, "JPY", None),
+        (r#""10""#, "JPY", None),
+        (r#""1.234""#, "BHD", None),
+        (r#""1.2345""#, "BHD", Some(3)),
+        (r#""1.23450""#, "CLF", None),
+        (r#""1.005""#, "EUR", Some(2)),
+        (r#""0.0001""#, "XAU", None),
+    ] {
+        for definition in ["payment", "order"] {
+            let currency = format!(r#""{currency}""#);
+            let destination = if definition == "order" { r#""DE""# } else { "" };
+            let body = with(&[
+                ("amount", amount),
+                ("currency", &currency),
+                ("destination", destination),
+            ]);
+            let started = start(&world, definition, &body.replace(['"', ' '], ""), &body).await;
+            match (started, places) {
+                (Ok(started), None) => assert!(started.new, "{body}"),
+                (Err(NotStarted::Invalid(wrong)), Some(places)) => {
+                    assert_eq!((wrong.len(), wrong[0].field.as_str()), (1, "amount"), "{body}");
+                    let said = format!("at most {places} decimal places");
+                    assert!(wrong[0].problem.contains(&said), "{wrong:?}");
+                }
+                (other, _) => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// A definition may say that its amounts are priced in fractions.
+#[tokio::test]
+async fn a_definition_that_prices_in_fractions_takes_them() {
+    let mut world = World::default();
+    let file = include_str!("../../shared/wire/definitions/payment.toml");
+    let file = file.replacen("version = 1", "version = 2\namounts = \"fractions\"", 1);
+    world.deployment.catalogue = Catalogue::new([definitions::parse(&file).unwrap()]).unwrap();
+    let body = with(&[("amount", r#""1.0349""#)]);
+    let saga = start(&world, "payment", "key", &body).await.unwrap().saga;
+    assert_eq!(saga.input["amount"].as_text(), Some("1.0349"));
+}
+
+/// What is on its way was started under other rules.
+#[test]
+fn no_step_refuses_an_amount_for_its_decimals() {
+    let participants = saga_participants::all(&Settings::default());
+    let data = json::parse_object(
+        r#"{"order_id":"o","amount":"10.5","reserved_amount":"10.5","currency":"JPY","destination":"DE"}"#,
+    );
+    let data = data.unwrap();
+    for participant in participants.values() {
+        let context = Context {
+            saga: nth_saga(1),
+            data: &data,
+        };
+        let decision = participant.act(context, &Entities::new());
+        assert!(
+            matches!(decision, Decision::Accept { .. }),
+            "{}: {decision:?}",
+            participant.name()
+        );
+    }
+}
+
+#[tokio::test]
 async fn all_fields_that_are_wrong_are_named_at_once() {
     let world = World::default();
     let body = with(&[
@@ -338,7 +413,7 @@ impl Participant for Letters {
         &["letter"]
     }
 
-    fn check(&self, _: &Fields) -> Vec<FieldError> {
+    fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
         Vec::new()
     }
 

@@ -54,11 +54,14 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
-        answer.unwrap_or_else(|problem| http::problem(&request, &problem))
+        http::response(&request, answer)
     }
 
     async fn route(&self, request: &Request) -> Answer {
         let (route, given) = routing::find(ROUTES, request)?;
+        if matches!(route, Route::Replay | Route::Discard | Route::Show) {
+            http::no_query(request)?;
+        }
         match route {
             Route::Health => Ok(http::health()),
             Route::Document => Ok(http::json(StatusCode::OK, DOCUMENT.to_owned())),

@@ -63,11 +63,14 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
-        answer.unwrap_or_else(|problem| http::problem(&request, &problem))
+        http::response(&request, answer)
     }
 
     async fn route(&self, request: &Request) -> Answer {
         let (route, saga) = find(ROUTES, request)?;
+        if matches!(route, Route::Find | Route::Start | Route::Cancel | Route::Resolve) {
+            http::no_query(request)?;
+        }
         match route {
             Route::Health => Ok(http::health()),
             Route::Document => Ok(http::json(StatusCode::OK, DOCUMENT.to_owned())),
@@ -83,15 +86,11 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     async fn start(&self, request: &Request, definition: &str) -> Answer {
         let input = body(request)?;
         let key = match header_text(request.headers(), "idempotency-key")? {
-            Some(text) => text.parse().map_err(|error| invalid(format!("{error}")))?,
+            Some(text) => text.trim().parse().map_err(|error| invalid(format!("{error}")))?,
             // Without a key every request starts a saga of its own.
             None => generated_key()?,
         };
-        // A trace context that is not valid is ignored, as the W3C recommendation asks.
-        let trace = header_text(request.headers(), "traceparent")
-            .ok()
-            .flatten()
-            .and_then(|text| text.parse().ok());
+        let trace = http::trace(request.headers());
         let wanted = start_saga::Request {
             definition,
             key: &key,

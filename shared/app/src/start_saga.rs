@@ -211,7 +211,10 @@ fn check(deployment: &Deployment, definition: &Definition, input: &Fields) -> Ve
             .iter()
             .any(|participant| participant.accepts().contains(&name))
     };
-    let mut problems: Vec<FieldError> = participants.iter().flat_map(|p| p.check(input)).collect();
+    let mut problems: Vec<FieldError> = participants
+        .iter()
+        .flat_map(|participant| participant.check(input, definition.amounts()))
+        .collect();
     problems.extend(
         input
             .iter()

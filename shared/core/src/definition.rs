@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::event::Address;
 use crate::ids::StepIndex;
+use crate::money::Amounts;
 
 /// A cloud that owns steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +93,7 @@ pub struct StepDefinition {
 pub struct Definition {
     reference: DefinitionRef,
     deadline_millis: i64,
+    amounts: Amounts,
     steps: Vec<StepDefinition>,
 }
 
@@ -159,8 +161,16 @@ impl Definition {
         Ok(Self {
             reference,
             deadline_millis,
+            amounts: Amounts::default(),
             steps,
         })
+    }
+
+    /// The same, with amounts that are as exact as this.
+    #[must_use]
+    pub fn with_amounts(mut self, amounts: Amounts) -> Self {
+        self.amounts = amounts;
+        self
     }
 
     /// Its name and version.
@@ -173,6 +183,12 @@ impl Definition {
     #[must_use]
     pub fn deadline_millis(&self) -> i64 {
         self.deadline_millis
+    }
+
+    /// How exact the amounts of its sagas may be.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        self.amounts
     }
 
     /// The steps in order.

@@ -60,6 +60,13 @@ impl Number {
             .parse()
     }
 
+    /// How many digits behind the point its value needs: 2 for 1.05, and for 1.050.
+    #[must_use]
+    pub fn decimal_places(&self) -> u64 {
+        let (_, places) = self.0.normalized().into_bigint_and_exponent();
+        u64::try_from(places).unwrap_or(0)
+    }
+
     /// The whole number that this is, if it is one and fits.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {

@@ -14,6 +14,14 @@ pub enum InvalidMoney {
     /// Zero or less: nothing to reserve.
     #[error("must be greater than zero")]
     NotPositive,
+    /// Less than the smallest unit of its currency is in it.
+    #[error("must have at most {places} decimal places in {currency}, as ISO 4217 divides it")]
+    TooFine {
+        /// The currency.
+        currency: Currency,
+        /// The decimal places of its minor unit.
+        places: u16,
+    },
     /// Not a currency of ISO 4217.
     #[error("must be an ISO 4217 currency code of three capital letters")]
     UnknownCurrency,
@@ -41,6 +49,55 @@ impl Amount {
     #[must_use]
     pub fn number(&self) -> &Number {
         &self.0
+    }
+
+    /// Checks that the amount can be paid in `currency`: that it is a whole number of minor units. What counts is the value,
+    /// so 10.00 JPY are 10 JPY. Gold, drawing rights and the like have no minor unit, and any amount.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::TooFine`].
+    pub fn check_payable(&self, currency: Currency) -> Result<(), InvalidMoney> {
+        match currency.0.exponent() {
+            Some(places) if self.0.decimal_places() > u64::from(places) => {
+                Err(InvalidMoney::TooFine { currency, places })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How exact the amounts of a definition's sagas may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Amounts {
+    /// Whole numbers of the currency's minor unit: what can be paid.
+    #[default]
+    MinorUnits,
+    /// Any decimal: what is priced in fractions of it, such as fuel or electricity.
+    Fractions,
+}
+
+impl Amounts {
+    /// Both.
+    pub const ALL: [Amounts; 2] = [Amounts::MinorUnits, Amounts::Fractions];
+
+    /// The word used in definition files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Amounts::MinorUnits => "minor-units",
+            Amounts::Fractions => "fractions",
+        }
+    }
+
+    /// Checks that `amount` is as exact as it may be in `currency`.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::TooFine`].
+    pub fn check(self, amount: &Amount, currency: Currency) -> Result<(), InvalidMoney> {
+        match self {
+            Amounts::MinorUnits => amount.check_payable(currency),
+            Amounts::Fractions => Ok(()),
+        }
     }
 }
 

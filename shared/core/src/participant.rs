@@ -10,6 +10,7 @@ use std::fmt;
 use crate::definition::Definition;
 use crate::document::Fields;
 use crate::ids::SagaId;
+use crate::money::Amounts;
 
 /// A business entity's key: what it is, and which one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,8 +139,10 @@ pub trait Participant: Send + Sync {
         &[]
     }
 
-    /// What is wrong with the input of a new saga, as far as this participant knows it.
-    fn check(&self, input: &Fields) -> Vec<FieldError>;
+    /// What is wrong with the input of a new saga, as far as this participant knows it; `amounts` is how exact its
+    /// definition lets amounts of money be. Asked at the start only: what stricter rules would refuse today may be in flight,
+    /// and `act` must not refuse it for that.
+    fn check(&self, input: &Fields, amounts: Amounts) -> Vec<FieldError>;
 
     /// Where its steps and entities are kept.
     fn placement(&self) -> Placement;

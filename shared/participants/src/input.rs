@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use saga_core::document::{Document, Fields, InvalidNumber};
-use saga_core::money::{Amount, Currency, InvalidMoney};
+use saga_core::money::{Amount, Amounts, Currency, InvalidMoney};
 use saga_core::participant::FieldError;
 use saga_core::text::id_breaks;
 
@@ -55,6 +55,20 @@ pub(crate) fn amount(input: &Fields, field: &str) -> Result<Amount, FieldError> 
         Some(_) => Err(InvalidMoney::Number(InvalidNumber::NotDecimal)),
     };
     parsed.map_err(|problem| FieldError::new(field, problem))
+}
+
+/// What is wrong with the amount and the currency of a new saga.
+pub(crate) fn money(input: &Fields, amounts: Amounts) -> Vec<FieldError> {
+    match (amount(input, "amount"), currency(input, "currency")) {
+        (Ok(amount), Ok(currency)) => {
+            let problem = amounts.check(&amount, currency).err();
+            problem
+                .map(|problem| FieldError::new("amount", problem))
+                .into_iter()
+                .collect()
+        }
+        (amount, currency) => amount.err().into_iter().chain(currency.err()).collect(),
+    }
 }
 
 /// The amount as the payment reserved it, or as the caller gave it.

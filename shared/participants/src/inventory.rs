@@ -1,6 +1,7 @@
 //! Accepts or refuses an order by its amount, and reserves stock when the order has items.
 
 use saga_core::document::{Document, Fields, Number, fields};
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -108,7 +109,7 @@ impl Participant for Inventory {
         &input::AMOUNTS
     }
 
-    fn check(&self, data: &Fields) -> Vec<FieldError> {
+    fn check(&self, data: &Fields, _: Amounts) -> Vec<FieldError> {
         items(data).err().into_iter().collect()
     }
 

@@ -1,6 +1,7 @@
 //! Reserves a payment, and gives it back.
 
 use saga_core::document::{Document, Fields, fields};
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -35,13 +36,9 @@ impl Participant for Payments {
         &input::AMOUNTS
     }
 
-    fn check(&self, data: &Fields) -> Vec<FieldError> {
-        let problems = [
-            input::new_name(data, "order_id").err(),
-            input::amount(data, "amount").err(),
-            input::currency(data, "currency").err(),
-        ];
-        problems.into_iter().flatten().collect()
+    fn check(&self, data: &Fields, amounts: Amounts) -> Vec<FieldError> {
+        let order = input::new_name(data, "order_id").err();
+        order.into_iter().chain(input::money(data, amounts)).collect()
     }
 
     fn placement(&self) -> Placement {

@@ -1,6 +1,7 @@
 //! Stores the receipt of an order, and voids it.
 
 use saga_core::document::{Document, Fields, fields};
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -34,12 +35,15 @@ impl Participant for Receipts {
         &input::AMOUNTS
     }
 
-    fn check(&self, data: &Fields) -> Vec<FieldError> {
-        let problems = [
-            input::new_name(data, "order_id").err(),
-            input::currency(data, "currency").err(),
-        ];
-        problems.into_iter().flatten().collect()
+    fn check(&self, data: &Fields, amounts: Amounts) -> Vec<FieldError> {
+        let order = input::new_name(data, "order_id").err();
+        // Without one it is the step before that says the amount.
+        let money = if data.contains_key("amount") {
+            input::money(data, amounts)
+        } else {
+            input::currency(data, "currency").err().into_iter().collect()
+        };
+        order.into_iter().chain(money).collect()
     }
 
     fn placement(&self) -> Placement {

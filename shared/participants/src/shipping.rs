@@ -1,6 +1,7 @@
 //! Books the shipment of an order, and takes the booking back.
 
 use saga_core::document::{Fields, fields};
+use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -36,7 +37,7 @@ impl Participant for Shipping {
     }
 
     /// Whether the carrier goes there is known only when it is asked: an unknown destination is a refusal.
-    fn check(&self, data: &Fields) -> Vec<FieldError> {
+    fn check(&self, data: &Fields, _: Amounts) -> Vec<FieldError> {
         let problems = [
             input::new_name(data, "order_id").err(),
             input::new_name(data, "destination").err(),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::http::{HeaderMap, StatusCode, header};
+use lambda_http::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use mime::Mime;
 use saga_app::about;
 use saga_app::log::About;
 use saga_app::ports::{PortError, causes};
@@ -58,10 +59,21 @@ pub fn problem(request: &Request, problem: &Problem) -> Response<Body> {
     if let Some(cause) = &problem.cause {
         log(request, problem.code, cause);
     }
-    let allow = problem.allow.as_deref().map(|methods| (header::ALLOW, methods));
+    let possible = problem.possible.as_ref();
+    let possible = possible.map(|(name, value)| (HeaderName::from_static(name), value.as_str()));
     let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
     let body = problem.body(&to_root(request));
-    build(status, Problem::CONTENT_TYPE, allow.or(retry), body)
+    build(status, Problem::CONTENT_TYPE, possible.or(retry), body)
+}
+
+/// The response to this request: `HEAD` is answered as `GET` is, without the body.
+#[must_use]
+pub fn response(request: &Request, answer: Answer) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(|wrong| problem(request, &wrong));
+    if request.method() == Method::HEAD {
+        *response.body_mut() = Body::Empty;
+    }
+    response
 }
 
 /// The answer of `GET /health`.
@@ -143,7 +155,7 @@ fn log(request: &Request, code: Code, cause: &str) {
 fn build(
     status: StatusCode,
     content_type: &str,
-    extra: Option<(header::HeaderName, &str)>,
+    extra: Option<(HeaderName, &str)>,
     body: String,
 ) -> Response<Body> {
     let mut response = Response::builder()
@@ -159,7 +171,7 @@ fn build(
         .unwrap_or_else(|_| Response::new(Body::Empty))
 }
 
-/// The body as fields, after its size, its media type and its syntax have been checked, in this order.
+/// The body as fields, after its size, its encoding, its media type and its syntax have been checked, in this order.
 ///
 /// # Errors
 /// What to change.
@@ -169,21 +181,19 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
         let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
         return Err(Problem::new(Code::TooLarge, detail));
     }
-    let encoding = header_text(request.headers(), header::CONTENT_ENCODING.as_str())?;
-    if encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
-        let detail = "send the body as it is, without Content-Encoding";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    let headers = request.headers();
+    if let Some(encoding) = encoding(headers) {
+        let detail = format!(
+            "a body with Content-Encoding: {} is not read; send it as it is",
+            shown(&encoding)
+        );
+        let problem = Problem::new(Code::UnsupportedMediaType, detail);
+        return Err(problem.with_possible("accept-encoding", "identity"));
     }
-    let media_type = header_text(request.headers(), header::CONTENT_TYPE.as_str())?.unwrap_or_default();
-    let media_type = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if media_type != "application/json" {
-        let detail = "send the body as Content-Type: application/json";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    if !is_json(headers) {
+        let detail = "send the body in UTF-8 and, once, the header Content-Type: application/json";
+        let problem = Problem::new(Code::UnsupportedMediaType, detail);
+        return Err(problem.with_possible("accept", "application/json"));
     }
     let not_json = |why: String| Problem::new(Code::InvalidJson, format!("the body {why}"));
     let text = std::str::from_utf8(body).map_err(|_| not_json("is not UTF-8".into()))?;
@@ -198,6 +208,31 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
 pub fn wrong_field(error: FieldError) -> Problem {
     let detail = format!("{} {}", error.field, error.problem);
     Problem::new(Code::InvalidInput, detail).with_fields(vec![error])
+}
+
+/// The first encoding of the body that changes it.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let lines = header_lines(headers, header::CONTENT_ENCODING.as_str());
+    let mut codings = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+    let changing = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+    changing.map(str::to_owned)
+}
+
+/// Whether the headers say, once, that the body is JSON, and in no other charset than the one of JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let lines = header_lines(headers, header::CONTENT_TYPE.as_str());
+    let [line] = &lines[..] else { return false };
+    let in_utf8 = |(name, value): (mime::Name<'_>, mime::Name<'_>)| {
+        let charset = value.as_str().trim_matches('"');
+        // The second is no registered name, and many clients send it.
+        name != mime::CHARSET
+            || ["utf-8", "utf8"]
+                .iter()
+                .any(|known| charset.eq_ignore_ascii_case(known))
+    };
+    line.trim()
+        .parse::<Mime>()
+        .is_ok_and(|kind| kind.essence_str() == "application/json" && kind.params().all(in_utf8))
 }
 
 /// A field that is not known is a mistake that would otherwise go unseen.
@@ -252,17 +287,42 @@ pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
         })
 }
 
+/// A header's lines. What is no text in them is no text of any rule, either.
+#[must_use]
+pub fn header_lines(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect()
+}
+
 /// The value of a header that is given once; `None` when it is not given.
 ///
 /// # Errors
 /// It is given more than once: of two values none is meant.
 pub fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
-    let mut given = headers.get_all(name).iter();
-    let first = given.next();
-    if given.next().is_some() {
+    let mut lines = header_lines(headers, name);
+    if lines.len() > 1 {
         return Err(invalid(format!("the header `{name}` must be given once")));
     }
-    Ok(first.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    Ok(lines.pop())
+}
+
+/// The caller's trace context. One that is not valid, and of two headers both, is ignored, as the W3C recommendation asks.
+#[must_use]
+pub fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    match &header_lines(headers, "traceparent")[..] {
+        [line] => line.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Refuses a query where there is nothing to be said in one.
+///
+/// # Errors
+/// Names the parameter.
+pub fn no_query(request: &Request) -> Result<(), Problem> {
+    query(request, &[]).map(drop)
 }
 
 /// A name in a query is given once, and is known: what is not would go unseen.

@@ -1,6 +1,7 @@
 //! Which route a request asks for. A function has one table of its routes; the router reads it, and so does the test
 //! that compares it with the function's OpenAPI document.
 
+use lambda_http::http::Method;
 use lambda_http::{Request, RequestExt};
 use saga_core::text::shown;
 use saga_wire::problem::{Code, Problem};
@@ -9,7 +10,8 @@ use saga_wire::problem::{Code, Problem};
 /// paths fit, the earlier one is meant.
 pub type Routes<T> = [(&'static str, &'static str, T)];
 
-/// The route that the request asks for, and the text in place of the braces.
+/// The route that the request asks for, and the text in place of the braces. `HEAD` asks for what `GET` would
+/// (<https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2>).
 ///
 /// # Errors
 /// There is nothing at this path, or nothing with this method.
@@ -19,14 +21,20 @@ pub fn find<'r, T: Copy>(routes: &Routes<T>, request: &'r Request) -> Result<(T,
     let fits = |(_, template, _): &&(_, &'static str, T)| given(template, path).is_some();
     let template = routes.iter().find(fits).ok_or_else(nothing)?.1;
     let here = || routes.iter().filter(|(_, known, _)| *known == template);
-    match here().find(|(method, ..)| *method == request.method().as_str()) {
+    let wanted = match request.method() {
+        &Method::HEAD => Method::GET.as_str(),
+        other => other.as_str(),
+    };
+    match here().find(|(method, ..)| *method == wanted) {
         Some((_, _, to)) => Ok((*to, given(template, path).unwrap_or_default())),
         None => {
-            let allowed = here().map(|(method, ..)| *method).collect::<Vec<_>>().join(", ");
-            let mut problem =
-                Problem::new(Code::MethodNotAllowed, format!("only {allowed} is possible here"));
-            problem.allow = Some(allowed);
-            Err(problem)
+            let named = |method| if method == "GET" { "GET, HEAD" } else { method };
+            let allowed = here()
+                .map(|(method, ..)| named(method))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let problem = Problem::new(Code::MethodNotAllowed, format!("only {allowed} is possible here"));
+            Err(problem.with_possible("allow", allowed))
         }
     }
 }
@@ -61,7 +69,7 @@ mod tests {
         *request.method_mut() = method.parse().unwrap();
         let request = request.with_raw_http_path(path);
         let found = find(ROUTES, &request).map(|(to, given)| (to, given.to_owned()));
-        found.map_err(|problem| (problem.code.status().0, problem.allow))
+        found.map_err(|problem| (problem.code.status().0, problem.possible.map(|(_, value)| value)))
     }
 
     #[test]
@@ -72,10 +80,12 @@ mod tests {
         assert_eq!(found("PUT", "/things/a%20b"), Ok((4, "a%20b".to_owned())));
         assert_eq!(found("POST", "/things/7/turn"), Ok((5, "7".to_owned())));
         assert_eq!(found("GET", "/things/all"), Err((405, Some("POST".to_owned()))));
+        assert_eq!(found("HEAD", "/things/7"), Ok((3, "7".to_owned())));
         assert_eq!(
-            found("HEAD", "/things/7"),
-            Err((405, Some("GET, PUT".to_owned())))
+            found("DELETE", "/things/7"),
+            Err((405, Some("GET, HEAD, PUT".to_owned())))
         );
+        assert_eq!(found("HEAD", "/things/all"), Err((405, Some("POST".to_owned()))));
         for path in [
             "",
             "/",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
 use saga_core::definition::{Catalogue, Cloud, Definition, DefinitionRef, InvalidDefinition, StepDefinition};
+use saga_core::money::Amounts;
 use serde::{Deserialize, Serialize};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/definitions");
@@ -15,6 +16,7 @@ struct File {
     name: String,
     version: u32,
     deadline: String,
+    amounts: Option<String>,
     step: Vec<Step>,
 }
 
@@ -95,6 +97,7 @@ pub fn write(definition: &Definition) -> String {
             name: reference.name.clone(),
             version: reference.version,
             deadline: duration_text(definition.deadline_millis()),
+            amounts: Some(definition.amounts().as_str().to_owned()),
             step: steps.collect(),
         },
     };
@@ -132,11 +135,21 @@ fn definition(file: File) -> Result<Definition, InvalidDefinition> {
         name: file.name,
         version: file.version,
     };
-    Definition::new(
-        reference,
-        i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX),
-        steps,
-    )
+    let amounts = amounts(file.amounts.as_deref())?;
+    let deadline_millis = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
+    Definition::new(reference, deadline_millis, steps).map(|definition| definition.with_amounts(amounts))
+}
+
+/// `minor-units`, which is meant where nothing is said, or `fractions`.
+fn amounts(word: Option<&str>) -> Result<Amounts, InvalidDefinition> {
+    let Some(word) = word else {
+        return Ok(Amounts::default());
+    };
+    let known = Amounts::ALL.into_iter().find(|known| known.as_str() == word);
+    known.ok_or_else(|| {
+        let words = Amounts::ALL.map(Amounts::as_str).join("` or `");
+        InvalidDefinition(format!("amounts `{word}` must be `{words}`"))
+    })
 }
 
 /// `90s`, `15m`, `24h` or `7d`.
@@ -171,8 +184,12 @@ fn duration_text(millis: i64) -> String {
 mod tests {
     use super::*;
 
-    /// Every key that a definition file can have stands in it: what is stored must not lose one.
-    const EVERY_KEY: &str = include_str!("../definitions/payment.toml");
+    /// Every key that a definition file can have, and none with the value that is meant without it: what is stored must not
+    /// lose one.
+    fn every_key() -> String {
+        let payment = include_str!("../definitions/payment.toml");
+        payment.replacen("deadline", "amounts = \"fractions\"\ndeadline", 1)
+    }
 
     #[test]
     fn what_is_stored_says_all_that_the_file_says() {
@@ -180,10 +197,10 @@ mod tests {
             let definition = parse(file.contents_utf8().unwrap()).unwrap();
             assert_eq!(read(&write(&definition)), Ok(definition));
         }
-        let file: File = toml::from_str(EVERY_KEY).unwrap();
+        let file: File = toml::from_str(&every_key()).unwrap();
         let members = serde_json::to_string(&file).unwrap();
-        assert!(!members.contains("null"), "EVERY_KEY leaves a key out: {members}");
-        let stored: Stored = serde_json::from_str(&write(&parse(EVERY_KEY).unwrap())).unwrap();
+        assert!(!members.contains("null"), "a key is left out: {members}");
+        let stored: Stored = serde_json::from_str(&write(&parse(&every_key()).unwrap())).unwrap();
         assert_eq!(serde_json::to_string(&stored.definition).unwrap(), members);
     }
 
@@ -236,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn a_definition_says_how_exact_its_amounts_are() {
+        let file = include_str!("../definitions/payment.toml");
+        let says = |line: &str| {
+            let file = file.replacen("version = 1", &format!("version = 1\n{line}"), 1);
+            parse(&file).map(|definition| definition.amounts())
+        };
+        assert_eq!(says(""), Ok(Amounts::MinorUnits));
+        assert_eq!(says("amounts = \"minor-units\""), Ok(Amounts::MinorUnits));
+        assert_eq!(says("amounts = \"fractions\""), Ok(Amounts::Fractions));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_said() {
         let good = include_str!("../definitions/payment.toml");
         for (from, to, part) in [
@@ -246,6 +275,13 @@ mod tests {
             ("InventoryReserved", "PaymentReserved", "stands twice"),
             ("name = \"inventory\"", "name = \"payment\"", "stands twice"),
             ("deadline", "deadlin", "deadlin"),
+            (
+                "version = 1",
+                "version = 1\namounts = \"exact\"",
+                "`minor-units` or `fractions`",
+            ),
+            ("version = 1", "version = 1\namounts = true", "amounts"),
+            ("version = 1", "version = 1\namount = \"fractions\"", "amount"),
         ] {
             let error = parse(&good.replacen(from, to, 1)).unwrap_err();
             assert!(error.0.contains(part), "{from} → {to}: {error}");

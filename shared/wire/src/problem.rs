@@ -34,7 +34,7 @@ pub enum Code {
     NotDeployed,
     /// The body, or an event of the saga, is too large.
     TooLarge,
-    /// The body is not sent as JSON.
+    /// The body is not sent as plain JSON in UTF-8.
     UnsupportedMediaType,
     /// The input is not what the saga's steps need.
     InvalidInput,
@@ -150,8 +150,8 @@ pub struct Problem {
     pub detail: String,
     /// The fields that are wrong.
     pub errors: Vec<Field>,
-    /// The methods that are possible, where that is what is wrong.
-    pub allow: Option<String>,
+    /// The header that says what is possible: `allow`, `accept` or `accept-encoding`.
+    pub possible: Option<(&'static str, String)>,
     /// What caused it, for the log; the caller is not told.
     pub cause: Option<String>,
 }
@@ -187,7 +187,7 @@ impl Problem {
             code,
             detail: shown_whole(detail.as_ref()),
             errors: Vec::new(),
-            allow: None,
+            possible: None,
             cause: None,
         }
     }
@@ -206,6 +206,13 @@ impl Problem {
             errors: &self.errors,
         };
         serde_json::to_string(&out).unwrap_or_default()
+    }
+
+    /// The same, with the header that says what is possible.
+    #[must_use]
+    pub fn with_possible(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.possible = Some((header, value.into()));
+        self
     }
 
     /// The same, with the fields that are wrong.

@@ -7,6 +7,7 @@ use saga_core::definition::{Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Fields, fields};
 use saga_core::ends::Phase;
 use saga_core::event::Emit;
+use saga_core::money::Amounts;
 use saga_core::observed::Told;
 use saga_core::origin::{Origin, OriginDecision, Override, Participants, Start, start};
 use saga_core::participant::{
@@ -75,7 +76,7 @@ impl Participant for Traced {
     fn accepts(&self) -> &'static [&'static str] {
         &[]
     }
-    fn check(&self, _: &Fields) -> Vec<FieldError> {
+    fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
         Vec::new()
     }
     fn placement(&self) -> Placement {

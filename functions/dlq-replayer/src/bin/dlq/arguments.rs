@@ -1,6 +1,10 @@
-//! What was asked for.
+//! What was asked for, checked as the replayer checks it: what it would refuse is no request.
 
 use lexopt::prelude::{Long, Short, Value};
+use reqwest::Url;
+use saga_core::dead_letter::{Act, LetterId};
+use saga_wire::dead_letter::http::{command, filter as checked};
+use saga_wire::json::parse_object;
 use serde_json::{Map, json};
 
 /// How it is used.
@@ -43,14 +47,14 @@ pub enum Command {
         limit: Option<usize>,
     },
     Show {
-        id: String,
+        id: LetterId,
     },
     Run(Run),
 }
 
 /// A replay or a discard.
 pub struct Run {
-    pub act: &'static str,
+    pub act: Act,
     /// Without the limit, which is each request's own.
     pub body: serde_json::Value,
     pub limit: Option<usize>,
@@ -74,8 +78,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
             Long("json") => json = true,
             Long("confirm") => confirm = true,
             Long("all") => all = true,
-            Long("endpoint") => endpoint = Some(text(&mut parser)?),
-            Long("region") => region = Some(text(&mut parser)?),
+            Long("endpoint") => endpoint = Some(url(text(&mut parser)?)?),
+            Long("region") => region = Some(named(text(&mut parser)?, "--region")?),
             Long("source") => filter.push(("source", text(&mut parser)?)),
             Long("saga") => filter.push(("saga", text(&mut parser)?)),
             Long("type") => filter.push(("type", text(&mut parser)?)),
@@ -91,6 +95,12 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         }
     }
     let wrong = |text: &str| Err(lexopt::Error::from(text));
+    if let Some((twice, _)) =
+        (1..filter.len()).find_map(|at| filter[..at].iter().find(|(name, _)| *name == filter[at].0))
+    {
+        return wrong(&format!("--{twice} stands twice"));
+    }
+    checked(filter.iter().cloned()).map_err(lexopt::Error::from)?;
     let mut words = words.into_iter();
     let command = words.next().unwrap_or_default();
     let ids: Vec<String> = words.collect();
@@ -102,11 +112,21 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         "help" => Command::Help,
         "" => return wrong("what is to be done? list, show, replay or discard"),
         "list" if ids.is_empty() => Command::List { filter, limit },
-        "show" if ids.len() == 1 && filter.is_empty() => Command::Show { id: ids.concat() },
-        "show" => return wrong("show takes the id of one letter"),
+        "show" if ids.len() == 1 && filter.is_empty() && limit.is_none() => {
+            let id = ids.concat().parse::<LetterId>();
+            let id = id.map_err(|error| format!("`{}` {error}", ids.concat()));
+            Command::Show {
+                id: id.map_err(lexopt::Error::from)?,
+            }
+        }
+        "show" => return wrong("show takes the id of one letter, and neither filters nor --limit"),
         "list" => return wrong("list takes no ids; use show"),
         _ if runs => {
-            let act = if command == "replay" { "replay" } else { "discard" };
+            let act = if command == "replay" {
+                Act::Replay
+            } else {
+                Act::Discard
+            };
             match (ids.is_empty(), filter.is_empty(), all) {
                 (true, true, false) => return wrong("which letters? give ids, filters, or --all"),
                 (false, true, false) | (true, false, false) | (true, true, true) => {}
@@ -141,11 +161,11 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
                     .into_iter()
                     .filter_map(|(name, number)| Some((name.to_owned(), json!(number?)))),
             );
-            Command::Run(Run {
-                act,
-                body: body.into(),
-                limit,
-            })
+            let body = serde_json::Value::from(body);
+            let fields =
+                parse_object(&body.to_string()).map_err(|error| lexopt::Error::from(error.to_string()))?;
+            self::command(act, &fields).map_err(lexopt::Error::from)?;
+            Command::Run(Run { act, body, limit })
         }
         other => return wrong(&format!("`{other}` is not known: list, show, replay or discard")),
     };
@@ -155,6 +175,28 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         endpoint,
         region,
     })
+}
+
+/// The URL of a replayer, as far as it can be told from itself.
+fn url(text: String) -> Result<String, lexopt::Error> {
+    let is_base = |url: Url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    if Url::parse(&text).is_ok_and(is_base) {
+        Ok(text)
+    } else {
+        Err(format!("--endpoint: `{text}` is no URL of a replayer").into())
+    }
+}
+
+fn named(text: String, name: &str) -> Result<String, lexopt::Error> {
+    if text.is_empty() || text.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+        return Err(format!("{name}: `{text}` is no name of a region").into());
+    }
+    Ok(text)
 }
 
 fn number(text: &str, name: &str) -> Result<usize, lexopt::Error> {
@@ -167,8 +209,150 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Result<Arguments, String> {
-        let words = line.split(' ').filter(|word| !word.is_empty());
+        of_words(
+            &line
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn of_words(words: &[&str]) -> Result<Arguments, String> {
         read(lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_id_is_checked_before_anything_is_asked() {
+        let odd = [
+            "",
+            " ",
+            ".",
+            "..",
+            "../health",
+            "/",
+            "?limit=1",
+            "#",
+            "%2e%2e",
+            "events",
+            "events.",
+            ".1",
+            "events./",
+            "events.1/..",
+            "events.1?x",
+            "events.1#x",
+            "events.1%2F",
+            "events.1 ",
+            " events.1",
+            "events.1\n",
+            "events.é",
+            "events.~2",
+            "events.~zz",
+            "events.~41",
+            "nowhere.1",
+            "Events.1",
+            "events.1\u{200b}",
+            "events.\u{202e}1",
+        ];
+        for id in odd {
+            for words in [
+                &["show", id][..],
+                &["replay", id],
+                &["replay", "events.1", id],
+                &["discard", id, "--confirm", "--why", "w", "--by", "b"],
+            ] {
+                assert!(of_words(words).is_err(), "{words:?}");
+            }
+        }
+        let many: Vec<&str> = std::iter::once("replay").chain(vec!["events.1"; 2_001]).collect();
+        assert!(of_words(&many).is_err());
+        for id in [
+            "events.1",
+            "event-grid.SUB~2F2026~2F1~2Fa~2Ejson",
+            "poison.1795226400123-5f1c",
+        ] {
+            let Ok(Command::Show { id: read }) = of_words(&["show", id]).map(|read| read.command) else {
+                panic!("{id}")
+            };
+            assert_eq!(read.to_string(), id);
+        }
+    }
+
+    #[test]
+    fn a_filter_or_a_setting_that_says_nothing_is_no_request() {
+        let commands = [
+            &["list"][..],
+            &["replay"],
+            &["discard", "--confirm", "--why", "w", "--by", "b"],
+        ];
+        let saga = "0193e0b1-0000-8000-8000-000000000001";
+        for (name, values) in [
+            ("--source", &["", " ", "event", "Events", "events,poison"][..]),
+            (
+                "--saga",
+                &["", "5f1c", "0193e0b1", "0193e0b1000080008000000000000001", "../x"],
+            ),
+            (
+                "--since",
+                &[
+                    "",
+                    "yesterday",
+                    "2026-11-21",
+                    "2026-11-21T00:00:00",
+                    "2026-11-21T00:00:00+25:59",
+                ],
+            ),
+            ("--type", &["", " ", "a\nb", "a\u{202e}b"]),
+            ("--reason", &["", "\u{200b}", "a\u{1b}b"]),
+        ] {
+            for (command, value) in commands
+                .iter()
+                .flat_map(|command| values.iter().map(move |value| (command, value)))
+            {
+                let words = [*command, &[name, value]].concat();
+                assert!(of_words(&words).is_err(), "{words:?}");
+            }
+        }
+        for command in commands {
+            let words = [
+                command,
+                &[
+                    "--saga",
+                    saga,
+                    "--source",
+                    "poison",
+                    "--since",
+                    "2026-11-21T00:00:00Z",
+                ],
+            ]
+            .concat();
+            assert!(of_words(&words).is_ok(), "{words:?}");
+            assert!(of_words(&[command, &["--source", "poison", "--source", "events"]].concat()).is_err());
+        }
+        for more in [
+            &["--endpoint", ""][..],
+            &["--endpoint", "localhost:4566"],
+            &["--endpoint", "ftp://h"],
+            &["--endpoint", "https://h/?x=1"],
+            &["--region", ""],
+            &["--region", "eu west"],
+            &["--limit", "-1"],
+            &["--limit", "1.5"],
+        ] {
+            assert!(of_words(&[&["list"], more].concat()).is_err(), "{more:?}");
+        }
+        for more in [
+            &["--confirm", "--why", "", "--by", "b"][..],
+            &["--confirm", "--why", " \u{200b}", "--by", "b"],
+            &["--confirm", "--why", "w", "--by", ""],
+            &["--confirm", "--why", "w", "--by", "a\u{202e}b"],
+            &["--rate", "1001"],
+            &["--stop-after", "2001"],
+        ] {
+            assert!(
+                of_words(&[&["replay", "events.1"], more].concat()).is_err(),
+                "{more:?}"
+            );
+        }
     }
 
     #[test]
@@ -184,8 +368,9 @@ mod tests {
             "list events.1",
             "list --confirm",
             "show",
-            "show a b",
-            "remove a",
+            "show events.1 events.2",
+            "show events.1 --limit 3",
+            "remove events.1",
             "list --colour",
         ] {
             assert!(of(line).is_err(), "{line}");
@@ -202,11 +387,17 @@ mod tests {
         };
         let expected = json!({"filter": {"source": "events"}, "confirm": true, "reason": "mended", "by": "me",
             "rate_per_second": 5});
-        assert_eq!((run.act, run.body, run.limit), ("replay", expected, None));
-        let Command::Run(run) = of("discard a b --by me --limit 3").unwrap().command else {
+        assert_eq!((run.act, run.body, run.limit), (Act::Replay, expected, None));
+        let Command::Run(run) = of("discard events.1 poison.2~2E3 --by me --limit 3")
+            .unwrap()
+            .command
+        else {
             panic!("no run");
         };
-        assert_eq!(run.body, json!({"ids": ["a", "b"], "confirm": false, "by": "me"}));
+        assert_eq!(
+            run.body,
+            json!({"ids": ["events.1", "poison.2~2E3"], "confirm": false, "by": "me"})
+        );
         assert_eq!(run.limit, Some(3));
     }
 }

@@ -107,15 +107,14 @@ impl Client {
     }
 
     /// Reads.
-    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let url = url(&format!("{}{path}", self.base), query)?;
+    pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, Failure> {
+        let url = url(&self.base, path, query)?;
         self.send(Method::GET, url, String::new()).await
     }
 
     /// Does.
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let url = Url::parse(&format!("{}{path}", self.base));
-        let url = url.map_err(|error| Failure::Setup(error.to_string()))?;
+    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let url = url(&self.base, path, &[])?;
         self.send(Method::POST, url, body.to_string()).await
     }
 
@@ -193,10 +192,16 @@ async fn not_in_silence<T>(answer: impl Future<Output = T>) -> T {
     }
 }
 
-/// A space as SigV4 writes it, not as forms do; a plus sign is %2B by then.
-fn url(url: &str, query: &[(&str, String)]) -> Result<Url, Failure> {
-    let url = Url::parse_with_params(url, query);
+/// The parts of a path escaped, each a part of its own. A space as SigV4 writes it, not as forms do; a plus sign is %2B
+/// by then.
+fn url(base: &str, path: &[&str], query: &[(&str, String)]) -> Result<Url, Failure> {
+    let url = Url::parse_with_params(base, query);
     let mut url = url.map_err(|error| Failure::Setup(error.to_string()))?;
+    let no_base = |()| Failure::Setup(format!("`{base}` is no URL of a replayer"));
+    url.path_segments_mut()
+        .map_err(no_base)?
+        .pop_if_empty()
+        .extend(path);
     let spaces = url.query().map(|query| query.replace('+', "%20"));
     url.set_query(spaces.as_deref().filter(|query| !query.is_empty()));
     Ok(url)
@@ -239,9 +244,15 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_was_signed() {
         let query = [("reason", "not found + more".to_owned())];
-        let sent = url("http://h/dead-letters", &query).unwrap_or_else(|error| panic!("{error}"));
+        let sent = url("http://h", &["dead-letters"], &query).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(sent.query(), Some("reason=not%20found%20%2B%20more"));
-        let bare = url("http://h/dead-letters", &[]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(bare.query(), None);
+        let bare = url("http://h/", &["dead-letters"], &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((bare.query(), bare.as_str()), (None, "http://h/dead-letters"));
+        let odd = url("http://h/_aws/x/", &["dead-letters", "a/b?c#d é~2F.x"], &[]);
+        let odd = odd.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            odd.as_str(),
+            "http://h/_aws/x/dead-letters/a%2Fb%3Fc%23d%20%C3%A9~2F.x"
+        );
     }
 }

@@ -22,6 +22,8 @@ const WRONG_USAGE: u8 = 2;
 /// The replayer cannot be reached, or refuses.
 const REFUSED: u8 = 3;
 
+/// What the paths of all routes begin with.
+const LETTERS: &str = "dead-letters";
 /// Letters of one request of a list that shows all.
 const PAGE: usize = MAX_PAGE;
 /// Letters of one request of a run.
@@ -60,7 +62,7 @@ async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure
         Command::Help => Ok(DONE),
         Command::List { filter, limit } => list(&client, filter, limit, out).await,
         Command::Show { id } => {
-            out.letter(&client.get(&format!("/dead-letters/{id}"), &[]).await?);
+            out.letter(&client.get(&[LETTERS, &id.to_string()], &[]).await?);
             Ok(DONE)
         }
         Command::Run(run) => carry_on(&client, run, out).await,
@@ -79,7 +81,7 @@ async fn list(
     loop {
         let mut query = query.clone();
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let answer = client.get("/dead-letters", &query).await?;
+        let answer = client.get(&[LETTERS], &query).await?;
         shown += answer["letters"].as_array().map_or(0, Vec::len);
         out.page(&answer);
         if has_notices(&answer) {
@@ -110,7 +112,7 @@ async fn carry_on(client: &Client, run: Run, out: &mut Output) -> Result<u8, Fai
         let limit = left.map_or(RUN, |left| left.min(RUN));
         let mut body = run.body.clone();
         body["limit"] = json!(limit);
-        let report = client.post(&format!("/dead-letters/{}", run.act), &body).await?;
+        let report = client.post(&[LETTERS, run.act.as_str()], &body).await?;
         out.report(&report);
         let count = |name: &str| usize::try_from(report[name].as_u64().unwrap_or(0)).unwrap_or(0);
         let taken =
