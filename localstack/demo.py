@@ -136,7 +136,7 @@ def follow(endpoints: dict, saga_id: str, until=lambda saga: saga["status"] in (
         saga = http.get_json(f"{endpoints['api']}/sagas/{saga_id}")
         for line in (saga or {}).get("timeline", [])[shown:]:
             note = f": {line['note']}" if line["note"] else ""
-            say(f"    {line['at']}  {line['cloud']:5}  {line['verb']} {line['step']}  {line['outcome']}{note}")
+            say(f"    {line['at']}  {line['cloud']:5}  {line['verb']} {line['step_name'] or 'saga'}  {line['outcome']}{note}")
             shown += 1
         if saga and until(saga):
             say(f"  {saga['status']}")

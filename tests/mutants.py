@@ -58,9 +58,9 @@ MUTANTS = [
            "        run.report.calls += wave.len();\n"
            "        for rows in &wave {\n            self.outbox.delete(rows).await?;\n        }\n"),
     Mutant("checksum of an event not compared", "shared/wire/src/cloud_event.rs",
-           ".is_some_and(|sum| sum != event.checksum())", ".is_some_and(|_| false)"),
+           "if sum.is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum())) {", "if sum.is_some_and(|_| false) {"),
     Mutant("amounts left out of the checksum", "shared/core/src/event.rs",
-           ".chain_update(gist(&self.data))", ".chain_update(gist(&reason_data(&self.data, None)))"),
+           ".chain_update(gist(&self.payload()))", ".chain_update(gist(&reason_data(&self.data, None)))"),
     Mutant("another team's event about another order", "shared/core/src/origin.rs",
            "let Some(field) = self.saga.contradicted_by(&event.data)",
            "let Some(field) = self.saga.contradicted_by(&event.data).filter(|_| false)"),
