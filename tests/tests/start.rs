@@ -318,7 +318,7 @@ async fn an_amount_has_no_more_decimals_than_its_currency() {
                 ("currency", &currency),
                 ("destination", destination),
             ]);
-            let started = start(&world, definition, &body.replace(['"', ' '], ""), &body).await;
+            let started = start(&world, definition, &body.replace(['"', ' ', ','], ""), &body).await;
             match (started, places) {
                 (Ok(started), None) => assert!(started.new, "{body}"),
                 (Err(NotStarted::Invalid(wrong)), Some(places)) => {
