@@ -302,7 +302,7 @@ impl ArchiveSide for OnShelf {
             .iter()
             .filter(|item| item["Letter"] == AttributeValue::S(id.to_owned()));
         let body = parts
-            .map(|item| item["Body"].as_s().unwrap().as_str())
+            .map(|item| item.get("Body").map_or("", |body| body.as_s().unwrap()))
             .collect::<String>();
         vec![body]
     }
