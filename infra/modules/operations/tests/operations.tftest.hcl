@@ -95,7 +95,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   assert {
     condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest/outbox_poller"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
       strcontains(file("../../../shared/app/src/relay_outbox.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
-      strcontains(file("../../../shared/app/src/start_saga.rs"), "\"start\")") && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
+      length(regexall("about!\\([^;]*\"start\"\\s*\\)", file("../../../shared/app/src/start_saga.rs"))) == 1 && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
     )
     error_message = "The code logs another message than the filter looks for."
   }
@@ -114,7 +114,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   assert {
     condition = alltrue([
       for flag, file in { Parked = "park_saga", Stuck = "sweep_sagas" } : alltrue([
-        for filter in values(aws_cloudwatch_log_metric_filter.this) : filter.pattern == "{ $.message = \"saga flagged\" && $.flag = \"${lower(flag)}\" }" && length(regexall("flag = \"${lower(flag)}\",[^;]*\"saga flagged\"\\)", file("../../../shared/app/src/${file}.rs"))) == 1
+        for filter in values(aws_cloudwatch_log_metric_filter.this) : filter.pattern == "{ $.message = \"saga flagged\" && $.flag = \"${lower(flag)}\" }" && length(regexall("flag = \"${lower(flag)}\",[^;]*\"saga flagged\"\\s*\\)", file("../../../shared/app/src/${file}.rs"))) == 1
         if filter.metric_transformation[0].name == "Sagas${flag}"
       ])
     ])
