@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from pathlib import Path
 REGISTRY = "registry.terraform.io"
 USUAL_PLACES = ("/opt/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*", "~/.terraform.d/plugins")
 START_SECONDS, STOP_SECONDS = 60, 10
+# Arguments that came with a version, by provider. Only stacks/aws uses them; rules.py sees to it that it does.
+NEWER = {"hashicorp/aws": {"invoked_via_function_url": (6, 29)}}
 
 
 def configured(env: dict[str, str]) -> bool:
@@ -57,6 +60,52 @@ def cli_config(folder: Path) -> str:
 def needed_by(folder: Path) -> set[str]:
     """The providers of a folder; a module and a stack name all of them themselves."""
     return {f"{REGISTRY}/{source}" for source in re.findall(r'source\s*=\s*"([\w-]+/[\w-]+)"', (folder / "versions.tf").read_text())}
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def newest_held(folder: Path) -> dict[str, str]:
+    """Of each provider that a mirror holds, unpacked or packed, its newest version."""
+    newest: dict[str, str] = {}
+    for place in (folder / REGISTRY).glob("*/*/*"):
+        found = re.search(r"(?:^|_)(\d+\.\d+\.\d+)(?:_|$)", place.name)
+        source = f"{place.parent.parent.name}/{place.parent.name}"
+        if found and version(found[1]) > version(newest.get(source, "0")):
+            newest[source] = found[1]
+    return newest
+
+
+def fitted(infra: Path, held: dict[str, str], scratch: Path) -> tuple[Path, list[str]]:
+    """`infra` itself, or, where a mirror holds older providers than it asks for, a copy that is content with those, and what
+    the copy lacks. Without a registry there is nothing else to check with."""
+    told = []
+    changed: dict[Path, str] = {}
+    for source, has in held.items():
+        for file in sorted(infra.glob("*/*/*.tf")):
+            text = changed.get(file, file.read_text())
+            if file.name == "versions.tf":
+                block = re.search(rf'source\s*=\s*"{source}"\s*\n\s*version\s*=\s*">= ([\d.]+)', text)
+                if block and version(block[1]) > version(has):
+                    changed[file] = text[: block.start(1)] + has + text[block.end(1) :]
+                    told.append(f"{file.parent.relative_to(infra)} asks for {source} {block[1]}")
+            for argument, since in NEWER.get(source, {}).items():
+                if version(has) < since:
+                    text, number = re.subn(rf"(?m)^\s*{argument}\s*=.*\n", "", text)
+                    if number:
+                        changed[file] = text
+                        told.append(f"{argument} was taken out of {file.relative_to(infra)}")
+    if not changed:
+        return infra, []
+    copy = scratch / "fitted" / infra.name
+    shutil.copytree(infra, copy, symlinks=True, ignore=shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*"))
+    for beside in infra.parent.iterdir():
+        if beside != infra:
+            (copy.parent / beside.name).symlink_to(beside)
+    for file, text in changed.items():
+        (copy / file.relative_to(infra)).write_text(text)
+    return copy, [f"the mirror holds {source} {has}" for source, has in held.items() if source in " ".join(told)] + told
 
 
 class Running:

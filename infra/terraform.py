@@ -11,7 +11,8 @@ else comes from the registry. Needs Python 3.10+ and terraform 1.7+; exits with 
 
 Where a registry cannot be reached, TERRAFORM_HELPER may name a command that runs terraform with providers of its
 own (`$TERRAFORM_HELPER terraform validate`); `check` uses it for folders whose providers no mirror holds. Folders
-whose providers are nowhere to be had are reported as skipped, which is a failure in CI.
+whose providers are nowhere to be had are reported as skipped, which is a failure in CI. Where the mirror holds an older
+provider than the configuration asks for, a copy without the newer arguments is checked, and that is said.
 """
 
 from __future__ import annotations
@@ -52,13 +53,14 @@ class Outcome:
 class Check:
     """Validates and tests folders, as many side by side as there are processors; the providers they share run once."""
 
-    def __init__(self, env: dict[str, str], held: set[str], scratch: Path, running: providers.Running):
-        self.env, self.held, self.scratch, self.running = env, held, scratch, running
+    def __init__(self, env: dict[str, str], held: set[str], scratch: Path, infra: Path, running: providers.Running):
+        self.env, self.held, self.scratch, self.infra, self.running = env, held, scratch, infra, running
         self.helper = shlex.split(env.get("TERRAFORM_HELPER", ""))
         self.one_at_a_time = threading.Lock()
 
     def folder(self, folder: Path) -> Outcome:
         name = os.path.relpath(folder, HERE.parent)
+        folder = self.infra / folder.relative_to(HERE)
         # Data of a check is kept away from the data of a stack that is applied from the same folder.
         data = self.scratch / name.replace(os.sep, "-")
         own = dict(self.env, TF_DATA_DIR=str(data))
@@ -89,13 +91,17 @@ def said(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess
     return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
-def check(folders: list[Path], env: dict[str, str], held: set[str], scratch: Path) -> int:
+def check(folders: list[Path], env: dict[str, str], held: dict[str, str], scratch: Path) -> int:
     """Format, validate and test; all folders are tried, so that one run shows every failure."""
     failed, skipped = [], []
+    infra, lacking = providers.fitted(HERE, held, scratch)
+    for line in lacking:
+        print(f"older provider: {line}", file=sys.stderr)
+    named = {f"{providers.REGISTRY}/{source}" for source in held}
     if run(["fmt", "-check", "-diff", "-recursive", str(HERE)], env):
         failed.append("fmt")
     with providers.Running() as running, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for outcome in pool.map(Check(env, held, scratch, running).folder, folders):
+        for outcome in pool.map(Check(env, named, scratch, infra, running).folder, folders):
             print(f"== {outcome.name}\n{outcome.output}", flush=True)
             if outcome.skipped:
                 print("skipped: its providers are in no mirror, and the registry cannot be reached", file=sys.stderr)
@@ -119,7 +125,7 @@ def main(arguments: list[str]) -> int:
         return 127
     env = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="terraform-cli-") as scratch:
-        held = set()
+        held: dict[str, str] = {}
         if not providers.configured(env):
             env.pop("TF_CLI_CONFIG_FILE", None)
             env.pop("TERRAFORM_CONFIG", None)
@@ -128,7 +134,7 @@ def main(arguments: list[str]) -> int:
                 config = Path(scratch, "terraformrc")
                 config.write_text(providers.cli_config(folder))
                 env["TF_CLI_CONFIG_FILE"] = str(config)
-                held = set(providers.held_by(folder))
+                held = providers.newest_held(folder)
         if arguments[0] == "check":
             folders = [Path(each).resolve() for each in arguments[1:]]
             if folders:

@@ -91,7 +91,9 @@ resource "aws_cloudwatch_event_api_destination" "azure" {
 resource "aws_iam_role" "to_azure" {
   count = local.direct ? 1 : 0
 
-  name = "${var.prefix}saga-bus-to-azure"
+  name                 = "${var.prefix}saga-bus-to-azure${var.iam.suffix}"
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

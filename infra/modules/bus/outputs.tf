@@ -15,3 +15,8 @@ output "rules" {
     to_aws   = aws_cloudwatch_event_rule.to_aws.name
   }
 }
+
+output "connection" {
+  description = "The connection's name, or null when a relay sends."
+  value       = one(aws_cloudwatch_event_connection.azure[*].name)
+}

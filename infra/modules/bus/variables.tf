@@ -94,3 +94,32 @@ variable "archive_days" {
     error_message = "archive_days is a whole number, 0 or more, or null."
   }
 }
+
+variable "iam" {
+  description = <<-EOT
+    What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its
+    name. Names of roles are unique in an account, not in a region, so two regions need two suffixes.
+  EOT
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+    suffix               = optional(string, "")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path begins and ends with a slash, such as /platform/."
+  }
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is the ARN of a policy, or null."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]{0,16}$", var.iam.suffix))
+    error_message = "iam.suffix has at most 16 letters, digits and hyphens."
+  }
+}

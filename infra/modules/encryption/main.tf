@@ -9,6 +9,11 @@ resource "aws_kms_key" "this" {
   enable_key_rotation     = true
   deletion_window_in_days = 30
 
+  # Backups need the key that they were made with, for as long as they are kept. README of stacks/aws, "Destroy".
+  lifecycle {
+    prevent_destroy = true
+  }
+
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -21,13 +26,21 @@ resource "aws_kms_key" "this" {
         Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
       },
       {
-        # Rules put events onto queues, alarms publish to the topic.
-        Sid       = "Services"
+        # Rules put events onto queues, and publish to the topic. Without a condition: events.amazonaws.com names no source
+        # account when it asks KMS, and would be refused.
+        Sid       = "Events"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = "*"
-        Principal = { Service = ["events.amazonaws.com", "cloudwatch.amazonaws.com"] }
-        Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+        Principal = { Service = "events.amazonaws.com" }
+      },
+      {
+        # Alarms publish to the topic.
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
       },
     ]
   })

@@ -9,7 +9,9 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name = var.name
+  name                 = "${var.name}${var.iam.suffix}"
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -134,25 +136,6 @@ resource "aws_lambda_function_url" "this" {
 
   function_name      = aws_lambda_function.this.function_name
   authorization_type = var.url.auth
-}
-
-resource "aws_lambda_permission" "url_caller" {
-  for_each = try(var.url.callers, toset([]))
-
-  statement_id           = "Url${substr(sha256(each.value), 0, 16)}"
-  action                 = "lambda:InvokeFunctionUrl"
-  function_name          = aws_lambda_function.this.function_name
-  principal              = each.value
-  function_url_auth_type = "AWS_IAM"
-}
-
-resource "aws_lambda_permission" "url_caller_invoke" {
-  for_each = try(var.url.callers, toset([]))
-
-  statement_id  = "Invoke${substr(sha256(each.value), 0, 16)}"
-  action        = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.this.function_name
-  principal     = each.value
 }
 
 # --- woken by a queue ----------------------------------------------------------------------------------

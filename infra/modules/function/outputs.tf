@@ -52,3 +52,8 @@ output "url_auth" {
   description = "Who may call the URL: AWS_IAM or NONE; null without one."
   value       = one(aws_lambda_function_url.this[*].authorization_type)
 }
+
+output "reserved_concurrency" {
+  description = "The most invocations at a time, or null."
+  value       = var.reserved_concurrency
+}

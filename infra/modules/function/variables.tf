@@ -134,29 +134,17 @@ variable "url" {
     Give the function an HTTPS URL. Null: none.
     - auth: AWS_IAM (signed requests only) or NONE (the code authenticates its callers; with a real account this
       needs aws provider 6.29 or newer, which adds both statements a public URL is asked for since 2025).
-    - callers: with AWS_IAM, ARNs of principals of other accounts that may call. Principals of this account
-      need lambda:InvokeFunctionUrl and lambda:InvokeFunction in their own policies.
+    With AWS_IAM, principals of this account need lambda:InvokeFunctionUrl and lambda:InvokeFunction in their own policies;
+    module url-callers lets principals of other accounts call.
   EOT
-  type = object({
-    auth    = optional(string, "AWS_IAM")
-    callers = optional(set(string), [])
-  })
-  default = null
+  type        = object({ auth = optional(string, "AWS_IAM") })
+  default     = null
 
   validation {
     condition     = var.url == null || try(contains(["AWS_IAM", "NONE"], var.url.auth), false)
     error_message = "url.auth is AWS_IAM or NONE."
   }
 
-  validation {
-    condition     = var.url == null || try(var.url.auth == "AWS_IAM" || length(var.url.callers) == 0, false)
-    error_message = "url.callers has a meaning with auth AWS_IAM only: with NONE everybody may call."
-  }
-
-  validation {
-    condition     = var.url == null || try(alltrue([for caller in var.url.callers : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:", caller))]), false)
-    error_message = "url.callers are IAM ARNs (arn:aws:iam::<account>:role/<name> or …:root)."
-  }
 }
 
 variable "queue_trigger" {
@@ -227,5 +215,34 @@ variable "schedule" {
   validation {
     condition     = var.schedule == null || can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(.+\\))$", var.schedule))
     error_message = "schedule is rate(1 minute), rate(5 minutes), … or cron(…)."
+  }
+}
+
+variable "iam" {
+  description = <<-EOT
+    What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its
+    name. Names of roles are unique in an account, not in a region, so two regions need two suffixes.
+  EOT
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+    suffix               = optional(string, "")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path begins and ends with a slash, such as /platform/."
+  }
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is the ARN of a policy, or null."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]{0,16}$", var.iam.suffix))
+    error_message = "iam.suffix has at most 16 letters, digits and hyphens."
   }
 }

@@ -77,6 +77,7 @@ locals {
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = "${var.prefix}saga-bridge"
+  # An account's dashboards are in no region.
+  dashboard_name = "${var.prefix}saga-bridge-${var.region}"
   dashboard_body = jsonencode({ widgets = local.widgets })
 }

@@ -2,8 +2,9 @@
 # AWS does not have come out of the functions' log lines (metrics.tf).
 
 locals {
-  # name → what it looks at. `silence` says what no data means: most of these metrics exist only when
-  # something happens.
+  # name → what it looks at. `silence` says what no data means. Most of these metrics exist only when something happens. A
+  # schedule that stops leaves no data, too, but so does one that has just been made: `missing` keeps such an alarm in
+  # INSUFFICIENT_DATA, where every alarm begins, and people are told of the way back into it.
   alarms = merge(
     {
       outbox-age = {
@@ -61,17 +62,17 @@ locals {
     },
     {
       for name in keys(var.watched.schedules) : "${name}-silent" => {
-        text      = "${name} has not run for ten minutes."
+        text      = "${name} has not run for a quarter of an hour."
         namespace = "AWS/Lambda", metric = "Invocations", dimensions = { FunctionName = var.watched.functions[name] }, statistic = "Sum"
-        threshold = 1, period = 300, periods = 2, silence = "breaching"
+        threshold = 1, period = 300, periods = 2, silence = "missing"
       }
     },
     # A function that is called by others, too, hides that its schedule has stopped.
     {
       for name, rule in var.watched.schedules : "${name}-schedule-silent" => {
-        text      = "The schedule of ${name} has not woken it for ten minutes."
+        text      = "The schedule of ${name} has not woken it for a quarter of an hour."
         namespace = "AWS/Events", metric = "Invocations", dimensions = { RuleName = rule }, statistic = "Sum"
-        threshold = 1, period = 300, periods = 2, silence = "breaching"
+        threshold = 1, period = 300, periods = 2, silence = "missing"
       }
     },
     {
@@ -111,10 +112,12 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   period              = each.value.period
   evaluation_periods  = each.value.periods
   threshold           = each.value.threshold
-  comparison_operator = each.value.silence == "breaching" ? "LessThanThreshold" : "GreaterThanThreshold"
+  comparison_operator = each.value.silence == "missing" ? "LessThanThreshold" : "GreaterThanThreshold"
   treat_missing_data  = each.value.silence
   alarm_actions       = [var.alerts_topic_arn]
   ok_actions          = [var.alerts_topic_arn]
+
+  insufficient_data_actions = each.value.silence == "missing" ? [var.alerts_topic_arn] : []
 }
 
 # A share, not a number: one failure among a thousand is a retry, one of one is an outage.

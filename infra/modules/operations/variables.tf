@@ -90,3 +90,55 @@ variable "runbook_url" {
   default     = "infra/RUNBOOK.md"
   nullable    = false
 }
+
+variable "connection" {
+  description = "The name of the connection that EventBridge signs in to Azure with. Null: there is none, because the relay sends."
+  type        = string
+  default     = null
+}
+
+variable "secret_expires" {
+  description = "When the client secret of that connection expires, as RFC 3339. Null: never, or nobody knows."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.secret_expires == null || can(timeadd(var.secret_expires, "0h"))
+    error_message = "secret_expires is a time such as 2027-11-26T00:00:00Z."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "The key that encrypts the alerts' topic. Null: none of this deployment's own."
+  type        = string
+  default     = null
+}
+
+variable "iam" {
+  description = <<-EOT
+    What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its
+    name. Names of roles are unique in an account, not in a region, so two regions need two suffixes.
+  EOT
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+    suffix               = optional(string, "")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path begins and ends with a slash, such as /platform/."
+  }
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is the ARN of a policy, or null."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]{0,16}$", var.iam.suffix))
+    error_message = "iam.suffix has at most 16 letters, digits and hyphens."
+  }
+}

@@ -54,6 +54,7 @@ module "function" {
   architecture       = var.architecture
   timeout_seconds    = local.timeout_seconds
   log_retention_days = var.log_retention_days
+  iam                = var.iam
 
   environment = merge(var.environment, {
     EVENTGRID_TOPIC_ENDPOINT = var.topic_endpoint

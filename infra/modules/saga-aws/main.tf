@@ -36,6 +36,7 @@ module "bus" {
   prefix       = var.prefix
   archive_days = var.archive_days
   azure_secret = var.azure_secret
+  iam          = var.iam
 
   azure = {
     topic_endpoint    = var.azure.topic_endpoint
@@ -139,6 +140,7 @@ module "saga_initiator" {
   memory_mb          = 256
   environment        = merge(local.environment, local.store_environment)
   log_retention_days = var.log_retention_days
+  iam                = var.iam
   statements         = concat(local.store_statements, [local.batch_statement, local.index_statement], local.key_statements)
   url                = var.api
 }
@@ -152,6 +154,7 @@ module "outbox_poller" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  iam                = var.iam
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {
@@ -201,6 +204,7 @@ module "saga_events" {
   architecture       = var.architecture
   timeout_seconds    = local.consumer_timeout_seconds
   log_retention_days = var.log_retention_days
+  iam                = var.iam
 
   environment = merge(local.environment, local.store_environment, {
     QUARANTINE_QUEUE_URL = module.queues.quarantine.url
@@ -227,6 +231,7 @@ module "event_ingress" {
   architecture       = var.architecture
   memory_mb          = 256
   log_retention_days = var.log_retention_days
+  iam                = var.iam
   # The URL is open: a flood of refused calls must not take the other functions' share.
   reserved_concurrency = var.ingress.reserved_concurrency
 
@@ -262,6 +267,7 @@ module "deadline_sweeper" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  iam                = var.iam
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {

@@ -120,3 +120,13 @@ output "watched" {
     rules            = module.bus.rules
   }
 }
+
+output "connection" {
+  description = "The name of the connection that EventBridge signs in with, or null when the relay sends."
+  value       = module.bus.connection
+}
+
+output "reserved" {
+  description = "Concurrency that is taken out of the account's quota, by function."
+  value       = { for name, function in { event-ingress = module.event_ingress } : name => function.reserved_concurrency if function.reserved_concurrency != null }
+}

@@ -14,4 +14,5 @@ module "relay" {
   maximum_concurrency = var.azure.relay.maximum_concurrency
   kms_key_arn         = var.protection.kms_key_arn
   log_retention_days  = var.log_retention_days
+  iam                 = var.iam
 }

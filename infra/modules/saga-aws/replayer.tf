@@ -57,8 +57,9 @@ module "dlq_replayer" {
   memory_mb          = 256
   timeout_seconds    = 60
   log_retention_days = var.log_retention_days
+  iam                = var.iam
   schedule           = "rate(1 minute)"
-  url                = { auth = var.dead_letters.auth, callers = var.dead_letters.callers }
+  url                = { auth = var.dead_letters.auth }
 
   environment = merge(local.environment, local.store_environment, local.azure_places, local.azure_identity, local.azure_keys, {
     EVENT_BUS            = module.bus.bus_name

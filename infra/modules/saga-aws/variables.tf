@@ -69,13 +69,10 @@ variable "azure_secret" {
 }
 
 variable "api" {
-  description = "The API's URL: auth AWS_IAM (signed requests) or NONE (open to everybody), callers of other accounts."
-  type = object({
-    auth    = optional(string, "AWS_IAM")
-    callers = optional(set(string), [])
-  })
-  default  = {}
-  nullable = false
+  description = "The API's URL: auth AWS_IAM (signed requests) or NONE (open to everybody)."
+  type        = object({ auth = optional(string, "AWS_IAM") })
+  default     = {}
+  nullable    = false
 }
 
 variable "ingress" {
@@ -178,16 +175,14 @@ variable "protection" {
 
 variable "dead_letters" {
   description = <<-EOT
-    The dead letters' URL: auth AWS_IAM (signed requests) or NONE (open to everybody; for emulators), callers of other
-    accounts. azure: the places on the other cloud, with either
+    The dead letters' URL: auth AWS_IAM (signed requests) or NONE (open to everybody; for emulators). azure: the places on the other cloud, with either
     - federated: the tenant, and the client id of an identity there with a federated credential for this account's
       tokens (audience api://AzureADTokenExchange), or
     - emulator_keys: the account's and the topic's keys, which land in the function's environment.
     Null: dead letters of AWS only.
   EOT
   type = object({
-    auth    = optional(string, "AWS_IAM")
-    callers = optional(set(string), [])
+    auth = optional(string, "AWS_IAM")
     azure = optional(object({
       account          = string
       blob_endpoint    = optional(string)
@@ -210,5 +205,34 @@ variable "dead_letters" {
       (try(var.dead_letters.azure.federated, null) == null) != (try(var.dead_letters.azure.emulator_keys, null) == null)
     )
     error_message = "dead_letters.azure has either federated or emulator_keys."
+  }
+}
+
+variable "iam" {
+  description = <<-EOT
+    What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its
+    name. Names of roles are unique in an account, not in a region, so two regions need two suffixes.
+  EOT
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+    suffix               = optional(string, "")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path begins and ends with a slash, such as /platform/."
+  }
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is the ARN of a policy, or null."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]{0,16}$", var.iam.suffix))
+    error_message = "iam.suffix has at most 16 letters, digits and hyphens."
   }
 }

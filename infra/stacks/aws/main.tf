@@ -8,60 +8,97 @@ provider "aws" {
   }
 }
 
+# What the Azure stack left, unless it is given by hand.
+data "aws_ssm_parameter" "azure" {
+  count = var.azure == null ? 1 : 0
+
+  name = "/saga-bridge/${var.environment}/azure"
+}
+
+data "aws_ssm_parameter" "azure_secret" {
+  count = local.relayed || var.azure_secret != null ? 0 : 1
+
+  name = "/saga-bridge/${var.environment}/azure-secret"
+}
+
 locals {
-  relayed     = var.transport == "federation-relay"
-  login       = "https://login.microsoftonline.com/${var.tenant_id}"
-  kms_key_arn = var.customer_managed_key ? module.encryption[0].key_arn : null
+  prefix = var.prefix == null ? "${var.environment}-" : var.prefix
+  # Text on both sides, because an object of JSON and a variable's object are of two types.
+  azure   = jsondecode(var.azure == null ? data.aws_ssm_parameter.azure[0].insecure_value : jsonencode(var.azure))
+  relayed = local.azure.transport == "federation-relay"
+  secret  = local.relayed ? null : var.azure_secret != null ? var.azure_secret : data.aws_ssm_parameter.azure_secret[0].value
+  client  = try(local.azure.client_id, null)
+  login   = "https://login.microsoftonline.com/${local.azure.tenant_id}"
+
+  dead_letters = try(local.azure.dead_letters, null)
+  kms_key_arn  = var.customer_managed_key ? module.encryption[0].key_arn : null
+}
+
+# A deployment that listens to another one's topic would complete its sagas: refused before anything is made.
+resource "terraform_data" "handover" {
+  input = local.azure.environment
+
+  lifecycle {
+    precondition {
+      condition     = local.azure.environment == var.environment
+      error_message = "What was handed over is of the Azure stack of ${local.azure.environment}, and this is ${var.environment}. Nothing was changed. Give this environment's output for_aws."
+    }
+
+    precondition {
+      condition     = contains(["api-destination", "federation-relay"], local.azure.transport)
+      error_message = "transport is api-destination or federation-relay, not ${local.azure.transport}. Nothing was changed."
+    }
+  }
 }
 
 module "encryption" {
   source = "../../modules/encryption"
   count  = var.customer_managed_key ? 1 : 0
 
-  prefix = var.prefix
+  prefix = local.prefix
 }
 
 module "saga" {
   source = "../../modules/saga-aws"
 
-  prefix              = var.prefix
+  prefix              = local.prefix
+  iam                 = { path = var.iam_path, permissions_boundary = var.permissions_boundary, suffix = "-${var.region}" }
   zips_dir            = "${var.packages_dir}/${var.architecture}"
   architecture        = var.architecture
-  azure_secret        = local.relayed ? null : var.azure_secret
+  azure_secret        = local.secret
   archive_days        = var.archive_days
   log_retention_days  = var.log_retention_days
   nudge_after_seconds = var.nudge_after_seconds
 
   azure = {
-    topic_endpoint = var.topic_endpoint
+    topic_endpoint = local.azure.topic_endpoint
     rate_limit     = var.rate_limit
-    oauth          = local.relayed || var.client_id == null ? null : { token_endpoint = "${local.login}/oauth2/v2.0/token", client_id = var.client_id }
-    relay          = local.relayed ? { tenant_id = var.tenant_id, client_id = var.client_id } : null
+    oauth          = local.relayed || local.client == null ? null : { token_endpoint = "${local.login}/oauth2/v2.0/token", client_id = local.client }
+    relay          = local.relayed ? { tenant_id = local.azure.tenant_id, client_id = local.client } : null
   }
 
   # Callers sign their requests; there is no variable to open the API.
-  api = { auth = "AWS_IAM", callers = var.api_callers }
+  api = { auth = "AWS_IAM" }
 
   # Those of Azure are seen once the Azure stack trusts the replayer's role.
   dead_letters = {
-    auth    = "AWS_IAM"
-    callers = var.dead_letter_callers
-    azure = var.dead_letters == null ? null : {
-      account          = var.dead_letters.account
-      container        = var.dead_letters.container
-      queue            = var.dead_letters.queue
-      poison_queue     = var.dead_letters.poison_queue
-      quarantine_queue = var.dead_letters.quarantine_queue
-      table            = var.dead_letters.table
-      federated        = { tenant = var.tenant_id, client_id = var.dead_letters.client_id }
+    auth = "AWS_IAM"
+    azure = local.dead_letters == null ? null : {
+      account          = local.dead_letters.account
+      container        = local.dead_letters.container
+      queue            = local.dead_letters.queue
+      poison_queue     = local.dead_letters.poison_queue
+      quarantine_queue = local.dead_letters.quarantine_queue
+      table            = local.dead_letters.table
+      federated        = { tenant = local.azure.tenant_id, client_id = local.dead_letters.client_id }
     }
   }
 
   ingress = {
-    issuers              = ["https://sts.windows.net/${var.tenant_id}/", "${local.login}/v2.0"]
+    issuers              = ["https://sts.windows.net/${local.azure.tenant_id}/", "${local.login}/v2.0"]
     jwks_url             = "${local.login}/discovery/v2.0/keys"
-    audience             = var.audience
-    tenant               = var.tenant_id
+    audience             = local.azure.audience
+    tenant               = local.azure.tenant_id
     reserved_concurrency = var.ingress_concurrency
   }
 
@@ -72,17 +109,83 @@ module "saga" {
   }
 }
 
+module "api_callers" {
+  source = "../../modules/url-callers"
+
+  function_name = module.saga.watched.functions["saga-initiator"]
+  callers       = var.api_callers
+}
+
+module "dead_letter_callers" {
+  source = "../../modules/url-callers"
+
+  function_name = module.saga.watched.functions["dlq-replayer"]
+  callers       = var.dead_letter_callers
+}
+
+# Whatever replaces a table (a rename, another prefix, a destroy) replaces this first, and is refused while it is planned.
+# DynamoDB's own deletion protection would refuse it, too, but half way through an apply. README, "Destroy".
+resource "terraform_data" "keeps_data" {
+  count = var.deletion_protection ? 1 : 0
+
+  triggers_replace = [module.saga.names.payments_table, module.saga.names.sagas_table, module.saga.names.outbox_table]
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 module "operations" {
   source = "../../modules/operations"
 
-  prefix            = var.prefix
+  prefix            = local.prefix
   region            = var.region
+  iam               = { path = var.iam_path, permissions_boundary = var.permissions_boundary, suffix = "-${var.region}" }
   alerts_topic_arn  = module.saga.alerts_topic_arn
   watched           = module.saga.watched
   log_groups        = module.saga.log_groups
-  metrics_namespace = "SagaBridge${var.prefix == "" ? "" : "/${trimsuffix(var.prefix, "-")}"}"
+  connection        = module.saga.connection
+  kms_key_arn       = local.kms_key_arn
+  secret_expires    = local.relayed ? null : try(local.azure.secret_expires, null)
+  metrics_namespace = "SagaBridge${local.prefix == "" ? "" : "/${trimsuffix(local.prefix, "-")}"}"
   thresholds        = var.alarm_thresholds
   runbook_url       = var.runbook_url
+}
+
+# The provider calls a connection created that Entra refused. Runs again when its settings change.
+resource "terraform_data" "connection" {
+  count = local.relayed ? 0 : 1
+
+  triggers_replace = [module.saga.connection, sha256(nonsensitive(sha256(local.secret)))]
+
+  provisioner "local-exec" {
+    command = "sh '${path.module}/connection.sh'"
+
+    environment = {
+      CONNECTION = module.saga.connection
+      REGION     = var.region
+    }
+  }
+}
+
+# For the Azure stack, and for whoever asks later.
+resource "aws_ssm_parameter" "aws" {
+  #checkov:skip=CKV2_AWS_34:Addresses and names of roles; nothing in it is secret.
+  name        = "/saga-bridge/${var.environment}/aws"
+  description = "The AWS side of saga-bridge, for the Azure stack"
+  type        = "String"
+  value       = jsonencode(local.for_azure)
+}
+
+locals {
+  for_azure = {
+    environment       = var.environment
+    ingress_url       = module.saga.ingress_url
+    relay_role_arn    = module.saga.relay_role_arn
+    replayer_role_arn = module.saga.replayer_role_arn
+    api_url           = module.saga.api_url
+    dead_letters_url  = module.saga.dead_letters_url
+  }
 }
 
 # Each address gets a mail that it has to confirm.

@@ -1,3 +1,8 @@
+output "for_azure" {
+  description = "What the Azure stack asks for; the SSM parameter /saga-bridge/<environment>/aws holds the same."
+  value       = local.for_azure
+}
+
 output "api_url" {
   description = "The HTTP API; requests are signed (AWS_IAM)."
   value       = module.saga.api_url

@@ -5,80 +5,73 @@ variable "region" {
   nullable    = false
 }
 
+variable "environment" {
+  description = "What this deployment is called: prod, staging. Every name on AWS begins with it, so that several fit into one account and region."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.environment)) && length(var.environment) >= 2 && length(var.environment) <= 16
+    error_message = "environment has 2 to 16 lower-case letters, digits and single hyphens, and begins with a letter."
+  }
+}
+
 variable "prefix" {
-  description = "Put before every name, so that two deployments fit into one account. Empty: the plain names."
-  type        = string
-  default     = ""
-  nullable    = false
-}
-
-variable "transport" {
-  description = "How events go to Azure: api-destination (EventBridge signs in with a secret) or federation-relay (a function without a secret)."
-  type        = string
-  default     = "api-destination"
-  nullable    = false
-
-  validation {
-    condition     = contains(["api-destination", "federation-relay"], var.transport)
-    error_message = "transport is api-destination or federation-relay."
-  }
-}
-
-variable "topic_endpoint" {
-  description = "The Event Grid topic's publish URL (Azure stack, output for_aws)."
-  type        = string
-  nullable    = false
-
-  validation {
-    condition     = can(regex("^https://[^/?#]+/api/events$", var.topic_endpoint))
-    error_message = "topic_endpoint is https://<topic>.<region>-1.eventgrid.azure.net/api/events."
-  }
-}
-
-variable "tenant_id" {
-  description = "The Entra tenant (Azure stack, output for_aws)."
-  type        = string
-  nullable    = false
-
-  validation {
-    condition     = can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", var.tenant_id))
-    error_message = "tenant_id is a GUID."
-  }
-}
-
-variable "audience" {
-  description = "The webhook's application in Entra, which its tokens must be for (Azure stack, output for_aws)."
-  type        = string
-  nullable    = false
-
-  validation {
-    condition     = length(var.audience) > 0
-    error_message = "audience is not empty."
-  }
-}
-
-variable "client_id" {
-  description = "The application AWS signs in as (Azure stack, output for_aws). Null: the topic's key is sent."
+  description = "Only for a deployment that was made before `environment` was: the prefix that its names have, \"\" for none. Null: environment and a hyphen."
   type        = string
   default     = null
 }
 
-variable "dead_letters" {
-  description = "Where dead letters lie on Azure, and the application that dlq-replayer is there (Azure stack, output for_aws). Null: those of AWS only."
+variable "iam_path" {
+  description = "The path of every role, such as /platform/."
+  type        = string
+  default     = "/"
+  nullable    = false
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds the permissions of every role. Null: none."
+  type        = string
+  default     = null
+}
+
+variable "azure" {
+  description = <<-EOT
+    The Azure side: the Azure stack's output for_aws. Null: it is read from the SSM parameter /saga-bridge/<environment>/azure.
+    - environment: what the Azure stack is called. It has to be this one's.
+    - transport: how events go to Azure: federation-relay (a function without a secret) or api-destination (EventBridge
+      signs in with a secret).
+    - topic_endpoint: the Event Grid topic's publish URL.
+    - tenant_id: the Entra tenant.
+    - audience: the webhook's application in Entra, which its tokens must be for.
+    - client_id: the application that AWS signs in as. Null: the topic's key is sent.
+    - secret_expires: with api-destination, when the client secret expires (RFC 3339). People are told 30 and 7 days ahead.
+    - dead_letters: where dead letters lie, and the application that dlq-replayer is there. Null: those of AWS only.
+  EOT
   type = object({
-    client_id        = string
-    account          = string
-    container        = string
-    queue            = string
-    poison_queue     = string
-    quarantine_queue = string
-    table            = string
+    environment    = string
+    transport      = string
+    topic_endpoint = string
+    tenant_id      = string
+    audience       = string
+    client_id      = optional(string)
+    secret_expires = optional(string)
+
+    dead_letters = optional(object({
+      client_id        = string
+      account          = string
+      container        = string
+      queue            = string
+      poison_queue     = string
+      quarantine_queue = string
+      table            = string
+    }))
   })
   default = null
 }
 
 variable "azure_secret" {
-  description = "With api-destination: client secret or topic key (Azure stack, output azure_secret). Better in TF_VAR_azure_secret than in a file."
+  description = "With api-destination: client secret or topic key (Azure stack, output azure_secret), better in TF_VAR_azure_secret than in a file. Null: it is read from the SSM parameter /saga-bridge/<environment>/azure-secret."
   type        = string
   default     = null
   sensitive   = true
@@ -120,9 +113,9 @@ variable "dead_letter_callers" {
 }
 
 variable "ingress_concurrency" {
-  description = "The most invocations of the open webhook at a time, taken from the account's. Null: no limit."
+  description = "The most invocations of the open webhook at a time, reserved out of the account's quota, which can be as low as 10 in a new account. Null: nothing is reserved."
   type        = number
-  default     = 50
+  default     = null
 }
 
 variable "nudge_after_seconds" {

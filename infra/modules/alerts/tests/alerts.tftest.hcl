@@ -1,4 +1,8 @@
-mock_provider "aws" {}
+mock_provider "aws" {
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:saga-alerts" }
+  }
+}
 
 run "defaults" {
   command = plan
@@ -6,6 +10,22 @@ run "defaults" {
   assert {
     condition     = aws_sns_topic.this.name == "saga-alerts" && aws_sns_topic.this.kms_master_key_id == null
     error_message = "The plain name, and no key nobody asked for."
+  }
+}
+
+run "who_may_publish" {
+  command = apply
+
+  variables {
+    prefix = "blue-"
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_sns_topic_policy.this.policy).Statement : statement.Sid => statement.Condition } == {
+      Account        = { StringEquals = { "aws:SourceOwner" = "123456789012" } }
+      ConnectionRule = { ArnEquals = { "aws:SourceArn" = "arn:aws:events:eu-central-1:123456789012:rule/blue-saga-connection" } }
+    }
+    error_message = "This account, and the one rule."
   }
 }
 

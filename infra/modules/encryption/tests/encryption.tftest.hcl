@@ -8,8 +8,9 @@ mock_provider "aws" {
   }
 }
 
+# Only planned: what must not be destroyed could not be cleaned up.
 run "rotated_and_used_by_this_account_only" {
-  command = apply
+  command = plan
 
   assert {
     condition     = aws_kms_key.this.enable_key_rotation && aws_kms_alias.this.name == "alias/saga-bridge"
@@ -17,8 +18,13 @@ run "rotated_and_used_by_this_account_only" {
   }
 
   assert {
-    condition     = jsondecode(aws_kms_key.this.policy).Statement[1].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } } && jsondecode(aws_kms_key.this.policy).Statement[1].Principal.Service == ["events.amazonaws.com", "cloudwatch.amazonaws.com"]
-    error_message = "Services use the key for this account only."
+    condition     = { for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Principal.Service, "account") => can(statement.Condition) } == { account = false, "events.amazonaws.com" = false, "cloudwatch.amazonaws.com" = false }
+    error_message = "EventBridge and CloudWatch have a statement each, without a condition on the source account, which they do not name to KMS."
+  }
+
+  assert {
+    condition     = jsondecode(aws_kms_key.this.policy).Statement[0].Principal.AWS == "arn:aws:iam::123456789012:root"
+    error_message = "The account does not lose its key."
   }
 }
 

@@ -114,20 +114,12 @@ run "a_signed_url" {
   command = apply
 
   variables {
-    url = { callers = ["arn:aws:iam::210987654321:role/shop"] }
+    url = {}
   }
 
   assert {
     condition     = aws_lambda_function_url.this[0].authorization_type == "AWS_IAM"
     error_message = "A URL is closed unless opened."
-  }
-
-  assert {
-    condition = toset(concat(
-      [for permission in aws_lambda_permission.url_caller : permission.action],
-      [for permission in aws_lambda_permission.url_caller_invoke : permission.action],
-    )) == toset(["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"])
-    error_message = "A caller of another account needs both permissions."
   }
 }
 
@@ -289,26 +281,6 @@ run "refuses_an_unknown_auth" {
 
   variables {
     url = { auth = "BASIC" }
-  }
-
-  expect_failures = [var.url]
-}
-
-run "refuses_callers_of_an_open_url" {
-  command = plan
-
-  variables {
-    url = { auth = "NONE", callers = ["arn:aws:iam::210987654321:role/shop"] }
-  }
-
-  expect_failures = [var.url]
-}
-
-run "refuses_a_caller_that_is_no_arn" {
-  command = plan
-
-  variables {
-    url = { callers = ["*"] }
   }
 
   expect_failures = [var.url]

@@ -75,10 +75,10 @@ run "what_must_be_watched_is" {
   assert {
     condition = alltrue([
       for name, alarm in aws_cloudwatch_metric_alarm.this :
-      alarm.treat_missing_data == "breaching" && alarm.comparison_operator == "LessThanThreshold" && alarm.threshold == 1 && alarm.statistic == "Sum" && alarm.period * alarm.evaluation_periods == 600
+      alarm.treat_missing_data == "missing" && contains(alarm.insufficient_data_actions, var.alerts_topic_arn) && alarm.comparison_operator == "LessThanThreshold" && alarm.threshold == 1 && alarm.statistic == "Sum" && alarm.period * alarm.evaluation_periods == 600
       if endswith(name, "-silent")
     ])
-    error_message = "No data for ten minutes is the alarm."
+    error_message = "No data is the alarm, but not before the first."
   }
 
   # A metric of ours that an alarm names comes out of a log.
@@ -126,7 +126,7 @@ run "the_dashboard_is_json_with_all_charts" {
   command = apply
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 11 && output.dashboard_name == "saga-bridge"
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 11 && output.dashboard_name == "saga-bridge-${var.region}"
     error_message = "Nine charts and two tables."
   }
 
@@ -148,6 +148,53 @@ run "options" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["outbox-age"].threshold == 30000 && aws_cloudwatch_metric_alarm.this["outbox-age"].namespace == "BlueSagas" && aws_cloudwatch_metric_alarm.this["outbox-age"].alarm_name == "blue-saga-outbox-age"
     error_message = "Thresholds, namespace and prefix are used."
+  }
+}
+
+run "a_connection_that_is_refused_and_a_secret_that_expires_are_told" {
+  command = apply
+
+  variables {
+    prefix         = "blue-"
+    connection     = "blue-saga-to-azure"
+    secret_expires = "2028-03-01T12:00:00Z"
+    iam            = { path = "/platform/", permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", suffix = "-eu-central-1" }
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.connection[0].event_pattern) == {
+      source      = ["aws.events"]
+      detail-type = ["Connection Deauthorized", "Connection Failed Connectivity"]
+      detail      = { ConnectionName = ["blue-saga-to-azure"] }
+    } && aws_cloudwatch_event_rule.connection[0].name == "blue-saga-connection" && aws_cloudwatch_event_target.connection[0].arn == var.alerts_topic_arn
+    error_message = "This connection's states, to the topic whose policy names this rule."
+  }
+
+  assert {
+    condition     = toset([for schedule in aws_scheduler_schedule.secret : schedule.schedule_expression]) == toset(["at(2028-01-31T12:00:00)", "at(2028-02-23T12:00:00)"])
+    error_message = "30 and 7 days ahead."
+  }
+
+  assert {
+    condition     = aws_iam_role.scheduler[0].name == "blue-saga-scheduler-eu-central-1" && aws_iam_role.scheduler[0].path == "/platform/" && aws_iam_role.scheduler[0].permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "The role is named and bounded like all."
+  }
+
+  assert {
+    condition = alltrue([
+      for text in concat([aws_cloudwatch_event_target.connection[0].input_transformer[0].input_template], [for schedule in aws_scheduler_schedule.secret : schedule.target[0].input]) :
+      strcontains(file("../../RUNBOOK.md"), "\n## ${regex("#([a-z-]+)", text)[0]}\n")
+    ])
+    error_message = "Both link to a section of the runbook."
+  }
+}
+
+run "nothing_of_a_secret_where_there_is_none" {
+  command = plan
+
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.connection) + length(aws_scheduler_schedule.secret) + length(aws_iam_role.scheduler) == 0
+    error_message = "The relay has no connection and no secret."
   }
 }
 

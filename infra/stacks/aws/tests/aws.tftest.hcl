@@ -15,46 +15,136 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
 
+  mock_data "aws_ssm_parameter" {
+    defaults = {
+      insecure_value = "{\"environment\":\"prod\",\"transport\":\"api-destination\",\"topic_endpoint\":\"https://stored.westeurope-1.eventgrid.azure.net/api/events\",\"tenant_id\":\"11111111-2222-3333-4444-555555555555\",\"audience\":\"66666666-7777-8888-9999-000000000000\",\"client_id\":\"66666666-7777-8888-9999-000000000000\"}"
+      value          = "not-a-secret"
+    }
+  }
+
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
 }
 
 variables {
-  packages_dir   = "../../modules/saga-aws/tests/packages" # arm64 in it is a link to itself
-  topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
-  tenant_id      = "11111111-2222-3333-4444-555555555555"
-  audience       = "66666666-7777-8888-9999-000000000000"
-  client_id      = "66666666-7777-8888-9999-000000000000"
-  azure_secret   = "not-a-secret"
+  packages_dir = "../../modules/saga-aws/tests/packages" # arm64 in it is a link to itself
+  environment  = "prod"
+
+  # What is protected against deletion could not be cleaned up, so it is only planned (run "data_is_protected").
+  customer_managed_key = false
+  deletion_protection  = false
+
+  azure = {
+    environment    = "prod"
+    transport      = "federation-relay"
+    topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
+    tenant_id      = "11111111-2222-3333-4444-555555555555"
+    audience       = "66666666-7777-8888-9999-000000000000"
+    client_id      = "66666666-7777-8888-9999-000000000000"
+  }
 }
 
 run "defaults" {
   command = apply
 
   assert {
-    condition     = output.ingress_url == "https://abc.lambda-url.eu-central-1.on.aws/" && output.relay_role_arn == null && output.names.bus == "enterprise-core-bus"
+    condition     = output.ingress_url == "https://abc.lambda-url.eu-central-1.on.aws/" && output.names.bus == "prod-enterprise-core-bus"
     error_message = "What the Azure stack and tools need."
   }
 
   assert {
-    condition     = length(module.encryption) == 1
-    error_message = "A key of its own unless told otherwise."
+    condition     = output.relay_role_arn != null && length(terraform_data.connection) == 0 && module.saga.connection == null
+    error_message = "Without a secret between the clouds, unless told otherwise."
   }
+
+  assert {
+    condition     = length(module.saga.reserved) == 0
+    error_message = "A new account may have ten concurrent invocations: nothing is reserved unless told."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.aws.value).environment == "prod" && jsondecode(aws_ssm_parameter.aws.value).ingress_url == output.ingress_url && aws_ssm_parameter.aws.name == "/saga-bridge/prod/aws"
+    error_message = "The Azure stack finds this side under the environment's name."
+  }
+}
+
+run "data_is_protected" {
+  command = plan
+
+  variables {
+    customer_managed_key = true
+    deletion_protection  = true
+  }
+
+  assert {
+    condition     = length(module.encryption) == 1 && terraform_data.keeps_data[0].triggers_replace == ["prod-LocalPayments", "prod-Sagas", "prod-SagaOutbox"]
+    error_message = "A key of its own, and a plan that would rename a table is refused."
+  }
+}
+
+run "reserved_when_told" {
+  command = plan
+
+  variables {
+    ingress_concurrency = 50
+  }
+
+  assert {
+    condition     = module.saga.reserved == { event-ingress = 50 }
+    error_message = "The webhook's share, and nobody else's."
+  }
+}
+
+run "what_azure_left_is_read" {
+  command = apply
+
+  variables {
+    azure = null
+  }
+
+  assert {
+    condition     = data.aws_ssm_parameter.azure[0].name == "/saga-bridge/prod/azure" && data.aws_ssm_parameter.azure_secret[0].name == "/saga-bridge/prod/azure-secret"
+    error_message = "Of this environment and no other."
+  }
+
+  assert {
+    condition     = module.saga.connection == "prod-saga-to-azure" && length(terraform_data.connection) == 1
+    error_message = "The transport is the one that Azure was told."
+  }
+}
+
+run "refuses_what_another_environment_handed_over" {
+  command = plan
+
+  variables {
+    environment = "staging"
+  }
+
+  expect_failures = [terraform_data.handover]
 }
 
 run "dead_letters_of_azure_when_it_trusts_the_replayer" {
   command = apply
 
   variables {
-    dead_letters = {
-      client_id        = "66666666-7777-8888-9999-00000000000d"
-      account          = "sagaproddata"
-      container        = "deadletters"
-      queue            = "saga-events"
-      poison_queue     = "saga-events-poison"
-      quarantine_queue = "saga-quarantine"
-      table            = "SagaSteps"
+    azure = {
+      environment    = "prod"
+      transport      = "federation-relay"
+      topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
+      tenant_id      = "11111111-2222-3333-4444-555555555555"
+      audience       = "66666666-7777-8888-9999-000000000000"
+      client_id      = "66666666-7777-8888-9999-000000000000"
+
+      dead_letters = {
+        client_id        = "66666666-7777-8888-9999-00000000000d"
+        account          = "sagaproddata"
+        container        = "deadletters"
+        queue            = "saga-events"
+        poison_queue     = "saga-events-poison"
+        quarantine_queue = "saga-quarantine"
+        table            = "SagaSteps"
+      }
     }
   }
 
@@ -88,32 +178,51 @@ run "dead_letters_of_aws_only_unless_azure_trusts_the_replayer" {
   }
 }
 
-run "federation_needs_no_secret" {
-  command = apply
-
-  variables {
-    transport    = "federation-relay"
-    azure_secret = null
-  }
-
-  assert {
-    condition     = output.relay_role_arn != null
-    error_message = "The role that Entra is to trust."
-  }
-}
-
 run "the_topic_key_in_place_of_oauth" {
   command = apply
 
   variables {
-    client_id            = null
-    customer_managed_key = false
-    prefix               = "blue-"
+    azure_secret = "not-a-secret"
+
+    azure = {
+      environment    = "prod"
+      transport      = "api-destination"
+      topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
+      tenant_id      = "11111111-2222-3333-4444-555555555555"
+      audience       = "66666666-7777-8888-9999-000000000000"
+    }
   }
 
   assert {
-    condition     = output.names.bus == "blue-enterprise-core-bus" && length(module.encryption) == 0
-    error_message = "Prefix and keys follow the variables."
+    condition     = output.relay_role_arn == null && length(terraform_data.connection) == 1
+    error_message = "EventBridge sends, and its connection is looked at."
+  }
+}
+
+run "names_of_before" {
+  command = plan
+
+  variables {
+    prefix = ""
+  }
+
+  assert {
+    condition     = output.names.sagas_table == "Sagas" && output.names.bus == "enterprise-core-bus"
+    error_message = "A deployment that has data under the names of before keeps them."
+  }
+}
+
+run "callers_of_other_accounts" {
+  command = plan
+
+  variables {
+    api_callers         = ["arn:aws:iam::210987654321:role/shop"]
+    dead_letter_callers = ["arn:aws:iam::210987654321:role/on-call"]
+  }
+
+  assert {
+    condition     = module.api_callers.callers == toset(["arn:aws:iam::210987654321:role/shop"]) && module.dead_letter_callers.callers == toset(["arn:aws:iam::210987654321:role/on-call"])
+    error_message = "Each may call what it was named for."
   }
 }
 
@@ -134,11 +243,18 @@ run "refuses_bad_settings" {
   command = plan
 
   variables {
-    transport      = "ftp"
-    topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events?api-version=2018-01-01"
-    tenant_id      = "example.onmicrosoft.com"
-    audience       = ""
+    environment = "Prod_1"
   }
 
-  expect_failures = [var.transport, var.topic_endpoint, var.tenant_id, var.audience]
+  expect_failures = [var.environment]
+}
+
+run "refuses_a_long_environment" {
+  command = plan
+
+  variables {
+    environment = "a-seventeen-chars"
+  }
+
+  expect_failures = [var.environment]
 }

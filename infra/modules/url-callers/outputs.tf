@@ -1,0 +1,4 @@
+output "callers" {
+  description = "Who may call."
+  value       = var.callers
+}
