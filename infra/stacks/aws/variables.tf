@@ -77,6 +77,13 @@ variable "azure_secret" {
   sensitive   = true
 }
 
+variable "check_connection" {
+  description = "With api-destination: wait with the AWS CLI until EventBridge has signed in to Azure, and fail if Entra refuses it."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "rate_limit" {
   description = "With api-destination: requests a second, 1 to 300. Too low a limit lets a backlog outlive the day of retries."
   type        = number

@@ -34,6 +34,8 @@ variables {
   # What is protected against deletion could not be cleaned up, so it is only planned (run "data_is_protected").
   customer_managed_key = false
   deletion_protection  = false
+  # A mocked connection is nowhere to be looked at; connection.sh has a test of its own.
+  check_connection = false
 
   azure = {
     environment    = "prod"
@@ -109,7 +111,7 @@ run "what_azure_left_is_read" {
   }
 
   assert {
-    condition     = module.saga.connection == "prod-saga-to-azure" && length(terraform_data.connection) == 1
+    condition     = module.saga.connection == "prod-saga-to-azure"
     error_message = "The transport is the one that Azure was told."
   }
 }
@@ -194,8 +196,22 @@ run "the_topic_key_in_place_of_oauth" {
   }
 
   assert {
-    condition     = output.relay_role_arn == null && length(terraform_data.connection) == 1
+    condition     = output.relay_role_arn == null && module.saga.connection != null
     error_message = "EventBridge sends, and its connection is looked at."
+  }
+}
+
+run "the_connection_is_looked_at" {
+  command = plan
+
+  variables {
+    azure            = null
+    check_connection = true
+  }
+
+  assert {
+    condition     = length(terraform_data.connection) == 1
+    error_message = "The provider does not see that Entra refused."
   }
 }
 
