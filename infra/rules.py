@@ -88,6 +88,66 @@ def no_wildcard(policy: Resource, _all: list[Resource]) -> str | None:
     return f"an action names one call, not {found[0]}" if found else None
 
 
+def invoked_by_one(permission: Resource, _all: list[Resource]) -> str | None:
+    if permission.value("action") != '"lambda:InvokeFunction"':
+        return None
+    bound = permission.value("source_arn") or permission.value("invoked_via_function_url") == "true"
+    return None if bound else "a permission to invoke a function names its source, or is for calls through the URL only"
+
+
+def bounded_role(role: Resource, every: list[Resource]) -> str | None:
+    if role.value("path") != "var.iam.path" or role.value("permissions_boundary") != "var.iam.permissions_boundary":
+        return "a role takes its path and its boundary from var.iam"
+    if "${var.iam.suffix}" not in (role.value("name") or ""):
+        return "a role's name ends in var.iam.suffix: two regions of an account have roles in common"
+    return no_wildcard(role, every)
+
+
+# Names that live inside something that is named: the policies of a role, the targets of a rule.
+NAME_OF = {
+    "aws_cloudwatch_metric_alarm": "alarm_name", "aws_cloudwatch_dashboard": "dashboard_name", "aws_lambda_function": "function_name",
+    **dict.fromkeys((
+        "aws_cloudwatch_event_api_destination", "aws_cloudwatch_event_archive", "aws_cloudwatch_event_bus", "aws_cloudwatch_event_connection",
+        "aws_cloudwatch_event_rule", "aws_cloudwatch_log_group", "aws_cloudwatch_log_metric_filter", "aws_dynamodb_table", "aws_iam_role",
+        "aws_kms_alias", "aws_scheduler_schedule", "aws_sns_topic", "aws_sqs_queue", "aws_ssm_parameter",
+    ), "name"),
+}
+NAMELESS = {
+    "aws_cloudwatch_event_target", "aws_iam_role_policy", "aws_kms_key", "aws_lambda_event_source_mapping", "aws_lambda_function_event_invoke_config",
+    "aws_lambda_function_url", "aws_lambda_permission", "aws_sns_topic_policy", "aws_sns_topic_subscription", "aws_sqs_queue_policy",
+    "aws_sqs_queue_redrive_allow_policy", "aws_sqs_queue_redrive_policy",
+}
+
+
+def named_by_environment(resource: Resource) -> str | None:
+    """Two deployments in one account and region share no name."""
+    if not resource.kind.startswith("aws_") or resource.kind in NAMELESS:
+        return None
+    if resource.kind not in NAME_OF:
+        return "say in rules.py what names it, or that nothing does"
+    name = resource.value(NAME_OF[resource.kind]) or ""
+    if not re.search(r"var\.(prefix|name|environment)\b", name):
+        return f"its name, {name or 'which AWS makes up'}, comes from the environment's (var.prefix, or var.name of a module)"
+    if resource.kind == "aws_cloudwatch_dashboard" and "var.region" not in name:
+        return "a dashboard's name has the region: dashboards are an account's"
+    return None
+
+
+def key_outlives(key: Resource, _all: list[Resource]) -> str | None:
+    kept = re.search(r"lifecycle \{\s*prevent_destroy = true", key.body)
+    return None if kept else "a key is not scheduled for deletion by Terraform: backups need it longer than the tables live"
+
+
+def backends() -> list[str]:
+    """Where the state lies is told at `init`, so that no environment's is in a tracked file."""
+    wanted = {"aws": "s3", "azure": "azurerm"}
+    return [
+        f"infra/stacks/{stack}: has an empty backend \"{kind}\" {{}}, which `init -backend-config` fills in"
+        for stack, kind in wanted.items()
+        if not re.search(rf'^  backend "{kind}" \{{\}}$', (HERE / "stacks" / stack / "versions.tf").read_text(), re.M)
+    ]
+
+
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
     "aws_sqs_queue": queue_ends,
@@ -97,7 +157,9 @@ RULES = {
     "azurerm_eventgrid_event_subscription": subscription_keeps,
     "aws_iam_role_policy": no_wildcard,
     "aws_sqs_queue_policy": no_wildcard,
-    "aws_iam_role": no_wildcard,
+    "aws_iam_role": bounded_role,
+    "aws_lambda_permission": invoked_by_one,
+    "aws_kms_key": key_outlives,
 }
 
 
@@ -109,6 +171,8 @@ def main() -> int:
         if not of_kind:
             broken.append(f"there is no {kind}: the rule for it checks nothing")
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
+    broken += [f"{one}: {why}" for one in every if (why := named_by_environment(one))]
+    broken += backends()
     for why in broken:
         print(f"rules: {why}", file=sys.stderr)
     if not broken:
