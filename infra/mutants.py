@@ -61,6 +61,8 @@ MISTAKES = [
     Mistake("a call of an adapter in a folder that no role allows", "shared/aws/src/dead_letters/queue.rs", r"\.delete_message_batch\(\)", ".purge_queue()"),
     mistake("a role of the replayer on all queues of the account", "azure-replayer", r"scope = var\.queues\.poison\.id", 'scope = split("/queueServices", var.queues.poison.id)[0]'),
     mistake("a replayer trusted under any role", "azure-access", r"= var\.replayer\.role_arn\n", '= "*"\n'),
+    mistake("Event Grid's principal taken over", "azure-access", r'data "azuread_service_principal" "event_grid" \{\n', 'resource "azuread_service_principal" "event_grid_too" {\n  client_id    = local.event_grid_client_id\n  use_existing = true\n}\n\n\\g<0>', tests=False),
+    mistake("state that loses Event Grid's principal", "azure-access", r"    destroy = false\n", "    destroy = true\n", tests=False),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

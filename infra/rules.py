@@ -34,10 +34,14 @@ class Resource:
         return match[1].strip() if match else None
 
 
+def uncommented(file: Path) -> str:
+    return re.sub(r"^\s*(?:#|//).*$", "", file.read_text(), flags=re.M)
+
+
 def resources() -> list[Resource]:
     found = []
     for file in sorted(HERE.glob("*/*/*.tf")):
-        text = re.sub(r"^\s*#.*$", "", file.read_text(), flags=re.M)
+        text = uncommented(file)
         # Formatted code closes a block at the beginning of a line.
         for kind, name, body in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.M | re.S):
             found.append(Resource(kind, name, body, file))
@@ -88,6 +92,27 @@ def no_wildcard(policy: Resource, _all: list[Resource]) -> str | None:
     return f"an action names one call, not {found[0]}" if found else None
 
 
+def forbidden(text: str) -> list[str]:
+    """What no Terraform of ours says, in whatever block."""
+    return [why for pattern, why in FORBIDDEN.items() if re.search(pattern, text, re.M)]
+
+
+def keeps_what_is_removed(text: str) -> list[str]:
+    """`removed` makes Terraform forget; without `destroy = false` it deletes."""
+    blocks = re.findall(r"^removed \{\n(.*?)^\}", text, re.M | re.S)
+    return [f"`removed` of {found[1] if (found := re.search(r'from *= *(.+)', block)) else 'nothing'} deletes it: say destroy = false"
+            for block in blocks if not re.search(r"^\s*destroy\s*=\s*false$", block, re.M)]
+
+
+FORBIDDEN = {
+    r"^\s*use_existing\s*=": "use_existing takes over a principal of somebody else, changes it and deletes it on destroy: read it by a data source",
+}
+
+# State that exists holds what is no longer managed: without the block, the next apply would delete it.
+FORGOTTEN = {
+    "modules/azure-access": ("azuread_service_principal.event_grid",),
+}
+
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
     "aws_sqs_queue": queue_ends,
@@ -109,6 +134,12 @@ def main() -> int:
         if not of_kind:
             broken.append(f"there is no {kind}: the rule for it checks nothing")
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
+    texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
+    broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text))]
+    for folder, addresses in FORGOTTEN.items():
+        said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
+        broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses
+                   if not re.search(rf"^removed \{{\n\s*from\s*=\s*{re.escape(address)}$", said, re.M)]
     for why in broken:
         print(f"rules: {why}", file=sys.stderr)
     if not broken:

@@ -10,7 +10,7 @@ locals {
 
   # Event Grid delivers; whoever makes the subscription has to have the role, too, or it is refused.
   holders = merge(
-    { event_grid = azuread_service_principal.event_grid.object_id },
+    { event_grid = data.azuread_service_principal.event_grid.object_id },
     { for name, id in var.subscription_writers : "writer_${name}" => id },
   )
 }
@@ -46,9 +46,18 @@ resource "azuread_service_principal" "webhook" {
   owners                       = var.owners
 }
 
-resource "azuread_service_principal" "event_grid" {
-  client_id    = local.event_grid_client_id
-  use_existing = true
+# Event Grid's own principal belongs to Microsoft and serves every team of the tenant: it is read, never managed.
+data "azuread_service_principal" "event_grid" {
+  client_id = local.event_grid_client_id
+}
+
+# Earlier versions held it as a resource. Terraform forgets it; a destroy would break every secured webhook of the tenant.
+removed {
+  from = azuread_service_principal.event_grid
+
+  lifecycle {
+    destroy = false
+  }
 }
 
 resource "azuread_app_role_assignment" "handshake" {
