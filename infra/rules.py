@@ -104,12 +104,36 @@ def keeps_what_is_removed(text: str) -> list[str]:
             for block in blocks if not re.search(r"^\s*destroy\s*=\s*false$", block, re.M)]
 
 
+def no_keys(account: Resource, _all: list[Resource]) -> str | None:
+    return None if account.value("shared_access_key_enabled") == "false" else "a storage account has no keys: whoever holds one is everybody"
+
+
+def incremental(deployment: Resource, _all: list[Resource]) -> str | None:
+    return None if deployment.value("deployment_mode") == '"Incremental"' else "a deployment is incremental: a complete one deletes what else is in the group"
+
+
+def keeps_what_was_deployed(text: str) -> list[str]:
+    """Deleting a deployment deletes what it made unless the provider is told not to: the table with every saga."""
+    blocks = re.findall(r'^provider "azurerm" \{\n(.*?)^\}', text, re.M | re.S)
+    return ["the azurerm provider needs template_deployment { delete_nested_items_during_deletion = false }"
+            for block in blocks if not re.search(r"template_deployment \{\s*delete_nested_items_during_deletion = false", block)]
+
+
+# They speak to the storage account itself, where Owner has no rights, and some sign with a shared key, which ours refuse
+# (internal/services/storage of terraform-provider-azurerm 5.2.0: everything that asks for a DataPlaneClient).
+DATA_PLANE = (
+    "account_queue_properties", "account_static_website", "account_table_properties", "blob", "data_lake_gen2_filesystem",
+    "data_lake_gen2_path", "share_directory", "share_file", "table", "table_entities", "table_entity",
+)
+
 FORBIDDEN = {
+    rf'^(?:resource|data) "azurerm_storage_(?:{"|".join(DATA_PLANE)})"': "this kind speaks to the storage account's data plane, most with a shared key: go through Resource Manager",
     r"^\s*use_existing\s*=": "use_existing takes over a principal of somebody else, changes it and deletes it on destroy: read it by a data source",
 }
 
 # State that exists holds what is no longer managed: without the block, the next apply would delete it.
 FORGOTTEN = {
+    "modules/azure-storage": ("azurerm_storage_table.this",),
     "modules/azure-access": ("azuread_service_principal.event_grid",),
 }
 
@@ -117,6 +141,8 @@ RULES = {
     "aws_cloudwatch_event_target": target_retries,
     "aws_sqs_queue": queue_ends,
     "aws_lambda_function_url": url_closed,
+    "azurerm_storage_account": no_keys,
+    "azurerm_resource_group_template_deployment": incremental,
     "azurerm_role_assignment": narrow_role,
     "azurerm_eventgrid_topic": topic_schema,
     "azurerm_eventgrid_event_subscription": subscription_keeps,
@@ -135,7 +161,7 @@ def main() -> int:
             broken.append(f"there is no {kind}: the rule for it checks nothing")
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
     texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
-    broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text))]
+    broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text), *keeps_what_was_deployed(text))]
     for folder, addresses in FORGOTTEN.items():
         said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
         broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses

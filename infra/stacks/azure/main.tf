@@ -7,12 +7,17 @@ provider "azurerm" {
     resource_group {
       prevent_deletion_if_contains_resources = false
     }
+
+    # The table's deployment may go (Azure itself drops old ones); the table stays until its account goes.
+    template_deployment {
+      delete_nested_items_during_deletion = false
+    }
   }
 
   subscription_id = var.subscription_id
-  # The accounts have no keys, so the provider must not ask for any.
+  # The accounts have no keys, so the provider must not use any.
   storage_use_azuread = true
-  # What this stack uses; the default differs between 4.x and 5.x.
+  # Only what this stack uses: who applies needs no right to register others.
   resource_provider_registrations = "none"
   resource_providers_to_register = [
     "Microsoft.EventGrid", "Microsoft.Insights", "Microsoft.ManagedIdentity", "Microsoft.OperationalInsights",
