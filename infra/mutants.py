@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+READERS = ("rules", "iam_calls", "deployer")
 COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src")
 
 
@@ -27,7 +28,7 @@ class Mistake:
     file: str
     old: str  # a pattern; its first match is replaced
     new: str
-    folders: tuple[str, ...] = ()  # whose tests to run, beside rules and iam_calls
+    folders: tuple[str, ...] = ()  # whose tests to run, beside what READERS read
 
 
 def module(name: str) -> str:
@@ -67,6 +68,10 @@ MISTAKES = [
     mistake("a storage account with keys", "azure-participant", r"= false\n  default_to_oauth", "= true\n  default_to_oauth", tests=False),
     mistake("a deployment that deletes its neighbours", "azure-storage", r'= "Incremental"', '= "Complete"'),
     Mistake("a table that goes with its deployment", "infra/stacks/azure/main.tf", r"deletion = false", "deletion = true"),
+    mistake("a kind of resource that the deployer cannot make", "azure-storage", r'(?m)^resource "azurerm_storage_queue"', 'resource "azurerm_storage_share" "more" {\n  name               = "more"\n  storage_account_id = azurerm_storage_account.this.id\n  quota              = 1\n}\n\n\\g<0>', tests=False),
+    mistake("a role that the deployer may not give", "azure-replayer", r'"Storage Table Data Contributor"', '"Owner"', tests=False),
+    Mistake("a deployer's role without an action", "infra/deployer/azure/main.tf", r"concat\(local\.reads, local\.writes\)", 'setsubtract(concat(local.reads, local.writes), ["Microsoft.EventGrid/topics/listKeys/action"])', ("infra/deployer/azure",)),
+    Mistake("a deployer that makes itself Owner", "infra/deployer/azure/main.tf", r"(?m)^  condition  .*\n", "", ("infra/deployer/azure",)),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),
@@ -83,7 +88,7 @@ def caught_by(mistake: Mistake, place: Path) -> list[str]:
     file.write_text(broken)
     try:
         caught = []
-        for check in ("rules", "iam_calls"):
+        for check in READERS:
             done = run(place, [f"infra/{check}.py"])
             caught += [done.stderr.strip().splitlines()[0]] if done.returncode else []
         if mistake.folders:
@@ -110,7 +115,7 @@ def main(words: list[str]) -> int:
         chosen = [one for one in MISTAKES if not words or any(word in one.name for word in words)]
         # What fails without a mistake would catch everything.
         folders = sorted({folder for one in chosen for folder in one.folders})
-        for sound in (["infra/rules.py"], ["infra/iam_calls.py"], ["infra/terraform.py", "check", *folders]):
+        for sound in (*([f"infra/{check}.py"] for check in READERS), ["infra/terraform.py", "check", *folders]):
             if len(sound) != 2 and (done := run(Path(folder), sound)).returncode:
                 raise SystemExit(f"{sound[0]} fails without a mistake:\n{done.stdout}{done.stderr}")
         for one in chosen:
