@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-READERS = ("rules", "iam_calls", "deployer")
-COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src")
+READERS = ("rules", "iam_calls", "deployer", "azure_roles")
+COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src", "shared/azure/src")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ MISTAKES = [
     mistake("a role that the deployer may not give", "azure-replayer", r'"Storage Table Data Contributor"', '"Owner"', tests=False),
     Mistake("a deployer's role without an action", "infra/deployer/azure/main.tf", r"concat\(local\.reads, local\.writes\)", 'setsubtract(concat(local.reads, local.writes), ["Microsoft.EventGrid/topics/listKeys/action"])', ("infra/deployer/azure",)),
     Mistake("a deployer that makes itself Owner", "infra/deployer/azure/main.tf", r"(?m)^  condition  .*\n", "", ("infra/deployer/azure",)),
+    mistake("a queue trigger that cannot release a message", "azure-participant", r'(events +=.*)"Storage Queue Data Contributor"', '\\1"Storage Queue Data Message Processor"', tests=False),
+    mistake("a role wider than what is done", "azure-participant", r'(quarantine =.*)"Storage Queue Data Message Sender"', '\\1"Storage Queue Data Contributor"', tests=False),
+    mistake("Event Grid that cannot write dead letters", "azure-topic", r'"Storage Blob Data Contributor"', '"Storage Blob Data Reader"', tests=False),
+    Mistake("a request of the code that no role was held against", "shared/azure/src/dead_letters/queue.rs", r"Method::Delete", "Method::Patch"),
+    Mistake("a publisher without a role on the topic", "infra/stacks/azure/main.tf", r"\{ aws = module\.access\.publisher\.object_id \}", "{}"),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

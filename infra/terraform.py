@@ -3,7 +3,7 @@
 
     infra/terraform.py -chdir=infra/stacks/local plan     any terraform command
     infra/terraform.py check [FOLDER…]                    fmt, validate and test all modules and stacks; without
-                                                          FOLDER also infra/rules.py, iam_calls.py and deployer.py
+                                                          FOLDER also infra/rules.py, iam_calls.py, deployer.py and azure_roles.py
 
 A configured CLI (TF_CLI_CONFIG_FILE or ~/.terraformrc) is left alone. Without one, an installed plugin
 mirror is used for the providers it holds: the folder in TF_PLUGIN_MIRROR, or a usual place. Everything
@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import azure_roles
 import deployer
 import iam_calls
 import providers
@@ -135,7 +136,7 @@ def main(arguments: list[str]) -> int:
             if folders:
                 return check(folders, env, held, Path(scratch))
             # Cheap, and of all folders at once.
-            read = max(rules.main(), iam_calls.main([]), deployer.main())
+            read = max(rules.main(), iam_calls.main([]), deployer.main(), azure_roles.main())
             return max(read, check(sorted({path.parent for path in HERE.glob("*/*/versions.tf")}), env, held, Path(scratch)))
         return run(arguments, env)
 

@@ -96,8 +96,7 @@ run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
   assert {
     condition = { for name, role in azurerm_role_assignment.this : name => "${role.role_definition_name} on ${basename(role.scope)}" } == {
       table      = "Storage Table Data Contributor on SagaSteps"
-      queue_read = "Storage Queue Data Reader on saga-events"
-      queue_work = "Storage Queue Data Message Processor on saga-events"
+      events     = "Storage Queue Data Contributor on saga-events"
       poison     = "Storage Queue Data Message Sender on saga-events-poison"
       quarantine = "Storage Queue Data Message Sender on saga-quarantine"
       host       = "Storage Blob Data Owner on mock"
