@@ -77,6 +77,8 @@ MISTAKES = [
     mistake("Event Grid that cannot write dead letters", "azure-topic", r'"Storage Blob Data Contributor"', '"Storage Blob Data Reader"', tests=False),
     Mistake("a request of the code that no role was held against", "shared/azure/src/dead_letters/queue.rs", r"Method::Delete", "Method::Patch"),
     Mistake("a publisher without a role on the topic", "infra/stacks/azure/main.tf", r"\{ aws = module\.access\.publisher\.object_id \}", "{}"),
+    mistake("owners that follow who runs", "azure-access", r"toset\(\[terraform_data\.first_caller\.output\]\)", "toset([data.azuread_client_config.current.object_id])"),
+    mistake("writers that follow who runs", "azure-access", r"(?m)^    ignore_changes = \[input\]\n", ""),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

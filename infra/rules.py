@@ -127,6 +127,7 @@ DATA_PLANE = (
 )
 
 FORBIDDEN = {
+    r"^(?!\s*input\s*=).*(?:client_config\.\w+\.(?:object_id|client_id)|caller_identity\.\w+\.(?:arn|user_id))": "what is made does not depend on who runs: the second person would change it",
     rf'^(?:resource|data) "azurerm_storage_(?:{"|".join(DATA_PLANE)})"': "this kind speaks to the storage account's data plane, most with a shared key: go through Resource Manager",
     r"^\s*use_existing\s*=": "use_existing takes over a principal of somebody else, changes it and deletes it on destroy: read it by a data source",
 }

@@ -29,8 +29,6 @@ provider "azuread" {
   tenant_id = var.tenant_id
 }
 
-data "azuread_client_config" "current" {}
-
 locals {
   tags = merge({ application = "saga-bridge" }, var.tags)
 
@@ -58,8 +56,8 @@ module "access" {
   source = "../../modules/azure-access"
 
   name                 = var.name
-  owners               = setunion(var.owners, [data.azuread_client_config.current.object_id])
-  subscription_writers = merge({ terraform = data.azuread_client_config.current.object_id }, var.subscription_writers)
+  owners               = var.owners
+  subscription_writers = var.subscription_writers
   publisher            = local.publisher
   secret               = var.client_secret
   federation           = try(var.federation.role_arn, null) == null ? null : { issuer = var.federation.issuer, role_arn = var.federation.role_arn }

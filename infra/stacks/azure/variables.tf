@@ -106,14 +106,14 @@ variable "package" {
 }
 
 variable "owners" {
-  description = "Object ids of who may change the Entra applications, beside who applies and administrators."
+  description = "Object ids of who may change the Entra applications, beside administrators. Empty: who applied first. Name people and CI here before CI applies; an identity with Application.ReadWrite.OwnedBy has to be among them."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "subscription_writers" {
-  description = "Object ids of others than who applies now that will apply this stack, under names of your own."
+  description = "Object ids of everybody who applies this stack, under names of your own: Event Grid wants their role when the subscription to AWS is made or changed. Empty: who applied first."
   type        = map(string)
   default     = {}
   nullable    = false
