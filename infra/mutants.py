@@ -79,6 +79,9 @@ MISTAKES = [
     Mistake("a publisher without a role on the topic", "infra/stacks/azure/main.tf", r"\{ aws = module\.access\.publisher\.object_id \}", "{}"),
     mistake("owners that follow who runs", "azure-access", r"toset\(\[terraform_data\.first_caller\.output\]\)", "toset([data.azuread_client_config.current.object_id])"),
     mistake("writers that follow who runs", "azure-access", r"(?m)^    ignore_changes = \[input\]\n", ""),
+    Mistake("a name shared by two environments", "infra/stacks/azure/main.tf", r'"enterprise-saga-choreography-\$\{local\.suffix\}"', '"enterprise-saga-choreography"', ("infra/stacks/azure",)),
+    Mistake("a name shared by two regions", "infra/stacks/azure/main.tf", r'/\$\{var\.location\}"', '"', ("infra/stacks/azure",)),
+    Mistake("an Entra application shared by two environments", "infra/stacks/azure/main.tf", r'"\$\{local\.name\}-\$\{local\.suffix\}"', '"saga-${var.location}"', ("infra/stacks/azure",)),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),
@@ -101,7 +104,7 @@ def caught_by(mistake: Mistake, place: Path) -> list[str]:
         if mistake.folders:
             done = run(place, ["infra/terraform.py", "check", *mistake.folders])
             shown = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-            failed = re.findall(r'run "(\w+)"\.\.\. fail', shown) or re.findall(r"Error: (.*)", shown)
+            failed = re.findall(r'run "(\w+)"\.\.\. fail', shown) or re.findall(r"(?m)^names: (.*)", shown)[:1] or re.findall(r"Error: (.*)", shown)
             caught += [f"{' '.join(mistake.folders)}: {', '.join(dict.fromkeys(failed))}"] if done.returncode else []
             if "SKIPPED" in shown:
                 raise SystemExit("the providers are not there: nothing can be said")

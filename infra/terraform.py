@@ -31,6 +31,7 @@ from pathlib import Path
 import azure_roles
 import deployer
 import iam_calls
+import names
 import providers
 import rules
 
@@ -77,6 +78,11 @@ class Check:
         for command in commands(folder):
             done = said([*terraform, command], own)
             output, failed = output + done.stdout, failed or bool(done.returncode)
+        if not failed and (folder / names.TEST).exists():
+            done = said([*terraform, "test", "-json", "-verbose", f"-filter={names.TEST}"], own)
+            problems = [done.stdout] if done.returncode else names.shared(done.stdout)
+            output += "".join(f"names: {why}\n" for why in problems) or "names: what has to differ differs in every environment and region\n"
+            failed = bool(problems)
         return Outcome(name, output, failed)
 
 

@@ -4,8 +4,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{1,40}$", var.name))
-    error_message = "name is a letter followed by 1 to 40 letters, digits and hyphens."
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{1,60}$", var.name))
+    error_message = "name is a letter followed by 1 to 60 letters, digits and hyphens."
   }
 }
 

@@ -30,14 +30,21 @@ provider "azuread" {
 }
 
 locals {
-  tags = merge({ application = "saga-bridge" }, var.tags)
+  tags = merge({ application = "saga-bridge", environment = var.environment }, var.tags)
+
+  # Two environments, and two regions of one environment, lie side by side in one subscription. What has to be unique in all
+  # of Azure, in a region or in the tenant ends in the suffix, which no other subscription has either.
+  name    = "saga-${var.environment}-${var.location}"
+  suffix  = substr(sha256("${lower(var.subscription_id)}/${var.environment}/${var.location}"), 0, 8)
+  account = "${substr(replace(var.environment, "-", ""), 0, 12)}${local.suffix}"
+  app     = "saga-${var.environment}-${local.suffix}"
 
   # How AWS signs in follows from how it sends.
   publisher = var.transport == "federation-relay" ? "federation" : var.topic_key ? "none" : "client-secret"
 }
 
 resource "azurerm_resource_group" "this" {
-  name     = "${var.name}-saga"
+  name     = local.name
   location = var.location
   tags     = local.tags
 }
@@ -45,7 +52,7 @@ resource "azurerm_resource_group" "this" {
 module "storage" {
   source = "../../modules/azure-storage"
 
-  name                = "${replace(var.name, "-", "")}data"
+  name                = "${local.account}data"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   replication         = var.replication
@@ -55,7 +62,7 @@ module "storage" {
 module "access" {
   source = "../../modules/azure-access"
 
-  name                 = var.name
+  name                 = "${local.name}-${local.suffix}"
   owners               = var.owners
   subscription_writers = var.subscription_writers
   publisher            = local.publisher
@@ -67,7 +74,7 @@ module "access" {
 module "topic" {
   source = "../../modules/azure-topic"
 
-  name                = var.topic_name
+  name                = "enterprise-saga-choreography-${local.suffix}"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   access_key          = local.publisher == "none"
@@ -103,8 +110,9 @@ module "replayer" {
 module "participant" {
   source = "../../modules/azure-participant"
 
-  name                 = var.name
-  host_account_name    = "${replace(var.name, "-", "")}host"
+  name                 = local.name
+  app_name             = local.app
+  host_account_name    = "${local.account}host"
   resource_group_name  = azurerm_resource_group.this.name
   location             = azurerm_resource_group.this.location
   data                 = { account = module.storage.account, table = module.storage.table, queues = module.storage.queues }
@@ -121,13 +129,14 @@ module "participant" {
 module "operations" {
   source = "../../modules/azure-operations"
 
-  name                = var.name
+  name                = local.name
+  short_name          = "${substr(replace(var.environment, "-", ""), 0, 4)}${local.suffix}"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   topic_id            = module.topic.id
   storage_account_id  = module.storage.account.id
   queues              = { for key, queue in module.storage.queues : key => queue.name }
-  function_app_name   = "${var.name}-participant"
+  function_app_name   = local.app
   email_addresses     = var.alert_email_addresses
   webhook_urls        = var.alert_webhook_urls
   runbook_url         = var.runbook_url

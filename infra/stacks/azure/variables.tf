@@ -20,14 +20,14 @@ variable "tenant_id" {
   }
 }
 
-variable "name" {
-  description = "Names begin with it; storage accounts and Function App make it unique in all of Azure."
+variable "environment" {
+  description = "The environment, such as staging or prod: every name is made from it, from the region and from the subscription. The same as in the AWS stack."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,17}[a-z0-9]$", var.name))
-    error_message = "name has 3 to 19 lower-case letters, digits and hyphens."
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.environment)) && length(var.environment) >= 2 && length(var.environment) <= 16
+    error_message = "environment has 2 to 16 lower-case letters, digits and single hyphens, and begins with a letter."
   }
 }
 
@@ -36,13 +36,11 @@ variable "location" {
   type        = string
   default     = "westeurope"
   nullable    = false
-}
 
-variable "topic_name" {
-  description = "The Event Grid topic's name, unique in its region."
-  type        = string
-  default     = "enterprise-saga-choreography"
-  nullable    = false
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,19}$", var.location))
+    error_message = "location is a region's short name such as westeurope: names are made from it, and another spelling would be another name."
+  }
 }
 
 variable "transport" {

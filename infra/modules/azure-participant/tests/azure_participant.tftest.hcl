@@ -3,7 +3,8 @@ mock_provider "azurerm" {
 }
 
 variables {
-  name                = "sagatest"
+  name                = "saga-test"
+  app_name            = "saga-test-1a2b3c4d"
   host_account_name   = "sagatesthost"
   resource_group_name = "saga"
   location            = "westeurope"
@@ -162,6 +163,7 @@ run "refuses_bad_settings" {
 
   variables {
     name              = "A"
+    app_name          = "saga-of-a-name-that-is-far-too-long"
     host_account_name = "saga-host"
     replication       = "GRS"
     topic_endpoint    = "http://example.com"
@@ -172,7 +174,7 @@ run "refuses_bad_settings" {
   }
 
   expect_failures = [
-    var.name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
+    var.name, var.app_name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
     var.maximum_instances, var.always_ready,
   ]
 }
