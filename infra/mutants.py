@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src")
+READERS = ("rules", "iam_calls", "deployer", "azure_roles")
+COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src", "shared/azure/src")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Mistake:
     file: str
     old: str  # a pattern; its first match is replaced
     new: str
-    folders: tuple[str, ...] = ()  # whose tests to run, beside rules and iam_calls
+    folders: tuple[str, ...] = ()  # whose tests to run, beside what READERS read
 
 
 def module(name: str) -> str:
@@ -61,6 +62,26 @@ MISTAKES = [
     Mistake("a call of an adapter in a folder that no role allows", "shared/aws/src/dead_letters/queue.rs", r"\.delete_message_batch\(\)", ".purge_queue()"),
     mistake("a role of the replayer on all queues of the account", "azure-replayer", r"scope = var\.queues\.poison\.id", 'scope = split("/queueServices", var.queues.poison.id)[0]'),
     mistake("a replayer trusted under any role", "azure-access", r"= var\.replayer\.role_arn\n", '= "*"\n'),
+    mistake("Event Grid's principal taken over", "azure-access", r'data "azuread_service_principal" "event_grid" \{\n', 'resource "azuread_service_principal" "event_grid_too" {\n  client_id    = local.event_grid_client_id\n  use_existing = true\n}\n\n\\g<0>', tests=False),
+    mistake("state that loses Event Grid's principal", "azure-access", r"    destroy = false\n", "    destroy = true\n", tests=False),
+    mistake("a table over the data plane", "azure-storage", r'resource "azurerm_storage_queue" "this"', 'resource "azurerm_storage_table" "steps" {\n  name               = "SagaSteps"\n  storage_account_id = azurerm_storage_account.this.id\n}\n\n\\g<0>', tests=False),
+    mistake("a storage account with keys", "azure-participant", r"= false\n  default_to_oauth", "= true\n  default_to_oauth", tests=False),
+    mistake("a deployment that deletes its neighbours", "azure-storage", r'= "Incremental"', '= "Complete"'),
+    Mistake("a table that goes with its deployment", "infra/stacks/azure/main.tf", r"deletion = false", "deletion = true"),
+    mistake("a kind of resource that the deployer cannot make", "azure-storage", r'(?m)^resource "azurerm_storage_queue"', 'resource "azurerm_storage_share" "more" {\n  name               = "more"\n  storage_account_id = azurerm_storage_account.this.id\n  quota              = 1\n}\n\n\\g<0>', tests=False),
+    mistake("a role that the deployer may not give", "azure-replayer", r'"Storage Table Data Contributor"', '"Owner"', tests=False),
+    Mistake("a deployer's role without an action", "infra/deployer/azure/main.tf", r"concat\(local\.reads, local\.writes\)", 'setsubtract(concat(local.reads, local.writes), ["Microsoft.EventGrid/topics/listKeys/action"])', ("infra/deployer/azure",)),
+    Mistake("a deployer that makes itself Owner", "infra/deployer/azure/main.tf", r"(?m)^  condition  .*\n", "", ("infra/deployer/azure",)),
+    mistake("a queue trigger that cannot release a message", "azure-participant", r'(events +=.*)"Storage Queue Data Contributor"', '\\1"Storage Queue Data Message Processor"', tests=False),
+    mistake("a role wider than what is done", "azure-participant", r'(quarantine =.*)"Storage Queue Data Message Sender"', '\\1"Storage Queue Data Contributor"', tests=False),
+    mistake("Event Grid that cannot write dead letters", "azure-topic", r'"Storage Blob Data Contributor"', '"Storage Blob Data Reader"', tests=False),
+    Mistake("a request of the code that no role was held against", "shared/azure/src/dead_letters/queue.rs", r"Method::Delete", "Method::Patch"),
+    Mistake("a publisher without a role on the topic", "infra/stacks/azure/main.tf", r"\{ aws = module\.access\.publisher\.object_id \}", "{}"),
+    mistake("owners that follow who runs", "azure-access", r"toset\(\[terraform_data\.first_caller\.output\]\)", "toset([data.azuread_client_config.current.object_id])"),
+    mistake("writers that follow who runs", "azure-access", r"(?m)^    ignore_changes = \[input\]\n", ""),
+    Mistake("a name shared by two environments", "infra/stacks/azure/main.tf", r'"enterprise-saga-choreography-\$\{local\.suffix\}"', '"enterprise-saga-choreography"', ("infra/stacks/azure",)),
+    Mistake("a name shared by two regions", "infra/stacks/azure/main.tf", r'/\$\{var\.location\}"', '"', ("infra/stacks/azure",)),
+    Mistake("an Entra application shared by two environments", "infra/stacks/azure/main.tf", r'"\$\{local\.name\}-\$\{local\.suffix\}"', '"saga-${var.location}"', ("infra/stacks/azure",)),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),
@@ -77,13 +98,13 @@ def caught_by(mistake: Mistake, place: Path) -> list[str]:
     file.write_text(broken)
     try:
         caught = []
-        for check in ("rules", "iam_calls"):
+        for check in READERS:
             done = run(place, [f"infra/{check}.py"])
             caught += [done.stderr.strip().splitlines()[0]] if done.returncode else []
         if mistake.folders:
             done = run(place, ["infra/terraform.py", "check", *mistake.folders])
             shown = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-            failed = re.findall(r'run "(\w+)"\.\.\. fail', shown) or re.findall(r"Error: (.*)", shown)
+            failed = re.findall(r'run "(\w+)"\.\.\. fail', shown) or re.findall(r"(?m)^names: (.*)", shown)[:1] or re.findall(r"Error: (.*)", shown)
             caught += [f"{' '.join(mistake.folders)}: {', '.join(dict.fromkeys(failed))}"] if done.returncode else []
             if "SKIPPED" in shown:
                 raise SystemExit("the providers are not there: nothing can be said")
@@ -104,7 +125,7 @@ def main(words: list[str]) -> int:
         chosen = [one for one in MISTAKES if not words or any(word in one.name for word in words)]
         # What fails without a mistake would catch everything.
         folders = sorted({folder for one in chosen for folder in one.folders})
-        for sound in (["infra/rules.py"], ["infra/iam_calls.py"], ["infra/terraform.py", "check", *folders]):
+        for sound in (*([f"infra/{check}.py"] for check in READERS), ["infra/terraform.py", "check", *folders]):
             if len(sound) != 2 and (done := run(Path(folder), sound)).returncode:
                 raise SystemExit(f"{sound[0]} fails without a mistake:\n{done.stdout}{done.stderr}")
         for one in chosen:

@@ -34,10 +34,14 @@ class Resource:
         return match[1].strip() if match else None
 
 
+def uncommented(file: Path) -> str:
+    return re.sub(r"^\s*(?:#|//).*$", "", file.read_text(), flags=re.M)
+
+
 def resources() -> list[Resource]:
     found = []
     for file in sorted(HERE.glob("*/*/*.tf")):
-        text = re.sub(r"^\s*#.*$", "", file.read_text(), flags=re.M)
+        text = uncommented(file)
         # Formatted code closes a block at the beginning of a line.
         for kind, name, body in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.M | re.S):
             found.append(Resource(kind, name, body, file))
@@ -103,36 +107,6 @@ def bounded_role(role: Resource, every: list[Resource]) -> str | None:
     return no_wildcard(role, every)
 
 
-# Names that live inside something that is named: the policies of a role, the targets of a rule.
-NAME_OF = {
-    "aws_cloudwatch_metric_alarm": "alarm_name", "aws_cloudwatch_dashboard": "dashboard_name", "aws_lambda_function": "function_name",
-    **dict.fromkeys((
-        "aws_cloudwatch_event_api_destination", "aws_cloudwatch_event_archive", "aws_cloudwatch_event_bus", "aws_cloudwatch_event_connection",
-        "aws_cloudwatch_event_rule", "aws_cloudwatch_log_group", "aws_cloudwatch_log_metric_filter", "aws_dynamodb_table", "aws_iam_role",
-        "aws_kms_alias", "aws_scheduler_schedule", "aws_sns_topic", "aws_sqs_queue", "aws_ssm_parameter",
-    ), "name"),
-}
-NAMELESS = {
-    "aws_cloudwatch_event_target", "aws_iam_role_policy", "aws_kms_key", "aws_lambda_event_source_mapping", "aws_lambda_function_event_invoke_config",
-    "aws_lambda_function_url", "aws_lambda_permission", "aws_sns_topic_policy", "aws_sns_topic_subscription", "aws_sqs_queue_policy",
-    "aws_sqs_queue_redrive_allow_policy", "aws_sqs_queue_redrive_policy",
-}
-
-
-def named_by_environment(resource: Resource) -> str | None:
-    """Two deployments in one account and region share no name."""
-    if not resource.kind.startswith("aws_") or resource.kind in NAMELESS:
-        return None
-    if resource.kind not in NAME_OF:
-        return "say in rules.py what names it, or that nothing does"
-    name = resource.value(NAME_OF[resource.kind]) or ""
-    if not re.search(r"var\.(prefix|name|environment)\b", name):
-        return f"its name, {name or 'which AWS makes up'}, comes from the environment's (var.prefix, or var.name of a module)"
-    if resource.kind == "aws_cloudwatch_dashboard" and "var.region" not in name:
-        return "a dashboard's name has the region: dashboards are an account's"
-    return None
-
-
 def key_outlives(key: Resource, _all: list[Resource]) -> str | None:
     kept = re.search(r"lifecycle \{\s*prevent_destroy = true", key.body)
     return None if kept else "a key is not scheduled for deletion by Terraform: backups need it longer than the tables live"
@@ -148,10 +122,58 @@ def backends() -> list[str]:
     ]
 
 
+def forbidden(text: str) -> list[str]:
+    """What no Terraform of ours says, in whatever block."""
+    return [why for pattern, why in FORBIDDEN.items() if re.search(pattern, text, re.M)]
+
+
+def keeps_what_is_removed(text: str) -> list[str]:
+    """`removed` makes Terraform forget; without `destroy = false` it deletes."""
+    blocks = re.findall(r"^removed \{\n(.*?)^\}", text, re.M | re.S)
+    return [f"`removed` of {found[1] if (found := re.search(r'from *= *(.+)', block)) else 'nothing'} deletes it: say destroy = false"
+            for block in blocks if not re.search(r"^\s*destroy\s*=\s*false$", block, re.M)]
+
+
+def no_keys(account: Resource, _all: list[Resource]) -> str | None:
+    return None if account.value("shared_access_key_enabled") == "false" else "a storage account has no keys: whoever holds one is everybody"
+
+
+def incremental(deployment: Resource, _all: list[Resource]) -> str | None:
+    return None if deployment.value("deployment_mode") == '"Incremental"' else "a deployment is incremental: a complete one deletes what else is in the group"
+
+
+def keeps_what_was_deployed(text: str) -> list[str]:
+    """Deleting a deployment deletes what it made unless the provider is told not to: the table with every saga."""
+    blocks = re.findall(r'^provider "azurerm" \{\n(.*?)^\}', text, re.M | re.S)
+    return ["the azurerm provider needs template_deployment { delete_nested_items_during_deletion = false }"
+            for block in blocks if not re.search(r"template_deployment \{\s*delete_nested_items_during_deletion = false", block)]
+
+
+# They speak to the storage account itself, where Owner has no rights, and some sign with a shared key, which ours refuse
+# (internal/services/storage of terraform-provider-azurerm 5.2.0: everything that asks for a DataPlaneClient).
+DATA_PLANE = (
+    "account_queue_properties", "account_static_website", "account_table_properties", "blob", "data_lake_gen2_filesystem",
+    "data_lake_gen2_path", "share_directory", "share_file", "table", "table_entities", "table_entity",
+)
+
+FORBIDDEN = {
+    r"^(?!\s*input\s*=).*(?:client_config\.\w+\.(?:object_id|client_id)|caller_identity\.\w+\.(?:arn|user_id))": "what is made does not depend on who runs: the second person would change it",
+    rf'^(?:resource|data) "azurerm_storage_(?:{"|".join(DATA_PLANE)})"': "this kind speaks to the storage account's data plane, most with a shared key: go through Resource Manager",
+    r"^\s*use_existing\s*=": "use_existing takes over a principal of somebody else, changes it and deletes it on destroy: read it by a data source",
+}
+
+# State that exists holds what is no longer managed: without the block, the next apply would delete it.
+FORGOTTEN = {
+    "modules/azure-storage": ("azurerm_storage_table.this",),
+    "modules/azure-access": ("azuread_service_principal.event_grid",),
+}
+
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
     "aws_sqs_queue": queue_ends,
     "aws_lambda_function_url": url_closed,
+    "azurerm_storage_account": no_keys,
+    "azurerm_resource_group_template_deployment": incremental,
     "azurerm_role_assignment": narrow_role,
     "azurerm_eventgrid_topic": topic_schema,
     "azurerm_eventgrid_event_subscription": subscription_keeps,
@@ -171,8 +193,13 @@ def main() -> int:
         if not of_kind:
             broken.append(f"there is no {kind}: the rule for it checks nothing")
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
-    broken += [f"{one}: {why}" for one in every if (why := named_by_environment(one))]
     broken += backends()
+    texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
+    broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text), *keeps_what_was_deployed(text))]
+    for folder, addresses in FORGOTTEN.items():
+        said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
+        broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses
+                   if not re.search(rf"^removed \{{\n\s*from\s*=\s*{re.escape(address)}$", said, re.M)]
     for why in broken:
         print(f"rules: {why}", file=sys.stderr)
     if not broken:

@@ -3,7 +3,7 @@
 
     infra/terraform.py -chdir=infra/stacks/local plan     any terraform command
     infra/terraform.py check [FOLDER…]                    fmt, validate and test all modules and stacks; without
-                                                          FOLDER also infra/rules.py and infra/iam_calls.py
+                                                          FOLDER also infra/rules.py, iam_calls.py, deployer.py and azure_roles.py
 
 A configured CLI (TF_CLI_CONFIG_FILE or ~/.terraformrc) is left alone. Without one, an installed plugin
 mirror is used for the providers it holds: the folder in TF_PLUGIN_MIRROR, or a usual place. Everything
@@ -29,7 +29,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import azure_roles
+import deployer
 import iam_calls
+import names
 import providers
 import rules
 
@@ -77,6 +80,11 @@ class Check:
         for command in commands(folder):
             done = said([*terraform, command], own)
             output, failed = output + done.stdout, failed or bool(done.returncode)
+        if not failed and (folder / names.TEST).exists():
+            done = said([*terraform, "test", "-json", "-verbose", f"-filter={names.TEST}"], own)
+            problems = [done.stdout] if done.returncode else names.shared(done.stdout)
+            output += "".join(f"names: {why}\n" for why in problems) or "names: what has to differ differs in every environment and region\n"
+            failed = bool(problems)
         return Outcome(name, output, failed)
 
 
@@ -140,7 +148,7 @@ def main(arguments: list[str]) -> int:
             if folders:
                 return check(folders, env, held, Path(scratch))
             # Cheap, and of all folders at once.
-            read = max(rules.main(), iam_calls.main([]))
+            read = max(rules.main(), iam_calls.main([]), deployer.main(), azure_roles.main())
             return max(read, check(sorted({path.parent for path in HERE.glob("*/*/versions.tf")}), env, held, Path(scratch)))
         return run(arguments, env)
 

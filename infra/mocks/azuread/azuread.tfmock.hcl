@@ -7,6 +7,11 @@ mock_data "azuread_client_config" {
   }
 }
 
+# Microsoft.EventGrid's own.
+mock_data "azuread_service_principal" {
+  defaults = { object_id = "99999999-0000-0000-0000-00000000000e" }
+}
+
 mock_resource "azuread_application" {
   defaults = {
     id        = "/applications/77777777-0000-0000-0000-000000000001"

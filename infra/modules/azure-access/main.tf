@@ -8,11 +8,26 @@ locals {
   handshake_role       = "AzureEventGridSecureWebhookSubscriber"
   handshake_role_id    = uuidv5("url", "${local.handshake_role}/${var.name}")
 
+  owners  = length(var.owners) > 0 ? var.owners : toset([terraform_data.first_caller.output])
+  writers = length(var.subscription_writers) > 0 ? var.subscription_writers : tomap({ terraform = terraform_data.first_caller.output })
+
   # Event Grid delivers; whoever makes the subscription has to have the role, too, or it is refused.
   holders = merge(
-    { event_grid = azuread_service_principal.event_grid.object_id },
-    { for name, id in var.subscription_writers : "writer_${name}" => id },
+    { event_grid = data.azuread_service_principal.event_grid.object_id },
+    { for name, id in local.writers : "writer_${name}" => id },
   )
+}
+
+data "azuread_client_config" "current" {}
+
+# Who applied first is the default of owners and writers, and stays it: a plan by a second person or by CI changes nothing.
+# Only this record ignores who runs now; `owners` and `subscription_writers` are followed as they are written.
+resource "terraform_data" "first_caller" {
+  input = data.azuread_client_config.current.object_id
+
+  lifecycle {
+    ignore_changes = [input]
+  }
 }
 
 # --- the webhook ------------------------------------------------------------------------------------------
@@ -22,7 +37,7 @@ resource "azuread_application" "webhook" {
   description             = "The webhook on AWS that takes saga events from Event Grid"
   sign_in_audience        = "AzureADMyOrg"
   prevent_duplicate_names = true
-  owners                  = var.owners
+  owners                  = local.owners
 
   # Tokens of version 2 name the application by its client id, whatever name was asked for.
   api {
@@ -43,12 +58,21 @@ resource "azuread_application" "webhook" {
 resource "azuread_service_principal" "webhook" {
   client_id                    = azuread_application.webhook.client_id
   app_role_assignment_required = true
-  owners                       = var.owners
+  owners                       = local.owners
 }
 
-resource "azuread_service_principal" "event_grid" {
-  client_id    = local.event_grid_client_id
-  use_existing = true
+# Event Grid's own principal belongs to Microsoft and serves every team of the tenant: it is read, never managed.
+data "azuread_service_principal" "event_grid" {
+  client_id = local.event_grid_client_id
+}
+
+# Earlier versions held it as a resource. Terraform forgets it; a destroy would break every secured webhook of the tenant.
+removed {
+  from = azuread_service_principal.event_grid
+
+  lifecycle {
+    destroy = false
+  }
 }
 
 resource "azuread_app_role_assignment" "handshake" {
@@ -68,14 +92,14 @@ resource "azuread_application" "publisher" {
   description             = "AWS, when it publishes saga events to the Event Grid topic"
   sign_in_audience        = "AzureADMyOrg"
   prevent_duplicate_names = true
-  owners                  = var.owners
+  owners                  = local.owners
 }
 
 resource "azuread_service_principal" "publisher" {
   count = var.publisher == "none" ? 0 : 1
 
   client_id = azuread_application.publisher[0].client_id
-  owners    = var.owners
+  owners    = local.owners
 }
 
 # A new secret is made before the old one goes; deliveries that fall between are tried again by the bus.
@@ -121,14 +145,14 @@ resource "azuread_application" "replayer" {
   description             = "AWS, when it looks at dead letters on Azure and replays them"
   sign_in_audience        = "AzureADMyOrg"
   prevent_duplicate_names = true
-  owners                  = var.owners
+  owners                  = local.owners
 }
 
 resource "azuread_service_principal" "replayer" {
   count = var.replayer == null ? 0 : 1
 
   client_id = azuread_application.replayer[0].client_id
-  owners    = var.owners
+  owners    = local.owners
 }
 
 resource "azuread_application_federated_identity_credential" "replayer" {

@@ -4,26 +4,32 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{1,40}$", var.name))
-    error_message = "name is a letter followed by 1 to 40 letters, digits and hyphens."
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{1,60}$", var.name))
+    error_message = "name is a letter followed by 1 to 60 letters, digits and hyphens."
   }
 }
 
 variable "owners" {
-  description = "Object ids of who may change the applications, beside administrators."
+  description = "Object ids of who may change the applications, beside administrators. Empty: who applied first. An automation identity with Application.ReadWrite.OwnedBy has to be among them."
   type        = set(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.owners : can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", id))])
+    error_message = "owners are object ids (GUIDs)."
+  }
 }
 
 variable "subscription_writers" {
-  description = "Object ids of who makes Event Grid subscriptions to the webhook, under names of your own: whoever applies."
+  description = "Object ids of everybody who makes or changes the Event Grid subscription to the webhook, under names of your own. Empty: who applied first."
   type        = map(string)
+  default     = {}
   nullable    = false
 
   validation {
-    condition     = length(var.subscription_writers) > 0
-    error_message = "subscription_writers names at least who applies: Event Grid refuses a subscription of anybody without the role."
+    condition     = alltrue([for id in values(var.subscription_writers) : can(regex("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$", id))])
+    error_message = "subscription_writers are object ids (GUIDs): az ad signed-in-user show --query id, az ad sp show --id <client id> --query id."
   }
 }
 

@@ -35,7 +35,7 @@ resource "azurerm_monitor_diagnostic_setting" "queues" {
 resource "azurerm_monitor_action_group" "this" {
   name                = "${var.name}-alerts"
   resource_group_name = var.resource_group_name
-  short_name          = substr(replace(var.name, "-", ""), 0, 12)
+  short_name          = var.short_name
   tags                = var.tags
 
   dynamic "email_receiver" {

@@ -4,8 +4,19 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
-    error_message = "name has 3 to 20 lower-case letters, digits and hyphens."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,48}[a-z0-9]$", var.name))
+    error_message = "name has 3 to 50 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "short_name" {
+  description = "How messages to people and pagers name the sender."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9]{1,12}$", var.short_name))
+    error_message = "short_name has 1 to 12 letters and digits."
   }
 }
 

@@ -12,13 +12,12 @@ resource "azurerm_user_assigned_identity" "this" {
 # --- what the identity may do -----------------------------------------------------------------------------
 
 locals {
-  # Reading and working off the queue, as the queue trigger asks for
-  # (https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#grant-permission-to-the-identity).
+  # The trigger shows a message again after a failure, which is an update: only a contributor of the queue may do that. The
+  # two roles that the trigger's documentation names (reader, message processor) leave the message hidden until its lease ends.
   # The host puts what failed five times into the poison queue, the handler what it cannot understand into the quarantine.
   roles = {
     table      = { scope = var.data.table.id, role = "Storage Table Data Contributor" }
-    queue_read = { scope = var.data.queues.events.id, role = "Storage Queue Data Reader" }
-    queue_work = { scope = var.data.queues.events.id, role = "Storage Queue Data Message Processor" }
+    events     = { scope = var.data.queues.events.id, role = "Storage Queue Data Contributor" }
     poison     = { scope = var.data.queues.poison.id, role = "Storage Queue Data Message Sender" }
     quarantine = { scope = var.data.queues.quarantine.id, role = "Storage Queue Data Message Sender" }
     host       = { scope = azurerm_storage_account.host.id, role = "Storage Blob Data Owner" }
@@ -87,7 +86,7 @@ resource "azurerm_service_plan" "this" {
 }
 
 resource "azurerm_function_app_flex_consumption" "this" {
-  name                = "${var.name}-participant"
+  name                = var.app_name
   resource_group_name = var.resource_group_name
   location            = var.location
   service_plan_id     = azurerm_service_plan.this.id

@@ -1,11 +1,22 @@
 variable "name" {
-  description = "Names begin with it; the app's becomes <name>-participant, unique in all of Azure."
+  description = "Names of the identity and of the plan begin with it."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
-    error_message = "name has 3 to 20 lower-case letters, digits and hyphens (the host tells apps apart by 32 characters)."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,48}[a-z0-9]$", var.name))
+    error_message = "name has 3 to 50 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "app_name" {
+  description = "The Function App's name, unique in all of Azure."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.app_name))
+    error_message = "app_name has 3 to 32 lower-case letters, digits and hyphens (the host tells apps apart by 32 characters)."
   }
 }
 

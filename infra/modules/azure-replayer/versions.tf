@@ -2,10 +2,10 @@ terraform {
   required_version = ">= 1.7"
 
   required_providers {
-    # The last 4.x has the arguments of 5.x.
+    # Before 5.1 a storage account's data plane is read, with its key; checked with the schema of 5.2.0.
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = ">= 4.81, < 6"
+      version = ">= 5.2, < 6"
     }
   }
 }

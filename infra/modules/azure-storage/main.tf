@@ -39,10 +39,36 @@ resource "azurerm_storage_account" "this" {
   }
 }
 
-resource "azurerm_storage_table" "this" {
-  #checkov:skip=CKV2_AZURE_20:Every access is in the participant's own log, with saga and outcome; a second log of each row would cost more than the table.
-  name               = "SagaSteps"
-  storage_account_id = azurerm_storage_account.this.id
+# The provider's own resource for a table speaks to the data plane and signs with a shared key, which this account refuses.
+# A deployment makes the table through Resource Manager. It is incremental: it touches nothing else, and where the table is
+# there already, it changes nothing. Deleting the deployment leaves the table (the stack's provider says so); the table goes
+# with its account.
+resource "azurerm_resource_group_template_deployment" "table" {
+  name                = "saga-table"
+  resource_group_name = var.resource_group_name
+  deployment_mode     = "Incremental"
+
+  template_content = jsonencode({
+    "$schema"      = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+    contentVersion = "1.0.0.0"
+    resources = [{
+      type       = "Microsoft.Storage/storageAccounts/tableServices/tables"
+      apiVersion = "2023-05-01"
+      name       = "${azurerm_storage_account.this.name}/default/${local.table}"
+      properties = {}
+    }]
+  })
+
+  tags = var.tags
+}
+
+# Earlier versions used the provider's resource. Terraform forgets it and keeps the table, which the deployment then finds.
+removed {
+  from = azurerm_storage_table.this
+
+  lifecycle {
+    destroy = false
+  }
 }
 
 resource "azurerm_storage_queue" "this" {
@@ -81,6 +107,8 @@ resource "azurerm_storage_management_policy" "this" {
 }
 
 locals {
+  table = "SagaSteps"
+
   # The Functions host adds "-poison" to the name of the queue that it could not work off.
   queues = {
     events     = "saga-events"

@@ -13,9 +13,10 @@ output "account" {
 output "table" {
   description = "The table of steps, entities and outbox: name and id."
   value = {
-    name = azurerm_storage_table.this.name
-    id   = "${azurerm_storage_account.this.id}/tableServices/default/tables/${azurerm_storage_table.this.name}"
+    name = local.table
+    id   = "${azurerm_storage_account.this.id}/tableServices/default/tables/${local.table}"
   }
+  depends_on = [azurerm_resource_group_template_deployment.table]
 }
 
 output "queues" {

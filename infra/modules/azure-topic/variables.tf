@@ -1,7 +1,6 @@
 variable "name" {
   description = "The topic's name, unique in its region."
   type        = string
-  default     = "enterprise-saga-choreography"
   nullable    = false
 
   validation {

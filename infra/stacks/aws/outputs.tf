@@ -28,6 +28,11 @@ output "relay_role_arn" {
   value       = module.saga.relay_role_arn
 }
 
+output "region" {
+  description = "The AWS region."
+  value       = var.region
+}
+
 output "alerts_topic_arn" {
   description = "The topic to subscribe people and pagers to."
   value       = module.saga.alerts_topic_arn

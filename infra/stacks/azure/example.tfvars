@@ -1,7 +1,7 @@
-# Copy to terraform.tfvars and fill in: az account show --query '{subscription_id: id, tenant_id: tenantId}'
+# Copy to <environment>.tfvars and fill in: az account show --query '{subscription_id: id, tenant_id: tenantId}'
 subscription_id = "00000000-0000-0000-0000-000000000000"
 tenant_id       = "11111111-2222-3333-4444-555555555555"
-name            = "sagaprod"
+environment     = "prod"
 location        = "westeurope"
 
 # Before AWS is there, leave it out; afterwards: the AWS stack's output ingress_url.

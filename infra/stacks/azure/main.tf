@@ -7,12 +7,17 @@ provider "azurerm" {
     resource_group {
       prevent_deletion_if_contains_resources = false
     }
+
+    # The table's deployment may go (Azure itself drops old ones); the table stays until its account goes.
+    template_deployment {
+      delete_nested_items_during_deletion = false
+    }
   }
 
   subscription_id = var.subscription_id
-  # The accounts have no keys, so the provider must not ask for any.
+  # The accounts have no keys, so the provider must not use any.
   storage_use_azuread = true
-  # What this stack uses; the default differs between 4.x and 5.x.
+  # Only what this stack uses: who applies needs no right to register others.
   resource_provider_registrations = "none"
   resource_providers_to_register = [
     "Microsoft.EventGrid", "Microsoft.Insights", "Microsoft.ManagedIdentity", "Microsoft.OperationalInsights",
@@ -24,17 +29,22 @@ provider "azuread" {
   tenant_id = var.tenant_id
 }
 
-data "azuread_client_config" "current" {}
-
 locals {
-  tags = merge({ application = "saga-bridge" }, var.tags)
+  tags = merge({ application = "saga-bridge", environment = var.environment }, var.tags)
+
+  # Two environments, and two regions of one environment, lie side by side in one subscription. What has to be unique in all
+  # of Azure, in a region or in the tenant ends in the suffix, which no other subscription has either.
+  name    = "saga-${var.environment}-${var.location}"
+  suffix  = substr(sha256("${lower(var.subscription_id)}/${var.environment}/${var.location}"), 0, 8)
+  account = "${substr(replace(var.environment, "-", ""), 0, 12)}${local.suffix}"
+  app     = "saga-${var.environment}-${local.suffix}"
 
   # How AWS signs in follows from how it sends.
   publisher = var.transport == "federation-relay" ? "federation" : var.topic_key ? "none" : "client-secret"
 }
 
 resource "azurerm_resource_group" "this" {
-  name     = "${var.name}-saga"
+  name     = local.name
   location = var.location
   tags     = local.tags
 }
@@ -42,7 +52,7 @@ resource "azurerm_resource_group" "this" {
 module "storage" {
   source = "../../modules/azure-storage"
 
-  name                = "${replace(var.name, "-", "")}data"
+  name                = "${local.account}data"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   replication         = var.replication
@@ -52,9 +62,9 @@ module "storage" {
 module "access" {
   source = "../../modules/azure-access"
 
-  name                 = var.name
-  owners               = setunion(var.owners, [data.azuread_client_config.current.object_id])
-  subscription_writers = merge({ terraform = data.azuread_client_config.current.object_id }, var.subscription_writers)
+  name                 = "${local.name}-${local.suffix}"
+  owners               = var.owners
+  subscription_writers = var.subscription_writers
   publisher            = local.publisher
   secret               = var.client_secret
   federation           = try(var.federation.role_arn, null) == null ? null : { issuer = var.federation.issuer, role_arn = var.federation.role_arn }
@@ -64,7 +74,7 @@ module "access" {
 module "topic" {
   source = "../../modules/azure-topic"
 
-  name                = var.topic_name
+  name                = "enterprise-saga-choreography-${local.suffix}"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   access_key          = local.publisher == "none"
@@ -100,8 +110,9 @@ module "replayer" {
 module "participant" {
   source = "../../modules/azure-participant"
 
-  name                 = var.name
-  host_account_name    = "${replace(var.name, "-", "")}host"
+  name                 = local.name
+  app_name             = local.app
+  host_account_name    = "${local.account}host"
   resource_group_name  = azurerm_resource_group.this.name
   location             = azurerm_resource_group.this.location
   data                 = { account = module.storage.account, table = module.storage.table, queues = module.storage.queues }
@@ -118,13 +129,14 @@ module "participant" {
 module "operations" {
   source = "../../modules/azure-operations"
 
-  name                = var.name
+  name                = local.name
+  short_name          = "${substr(replace(var.environment, "-", ""), 0, 4)}${local.suffix}"
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   topic_id            = module.topic.id
   storage_account_id  = module.storage.account.id
   queues              = { for key, queue in module.storage.queues : key => queue.name }
-  function_app_name   = "${var.name}-participant"
+  function_app_name   = local.app
   email_addresses     = var.alert_email_addresses
   webhook_urls        = var.alert_webhook_urls
   runbook_url         = var.runbook_url

@@ -20,14 +20,14 @@ variable "tenant_id" {
   }
 }
 
-variable "name" {
-  description = "Names begin with it; storage accounts and Function App make it unique in all of Azure."
+variable "environment" {
+  description = "The environment, such as staging or prod: every name is made from it, from the region and from the subscription. The same as in the AWS stack."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,17}[a-z0-9]$", var.name))
-    error_message = "name has 3 to 19 lower-case letters, digits and hyphens."
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.environment)) && length(var.environment) >= 2 && length(var.environment) <= 16
+    error_message = "environment has 2 to 16 lower-case letters, digits and single hyphens, and begins with a letter."
   }
 }
 
@@ -36,13 +36,11 @@ variable "location" {
   type        = string
   default     = "westeurope"
   nullable    = false
-}
 
-variable "topic_name" {
-  description = "The Event Grid topic's name, unique in its region."
-  type        = string
-  default     = "enterprise-saga-choreography"
-  nullable    = false
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,19}$", var.location))
+    error_message = "location is a region's short name such as westeurope: names are made from it, and another spelling would be another name."
+  }
 }
 
 variable "transport" {
@@ -106,14 +104,14 @@ variable "package" {
 }
 
 variable "owners" {
-  description = "Object ids of who may change the Entra applications, beside who applies and administrators."
+  description = "Object ids of who may change the Entra applications, beside administrators. Empty: who applied first. Name people and CI here before CI applies; an identity with Application.ReadWrite.OwnedBy has to be among them."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "subscription_writers" {
-  description = "Object ids of others than who applies now that will apply this stack, under names of your own."
+  description = "Object ids of everybody who applies this stack, under names of your own: Event Grid wants their role when the subscription to AWS is made or changed. Empty: who applied first."
   type        = map(string)
   default     = {}
   nullable    = false

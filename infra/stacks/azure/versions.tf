@@ -4,7 +4,7 @@ terraform {
   required_providers {
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = ">= 4.81, < 6"
+      version = ">= 5.2, < 6"
     }
 
     azuread = {

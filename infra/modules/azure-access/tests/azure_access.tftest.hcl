@@ -3,8 +3,7 @@ mock_provider "azuread" {
 }
 
 variables {
-  name                 = "saga-test"
-  subscription_writers = { terraform = "99999999-0000-0000-0000-000000000001" }
+  name = "saga-test"
 }
 
 run "event_grid_and_who_applies_have_the_handshake_role" {
@@ -16,7 +15,7 @@ run "event_grid_and_who_applies_have_the_handshake_role" {
   }
 
   assert {
-    condition     = { for name, assignment in azuread_app_role_assignment.handshake : name => assignment.principal_object_id } == { event_grid = azuread_service_principal.event_grid.object_id, writer_terraform = "99999999-0000-0000-0000-000000000001" }
+    condition     = { for name, assignment in azuread_app_role_assignment.handshake : name => assignment.principal_object_id } == { event_grid = "99999999-0000-0000-0000-00000000000e", writer_terraform = "99999999-0000-0000-0000-000000000001" }
     error_message = "Without the role Event Grid gets no token, and the subscription is refused."
   }
 
@@ -26,8 +25,8 @@ run "event_grid_and_who_applies_have_the_handshake_role" {
   }
 
   assert {
-    condition     = azuread_service_principal.event_grid.client_id == "4962773b-9cdb-44cf-a8bf-237846a00ab7" && azuread_service_principal.event_grid.use_existing
-    error_message = "Microsoft.EventGrid is there already."
+    condition     = data.azuread_service_principal.event_grid.client_id == "4962773b-9cdb-44cf-a8bf-237846a00ab7"
+    error_message = "Microsoft.EventGrid's principal is there already, and only read."
   }
 
   assert {
@@ -38,6 +37,48 @@ run "event_grid_and_who_applies_have_the_handshake_role" {
   assert {
     condition     = azuread_application.webhook.api[0].requested_access_token_version == 2 && output.webhook_audience == azuread_application.webhook.client_id
     error_message = "The audience of version 2 is the client id."
+  }
+}
+
+run "a_second_identity_changes_nothing" {
+  command = plan
+
+  # The runs above were applied by 99999999-0000-0000-0000-000000000001 (mocks/azuread).
+  override_data {
+    target = data.azuread_client_config.current
+    values = { object_id = "99999999-0000-0000-0000-000000000002" }
+  }
+
+  assert {
+    condition = alltrue([
+      for owners in [azuread_application.webhook.owners, azuread_service_principal.webhook.owners, azuread_application.publisher[0].owners, azuread_service_principal.publisher[0].owners] :
+      owners == toset(["99999999-0000-0000-0000-000000000001"])
+    ])
+    error_message = "Who applied first stays the owner."
+  }
+
+  assert {
+    condition     = { for name, assignment in azuread_app_role_assignment.handshake : name => assignment.principal_object_id } == { event_grid = "99999999-0000-0000-0000-00000000000e", writer_terraform = "99999999-0000-0000-0000-000000000001" }
+    error_message = "Who applied first keeps the role."
+  }
+}
+
+run "owners_and_writers_that_are_named_are_followed" {
+  command = plan
+
+  variables {
+    owners               = ["99999999-0000-0000-0000-000000000003"]
+    subscription_writers = { ci = "99999999-0000-0000-0000-000000000003" }
+  }
+
+  assert {
+    condition     = azuread_application.webhook.owners == toset(["99999999-0000-0000-0000-000000000003"]) && azuread_service_principal.publisher[0].owners == toset(["99999999-0000-0000-0000-000000000003"])
+    error_message = "A real change is no change of who runs."
+  }
+
+  assert {
+    condition     = toset(keys(azuread_app_role_assignment.handshake)) == toset(["event_grid", "writer_ci"])
+    error_message = "Those who are named, and nobody else."
   }
 }
 
@@ -146,10 +187,11 @@ run "refuses_bad_settings" {
 
   variables {
     name                 = "9"
-    subscription_writers = {}
+    owners               = ["ci"]
+    subscription_writers = { ci = "ci" }
     publisher            = "password"
     secret               = { expires = "tomorrow" }
   }
 
-  expect_failures = [var.name, var.subscription_writers, var.publisher, var.secret]
+  expect_failures = [var.name, var.owners, var.subscription_writers, var.publisher, var.secret]
 }

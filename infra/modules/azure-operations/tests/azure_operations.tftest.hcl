@@ -3,13 +3,14 @@ mock_provider "azurerm" {
 }
 
 variables {
-  name                = "sagatest"
+  name                = "saga-test"
+  short_name          = "sagatest"
   resource_group_name = "saga"
   location            = "westeurope"
   topic_id            = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.EventGrid/topics/topic"
   storage_account_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data"
   queues              = { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
-  function_app_name   = "sagatest-participant"
+  function_app_name   = "saga-test-1a2b3c4d"
 }
 
 run "every_alert_reaches_people_and_has_a_section_in_the_runbook" {
@@ -78,11 +79,12 @@ run "refuses_bad_settings" {
 
   variables {
     name               = "A"
+    short_name         = "saga-test"
     email_addresses    = ["nobody"]
     webhook_urls       = ["http://pager.example.com"]
     log_retention_days = 7
     daily_quota_gb     = 0
   }
 
-  expect_failures = [var.name, var.email_addresses, var.webhook_urls, var.log_retention_days, var.daily_quota_gb]
+  expect_failures = [var.name, var.short_name, var.email_addresses, var.webhook_urls, var.log_retention_days, var.daily_quota_gb]
 }

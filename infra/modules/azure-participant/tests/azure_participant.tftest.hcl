@@ -3,7 +3,8 @@ mock_provider "azurerm" {
 }
 
 variables {
-  name                = "sagatest"
+  name                = "saga-test"
+  app_name            = "saga-test-1a2b3c4d"
   host_account_name   = "sagatesthost"
   resource_group_name = "saga"
   location            = "westeurope"
@@ -96,8 +97,7 @@ run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
   assert {
     condition = { for name, role in azurerm_role_assignment.this : name => "${role.role_definition_name} on ${basename(role.scope)}" } == {
       table      = "Storage Table Data Contributor on SagaSteps"
-      queue_read = "Storage Queue Data Reader on saga-events"
-      queue_work = "Storage Queue Data Message Processor on saga-events"
+      events     = "Storage Queue Data Contributor on saga-events"
       poison     = "Storage Queue Data Message Sender on saga-events-poison"
       quarantine = "Storage Queue Data Message Sender on saga-quarantine"
       host       = "Storage Blob Data Owner on mock"
@@ -163,6 +163,7 @@ run "refuses_bad_settings" {
 
   variables {
     name              = "A"
+    app_name          = "saga-of-a-name-that-is-far-too-long"
     host_account_name = "saga-host"
     replication       = "GRS"
     topic_endpoint    = "http://example.com"
@@ -173,7 +174,7 @@ run "refuses_bad_settings" {
   }
 
   expect_failures = [
-    var.name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
+    var.name, var.app_name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
     var.maximum_instances, var.always_ready,
   ]
 }

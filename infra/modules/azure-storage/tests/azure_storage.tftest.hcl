@@ -22,6 +22,22 @@ run "nobody_has_a_key" {
   }
 }
 
+run "the_table_is_made_through_resource_manager" {
+  command = apply
+
+  assert {
+    condition     = azurerm_resource_group_template_deployment.table.deployment_mode == "Incremental"
+    error_message = "A complete deployment deletes whatever else is in the group."
+  }
+
+  assert {
+    condition = [for made in jsondecode(azurerm_resource_group_template_deployment.table.template_content).resources : "${made.type} ${made.name}"] == [
+      "Microsoft.Storage/storageAccounts/tableServices/tables ${azurerm_storage_account.this.name}/default/${output.table.name}",
+    ]
+    error_message = "One table, in the account without keys."
+  }
+}
+
 run "names_are_the_ones_the_host_and_the_local_stack_use" {
   command = apply
 

@@ -3,6 +3,7 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                = "enterprise-saga-choreography-1a2b3c4d"
   resource_group_name = "saga"
   location            = "westeurope"
   storage_account_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data"
@@ -35,7 +36,7 @@ run "speaks_cloud_events_everywhere" {
   }
 
   assert {
-    condition     = azurerm_eventgrid_topic.this.name == "enterprise-saga-choreography" && !azurerm_eventgrid_topic.this.local_auth_enabled && output.access_key == null
+    condition     = azurerm_eventgrid_topic.this.name == var.name && !azurerm_eventgrid_topic.this.local_auth_enabled && output.access_key == null
     error_message = "Keys are off unless asked for."
   }
 }

@@ -9,7 +9,7 @@ mock_provider "azuread" {
 variables {
   subscription_id = "00000000-0000-0000-0000-000000000000"
   tenant_id       = "11111111-2222-3333-4444-555555555555"
-  name            = "saga-test"
+  environment     = "test"
   package         = null
 }
 
@@ -38,7 +38,7 @@ run "first_apply_knows_no_aws" {
   }
 
   assert {
-    condition     = output.names.storage_account == "sagatestdata" && output.names.azure_poison_queue == "saga-events-poison" && output.names.azure_table == "SagaSteps"
+    condition     = output.names.storage_account == "test0f759073data" && output.names.azure_poison_queue == "saga-events-poison" && output.names.azure_table == "SagaSteps"
     error_message = "The names that tools look for."
   }
 }
@@ -98,7 +98,7 @@ run "federation_has_no_secret" {
   assert {
     condition = output.for_aws.dead_letters == {
       client_id        = module.access.replayer.client_id
-      account          = "sagatestdata"
+      account          = "test0f759073data"
       container        = "deadletters"
       queue            = "saga-events"
       poison_queue     = "saga-events-poison"
@@ -149,10 +149,11 @@ run "refuses_bad_settings" {
   variables {
     subscription_id = "mine"
     tenant_id       = "example.onmicrosoft.com"
-    name            = "Saga"
+    environment     = "Prod"
+    location        = "West Europe"
     transport       = "carrier-pigeon"
     ingress_url     = "http://abc.example.com/"
   }
 
-  expect_failures = [var.subscription_id, var.tenant_id, var.name, var.transport, var.ingress_url]
+  expect_failures = [var.subscription_id, var.tenant_id, var.environment, var.location, var.transport, var.ingress_url]
 }

@@ -1,0 +1,15 @@
+terraform {
+  required_version = ">= 1.7"
+
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = ">= 5.2, < 6"
+    }
+
+    azuread = {
+      source  = "hashicorp/azuread"
+      version = ">= 3, < 4"
+    }
+  }
+}
