@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Whether the permissions published for an automation identity cover what the Azure stack holds.
+"""Whether the permissions published for an automation identity cover what the stacks hold.
 
-    infra/deployer.py     compare infra/deployer/azure/permissions.json with infra/stacks/azure and its modules
+    infra/deployer.py     compare infra/deployer/*/permissions.json with infra/stacks/azure and aws, and their modules
 
 The file says for each kind of resource which actions of Resource Manager, or which permissions of Microsoft Graph, its
 provider takes; the roles of infra/deployer/azure are made from it. A kind that the stack holds and the file does not (or the
@@ -19,12 +19,11 @@ from pathlib import Path
 from rules import uncommented
 
 HERE = Path(__file__).resolve().parent
-STACK = HERE / "stacks" / "azure"
-PERMISSIONS = HERE / "deployer" / "azure" / "permissions.json"
+CALL = re.compile(r"[a-z0-9]+:[A-Z][A-Za-z]+")
 ACTION = re.compile(r"Microsoft\.[A-Za-z]+(?:/[A-Za-z]+)+/(?:read|write|delete|action)")
 GRAPH = re.compile(r"[A-Z]\w+\.(?:Read|ReadWrite)\.(?:All|OwnedBy)")
 # What takes actions and is no resource.
-BESIDES = {"provider azurerm", "modules/azure-participant/deploy.sh"}
+BESIDES = {"provider azurerm", "modules/azure-participant/deploy.sh", "provider aws", "stacks/aws/connection.sh"}
 
 
 def folders(folder: Path) -> list[Path]:
@@ -59,14 +58,33 @@ def problems(permissions: dict, text: str) -> list[str]:
     return broken
 
 
+def problems_of_aws(permissions: dict, text: str) -> list[str]:
+    """The same for AWS, whose permissions are named after the calls."""
+    kinds, services, anywhere, apart = (permissions[name] for name in ("aws", "services", "anywhere", "apart"))
+    held = {("data." if what == "data" else "") + kind for what, kind in re.findall(r'^(resource|data) "(aws_\w+)"', text, re.M)}
+    broken = [f"{kind} is in the stack, and permissions.json does not say what it calls" for kind in sorted(held - set(kinds))]
+    broken += [f"{kind} is in permissions.json, and the stack does not hold it" for kind in sorted(set(kinds) - held - BESIDES)]
+    called = {call for needed in kinds.values() for call in needed["read"] + needed["write"]}
+    broken += [f"{kind} calls nothing: that cannot be" for kind, needed in kinds.items() if not needed["read"] + needed["write"] and kind != "data.aws_partition"]
+    broken += [f"{call} is no exact call" for call in sorted(called) if not CALL.fullmatch(call)]
+    broken += [f"{call} would delete the key of data that is kept" for call in sorted(called) if call in ("kms:ScheduleKeyDeletion", "kms:DisableKey")]
+    broken += [f"{call} knows no resource of its service" for call in sorted(called - set(anywhere)) if call.split(":")[0] not in services]
+    broken += [f"{call} is listed beside the kinds, and none calls it" for call in sorted(set(anywhere + apart) - called)]
+    return broken
+
+
+CLOUDS = {"azure": problems, "aws": problems_of_aws}
+
+
 def main() -> int:
-    text = "\n".join(uncommented(file) for folder in folders(STACK) for file in sorted(folder.glob("*.tf")))
-    permissions = json.loads(PERMISSIONS.read_text())
-    broken = problems(permissions, text)
+    broken = []
+    for cloud, check in CLOUDS.items():
+        text = "\n".join(uncommented(file) for folder in folders(HERE / "stacks" / cloud) for file in sorted(folder.glob("*.tf")))
+        broken += [f"{cloud}: {why}" for why in check(json.loads((HERE / "deployer" / cloud / "permissions.json").read_text()), text)]
     for why in broken:
         print(f"deployer: {why}", file=sys.stderr)
     if not broken:
-        print(f"deployer: the permissions of {len(permissions['azure']) + len(permissions['graph'])} kinds cover the Azure stack")
+        print("deployer: the published permissions cover every kind of resource that the stacks hold")
     return 1 if broken else 0
 
 

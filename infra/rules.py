@@ -100,6 +100,8 @@ def invoked_by_one(permission: Resource, _all: list[Resource]) -> str | None:
 
 
 def bounded_role(role: Resource, every: list[Resource]) -> str | None:
+    if "deployer" in role.file.parts:
+        return no_wildcard(role, every)  # made by an administrator, before there is anything else
     if role.value("path") != "var.iam.path" or role.value("permissions_boundary") != "var.iam.permissions_boundary":
         return "a role takes its path and its boundary from var.iam"
     if "${var.iam.suffix}" not in (role.value("name") or ""):

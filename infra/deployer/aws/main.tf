@@ -1,0 +1,147 @@
+# What an identity needs to apply stacks/aws for one environment, and to plan it, and no more. permissions.json says for each
+# kind of resource which calls its provider makes; infra/deployer.py compares it with the kinds that the stack holds, and
+# infra/whole.py with the calls that the provider really made. Applied once, by an administrator of the account.
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = { application = "saga-bridge" }
+  }
+}
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+
+  permissions = jsondecode(templatefile("${path.module}/permissions.json", {
+    account = local.account, environment = var.environment, partition = local.partition, path = var.iam_path, prefix = "${var.environment}-", region = var.region
+  }))
+
+  # service → access → actions on the resources that carry the environment's name.
+  scoped = {
+    for access in ["read", "write"] : access => {
+      for service in keys(local.permissions.services) : service => sort(distinct([
+        for action in flatten([for needed in local.permissions.aws : needed[access]]) : action
+        if split(":", action)[0] == service && !contains(concat(local.permissions.anywhere, local.permissions.apart), action)
+      ]))
+    }
+  }
+
+  # Calls that know no resource, or whose resource has an id of AWS' own.
+  anywhere = {
+    for access in ["read", "write"] : access => sort(distinct([
+      for action in flatten([for needed in local.permissions.aws : needed[access]]) : action if contains(local.permissions.anywhere, action)
+    ]))
+  }
+
+  statements = {
+    for access in ["read", "write"] : access => concat(
+      [for service, actions in local.scoped[access] : { Effect = "Allow", Action = actions, Resource = local.permissions.services[service] } if length(actions) > 0],
+      [{ Effect = "Allow", Action = local.anywhere[access], Resource = ["*"] }],
+    )
+  }
+
+  # A role is handed only to the services that run as it, and made only inside the boundary where there is one.
+  apart = [
+    {
+      Effect    = "Allow"
+      Action    = ["iam:PassRole"]
+      Resource  = local.permissions.services.iam
+      Condition = { StringEquals = { "iam:PassedToService" = ["lambda.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"] } }
+    },
+    {
+      Effect    = "Allow"
+      Action    = ["iam:CreateServiceLinkedRole"]
+      Resource  = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/apidestinations.events.amazonaws.com/*"]
+      Condition = { StringEquals = { "iam:AWSServiceName" = "apidestinations.events.amazonaws.com" } }
+    },
+  ]
+
+  boundary = var.permissions_boundary == null ? [] : [{
+    Effect    = "Deny"
+    Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+    Resource  = ["*"]
+    Condition = { StringNotEquals = { "iam:PermissionsBoundary" = var.permissions_boundary } }
+    }, {
+    Effect    = "Deny"
+    Action    = ["iam:DeleteRolePermissionsBoundary"]
+    Resource  = ["*"]
+    Condition = {}
+  }]
+
+  state = {
+    read  = var.state_bucket == null ? [] : [{ Effect = "Allow", Action = ["s3:ListBucket", "s3:GetObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}", "arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] }]
+    write = var.state_bucket == null ? [] : [{ Effect = "Allow", Action = ["s3:PutObject", "s3:DeleteObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] }]
+  }
+
+  documents = {
+    planner  = concat(local.statements.read, local.state.read)
+    deployer = concat(local.statements.write, local.apart, [for one in local.boundary : { for key, value in one : key => value if key != "Condition" || length(value) > 0 }], local.state.write)
+  }
+}
+
+# A deployer has both.
+resource "aws_iam_policy" "this" {
+  #checkov:skip=CKV_AWS_290:Calls that know no resource stand under "anywhere" of permissions.json, one by one.
+  #checkov:skip=CKV_AWS_355:See CKV_AWS_290.
+  #checkov:skip=CKV_AWS_286:A deployer makes roles; who must not give more than a boundary allows sets permissions_boundary.
+  #checkov:skip=CKV_AWS_289:See CKV_AWS_286.
+  #checkov:skip=CKV_AWS_287:EventBridge keeps the connection's secret, and the call that makes it is made as the caller.
+  for_each = local.documents
+
+  name        = "${var.environment}-saga-${each.key}-${var.region}"
+  path        = var.iam_path
+  description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the planner's policy"
+  policy      = jsonencode({ Version = "2012-10-17", Statement = each.value })
+
+  lifecycle {
+    precondition {
+      condition     = length(jsonencode({ Version = "2012-10-17", Statement = each.value })) <= 6144
+      error_message = "A managed policy has 6,144 characters at most; shorten iam_path, or attach the statements as two."
+    }
+  }
+}
+
+# --- who -----------------------------------------------------------------------------------------------------
+
+locals {
+  # Whom GitHub's tokens are for: a job that runs in the environment may apply, one of a pull request only plans.
+  subjects = var.github == null ? {} : {
+    deployer = ["repo:${var.github.repository}:environment:${var.environment}"]
+    planner  = ["repo:${var.github.repository}:pull_request", "repo:${var.github.repository}:environment:${var.environment}-plan"]
+  }
+}
+
+resource "aws_iam_role" "github" {
+  for_each = local.subjects
+
+  name                 = "${var.environment}-saga-${each.key}-${var.region}"
+  path                 = var.iam_path
+  max_session_duration = 3600
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = var.github.oidc_provider_arn }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = each.value
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "github" {
+  for_each = var.github == null ? {} : { planner = ["planner", "planner"], deployer-reads = ["deployer", "planner"], deployer = ["deployer", "deployer"] }
+
+  role       = aws_iam_role.github[each.value[0]].name
+  policy_arn = aws_iam_policy.this[each.value[1]].arn
+}

@@ -1,0 +1,121 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/mock" }
+  }
+}
+
+variables {
+  environment = "staging-green-01"
+}
+
+run "every_call_of_every_kind_is_allowed_by_exact_name" {
+  command = apply
+
+  assert {
+    condition = length(setsubtract(
+      flatten([for needed in jsondecode(file("permissions.json")).aws : concat(needed.read, needed.write)]),
+      flatten([for policy in aws_iam_policy.this : [for statement in jsondecode(policy.policy).Statement : statement.Action]]),
+    )) == 0
+    error_message = "A call that is missing stops an apply half-way."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for policy in aws_iam_policy.this : [for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : can(regex("^[a-z0-9]+:[A-Z][A-Za-z]+$", action))]]]))
+    error_message = "No wildcard."
+  }
+
+  assert {
+    condition     = !strcontains(jsonencode([for policy in aws_iam_policy.this : policy.policy]), "ScheduleKeyDeletion")
+    error_message = "Nobody deletes the key by an apply."
+  }
+}
+
+run "only_what_carries_the_environments_name" {
+  command = apply
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_policy.this : [
+        for statement in jsondecode(policy.policy).Statement : [
+          for resource in statement.Resource : strcontains(resource, "staging-green-01") || can(regex(":(key/\\*|event-source-mapping:\\*)$", resource)) || strcontains(resource, "aws-service-role/apidestinations")
+        ] if statement.Resource != ["*"]
+      ]
+    ]))
+    error_message = "Another environment's resources are not within reach, but for keys and mappings, whose names AWS makes."
+  }
+
+  assert {
+    condition     = toset(flatten([for policy in aws_iam_policy.this : [for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Resource == ["*"]]])) == toset(jsondecode(file("permissions.json")).anywhere)
+    error_message = "Whatever is allowed everywhere is listed."
+  }
+}
+
+run "a_plan_changes_nothing" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|List|Describe)", action))])
+    error_message = "Reads only."
+  }
+}
+
+run "roles_are_handed_to_the_services_that_run_as_them" {
+  command = apply
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.this["deployer"].policy).Statement : statement.Condition.StringEquals["iam:PassedToService"] if contains(statement.Action, "iam:PassRole")] == [["lambda.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"]]
+    error_message = "A role is handed to nobody else."
+  }
+}
+
+run "no_role_without_the_boundary" {
+  command = apply
+
+  variables {
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = toset([for statement in jsondecode(aws_iam_policy.this["deployer"].policy).Statement : join(" ", statement.Action) if statement.Effect == "Deny"]) == toset(["iam:CreateRole iam:PutRolePermissionsBoundary iam:PutRolePolicy", "iam:DeleteRolePermissionsBoundary"])
+    error_message = "Who makes roles could else make one that may do everything."
+  }
+}
+
+run "github_plans_from_pull_requests_and_applies_from_the_environment" {
+  command = apply
+
+  variables {
+    github = { repository = "example/sagas", oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+
+  assert {
+    condition = { for name, role in aws_iam_role.github : name => jsondecode(role.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] } == {
+      deployer = ["repo:example/sagas:environment:staging-green-01"]
+      planner  = ["repo:example/sagas:pull_request", "repo:example/sagas:environment:staging-green-01-plan"]
+    }
+    error_message = "A pull request must not apply."
+  }
+
+  assert {
+    condition     = alltrue([for attachment in aws_iam_role_policy_attachment.github : !strcontains(attachment.role, "planner") || attachment.policy_arn == aws_iam_policy.this["planner"].arn])
+    error_message = "The planner has its own policy only."
+  }
+}
+
+run "refuses_a_wildcard_repository" {
+  command = plan
+
+  variables {
+    github = { repository = "*/*", oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+
+  expect_failures = [var.github]
+}
