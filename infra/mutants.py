@@ -39,6 +39,7 @@ def mistake(name: str, of: str, old: str, new: str, tests: bool = True) -> Mista
     return Mistake(name, module(of), old, new, (f"infra/modules/{of}",) if tests else ())
 
 
+DEPLOY = "infra/modules/azure-participant/deploy.sh"
 SUBSCRIPTION = '"/subscriptions/00000000-0000-0000-0000-000000000000"'
 
 MISTAKES = [
@@ -82,6 +83,11 @@ MISTAKES = [
     Mistake("a name shared by two environments", "infra/stacks/azure/main.tf", r'"enterprise-saga-choreography-\$\{local\.suffix\}"', '"enterprise-saga-choreography"', ("infra/stacks/azure",)),
     Mistake("a name shared by two regions", "infra/stacks/azure/main.tf", r'/\$\{var\.location\}"', '"', ("infra/stacks/azure",)),
     Mistake("an Entra application shared by two environments", "infra/stacks/azure/main.tf", r'"\$\{local\.name\}-\$\{local\.suffix\}"', '"saga-${var.location}"', ("infra/stacks/azure",)),
+    Mistake("an upload that waits for ever", DEPLOY, r'(?m)^  end "\$1"\n', "  :\n"),
+    Mistake("an upload that is tried once", DEPLOY, r'\[ \$\(\(\$\(spent\) .*\|\|', "false ||"),
+    Mistake("an upload to another subscription", DEPLOY, r'(?m)^\[ "\$\(tail -n 1 .*\n.*\n', ""),
+    Mistake("a host's setting left in place", DEPLOY, r'(?m)^step "removing.*\n', ""),
+    mistake("an app without a package whose settings are wrong", "azure-participant", r'(resource "terraform_data" "package" \{\n)', '\\1  count = var.package == null ? 0 : 1\n'),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),
@@ -101,6 +107,9 @@ def caught_by(mistake: Mistake, place: Path) -> list[str]:
         for check in READERS:
             done = run(place, [f"infra/{check}.py"])
             caught += [done.stderr.strip().splitlines()[0]] if done.returncode else []
+        if mistake.file.endswith(".sh"):
+            done = run(place, ["infra/shell_tests.py"])
+            caught += re.findall(r"(?m)^(?:FAIL|ERROR): (\w+)", done.stderr) if done.returncode else []
         if mistake.folders:
             done = run(place, ["infra/terraform.py", "check", *mistake.folders])
             shown = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)

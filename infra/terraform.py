@@ -3,7 +3,7 @@
 
     infra/terraform.py -chdir=infra/stacks/local plan     any terraform command
     infra/terraform.py check [FOLDER…]                    fmt, validate and test all modules and stacks; without
-                                                          FOLDER also infra/rules.py, iam_calls.py, deployer.py and azure_roles.py
+                                                          FOLDER also infra/rules.py, iam_calls.py, deployer.py, azure_roles.py, shell_tests.py
 
 A configured CLI (TF_CLI_CONFIG_FILE or ~/.terraformrc) is left alone. Without one, an installed plugin
 mirror is used for the providers it holds: the folder in TF_PLUGIN_MIRROR, or a usual place. Everything
@@ -35,6 +35,7 @@ import iam_calls
 import names
 import providers
 import rules
+import shell_tests
 
 HERE = Path(__file__).resolve().parent
 
@@ -148,7 +149,7 @@ def main(arguments: list[str]) -> int:
             if folders:
                 return check(folders, env, held, Path(scratch))
             # Cheap, and of all folders at once.
-            read = max(rules.main(), iam_calls.main([]), deployer.main(), azure_roles.main())
+            read = max(rules.main(), iam_calls.main([]), deployer.main(), azure_roles.main(), shell_tests.main())
             return max(read, check(sorted({path.parent for path in HERE.glob("*/*/versions.tf")}), env, held, Path(scratch)))
         return run(arguments, env)
 

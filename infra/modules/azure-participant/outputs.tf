@@ -3,6 +3,11 @@ output "principal_id" {
   value       = azurerm_user_assigned_identity.this.principal_id
 }
 
+output "upload" {
+  description = "The command that uploads a package without Terraform."
+  value       = "az functionapp deployment source config-zip --subscription ${split("/", azurerm_function_app_flex_consumption.this.id)[2]} --resource-group ${var.resource_group_name} --name ${azurerm_function_app_flex_consumption.this.name} --src azure-participant.zip"
+}
+
 output "function_app" {
   description = "The app: id and name."
   value = {

@@ -145,7 +145,7 @@ variable "always_ready" {
 }
 
 variable "package" {
-  description = "Path of the handler's zip, for Linux on x86-64. Null: nothing is uploaded."
+  description = "Path of the handler's zip, for Linux on x86-64. Null: nothing is uploaded, and the app does nothing until somebody does (output upload)."
   type        = string
   default     = null
 }

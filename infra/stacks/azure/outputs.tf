@@ -32,6 +32,7 @@ output "function_app" {
   value = {
     name           = module.participant.function_app.name
     resource_group = azurerm_resource_group.this.name
+    upload         = module.participant.upload
   }
 }
 

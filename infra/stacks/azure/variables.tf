@@ -98,7 +98,7 @@ variable "ingress_url" {
 }
 
 variable "package" {
-  description = "Path of the participant's zip. Null: nothing is uploaded."
+  description = "Path of the participant's zip. Null: nothing is uploaded, and the app does nothing until somebody does (output function_app)."
   type        = string
   default     = "../../../target/package/azure-participant.zip"
 }

@@ -1,11 +1,14 @@
+# Planned only: an apply would call the Azure CLI. What the provider would answer is known in the plan.
 mock_provider "azurerm" {
-  source = "../../mocks/azurerm"
+  override_during = plan
+  source          = "../../mocks/azurerm"
 }
 
 variables {
   name                = "saga-test"
   app_name            = "saga-test-1a2b3c4d"
   host_account_name   = "sagatesthost"
+  package             = "versions.tf" # any file
   resource_group_name = "saga"
   location            = "westeurope"
   topic_endpoint      = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
@@ -27,7 +30,7 @@ variables {
 }
 
 run "a_custom_handler_on_flex_consumption" {
-  command = apply
+  command = plan
 
   assert {
     condition     = azurerm_service_plan.this.sku_name == "FC1" && azurerm_service_plan.this.os_type == "Linux" && azurerm_function_app_flex_consumption.this.runtime_name == "custom"
@@ -46,7 +49,7 @@ run "a_custom_handler_on_flex_consumption" {
 }
 
 run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
-  command = apply
+  command = plan
 
   # The handler's code is read here: a setting that it asks for and nobody sets is seen before a deployment.
   assert {
@@ -92,7 +95,7 @@ run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
 }
 
 run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
-  command = apply
+  command = plan
 
   assert {
     condition = { for name, role in azurerm_role_assignment.this : name => "${role.role_definition_name} on ${basename(role.scope)}" } == {
@@ -126,7 +129,6 @@ run "options" {
     always_ready      = 1
     inventory_limit   = "2500.50"
     replication       = "ZRS"
-    package           = "versions.tf" # any file: only planned
   }
 
   assert {
@@ -134,10 +136,31 @@ run "options" {
     error_message = "Size follows the variables."
   }
 
-  assert {
-    condition     = length(terraform_data.package) == 1
-    error_message = "A package that is given is uploaded."
+}
+
+run "without_a_package_the_settings_are_made_right_and_a_warning_is_given" {
+  command = plan
+
+  variables {
+    package = null
   }
+
+  assert {
+    condition     = terraform_data.package.triggers_replace[0] == null && terraform_data.package.triggers_replace[1] == azurerm_function_app_flex_consumption.this.id
+    error_message = "deploy.sh runs with every new app: the host does not start with the setting that the provider writes."
+  }
+
+  expect_failures = [check.package]
+}
+
+run "refuses_a_package_that_is_not_there" {
+  command = plan
+
+  variables {
+    package = "no-such.zip"
+  }
+
+  expect_failures = [terraform_data.package]
 }
 
 run "refuses_roles_on_more_than_a_table_or_queue" {

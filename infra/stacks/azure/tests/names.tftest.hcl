@@ -12,7 +12,7 @@ mock_provider "azuread" {
 variables {
   subscription_id = "00000000-0000-0000-0000-000000000000"
   tenant_id       = "11111111-2222-3333-4444-555555555555"
-  package         = null
+  package         = "versions.tf" # any file: only planned
   ingress_url     = "https://abc.lambda-url.eu-central-1.on.aws/"
   transport       = "federation-relay"
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""The tests of the modules' shell scripts, against stand-ins for the programs that they call.
+
+    infra/shell_tests.py
+"""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from pathlib import Path
+
+MODULES = Path(__file__).resolve().parent / "modules"
+
+
+def main() -> int:
+    tests = unittest.TestSuite()
+    for folder in sorted({path.parent for path in MODULES.glob("*/tests/test_*.py")}):
+        tests.addTests(unittest.TestLoader().discover(str(folder), top_level_dir=str(folder)))
+    if not tests.countTestCases():
+        print("shell tests: there are none", file=sys.stderr)
+        return 1
+    done = unittest.TextTestRunner(verbosity=0).run(tests)
+    return 0 if done.wasSuccessful() and not done.skipped else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
