@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tests of the modules' and stacks' shell scripts, against stand-ins for the programs that they call.
+"""The tests of the scripts that call other programs, against stand-ins for those programs.
 
     infra/shell_tests.py
 """
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     tests = unittest.TestSuite()
-    for folder in sorted({path.parent for path in HERE.glob("*/*/tests/test_*.py")}):
+    for folder in sorted({path.parent for path in [*HERE.glob("*/*/tests/test_*.py"), *HERE.glob("tests/test_*.py")]}):
         tests.addTests(unittest.TestLoader().discover(str(folder), top_level_dir=str(folder)))
     if not tests.countTestCases():
         print("shell tests: there are none", file=sys.stderr)

@@ -1,0 +1,163 @@
+"""environment.py and day_one.py against a `terraform`, an `aws`, an `az` and a `curl` of this file's."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+INFRA = Path(__file__).resolve().parent.parent
+FOR_AWS = {"environment": "staging", "transport": "federation-relay", "topic_endpoint": "https://topic.example/api/events"}
+FROM_AWS = {"environment": "staging", "ingress_url": "https://ingress.example/", "api_url": "https://api.example/", "dead_letters_url": "https://dead.example/"}
+
+TERRAFORM = """#!/bin/sh
+echo "terraform $*" >>"$NOTES/calls"
+echo "$TF_DATA_DIR" >>"$NOTES/data"
+stack=$(basename "${1#-chdir=}"); shift
+case "$1 $3" in
+"output for_aws") cat "$NOTES/for_aws" ;;
+"output azure_secret") echo '"the secret"' ;;
+esac
+case "$1-$stack" in
+apply-aws) [ ! -e "$NOTES/aws-fails" ] || exit 1; cp "$NOTES/from_aws" "$NOTES/aws" ;;
+plan-*) exit "${PLAN:-0}" ;;
+esac
+"""
+
+# Keeps parameters as files.
+AWS = """#!/bin/sh
+echo "aws $*" >>"$NOTES/calls"
+[ ! -e "$NOTES/silent" ] || exec sleep 600
+case "$*" in
+*get-parameter*) name=$(echo "$*" | sed 's/.*--name [^ ]*\\/\\([^ ]*\\).*/\\1/')
+  [ -e "$NOTES/$name" ] || { echo "An error occurred (ParameterNotFound) when calling GetParameter" >&2; exit 254; }
+  case "$*" in *"--output text"*) cat "$NOTES/$name" ;; *) python3 -c 'import json,sys; print(json.dumps({"Parameter": {"Value": open(sys.argv[1]).read()}}))' "$NOTES/$name" ;; esac ;;
+*put-parameter*) python3 -c 'import json,os,sys; r=json.load(sys.stdin); open(os.environ["NOTES"] + "/" + r["Name"].split("/")[-1], "w").write(r["Value"]); open(os.environ["NOTES"] + "/kinds", "a").write(r["Name"] + " " + r["Type"] + chr(10))' ;;
+*get-caller-identity*) echo '{"Account": "111111111111"}' ;;
+*) echo "" ;;
+esac
+"""
+
+
+class Fakes(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.notes = Path(folder.name)
+        (self.notes / "bin").mkdir()
+        for name, text in (("terraform", TERRAFORM), ("aws", AWS)):
+            (self.notes / "bin" / name).write_text(text)
+            (self.notes / "bin" / name).chmod(0o755)
+        (self.notes / "for_aws").write_text(json.dumps(FOR_AWS))
+        (self.notes / "from_aws").write_text(json.dumps(FROM_AWS))
+        self.place = self.notes / "staging"
+        self.place.mkdir()
+        for stack in ("azure", "aws"):
+            (self.place / f"{stack}.tfvars").write_text('environment = "staging"\nregion = "eu-central-1"\n')
+            (self.place / f"{stack}.tfbackend").write_text("")
+
+    def run_it(self, *arguments, script="environment.py", **settings):
+        env = {"PATH": f"{self.notes / 'bin'}{os.pathsep}{os.environ['PATH']}", "NOTES": str(self.notes), "HOME": str(self.notes), **settings}
+        return subprocess.run([sys.executable, INFRA / script, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    def calls(self, *words):
+        lines = (self.notes / "calls").read_text().splitlines() if (self.notes / "calls").exists() else []
+        return [line for line in lines if all(word in line for word in words)]
+
+
+class Environment(Fakes):
+    def apply(self, **settings):
+        return self.run_it("--folder", str(self.place), "--auto-approve", "apply", "staging", **settings)
+
+    def steps(self):
+        return [re.search(r"stacks/(\w+ apply)", line)[1] + (" with the way back" if "ingress_url=https://ingress.example/" in line else "")
+                for line in self.calls("terraform", " apply ")]
+
+    def test_azure_then_aws_then_the_way_back_and_never_again(self):
+        done = self.apply()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.steps(), ["azure apply", "aws apply", "azure apply with the way back"])
+        self.assertEqual(json.loads((self.notes / "azure").read_text()), FOR_AWS)
+        (self.notes / "calls").unlink()
+        self.assertEqual(self.apply().returncode, 0)
+        self.assertEqual(self.steps(), ["azure apply with the way back", "aws apply"])
+
+    def test_each_environment_has_its_own_data_and_state(self):
+        self.apply()
+        self.assertEqual({Path(line).name for line in (self.notes / "data").read_text().splitlines()}, {"staging"})
+        self.assertEqual(len(self.calls("init", f"-backend-config={self.place / 'aws.tfbackend'}")), 1)
+
+    def test_a_secret_is_handed_over_encrypted_and_in_no_argument(self):
+        (self.notes / "for_aws").write_text(json.dumps(FOR_AWS | {"transport": "api-destination"}))
+        self.assertEqual(self.apply().returncode, 0)
+        self.assertEqual((self.notes / "azure-secret").read_text(), "the secret")
+        self.assertIn("/saga-bridge/staging/azure-secret SecureString", (self.notes / "kinds").read_text())
+        self.assertEqual(self.calls("the secret"), [])
+
+    def test_the_relay_hands_over_no_secret(self):
+        self.apply()
+        self.assertFalse((self.notes / "azure-secret").exists())
+
+    def test_variables_of_another_environment_are_refused(self):
+        for stack in ("azure", "aws"):
+            with self.subTest(stack):
+                file = self.place / f"{stack}.tfvars"
+                file.write_text('environment = "prod"\nregion = "eu-central-1"\n')
+                done = self.apply()
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("is for the environment prod, not staging. Nothing was changed.", done.stderr)
+                file.write_text('environment = "staging"\nregion = "eu-central-1"\n')
+        self.assertEqual(self.calls(), [])
+
+    def test_a_stack_that_fails_stops_it(self):
+        (self.notes / "aws-fails").touch()
+        done = self.apply()
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.steps(), ["azure apply", "aws apply"])
+        self.assertIn("the aws stack ended with 1", done.stderr)
+
+    def test_before_the_first_apply_aws_is_not_planned(self):
+        done = self.run_it("--folder", str(self.place), "plan", "staging")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(self.calls("plan")), 1)
+        self.assertIn("the Azure stack has left nothing yet", done.stderr)
+
+    def test_drift_is_two(self):
+        self.apply()
+        self.assertEqual(self.run_it("--folder", str(self.place), "drift", "staging").returncode, 0)
+        self.assertEqual(self.run_it("--folder", str(self.place), "drift", "staging", PLAN="2").returncode, 2)
+        self.assertEqual(self.run_it("--folder", str(self.place), "plan", "staging", PLAN="2").returncode, 0)
+        self.assertEqual(self.run_it("--folder", str(self.place), "plan", "staging", PLAN="1").returncode, 1)
+
+    def test_the_examples_are_read(self):
+        for name in ("staging", "prod"):
+            with self.subTest(name):
+                done = self.run_it("plan", name)
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class DayOne(Fakes):
+    def test_what_fails_says_what_was_expected_and_answered(self):
+        (self.notes / "aws").write_text(json.dumps(FROM_AWS))
+        (self.notes / "azure").write_text(json.dumps(FOR_AWS))
+        for name in ("az", "curl"):
+            (self.notes / "bin" / name).write_text("#!/bin/sh\nexit 1\n")
+            (self.notes / "bin" / name).chmod(0o755)
+        done = self.run_it("--folder", str(self.place), "--patience", "0", "staging", script="day_one.py")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(" 1 ok      AWS knows who you are", done.stdout)
+        self.assertIn(" 3 ok      the Azure stack was applied", done.stdout)
+        self.assertRegex(done.stdout, r"6 FAILED  the webhook turns strangers away\n +expected: 401\n +answered: .*\n +command: +curl .*https://ingress.example/")
+        self.assertIn("saga_id is not known, because a line above failed", done.stdout)
+
+    def test_the_list_asks_nobody(self):
+        done = self.run_it("--folder", str(self.place), "--list", "staging", script="day_one.py")
+        self.assertEqual((done.returncode, self.calls()), (0, []))
+        self.assertIn("expected: COMPLETED", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
