@@ -88,8 +88,21 @@ def subscription_keeps(subscription: Resource, _all: list[Resource]) -> str | No
 def no_wildcard(policy: Resource, _all: list[Resource]) -> str | None:
     if policy.kind == "aws_kms_key":
         return None  # a key's policy gives the account's principals nothing by itself
-    found = re.search(r'"(?:\*|[a-z0-9-]+:[A-Za-z]*\*)"', policy.body.replace('["*"]', ""))
+    found = re.search(r'"(?:\*|[a-z0-9-]+:[A-Za-z]*\*)"', re.sub(r'Principal\s*=\s*(?:\{ AWS = )?"\*"', "", policy.body.replace('["*"]', "")))
     return f"an action names one call, not {found[0]}" if found else None
+
+
+def tls_only(policy: Resource, every: list[Resource]) -> str | None:
+    denies = re.search(r'"Deny"[^}]*"aws:SecureTransport" = "false"', policy.body, re.S) or "local.tls_only" in policy.body
+    return no_wildcard(policy, every) if denies else "a policy refuses requests without TLS"
+
+
+def has_policy(queue: Resource, every: list[Resource]) -> str | None:
+    """Every queue is in a policy that refuses requests without TLS: of its own module, or by the rule that writes to it."""
+    here = [one for one in every if one.kind == "aws_sqs_queue_policy" and one.file.parent == queue.file.parent]
+    by_rule = queue.name in ("events", "events_dlq", "destination_dlq") and queue.file.parent.name == "queues" or queue.name == "this" and queue.file.parent.name == "relay"
+    named = any(re.search(rf"aws_sqs_queue\.{queue.name}\b", one.body) for one in here)
+    return queue_ends(queue, every) or (None if named or by_rule else "a queue has a policy that refuses requests without TLS")
 
 
 def invoked_by_one(permission: Resource, _all: list[Resource]) -> str | None:
@@ -172,7 +185,7 @@ FORGOTTEN = {
 
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
-    "aws_sqs_queue": queue_ends,
+    "aws_sqs_queue": has_policy,
     "aws_lambda_function_url": url_closed,
     "azurerm_storage_account": no_keys,
     "azurerm_resource_group_template_deployment": incremental,
@@ -180,7 +193,8 @@ RULES = {
     "azurerm_eventgrid_topic": topic_schema,
     "azurerm_eventgrid_event_subscription": subscription_keeps,
     "aws_iam_role_policy": no_wildcard,
-    "aws_sqs_queue_policy": no_wildcard,
+    "aws_sqs_queue_policy": tls_only,
+    "aws_sns_topic_policy": tls_only,
     "aws_iam_role": bounded_role,
     "aws_lambda_permission": invoked_by_one,
     "aws_kms_key": key_outlives,

@@ -12,7 +12,7 @@ resource "aws_sns_topic_policy" "this" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid       = "Account"
         Effect    = "Allow"
@@ -29,6 +29,13 @@ resource "aws_sns_topic_policy" "this" {
         Principal = { Service = "events.amazonaws.com" }
         Condition = { ArnEquals = { "aws:SourceArn" = replace(aws_sns_topic.this.arn, "/:sns:(.*):[^:]+$/", ":events:$1:rule/${var.prefix}saga-connection") } }
       },
-    ]
+      ], !var.tls_only ? [] : [{
+        Sid       = "TlsOnly"
+        Effect    = "Deny"
+        Action    = ["sns:Publish", "sns:Subscribe"]
+        Resource  = aws_sns_topic.this.arn
+        Principal = "*"
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }])
   })
 }

@@ -193,6 +193,14 @@ resource "aws_cloudwatch_event_target" "to_aws" {
 # --- who may write to the queues: each rule, and nothing else of EventBridge -----------------------------
 
 locals {
+  tls_only = !var.tls_only ? [] : [{
+    Sid       = "TlsOnly"
+    Effect    = "Deny"
+    Action    = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"]
+    Principal = "*"
+    Condition = { Bool = { "aws:SecureTransport" = "false" } }
+  }]
+
   senders = merge(
     {
       events          = { queue = var.aws.queue, rule_arn = aws_cloudwatch_event_rule.to_aws.arn }
@@ -212,12 +220,15 @@ resource "aws_sqs_queue_policy" "from_rule" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "sqs:SendMessage"
-      Resource  = each.value.queue.arn
-      Principal = { Service = "events.amazonaws.com" }
-      Condition = { ArnEquals = { "aws:SourceArn" = each.value.rule_arn } }
-    }]
+    Statement = concat(
+      [{
+        Effect    = "Allow"
+        Action    = "sqs:SendMessage"
+        Resource  = each.value.queue.arn
+        Principal = { Service = "events.amazonaws.com" }
+        Condition = { ArnEquals = { "aws:SourceArn" = each.value.rule_arn } }
+      }],
+      [for deny in local.tls_only : merge(deny, { Resource = each.value.queue.arn })],
+    )
   })
 }

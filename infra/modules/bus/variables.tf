@@ -123,3 +123,10 @@ variable "iam" {
     error_message = "iam.suffix has at most 16 letters, digits and hyphens."
   }
 }
+
+variable "tls_only" {
+  description = "Refuse requests without TLS. False only for an emulator that is reached over HTTP."
+  type        = bool
+  default     = true
+  nullable    = false
+}

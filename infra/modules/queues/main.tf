@@ -3,6 +3,7 @@
 
 locals {
   fourteen_days = 14 * 24 * 60 * 60
+  calls         = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"]
 }
 
 resource "aws_sqs_queue" "events" {
@@ -63,5 +64,24 @@ resource "aws_sqs_queue_redrive_allow_policy" "events_dlq" {
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
     sourceQueueArns   = [aws_sqs_queue.events.arn]
+  })
+}
+
+# The queues that rules write to get theirs with the rules (module bus): a queue has one policy.
+resource "aws_sqs_queue_policy" "tls" {
+  for_each = var.tls_only ? { quarantine = aws_sqs_queue.quarantine, outbox_failures = aws_sqs_queue.outbox_failures } : {}
+
+  queue_url = each.value.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Action    = local.calls
+      Resource  = each.value.arn
+      Principal = "*"
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
   })
 }

@@ -44,3 +44,10 @@ variable "kms_key_arn" {
     error_message = "kms_key_arn is the ARN of a KMS key (arn:aws:kms:<region>:<account>:key/<id>), not an alias or an id."
   }
 }
+
+variable "tls_only" {
+  description = "Refuse requests without TLS. False only for an emulator that is reached over HTTP."
+  type        = bool
+  default     = true
+  nullable    = false
+}

@@ -45,6 +45,25 @@ resource "aws_sqs_queue_redrive_allow_policy" "dlq" {
   })
 }
 
+# The relay's own queue gets its policy with the rule that writes to it (module bus).
+resource "aws_sqs_queue_policy" "dlq" {
+  count = var.tls_only ? 1 : 0
+
+  queue_url = aws_sqs_queue.dlq.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Action    = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"]
+      Resource  = aws_sqs_queue.dlq.arn
+      Principal = "*"
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+}
+
 module "function" {
   source = "../function"
 

@@ -21,6 +21,7 @@ module "queues" {
   prefix                     = var.prefix
   visibility_timeout_seconds = 6 * local.consumer_timeout_seconds
   kms_key_arn                = var.protection.kms_key_arn
+  tls_only                   = var.protection.tls_only
 }
 
 module "alerts" {
@@ -28,6 +29,7 @@ module "alerts" {
 
   prefix      = var.prefix
   kms_key_arn = var.protection.kms_key_arn
+  tls_only    = var.protection.tls_only
 }
 
 module "bus" {
@@ -37,6 +39,7 @@ module "bus" {
   archive_days = var.archive_days
   azure_secret = var.azure_secret
   iam          = var.iam
+  tls_only     = var.protection.tls_only
 
   azure = {
     topic_endpoint    = var.azure.topic_endpoint

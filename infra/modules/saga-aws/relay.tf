@@ -13,6 +13,7 @@ module "relay" {
   client_id           = var.azure.relay.client_id
   maximum_concurrency = var.azure.relay.maximum_concurrency
   kms_key_arn         = var.protection.kms_key_arn
+  tls_only            = var.protection.tls_only
   log_retention_days  = var.log_retention_days
   iam                 = var.iam
 }

@@ -162,12 +162,13 @@ variable "protection" {
   description = <<-EOT
     How the data is protected: continuous backups and deletion protection of the tables, and a customer managed
     KMS key for tables, queues and alerts (null: the keys AWS owns). Such a key's policy must let
-    events.amazonaws.com use it, for the queues.
+    events.amazonaws.com use it, for the queues. tls_only: queues and the alerts' topic refuse requests without TLS.
   EOT
   type = object({
     point_in_time_recovery = optional(bool, true)
     deletion_protection    = optional(bool, true)
     kms_key_arn            = optional(string)
+    tls_only               = optional(bool, true)
   })
   default  = {}
   nullable = false

@@ -40,5 +40,6 @@ module "saga" {
   protection = {
     point_in_time_recovery = false
     deletion_protection    = false
+    tls_only               = false
   }
 }

@@ -24,6 +24,7 @@ run "who_may_publish" {
     condition = { for statement in jsondecode(aws_sns_topic_policy.this.policy).Statement : statement.Sid => statement.Condition } == {
       Account        = { StringEquals = { "aws:SourceOwner" = "123456789012" } }
       ConnectionRule = { ArnEquals = { "aws:SourceArn" = "arn:aws:events:eu-central-1:123456789012:rule/blue-saga-connection" } }
+      TlsOnly        = { Bool = { "aws:SecureTransport" = "false" } }
     }
     error_message = "This account, and the one rule."
   }

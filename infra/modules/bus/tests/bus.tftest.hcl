@@ -52,6 +52,19 @@ variables {
   }
 }
 
+run "the_role_is_named_and_bounded" {
+  command = apply
+
+  variables {
+    iam = { path = "/platform/", permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", suffix = "-eu-central-1" }
+  }
+
+  assert {
+    condition     = aws_iam_role.to_azure[0].name == "saga-bus-to-azure-eu-central-1" && aws_iam_role.to_azure[0].path == "/platform/" && aws_iam_role.to_azure[0].permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "Path, boundary and suffix are used."
+  }
+}
+
 run "sends_the_bare_cloud_event" {
   command = apply
 

@@ -86,6 +86,29 @@ run "settings" {
   }
 }
 
+run "the_role_is_named_and_bounded" {
+  command = apply
+
+  variables {
+    iam = { path = "/platform/", permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", suffix = "-eu-central-1" }
+  }
+
+  assert {
+    condition     = aws_iam_role.this.name == "${var.name}-eu-central-1" && aws_iam_role.this.path == "/platform/" && aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "Path, boundary and suffix are used."
+  }
+}
+
+run "refuses_a_bad_path" {
+  command = plan
+
+  variables {
+    iam = { path = "platform", permissions_boundary = "boundary" }
+  }
+
+  expect_failures = [var.iam]
+}
+
 run "every_resource_only_under_conditions" {
   command = apply
 
@@ -131,7 +154,7 @@ run "an_open_url" {
   }
 
   assert {
-    condition     = aws_lambda_function_url.this[0].authorization_type == "NONE" && length(aws_lambda_permission.url_caller_invoke) == 0
+    condition     = aws_lambda_function_url.this[0].authorization_type == "NONE" && length(aws_lambda_permission.schedule) == 0
     error_message = "Open through the URL only; nobody may invoke the function past it."
   }
 }
