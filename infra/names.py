@@ -54,6 +54,7 @@ UNIQUE = {
 
 # They lie in another resource, or have no name.
 CHILD = {
+    "aws_apigatewayv2_api", "aws_apigatewayv2_authorizer", "aws_apigatewayv2_integration", "aws_apigatewayv2_route", "aws_apigatewayv2_stage",
     "aws_cloudwatch_event_target", "aws_iam_role_policy", "aws_kms_key", "aws_lambda_event_source_mapping",
     "aws_lambda_function_event_invoke_config", "aws_lambda_function_url", "aws_lambda_permission", "aws_sns_topic_policy",
     "aws_sns_topic_subscription", "aws_sqs_queue_policy", "aws_sqs_queue_redrive_allow_policy", "aws_sqs_queue_redrive_policy",

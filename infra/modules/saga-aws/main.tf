@@ -258,7 +258,7 @@ module "event_ingress" {
   )
 
   # Event Grid signs no AWS request: the function checks its Entra token.
-  url = { auth = "NONE" }
+  url = var.ingress.open_url ? { auth = "NONE" } : null
 }
 
 module "deadline_sweeper" {

@@ -8,8 +8,13 @@ output "api_url_id" {
   value       = module.saga_initiator.url_id
 }
 
+output "ingress_function" {
+  description = "The webhook's function, for what is put in front of it."
+  value       = { name = module.event_ingress.name, arn = module.event_ingress.arn }
+}
+
 output "ingress_url" {
-  description = "The webhook's URL, for the Event Grid subscription."
+  description = "The webhook's URL, for the Event Grid subscription; null without an open URL."
   value       = module.event_ingress.url
 }
 

@@ -80,7 +80,8 @@ variable "ingress" {
     Whose tokens the webhook takes: issuers (Entra knows two for a tenant), the URL of their keys, the audience
     (the webhook's app registration), the tenant, the client id that must have asked for the token
     (Microsoft.EventGrid's), the app role it must have been given, the origin allowed in the handshake, and the
-    most invocations at a time (null: as many as the account has).
+    most invocations at a time (null: as many as the account has). open_url: the function has an open URL, unless
+    something else is in front of it.
   EOT
   type = object({
     issuers        = list(string)
@@ -92,6 +93,7 @@ variable "ingress" {
     allowed_origin = optional(string, "eventgrid.azure.net")
 
     reserved_concurrency = optional(number)
+    open_url             = optional(bool, true)
   })
   nullable = false
 

@@ -100,6 +100,7 @@ module "saga" {
     audience             = local.azure.audience
     tenant               = local.azure.tenant_id
     reserved_concurrency = var.ingress_concurrency
+    open_url             = !var.webhook_gateway
   }
 
   protection = {
@@ -107,6 +108,17 @@ module "saga" {
     deletion_protection    = var.deletion_protection
     kms_key_arn            = local.kms_key_arn
   }
+}
+
+module "webhook_gateway" {
+  source = "../../modules/webhook-gateway"
+  count  = var.webhook_gateway ? 1 : 0
+
+  prefix             = local.prefix
+  function           = module.saga.ingress_function
+  issuer             = "${local.login}/v2.0"
+  audience           = local.azure.audience
+  log_retention_days = var.log_retention_days
 }
 
 module "api_callers" {
@@ -180,7 +192,7 @@ resource "aws_ssm_parameter" "aws" {
 locals {
   for_azure = {
     environment       = var.environment
-    ingress_url       = module.saga.ingress_url
+    ingress_url       = var.webhook_gateway ? module.webhook_gateway[0].url : module.saga.ingress_url
     relay_role_arn    = module.saga.relay_role_arn
     replayer_role_arn = module.saga.replayer_role_arn
     api_url           = module.saga.api_url

@@ -10,7 +10,7 @@ output "api_url" {
 
 output "ingress_url" {
   description = "The webhook, for the Azure stack's variable ingress_url."
-  value       = module.saga.ingress_url
+  value       = local.for_azure.ingress_url
 }
 
 output "dead_letters_url" {

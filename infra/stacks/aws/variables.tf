@@ -125,6 +125,13 @@ variable "ingress_concurrency" {
   default     = null
 }
 
+variable "webhook_gateway" {
+  description = "Put an HTTP API with an authorizer and a rate limit in front of the webhook, in place of its open function URL. Changing it changes ingress_url: apply Azure afterwards."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "nudge_after_seconds" {
   description = "How long a step may stay unanswered before its event is sent again."
   type        = number

@@ -45,11 +45,11 @@ run "only_what_carries_the_environments_name" {
     condition = alltrue(flatten([
       for policy in aws_iam_policy.this : [
         for statement in jsondecode(policy.policy).Statement : [
-          for resource in statement.Resource : strcontains(resource, "staging-green-01") || can(regex(":(key/\\*|event-source-mapping:\\*)$", resource)) || strcontains(resource, "aws-service-role/apidestinations")
+          for resource in statement.Resource : strcontains(resource, "staging-green-01") || can(regex("(:apigateway:|:(key/\\*|event-source-mapping:\\*)$)", resource)) || strcontains(resource, "aws-service-role/apidestinations")
         ] if statement.Resource != ["*"]
       ]
     ]))
-    error_message = "Another environment's resources are not within reach, but for keys and mappings, whose names AWS makes."
+    error_message = "Another environment's resources are not within reach, but for keys, mappings and HTTP APIs, whose ids AWS makes."
   }
 
   assert {
@@ -62,7 +62,7 @@ run "a_plan_changes_nothing" {
   command = apply
 
   assert {
-    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|List|Describe)", action))])
+    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe)", action))])
     error_message = "Reads only."
   }
 }

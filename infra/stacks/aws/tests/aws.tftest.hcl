@@ -7,6 +7,10 @@ mock_provider "aws" {
     defaults = { function_url = "https://abc.lambda-url.eu-central-1.on.aws/" }
   }
 
+  mock_resource "aws_apigatewayv2_api" {
+    defaults = { api_endpoint = "https://abc.execute-api.eu-central-1.amazonaws.com", execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc" }
+  }
+
   mock_resource "aws_kms_key" {
     defaults = { arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555" }
   }
@@ -212,6 +216,19 @@ run "the_connection_is_looked_at" {
   assert {
     condition     = length(terraform_data.connection) == 1
     error_message = "The provider does not see that Entra refused."
+  }
+}
+
+run "an_authorizer_in_front_of_the_webhook" {
+  command = apply
+
+  variables {
+    webhook_gateway = true
+  }
+
+  assert {
+    condition     = output.ingress_url == "https://abc.execute-api.eu-central-1.amazonaws.com/" && module.saga.ingress_url == null && output.for_azure.ingress_url == output.ingress_url
+    error_message = "The open URL is gone, and Azure is told the other one."
   }
 }
 
