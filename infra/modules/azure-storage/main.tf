@@ -37,6 +37,11 @@ resource "azurerm_storage_account" "this" {
       days = 30
     }
   }
+
+  # Also where a new name, region or group would replace it. destroy_override.tf.example takes this away.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 # The provider's own resource for a table speaks to the data plane and signs with a shared key, which this account refuses.
@@ -60,6 +65,10 @@ resource "azurerm_resource_group_template_deployment" "table" {
   })
 
   tags = var.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 # Earlier versions used the provider's resource. Terraform forgets it and keeps the table, which the deployment then finds.
@@ -76,6 +85,10 @@ resource "azurerm_storage_queue" "this" {
 
   name               = each.value
   storage_account_id = azurerm_storage_account.this.id
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 # Written by Event Grid when it gives an event up.
@@ -84,6 +97,10 @@ resource "azurerm_storage_container" "dead_letters" {
   name                  = "deadletters"
   storage_account_id    = azurerm_storage_account.this.id
   container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_storage_management_policy" "this" {

@@ -47,6 +47,11 @@ resource "azurerm_resource_group" "this" {
   name     = local.name
   location = var.location
   tags     = local.tags
+
+  # It takes the data with it. destroy_override.tf.example takes this away.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 module "storage" {
