@@ -142,6 +142,7 @@ module "operations" {
   storage_account_id  = module.storage.account.id
   queues              = { for key, queue in module.storage.queues : key => queue.name }
   function_app_name   = local.app
+  secret              = local.publisher == "client-secret" ? { expires = module.access.publisher_secret_expires } : null
   email_addresses     = var.alert_email_addresses
   webhook_urls        = var.alert_webhook_urls
   runbook_url         = var.runbook_url

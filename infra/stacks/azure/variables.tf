@@ -63,10 +63,11 @@ variable "topic_key" {
 }
 
 variable "client_secret" {
-  description = "With api-destination and OAuth: when the secret expires (null: after two years), and a word whose change makes a new one."
+  description = "With api-destination and OAuth: the number of the secret in use (one more makes a new one beside it), whether the one before it stays valid, and when a new one expires (null: after two years)."
   type = object({
-    expires  = optional(string)
-    rotation = optional(string, "1")
+    expires       = optional(string)
+    rotation      = optional(number, 1)
+    keep_previous = optional(bool, true)
   })
   default  = {}
   nullable = false

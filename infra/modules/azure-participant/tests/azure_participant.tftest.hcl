@@ -94,6 +94,15 @@ run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
   }
 }
 
+run "no_line_of_a_saga_is_left_out_of_the_log" {
+  command = plan
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.site_config[0].application_insights_connection_string != "" && !jsondecode(file("../../../functions/azure-participant/host.json")).logging.applicationInsights.samplingSettings.isEnabled
+    error_message = "The host samples unless it is told not to: of a busy minute most lines would be missing."
+  }
+}
+
 run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
   command = plan
 
