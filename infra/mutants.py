@@ -98,6 +98,8 @@ MISTAKES = [
     mistake("a rotation that takes the secret in use away", "azure-access", r"max\(var\.secret\.rotation - 1, 1\)", "var.secret.rotation"),
     mistake("a secret's end that makes the old one anew", "azure-access", r"ignore_changes = \[display_name, end_date, rotate_when_changed\]", "ignore_changes = [display_name]"),
     mistake("a secret that expires unseen", "azure-operations", r'"-720h"', '"0h"'),
+    Mistake("a state that two environments share", "infra/stacks/azure/versions.tf", r'backend "azurerm" \{\}', 'backend "azurerm" {\n    key = "azure.tfstate"\n  }'),
+    Mistake("a secret between the clouds by default", "infra/stacks/azure/variables.tf", r'default     = "federation-relay"', 'default     = "api-destination"', ("infra/stacks/azure",)),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

@@ -177,6 +177,9 @@ HOLDS_DATA = {
     "stacks/azure": ("azurerm_resource_group.this", "module.storage"),
 }
 
+# Applied once for each environment.
+BY_ENVIRONMENT = ("stacks/azure",)
+
 # Locks and a package that can be uploaded again.
 REPLACEABLE = {"modules/azure-participant"}
 
@@ -215,7 +218,12 @@ def main() -> int:
     for folder, addresses in HOLDS_DATA.items():
         broken += stays(folder, addresses, every, texts)
     broken += [f"{file.relative_to(HERE.parent)} takes a protection away: remove it when you have destroyed what you wanted to"
-               for file in texts if file.name.endswith("override.tf")]
+               for file, text in texts.items() if file.name.endswith("override.tf") and "prevent_destroy" in text]
+    for folder in BY_ENVIRONMENT:
+        broken += [f"{file.relative_to(HERE.parent)} is read in every environment: name the file after one, and give it with -var-file"
+                   for pattern in ("terraform.tfvars*", "*.auto.tfvars*") for file in sorted((HERE / folder).glob(pattern))]
+        if not re.search(r'^  backend "\w+" \{\}$', uncommented(HERE / folder / "versions.tf"), re.M):
+            broken.append(f"infra/{folder}/versions.tf needs an empty backend block: -backend-config says where an environment's state is")
     for why in broken:
         print(f"rules: {why}", file=sys.stderr)
     if not broken:

@@ -44,9 +44,9 @@ variable "location" {
 }
 
 variable "transport" {
-  description = "How AWS sends: api-destination (EventBridge signs in with a secret) or federation-relay (a function without a secret). The same as in the AWS stack."
+  description = "How AWS sends: federation-relay (a function, and no secret anywhere) or api-destination (EventBridge signs in with a secret). The same as in the AWS stack."
   type        = string
-  default     = "api-destination"
+  default     = "federation-relay"
   nullable    = false
 
   validation {
@@ -76,8 +76,8 @@ variable "client_secret" {
 variable "federation" {
   description = <<-EOT
     Trust in roles of the AWS account, without a secret: the issuer of its tokens, the ARN of the relay's role (with
-    federation-relay), and the ARN of the role of dlq-replayer, which looks at dead letters here. Null: dead letters here
-    are not seen from AWS.
+    federation-relay), and the ARN of the role of dlq-replayer, which looks at dead letters here. The ARNs are known before AWS
+    is applied. Null (only with api-destination): dead letters here are not seen from AWS.
   EOT
   type = object({
     issuer            = string
@@ -85,6 +85,11 @@ variable "federation" {
     replayer_role_arn = string
   })
   default = null
+
+  validation {
+    condition     = var.transport != "federation-relay" || try(var.federation.role_arn, null) != null
+    error_message = "transport = \"federation-relay\" (the default) needs federation with role_arn. The issuer: aws iam enable-outbound-web-identity-federation. The role: arn:aws:iam::<account>:role/<environment>-event-relay-<region>. Or set transport = \"api-destination\"."
+  }
 }
 
 variable "ingress_url" {
