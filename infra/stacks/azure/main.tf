@@ -61,6 +61,8 @@ module "storage" {
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   replication         = var.replication
+  network             = var.network
+  customer_key        = var.customer_key
   tags                = local.tags
 }
 
@@ -128,6 +130,8 @@ module "participant" {
   maximum_instances    = var.maximum_instances
   always_ready         = var.always_ready
   package              = var.package
+  network              = var.network
+  customer_key         = var.customer_key
   tags                 = local.tags
 }
 

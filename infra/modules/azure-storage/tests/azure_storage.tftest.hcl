@@ -78,6 +78,46 @@ run "options" {
   }
 }
 
+run "network_and_key_are_off_by_default" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_storage_account.this.network_rules) == 0 && length(azurerm_storage_account.this.customer_managed_key) == 0
+    error_message = "Neither a virtual network nor a vault is needed."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.table_encryption_key_type == "Account" && azurerm_storage_account.this.queue_encryption_key_type == "Account"
+    error_message = "A key of one's own covers tables and queues only if the account was made so."
+  }
+}
+
+run "a_network_and_a_key_of_ones_own" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      allowed_ips = ["203.0.113.7"]
+    }
+
+    customer_key = {
+      key_id      = "https://vault.vault.azure.net/keys/saga"
+      identity_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/saga"
+    }
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.network_rules[0].default_action == "Deny" && azurerm_storage_account.this.network_rules[0].bypass == toset(["AzureServices"]) && azurerm_storage_account.this.network_rules[0].virtual_network_subnet_ids == toset([var.network.subnet_id]) && azurerm_storage_account.this.network_rules[0].ip_rules == toset(["203.0.113.7"])
+    error_message = "Nobody else reaches the account; Event Grid does, as a trusted service."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.customer_managed_key[0].key_vault_key_id == var.customer_key.key_id && azurerm_storage_account.this.customer_managed_key[0].user_assigned_identity_id == var.customer_key.identity_id && azurerm_storage_account.this.identity[0].identity_ids == toset([var.customer_key.identity_id])
+    error_message = "Encrypted by the key that is given."
+  }
+}
+
 run "refuses_what_azure_would_refuse" {
   command = plan
 
@@ -85,7 +125,9 @@ run "refuses_what_azure_would_refuse" {
     name             = "Saga-Data"
     replication      = "RAID5"
     dead_letter_days = 7
+    network          = { subnet_id = "default", allowed_ips = ["everywhere"] }
+    customer_key     = { key_id = "https://vault.vault.azure.net/keys/saga/0123", identity_id = "me" }
   }
 
-  expect_failures = [var.name, var.replication, var.dead_letter_days]
+  expect_failures = [var.name, var.replication, var.dead_letter_days, var.network, var.customer_key]
 }

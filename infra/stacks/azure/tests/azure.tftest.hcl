@@ -170,6 +170,27 @@ run "the_topic_key_when_asked" {
   }
 }
 
+run "network_and_key_reach_both_accounts" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      allowed_ips = ["203.0.113.7"]
+    }
+
+    customer_key = {
+      key_id      = "https://vault.vault.azure.net/keys/saga"
+      identity_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/saga"
+    }
+  }
+
+  assert {
+    condition     = module.storage.closed && module.participant.closed
+    error_message = "An account that is left open is open."
+  }
+}
+
 run "refuses_bad_settings" {
   command = plan
 
