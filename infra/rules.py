@@ -40,7 +40,7 @@ def uncommented(file: Path) -> str:
 
 def resources() -> list[Resource]:
     found = []
-    for file in sorted(HERE.glob("*/*/*.tf")):
+    for file in sorted(file for file in HERE.glob("*/*/*.tf") if not file.name.endswith("override.tf")):
         text = uncommented(file)
         # Formatted code closes a block at the beginning of a line.
         for kind, name, body in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.M | re.S):
@@ -183,12 +183,60 @@ FORGOTTEN = {
     "modules/azure-access": ("azuread_service_principal.event_grid",),
 }
 
+def all_of(*rules):
+    return lambda one, every: next((why for rule in rules if (why := rule(one, every))), None)
+
+
+def not_destroyed(held: Resource, _all: list[Resource]) -> str | None:
+    if held.file.parent.relative_to(HERE).as_posix() in REPLACEABLE or held.value("prevent_destroy") == "true":
+        return None
+    return "what holds data is protected by lifecycle { prevent_destroy = true }: a new name or region would delete it"
+
+
+def stays(folder: str, addresses: tuple[str, ...], every: list[Resource], texts: dict[Path, str]) -> list[str]:
+    """`prevent_destroy` goes with the block: an address that is renamed is destroyed, unless `moved` says where it is now."""
+    here = {f"{one.kind}.{one.name}": one for one in every if one.file.parent == HERE / folder}
+    said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
+    example = HERE / folder / "destroy_override.tf.example"
+    problems = []
+    for address in addresses:
+        module = address.startswith("module.")
+        there = re.search(rf'^module "{address.removeprefix("module.")}" ', said, re.M) if module else address in here
+        if not there and not re.search(rf"^moved \{{\n\s*from\s*=\s*{re.escape(address)}$", said, re.M):
+            problems.append(f"infra/{folder} has no {address} any more, which holds data: a `moved` block has to say where it went")
+        elif there and not module and here[address].value("prevent_destroy") != "true":
+            problems.append(f"{here[address]}: what holds data is protected by lifecycle {{ prevent_destroy = true }}")
+    protected = {address for address, one in here.items() if one.value("prevent_destroy") == "true"}
+    freed = {".".join(found) for found in re.findall(r'^resource "(\w+)" "(\w+)"', example.read_text(), re.M)} if example.exists() else set()
+    if protected != freed:
+        problems.append(f"infra/{folder}/destroy_override.tf.example frees {', '.join(sorted(freed)) or 'nothing'}, and protected are {', '.join(sorted(protected))}")
+    return problems
+
+
+# Addresses whose data nobody can make again.
+HOLDS_DATA = {
+    "modules/azure-storage": (
+        "azurerm_storage_account.this", "azurerm_resource_group_template_deployment.table", "azurerm_storage_queue.this",
+        "azurerm_storage_container.dead_letters",
+    ),
+    "stacks/azure": ("azurerm_resource_group.this", "module.storage"),
+}
+
+# Applied once for each environment.
+BY_ENVIRONMENT = ("stacks/azure",)
+
+# Locks and a package that can be uploaded again.
+REPLACEABLE = {"modules/azure-participant"}
+
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
     "aws_sqs_queue": has_policy,
     "aws_lambda_function_url": url_closed,
-    "azurerm_storage_account": no_keys,
-    "azurerm_resource_group_template_deployment": incremental,
+    "azurerm_storage_account": all_of(no_keys, not_destroyed),
+    "azurerm_resource_group_template_deployment": all_of(incremental, not_destroyed),
+    "azurerm_storage_queue": not_destroyed,
+    "azurerm_storage_container": not_destroyed,
+    "azurerm_resource_group": not_destroyed,
     "azurerm_role_assignment": narrow_role,
     "azurerm_eventgrid_topic": topic_schema,
     "azurerm_eventgrid_event_subscription": subscription_keeps,
@@ -216,6 +264,15 @@ def main() -> int:
         said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
         broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses
                    if not re.search(rf"^removed \{{\n\s*from\s*=\s*{re.escape(address)}$", said, re.M)]
+    for folder, addresses in HOLDS_DATA.items():
+        broken += stays(folder, addresses, every, texts)
+    broken += [f"{file.relative_to(HERE.parent)} takes a protection away: remove it when you have destroyed what you wanted to"
+               for file, text in texts.items() if file.name.endswith("override.tf") and "prevent_destroy" in text]
+    for folder in BY_ENVIRONMENT:
+        broken += [f"{file.relative_to(HERE.parent)} is read in every environment: name the file after one, and give it with -var-file"
+                   for pattern in ("terraform.tfvars*", "*.auto.tfvars*") for file in sorted((HERE / folder).glob(pattern))]
+        if not re.search(r'^  backend "\w+" \{\}$', uncommented(HERE / folder / "versions.tf"), re.M):
+            broken.append(f"infra/{folder}/versions.tf needs an empty backend block: -backend-config says where an environment's state is")
     for why in broken:
         print(f"rules: {why}", file=sys.stderr)
     if not broken:

@@ -24,5 +24,8 @@ mock_resource "azuread_service_principal" {
 }
 
 mock_resource "azuread_application_password" {
-  defaults = { value = "not-a-secret" }
+  defaults = {
+    value    = "not-a-secret"
+    end_date = "2099-01-01T00:00:00Z"
+  }
 }

@@ -11,6 +11,10 @@ locals {
   owners  = length(var.owners) > 0 ? var.owners : toset([terraform_data.first_caller.output])
   writers = length(var.subscription_writers) > 0 ? var.subscription_writers : tomap({ terraform = terraform_data.first_caller.output })
 
+  rotations = var.publisher != "client-secret" ? toset([]) : toset([
+    for number in distinct([var.secret.rotation, var.secret.keep_previous ? max(var.secret.rotation - 1, 1) : var.secret.rotation]) : tostring(number)
+  ])
+
   # Event Grid delivers; whoever makes the subscription has to have the role, too, or it is refused.
   holders = merge(
     { event_grid = data.azuread_service_principal.event_grid.object_id },
@@ -102,22 +106,36 @@ resource "azuread_service_principal" "publisher" {
   owners    = local.owners
 }
 
-# A new secret is made before the old one goes; deliveries that fall between are tried again by the bus.
+# The secret in use and the one before it: the other cloud publishes with the old one until it is given the new one. What a
+# secret was made with stays as it is, or a change of it would take a secret away that is in use.
 resource "azuread_application_password" "publisher" {
-  count = var.publisher == "client-secret" ? 1 : 0
+  for_each = local.rotations
 
-  application_id      = azuread_application.publisher[0].id
-  display_name        = "eventbridge"
-  end_date            = var.secret.expires
-  rotate_when_changed = { rotation = var.secret.rotation }
+  application_id = azuread_application.publisher[0].id
+  display_name   = "eventbridge ${each.key}"
+  end_date       = var.secret.expires
 
   lifecycle {
-    create_before_destroy = true
+    ignore_changes = [display_name, end_date, rotate_when_changed]
+  }
+}
+
+# Earlier versions had one secret.
+moved {
+  from = azuread_application_password.publisher[0]
+  to   = azuread_application_password.publisher["1"]
+}
+
+check "secret_expiry" {
+  assert {
+    condition     = alltrue([for secret in [for name, one in azuread_application_password.publisher : one if name == tostring(var.secret.rotation)] : timecmp(plantimestamp(), timeadd(secret.end_date, "-720h")) < 0])
+    error_message = "The secret that AWS publishes with expires within 30 days: set rotation one higher, apply Azure, then apply AWS with the new secret (infra/README.md, \"A new client secret\")."
   }
 }
 
 # No secret at all: AWS vouches for the relay's role, and only for it.
 resource "azuread_application_federated_identity_credential" "publisher" {
+  #checkov:skip=CKV_AZURE_249:Not GitHub but an AWS account is trusted, for one role (validated in variables.tf); this check reads the claims of GitHub's tokens.
   count = var.publisher == "federation" ? 1 : 0
 
   application_id = azuread_application.publisher[0].id

@@ -21,7 +21,12 @@ output "replayer" {
 }
 
 output "publisher_secret" {
-  description = "The client secret, or null."
-  value       = one(azuread_application_password.publisher[*].value)
+  description = "The client secret in use, or null."
+  value       = var.publisher == "client-secret" ? azuread_application_password.publisher[tostring(var.secret.rotation)].value : null
   sensitive   = true
+}
+
+output "publisher_secret_expires" {
+  description = "When the client secret in use expires, or null."
+  value       = var.publisher == "client-secret" ? azuread_application_password.publisher[tostring(var.secret.rotation)].end_date : null
 }

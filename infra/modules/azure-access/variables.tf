@@ -46,10 +46,16 @@ variable "publisher" {
 }
 
 variable "secret" {
-  description = "With publisher client-secret: when the secret expires (RFC 3339; null: two years after it was made), and a word whose change makes a new one."
+  description = <<-EOT
+    With publisher client-secret:
+    - rotation: the number of the secret in use. One more makes a new secret, and keeps the one before it valid.
+    - keep_previous: false takes the one before away, once the other cloud has the new one.
+    - expires: when a secret that is made now expires (RFC 3339; null: two years after it was made). One that is there keeps its end.
+  EOT
   type = object({
-    expires  = optional(string)
-    rotation = optional(string, "1")
+    expires       = optional(string)
+    rotation      = optional(number, 1)
+    keep_previous = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -57,6 +63,11 @@ variable "secret" {
   validation {
     condition     = var.secret.expires == null || can(formatdate("YYYY", var.secret.expires))
     error_message = "secret.expires is a time such as 2027-06-30T00:00:00Z."
+  }
+
+  validation {
+    condition     = var.secret.rotation >= 1 && floor(var.secret.rotation) == var.secret.rotation
+    error_message = "secret.rotation is a whole number from 1."
   }
 }
 

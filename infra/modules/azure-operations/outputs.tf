@@ -9,6 +9,11 @@ output "application_insights_connection_string" {
   sensitive   = true
 }
 
+output "quiet_until" {
+  description = "Until then participant-silent and participant-failing do not fire: an hour after the first apply."
+  value       = local.quiet_until
+}
+
 output "alerts" {
   description = "The names of all alerts: sections of the runbook."
   value       = sort(concat(keys(local.topic_alerts), keys(local.log_alerts)))

@@ -56,6 +56,12 @@ variable "function_app_name" {
   nullable    = false
 }
 
+variable "secret" {
+  description = "When the secret that AWS publishes with expires (RFC 3339); an alert tells 30 days ahead. Null: there is none."
+  type        = object({ expires = string })
+  default     = null
+}
+
 variable "email_addresses" {
   description = "Who gets mail."
   type        = set(string)

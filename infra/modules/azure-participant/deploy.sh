@@ -9,7 +9,7 @@ set -eu
 : "${WAIT_SECONDS:=1200}" "${CALL_SECONDS:=300}" "${PAUSE_SECONDS:=15}"
 began=$(date +%s)
 said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+trap 'rm -f "$said" "$said.late"' EXIT
 
 say() { echo "deploy: $*"; }
 refuse() {
@@ -36,7 +36,7 @@ watch() {
     waited=$((waited + pause))
     say "still waiting for the answer ($waited of $CALL_SECONDS seconds)"
   done
-  echo "no answer within $CALL_SECONDS seconds" >>"$said"
+  : >"$said.late"
   end "$1"
 }
 
@@ -50,6 +50,11 @@ bounded() {
   wait "$child" || answer=$?
   end "$watcher"
   wait "$watcher" 2>/dev/null || true
+  if [ -e "$said.late" ]; then
+    rm -f "$said.late"
+    echo "no answer within $CALL_SECONDS seconds" >"$said"
+    return 1
+  fi
   return "$answer"
 }
 

@@ -38,11 +38,11 @@ resource "azurerm_role_assignment" "this" {
 
 resource "azurerm_storage_account" "host" {
   #checkov:skip=CKV_AZURE_33:The host uses no queue of this account.
-  #checkov:skip=CKV_AZURE_35:Flex Consumption without a virtual network has no addresses to allow; access is by identity and role only.
+  #checkov:skip=CKV_AZURE_35:Variable `network` closes it; without a virtual network there are no addresses to allow, and access is by identity and role only.
   #checkov:skip=CKV_AZURE_59:See CKV_AZURE_35.
   #checkov:skip=CKV_AZURE_206:Locks and a package that can be uploaded again: nothing to keep in a second region.
-  #checkov:skip=CKV2_AZURE_1:Holds no data of sagas; encrypted by a key of Microsoft.
-  #checkov:skip=CKV2_AZURE_33:A private endpoint needs a virtual network, which nothing else here has.
+  #checkov:skip=CKV2_AZURE_1:Holds no data of sagas; variable `customer_key` gives it a key of one's own.
+  #checkov:skip=CKV2_AZURE_33:A private endpoint lies in a network that is the user's, and is made there.
   #checkov:skip=CKV2_AZURE_38:Locks and a package that can be uploaded again: nothing to bring back.
   name                             = var.host_account_name
   resource_group_name              = var.resource_group_name
@@ -57,6 +57,36 @@ resource "azurerm_storage_account" "host" {
   cross_tenant_replication_enabled = false
   local_user_enabled               = false
   tags                             = var.tags
+
+  dynamic "identity" {
+    for_each = var.customer_key == null ? [] : [var.customer_key]
+
+    content {
+      type         = "UserAssigned"
+      identity_ids = [identity.value.identity_id]
+    }
+  }
+
+  dynamic "customer_managed_key" {
+    for_each = var.customer_key == null ? [] : [var.customer_key]
+
+    content {
+      key_vault_key_id          = customer_managed_key.value.key_id
+      user_assigned_identity_id = customer_managed_key.value.identity_id
+    }
+  }
+
+  # Event Grid and the platform come as trusted services of Microsoft, with their identities.
+  dynamic "network_rules" {
+    for_each = var.network == null ? [] : [var.network]
+
+    content {
+      default_action             = "Deny"
+      bypass                     = ["AzureServices"]
+      virtual_network_subnet_ids = [network_rules.value.subnet_id]
+      ip_rules                   = network_rules.value.allowed_ips
+    }
+  }
 
   sas_policy {
     expiration_period = "00.01:00:00"
@@ -102,6 +132,9 @@ resource "azurerm_function_app_flex_consumption" "this" {
 
   instance_memory_in_mb  = var.memory_mb
   maximum_instance_count = var.maximum_instances
+
+  virtual_network_subnet_id     = try(var.network.subnet_id, null)
+  public_network_access_enabled = var.network == null ? true : var.network.public_app
 
   https_only                                     = true
   webdeploy_publish_basic_authentication_enabled = false

@@ -15,3 +15,8 @@ output "function_app" {
     name = azurerm_function_app_flex_consumption.this.name
   }
 }
+
+output "closed" {
+  description = "Whether the storage account refuses whoever is not in the network, and is encrypted by a key of your own."
+  value       = length(azurerm_storage_account.host.network_rules) > 0 && length(azurerm_storage_account.host.customer_managed_key) > 0
+}

@@ -3,11 +3,11 @@
 
 resource "azurerm_storage_account" "this" {
   #checkov:skip=CKV_AZURE_33:Logs of the queue service go to Log Analytics by a diagnostic setting (module azure-operations); this check looks for the older classic logs.
-  #checkov:skip=CKV_AZURE_35:Flex Consumption without a virtual network has no addresses to allow, and Event Grid delivers from addresses of its own; access is by identity and role only.
+  #checkov:skip=CKV_AZURE_35:Variable `network` closes it; without a virtual network there are no addresses to allow, and access is by identity and role only.
   #checkov:skip=CKV_AZURE_59:See CKV_AZURE_35: reached over public endpoints, by identities only.
   #checkov:skip=CKV_AZURE_206:Three zones by default; a second region (variable `replication`) lags behind, and sagas are re-sent anyway.
-  #checkov:skip=CKV2_AZURE_1:Encrypted by a key of Microsoft; a key of one's own would need a Key Vault that has to be up for every saga.
-  #checkov:skip=CKV2_AZURE_33:A private endpoint needs a virtual network, which nothing else here has.
+  #checkov:skip=CKV2_AZURE_1:Variable `customer_key` gives it a key of one's own; by default the key is Microsoft's, which needs no vault that has to be up for every saga.
+  #checkov:skip=CKV2_AZURE_33:A private endpoint lies in a network that is the user's, and is made there.
   name                             = var.name
   resource_group_name              = var.resource_group_name
   location                         = var.location
@@ -20,7 +20,40 @@ resource "azurerm_storage_account" "this" {
   allow_nested_items_to_be_public  = false
   cross_tenant_replication_enabled = false
   local_user_enabled               = false
-  tags                             = var.tags
+  # Tables and queues are encrypted by the account's key, whoever's that is: it cannot be changed later.
+  queue_encryption_key_type = "Account"
+  table_encryption_key_type = "Account"
+  tags                      = var.tags
+
+  dynamic "identity" {
+    for_each = var.customer_key == null ? [] : [var.customer_key]
+
+    content {
+      type         = "UserAssigned"
+      identity_ids = [identity.value.identity_id]
+    }
+  }
+
+  dynamic "customer_managed_key" {
+    for_each = var.customer_key == null ? [] : [var.customer_key]
+
+    content {
+      key_vault_key_id          = customer_managed_key.value.key_id
+      user_assigned_identity_id = customer_managed_key.value.identity_id
+    }
+  }
+
+  # Event Grid and the platform come as trusted services of Microsoft, with their identities.
+  dynamic "network_rules" {
+    for_each = var.network == null ? [] : [var.network]
+
+    content {
+      default_action             = "Deny"
+      bypass                     = ["AzureServices"]
+      virtual_network_subnet_ids = [network_rules.value.subnet_id]
+      ip_rules                   = network_rules.value.allowed_ips
+    }
+  }
 
   # There are no keys to sign a SAS with; if keys are ever turned on, no SAS lives long.
   sas_policy {
@@ -36,6 +69,11 @@ resource "azurerm_storage_account" "this" {
     container_delete_retention_policy {
       days = 30
     }
+  }
+
+  # Also where a new name, region or group would replace it. destroy_override.tf.example takes this away.
+  lifecycle {
+    prevent_destroy = true
   }
 }
 
@@ -60,6 +98,10 @@ resource "azurerm_resource_group_template_deployment" "table" {
   })
 
   tags = var.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 # Earlier versions used the provider's resource. Terraform forgets it and keeps the table, which the deployment then finds.
@@ -76,6 +118,10 @@ resource "azurerm_storage_queue" "this" {
 
   name               = each.value
   storage_account_id = azurerm_storage_account.this.id
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 # Written by Event Grid when it gives an event up.
@@ -84,6 +130,10 @@ resource "azurerm_storage_container" "dead_letters" {
   name                  = "deadletters"
   storage_account_id    = azurerm_storage_account.this.id
   container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_storage_management_policy" "this" {

@@ -36,3 +36,8 @@ output "dead_letters" {
     id   = "${azurerm_storage_account.this.id}/blobServices/default/containers/${azurerm_storage_container.dead_letters.name}"
   }
 }
+
+output "closed" {
+  description = "Whether the storage account refuses whoever is not in the network, and is encrypted by a key of your own."
+  value       = length(azurerm_storage_account.this.network_rules) > 0 && length(azurerm_storage_account.this.customer_managed_key) > 0
+}

@@ -45,6 +45,41 @@ variable "dead_letter_days" {
   }
 }
 
+variable "customer_key" {
+  description = "A key of your own: key_id is the key's URL without a version (rotations are followed), identity_id a user-assigned identity that may use it. Null: Microsoft's key."
+  type        = object({ key_id = string, identity_id = string })
+  default     = null
+
+  validation {
+    condition     = var.customer_key == null || can(regex("^https://[^/]+/keys/[^/]+/?$", var.customer_key.key_id))
+    error_message = "customer_key.key_id is a URL such as https://vault.vault.azure.net/keys/saga, without a version."
+  }
+
+  validation {
+    condition     = var.customer_key == null || can(regex("/userAssignedIdentities/[^/]+$", var.customer_key.identity_id))
+    error_message = "customer_key.identity_id is the identifier of a user-assigned identity."
+  }
+}
+
+variable "network" {
+  description = "Only this subnet (with the service endpoint Microsoft.Storage) and these addresses reach the account, beside trusted services of Microsoft. Null: everybody reaches it, and nobody gets in without a role."
+  type = object({
+    subnet_id   = string
+    allowed_ips = optional(set(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || can(regex("/virtualNetworks/[^/]+/subnets/[^/]+$", var.network.subnet_id))
+    error_message = "network.subnet_id is the identifier of a subnet."
+  }
+
+  validation {
+    condition     = var.network == null || alltrue([for ip in try(var.network.allowed_ips, []) : can(regex("^[0-9]{1,3}(\\.[0-9]{1,3}){3}(/([0-9]|[12][0-9]|30))?$", ip))])
+    error_message = "network.allowed_ips are public IPv4 addresses, or ranges up to /30."
+  }
+}
+
 variable "tags" {
   description = "Tags of everything."
   type        = map(string)

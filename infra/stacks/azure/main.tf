@@ -47,6 +47,11 @@ resource "azurerm_resource_group" "this" {
   name     = local.name
   location = var.location
   tags     = local.tags
+
+  # It takes the data with it. destroy_override.tf.example takes this away.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 module "storage" {
@@ -56,6 +61,8 @@ module "storage" {
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   replication         = var.replication
+  network             = var.network
+  customer_key        = var.customer_key
   tags                = local.tags
 }
 
@@ -123,6 +130,8 @@ module "participant" {
   maximum_instances    = var.maximum_instances
   always_ready         = var.always_ready
   package              = var.package
+  network              = var.network
+  customer_key         = var.customer_key
   tags                 = local.tags
 }
 
@@ -137,6 +146,7 @@ module "operations" {
   storage_account_id  = module.storage.account.id
   queues              = { for key, queue in module.storage.queues : key => queue.name }
   function_app_name   = local.app
+  secret              = local.publisher == "client-secret" ? { expires = module.access.publisher_secret_expires } : null
   email_addresses     = var.alert_email_addresses
   webhook_urls        = var.alert_webhook_urls
   runbook_url         = var.runbook_url

@@ -1,7 +1,7 @@
 # What the AWS stack is given. `for_aws` is its variable file but for the secret.
 
 output "for_aws" {
-  description = "Variables of the AWS stack: terraform output -json for_aws > ../aws/azure.auto.tfvars.json"
+  description = "Variables of the AWS stack, by their names: terraform output -json for_aws, into the SSM parameter /saga-bridge/<environment>/azure or a file that is named with -var-file."
   value = {
     transport      = var.transport
     topic_endpoint = module.topic.endpoint

@@ -44,9 +44,9 @@ variable "location" {
 }
 
 variable "transport" {
-  description = "How AWS sends: api-destination (EventBridge signs in with a secret) or federation-relay (a function without a secret). The same as in the AWS stack."
+  description = "How AWS sends: federation-relay (a function, and no secret anywhere) or api-destination (EventBridge signs in with a secret). The same as in the AWS stack."
   type        = string
-  default     = "api-destination"
+  default     = "federation-relay"
   nullable    = false
 
   validation {
@@ -63,10 +63,11 @@ variable "topic_key" {
 }
 
 variable "client_secret" {
-  description = "With api-destination and OAuth: when the secret expires (null: after two years), and a word whose change makes a new one."
+  description = "With api-destination and OAuth: the number of the secret in use (one more makes a new one beside it), whether the one before it stays valid, and when a new one expires (null: after two years)."
   type = object({
-    expires  = optional(string)
-    rotation = optional(string, "1")
+    expires       = optional(string)
+    rotation      = optional(number, 1)
+    keep_previous = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -75,8 +76,8 @@ variable "client_secret" {
 variable "federation" {
   description = <<-EOT
     Trust in roles of the AWS account, without a secret: the issuer of its tokens, the ARN of the relay's role (with
-    federation-relay), and the ARN of the role of dlq-replayer, which looks at dead letters here. Null: dead letters here
-    are not seen from AWS.
+    federation-relay), and the ARN of the role of dlq-replayer, which looks at dead letters here. The ARNs are known before AWS
+    is applied. Null (only with api-destination): dead letters here are not seen from AWS.
   EOT
   type = object({
     issuer            = string
@@ -84,6 +85,11 @@ variable "federation" {
     replayer_role_arn = string
   })
   default = null
+
+  validation {
+    condition     = var.transport != "federation-relay" || try(var.federation.role_arn, null) != null
+    error_message = "transport = \"federation-relay\" (the default) needs federation with role_arn. The issuer: aws iam enable-outbound-web-identity-federation. The role: arn:aws:iam::<account>:role/<environment>-event-relay-<region>. Or set transport = \"api-destination\"."
+  }
 }
 
 variable "ingress_url" {
@@ -185,6 +191,42 @@ variable "log_retention_days" {
   type        = number
   default     = 30
   nullable    = false
+}
+
+variable "customer_key" {
+  description = "A key of your own for both storage accounts: key_id is the key's URL without a version (rotations are followed), identity_id a user-assigned identity that may use it. Null: Microsoft's key."
+  type        = object({ key_id = string, identity_id = string })
+  default     = null
+
+  validation {
+    condition     = var.customer_key == null || can(regex("^https://[^/]+/keys/[^/]+/?$", var.customer_key.key_id))
+    error_message = "customer_key.key_id is a URL such as https://vault.vault.azure.net/keys/saga, without a version."
+  }
+
+  validation {
+    condition     = var.customer_key == null || can(regex("/userAssignedIdentities/[^/]+$", var.customer_key.identity_id))
+    error_message = "customer_key.identity_id is the identifier of a user-assigned identity."
+  }
+}
+
+variable "network" {
+  description = "Keep the storage accounts and the Function App off the public network: a subnet delegated to Microsoft.App/environments with the service endpoint Microsoft.Storage, addresses that reach the accounts as well (people; AWS, for dead letters), and whether packages may be uploaded from everywhere (public_app) or only from inside the virtual network. Null: public endpoints, closed by roles."
+  type = object({
+    subnet_id   = string
+    allowed_ips = optional(set(string), [])
+    public_app  = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || can(regex("/virtualNetworks/[^/]+/subnets/[^/]+$", var.network.subnet_id))
+    error_message = "network.subnet_id is the identifier of a subnet."
+  }
+
+  validation {
+    condition     = var.network == null || alltrue([for ip in try(var.network.allowed_ips, []) : can(regex("^[0-9]{1,3}(\\.[0-9]{1,3}){3}(/([0-9]|[12][0-9]|30))?$", ip))])
+    error_message = "network.allowed_ips are public IPv4 addresses, or ranges up to /30."
+  }
 }
 
 variable "tags" {

@@ -1,5 +1,6 @@
 terraform {
-  required_version = ">= 1.7"
+  # A variable's validation reads other variables.
+  required_version = ">= 1.9"
 
   required_providers {
     azurerm = {
@@ -13,6 +14,6 @@ terraform {
     }
   }
 
-  # State holds secrets unless the transport is federation: put a backend of your own here, encrypted and
-  # closed, such as `backend "azurerm" { use_azuread_auth = true … }`.
+  # Where the state is, is said by `init -backend-config=<environment>.backend.hcl`: each environment has one of its own.
+  backend "azurerm" {}
 }

@@ -91,9 +91,70 @@ run "a_client_secret_for_eventbridge" {
   }
 
   assert {
-    condition     = output.publisher.client_id == azuread_application.publisher[0].client_id && output.publisher_secret == azuread_application_password.publisher[0].value
+    condition     = output.publisher.client_id == azuread_application.publisher[0].client_id && output.publisher_secret == azuread_application_password.publisher["1"].value
     error_message = "What crosses to AWS."
   }
+}
+
+run "rotation_keeps_the_secret_that_is_in_use" {
+  command = apply
+
+  variables {
+    secret = { rotation = 2, expires = "2099-06-30T00:00:00Z" }
+  }
+
+  assert {
+    condition     = toset(keys(azuread_application_password.publisher)) == toset(["1", "2"])
+    error_message = "Both are valid until AWS has the new one."
+  }
+
+  assert {
+    condition     = output.publisher_secret_expires == "2099-06-30T00:00:00Z" && azuread_application_password.publisher["1"].end_date == "2099-01-01T00:00:00Z"
+    error_message = "A new end is the new secret's; the old one is not made anew."
+  }
+}
+
+run "the_one_before_the_last_goes" {
+  command = apply
+
+  variables {
+    secret = { rotation = 3 }
+  }
+
+  assert {
+    condition     = toset(keys(azuread_application_password.publisher)) == toset(["2", "3"])
+    error_message = "Two at a time."
+  }
+}
+
+run "the_previous_one_goes_when_told" {
+  command = plan
+
+  variables {
+    secret = { rotation = 2, keep_previous = false }
+  }
+
+  assert {
+    condition     = toset(keys(azuread_application_password.publisher)) == toset(["2"])
+    error_message = "A secret that leaked does not stay."
+  }
+}
+
+run "a_secret_that_expires_within_thirty_days_is_warned_of" {
+  command = plan
+
+  # A secret that was made long ago.
+  override_resource {
+    target          = azuread_application_password.publisher
+    override_during = plan
+    values          = { end_date = "2026-11-01T00:00:00Z" }
+  }
+
+  variables {
+    secret = { rotation = 9 }
+  }
+
+  expect_failures = [check.secret_expiry]
 }
 
 run "federation_has_no_secret" {

@@ -60,8 +60,55 @@ run "lost_and_given_up_events_are_seen" {
   }
 
   assert {
-    condition     = azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].operator == "LessThan"
+    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].query, "runs == 0") && azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].operator == "GreaterThan"
     error_message = "Silence is told, too."
+  }
+
+  assert {
+    condition     = azurerm_application_insights.this.sampling_percentage == 100
+    error_message = "Every line is kept."
+  }
+}
+
+run "nothing_rings_in_the_first_hour" {
+  command = apply
+
+  assert {
+    condition     = timecmp(output.quiet_until, timeadd(plantimestamp(), "50m")) > 0
+    error_message = "Roles and the package need their time."
+  }
+
+  assert {
+    condition     = alltrue([for name in ["participant-silent", "participant-failing"] : strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log[name].criteria[0].query, "datetime(${output.quiet_until})")])
+    error_message = "Of the app that is being made, neither silence nor failure is told."
+  }
+}
+
+run "the_first_hour_is_not_begun_again_by_a_later_apply" {
+  command = plan
+
+  # Were it to change, it would be unknown here.
+  assert {
+    condition     = output.quiet_until == run.nothing_rings_in_the_first_hour.quiet_until
+    error_message = "The alert would be quiet for an hour after each apply."
+  }
+}
+
+run "a_secret_that_expires_is_told_thirty_days_ahead" {
+  command = apply
+
+  variables {
+    secret = { expires = "2027-06-30T00:00:00Z" }
+  }
+
+  assert {
+    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["secret-expiring"].criteria[0].query, "now() > datetime(2027-05-31T00:00:00Z)")
+    error_message = "Thirty days are enough to rotate it."
+  }
+
+  assert {
+    condition     = strcontains(file("../../RUNBOOK.md"), "\n## secret-expiring\n") && contains(output.alerts, "secret-expiring")
+    error_message = "An alert without a section in RUNBOOK.md leaves its reader alone."
   }
 }
 

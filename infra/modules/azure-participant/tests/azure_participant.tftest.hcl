@@ -94,6 +94,15 @@ run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
   }
 }
 
+run "no_line_of_a_saga_is_left_out_of_the_log" {
+  command = plan
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.site_config[0].application_insights_connection_string != "" && !jsondecode(file("../../../functions/azure-participant/host.json")).logging.applicationInsights.samplingSettings.isEnabled
+    error_message = "The host samples unless it is told not to: of a busy minute most lines would be missing."
+  }
+}
+
 run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
   command = plan
 
@@ -136,6 +145,62 @@ run "options" {
     error_message = "Size follows the variables."
   }
 
+}
+
+run "no_network_by_default" {
+  command = plan
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.public_network_access_enabled && length(azurerm_storage_account.host.network_rules) == 0 && length(azurerm_storage_account.host.customer_managed_key) == 0
+    error_message = "Neither a virtual network nor a vault is needed."
+  }
+}
+
+run "a_network_and_a_key_of_ones_own" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      allowed_ips = ["203.0.113.7"]
+    }
+
+    customer_key = {
+      key_id      = "https://vault.vault.azure.net/keys/saga"
+      identity_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/saga"
+    }
+  }
+
+  assert {
+    condition     = azurerm_storage_account.host.network_rules[0].default_action == "Deny" && azurerm_storage_account.host.network_rules[0].bypass == toset(["AzureServices"]) && azurerm_storage_account.host.network_rules[0].virtual_network_subnet_ids == toset([var.network.subnet_id]) && azurerm_storage_account.host.network_rules[0].ip_rules == toset(["203.0.113.7"])
+    error_message = "Nobody else reaches the account; Event Grid does, as a trusted service."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.host.customer_managed_key[0].key_vault_key_id == var.customer_key.key_id && azurerm_storage_account.host.customer_managed_key[0].user_assigned_identity_id == var.customer_key.identity_id && azurerm_storage_account.host.identity[0].identity_ids == toset([var.customer_key.identity_id])
+    error_message = "Encrypted by the key that is given."
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.virtual_network_subnet_id == var.network.subnet_id && !azurerm_function_app_flex_consumption.this.public_network_access_enabled
+    error_message = "The app works inside the network, and nothing reaches it from outside."
+  }
+}
+
+run "packages_may_still_come_from_outside" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      public_app = true
+    }
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.public_network_access_enabled && azurerm_storage_account.host.network_rules[0].default_action == "Deny"
+    error_message = "Whoever uploads need not be in the network; the account stays closed."
+  }
 }
 
 run "without_a_package_the_settings_are_made_right_and_a_warning_is_given" {
@@ -194,10 +259,12 @@ run "refuses_bad_settings" {
     memory_mb         = 1024
     maximum_instances = 0
     always_ready      = -1
+    network           = { subnet_id = "default" }
+    customer_key      = { key_id = "key", identity_id = "me" }
   }
 
   expect_failures = [
     var.name, var.app_name, var.host_account_name, var.replication, var.topic_endpoint, var.inventory_limit, var.memory_mb,
-    var.maximum_instances, var.always_ready,
+    var.maximum_instances, var.always_ready, var.network, var.customer_key,
   ]
 }

@@ -1,5 +1,7 @@
+# Planned only: what holds data is not destroyed at a test's end. What the provider would answer is known in the plan.
 mock_provider "azurerm" {
-  source = "../../mocks/azurerm"
+  override_during = plan
+  source          = "../../mocks/azurerm"
 }
 
 variables {
@@ -9,7 +11,7 @@ variables {
 }
 
 run "nobody_has_a_key" {
-  command = apply
+  command = plan
 
   assert {
     condition     = !azurerm_storage_account.this.shared_access_key_enabled && azurerm_storage_account.this.min_tls_version == "TLS1_2" && !azurerm_storage_account.this.allow_nested_items_to_be_public
@@ -23,7 +25,7 @@ run "nobody_has_a_key" {
 }
 
 run "the_table_is_made_through_resource_manager" {
-  command = apply
+  command = plan
 
   assert {
     condition     = azurerm_resource_group_template_deployment.table.deployment_mode == "Incremental"
@@ -39,7 +41,7 @@ run "the_table_is_made_through_resource_manager" {
 }
 
 run "names_are_the_ones_the_host_and_the_local_stack_use" {
-  command = apply
+  command = plan
 
   assert {
     condition     = { for key, queue in output.queues : key => queue.name } == { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
@@ -58,7 +60,7 @@ run "names_are_the_ones_the_host_and_the_local_stack_use" {
 }
 
 run "options" {
-  command = apply
+  command = plan
 
   variables {
     replication      = "GZRS"
@@ -76,6 +78,46 @@ run "options" {
   }
 }
 
+run "network_and_key_are_off_by_default" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_storage_account.this.network_rules) == 0 && length(azurerm_storage_account.this.customer_managed_key) == 0
+    error_message = "Neither a virtual network nor a vault is needed."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.table_encryption_key_type == "Account" && azurerm_storage_account.this.queue_encryption_key_type == "Account"
+    error_message = "A key of one's own covers tables and queues only if the account was made so."
+  }
+}
+
+run "a_network_and_a_key_of_ones_own" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      allowed_ips = ["203.0.113.7"]
+    }
+
+    customer_key = {
+      key_id      = "https://vault.vault.azure.net/keys/saga"
+      identity_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/saga"
+    }
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.network_rules[0].default_action == "Deny" && azurerm_storage_account.this.network_rules[0].bypass == toset(["AzureServices"]) && azurerm_storage_account.this.network_rules[0].virtual_network_subnet_ids == toset([var.network.subnet_id]) && azurerm_storage_account.this.network_rules[0].ip_rules == toset(["203.0.113.7"])
+    error_message = "Nobody else reaches the account; Event Grid does, as a trusted service."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.this.customer_managed_key[0].key_vault_key_id == var.customer_key.key_id && azurerm_storage_account.this.customer_managed_key[0].user_assigned_identity_id == var.customer_key.identity_id && azurerm_storage_account.this.identity[0].identity_ids == toset([var.customer_key.identity_id])
+    error_message = "Encrypted by the key that is given."
+  }
+}
+
 run "refuses_what_azure_would_refuse" {
   command = plan
 
@@ -83,7 +125,9 @@ run "refuses_what_azure_would_refuse" {
     name             = "Saga-Data"
     replication      = "RAID5"
     dead_letter_days = 7
+    network          = { subnet_id = "default", allowed_ips = ["everywhere"] }
+    customer_key     = { key_id = "https://vault.vault.azure.net/keys/saga/0123", identity_id = "me" }
   }
 
-  expect_failures = [var.name, var.replication, var.dead_letter_days]
+  expect_failures = [var.name, var.replication, var.dead_letter_days, var.network, var.customer_key]
 }

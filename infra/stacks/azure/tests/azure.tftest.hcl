@@ -14,7 +14,13 @@ variables {
   subscription_id = "00000000-0000-0000-0000-000000000000"
   tenant_id       = "11111111-2222-3333-4444-555555555555"
   environment     = "test"
-  package         = "versions.tf" # any file: only planned
+
+  federation = {
+    issuer            = "https://abc.tokens.sts.global.api.aws"
+    role_arn          = "arn:aws:iam::123456789012:role/test-event-relay-eu-central-1"
+    replayer_role_arn = "arn:aws:iam::123456789012:role/test-dlq-replayer-eu-central-1"
+  }
+  package = "versions.tf" # any file: only planned
 }
 
 run "first_apply_knows_no_aws" {
@@ -22,7 +28,7 @@ run "first_apply_knows_no_aws" {
 
   assert {
     condition = { for name, value in output.for_aws : name => value if name != "dead_letters" } == {
-      transport      = "api-destination"
+      transport      = "federation-relay"
       topic_endpoint = "https://mock.westeurope-1.eventgrid.azure.net/api/events"
       tenant_id      = "11111111-2222-3333-4444-555555555555"
       audience       = "66666666-7777-8888-9999-000000000000"
@@ -32,19 +38,43 @@ run "first_apply_knows_no_aws" {
   }
 
   assert {
-    condition     = output.for_aws.dead_letters == null && length(module.replayer) == 0
-    error_message = "Nobody is trusted unless told."
-  }
-
-  assert {
-    condition     = output.azure_secret == "not-a-secret"
-    error_message = "EventBridge signs in with a client secret by default."
+    condition     = output.azure_secret == null
+    error_message = "No secret crosses unless asked for."
   }
 
   assert {
     condition     = output.names.storage_account == "test0f759073data" && output.names.azure_poison_queue == "saga-events-poison" && output.names.azure_table == "SagaSteps"
     error_message = "The names that tools look for."
   }
+}
+
+run "an_api_destination_signs_in_with_a_secret" {
+  command = plan
+
+  variables {
+    transport  = "api-destination"
+    federation = null
+  }
+
+  assert {
+    condition     = output.azure_secret == "not-a-secret" && output.for_aws.transport == "api-destination"
+    error_message = "EventBridge signs in with a client secret."
+  }
+
+  assert {
+    condition     = output.for_aws.dead_letters == null && length(module.replayer) == 0
+    error_message = "Nobody is trusted unless told."
+  }
+}
+
+run "refuses_the_default_transport_without_a_role_to_trust" {
+  command = plan
+
+  variables {
+    federation = null
+  }
+
+  expect_failures = [var.federation]
 }
 
 run "data_is_locked_unless_told_otherwise" {
@@ -85,15 +115,6 @@ run "second_apply_subscribes_the_webhook" {
 run "federation_has_no_secret" {
   command = plan
 
-  variables {
-    transport = "federation-relay"
-    federation = {
-      issuer            = "https://abc.tokens.sts.global.api.aws"
-      role_arn          = "arn:aws:iam::123456789012:role/event-relay"
-      replayer_role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
-    }
-  }
-
   assert {
     condition     = output.azure_secret == null && output.for_aws.client_id != null
     error_message = "No secret crosses."
@@ -122,6 +143,7 @@ run "dead_letters_are_seen_with_any_transport" {
   command = plan
 
   variables {
+    transport = "api-destination"
     federation = {
       issuer            = "https://abc.tokens.sts.global.api.aws"
       replayer_role_arn = "arn:aws:iam::123456789012:role/dlq-replayer"
@@ -138,12 +160,34 @@ run "the_topic_key_when_asked" {
   command = plan
 
   variables {
+    transport = "api-destination"
     topic_key = true
   }
 
   assert {
     condition     = output.for_aws.client_id == null && output.azure_secret != null
     error_message = "The key in place of an application."
+  }
+}
+
+run "network_and_key_reach_both_accounts" {
+  command = plan
+
+  variables {
+    network = {
+      subnet_id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/net/subnets/saga"
+      allowed_ips = ["203.0.113.7"]
+    }
+
+    customer_key = {
+      key_id      = "https://vault.vault.azure.net/keys/saga"
+      identity_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/saga"
+    }
+  }
+
+  assert {
+    condition     = module.storage.closed && module.participant.closed
+    error_message = "An account that is left open is open."
   }
 }
 
