@@ -59,3 +59,20 @@ run "production_in_another_region" {
     location    = "northeurope"
   }
 }
+
+# With nothing known of what Azure and Entra will answer, as at a first apply: the runs of azure.tftest.hcl know it in the plan.
+run "a_first_plan_with_a_secret_between_the_clouds" {
+  command = plan
+
+  variables {
+    environment = "p2"
+    location    = "germanywestcentral"
+    transport   = "api-destination"
+    federation  = null
+
+    # A check cannot be made of an end that Entra has yet to choose, and a test takes that for a failure.
+    client_secret = { expires = "2099-01-01T00:00:00Z" }
+
+    ingress_url = null
+  }
+}
