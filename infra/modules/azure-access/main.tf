@@ -148,7 +148,7 @@ resource "azuread_application_federated_identity_credential" "publisher" {
   lifecycle {
     precondition {
       condition     = var.federation != null
-      error_message = "publisher = \"federation\" needs federation: the issuer of the AWS account and the relay's role."
+      error_message = "transport = \"federation-relay\" (the default) needs federation with role_arn. The issuer: aws iam enable-outbound-web-identity-federation. The role: arn:aws:iam::<account>:role/<environment>-event-relay-<region>. Or set transport = \"api-destination\"."
     }
   }
 }

@@ -1,13 +1,15 @@
-# What the AWS stack is given. `for_aws` is its variable file but for the secret.
+# What the AWS stack is given: `for_aws` is its variable `azure`, and the SSM parameter /saga-bridge/<environment>/azure.
 
 output "for_aws" {
-  description = "Variables of the AWS stack, by their names: terraform output -json for_aws, into the SSM parameter /saga-bridge/<environment>/azure or a file that is named with -var-file."
+  description = "The AWS stack's variable `azure`: into the SSM parameter /saga-bridge/<environment>/azure, or into a file that is named with -var-file (terraform output -json for_aws | jq '{azure: .}')."
   value = {
+    environment    = var.environment
     transport      = var.transport
     topic_endpoint = module.topic.endpoint
     tenant_id      = var.tenant_id
     audience       = module.access.webhook_audience
     client_id      = try(module.access.publisher.client_id, null)
+    secret_expires = module.access.publisher_secret_expires
 
     dead_letters = var.federation == null ? null : {
       client_id        = module.access.replayer.client_id

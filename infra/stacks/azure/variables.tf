@@ -85,11 +85,6 @@ variable "federation" {
     replayer_role_arn = string
   })
   default = null
-
-  validation {
-    condition     = var.transport != "federation-relay" || try(var.federation.role_arn, null) != null
-    error_message = "transport = \"federation-relay\" (the default) needs federation with role_arn. The issuer: aws iam enable-outbound-web-identity-federation. The role: arn:aws:iam::<account>:role/<environment>-event-relay-<region>. Or set transport = \"api-destination\"."
-  }
 }
 
 variable "ingress_url" {

@@ -1,6 +1,5 @@
 terraform {
-  # A variable's validation reads other variables.
-  required_version = ">= 1.9"
+  required_version = ">= 1.7"
 
   required_providers {
     azurerm = {
@@ -14,6 +13,6 @@ terraform {
     }
   }
 
-  # Where the state is, is said by `init -backend-config=<environment>.backend.hcl`: each environment has one of its own.
+  # Where the state is, is said by `init -backend-config`: each environment has a file of its own (infra/environments).
   backend "azurerm" {}
 }
