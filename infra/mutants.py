@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plant mistakes in a copy of the Terraform, and show which check catches each.
 
-    infra/mutants.py [WORD…]     all, or those whose name has one of the words (about six minutes)
+    infra/mutants.py [WORD…]     all, or those whose name has one of the words (about ten minutes)
 
 Exits with 1 when a mistake is caught by nothing. Needs what `infra/terraform.py check` needs.
 """
