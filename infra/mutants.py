@@ -104,7 +104,7 @@ MISTAKES = [
     mistake("a network that Event Grid does not reach into", "azure-storage", r'bypass                     = \["AzureServices"\]', 'bypass                     = ["None"]'),
     Mistake("a key of one's own that one account does not get", "infra/stacks/azure/main.tf", r"(?m)^  customer_key         = var\.customer_key\n", "", ("infra/stacks/azure",)),
     mistake("an app whose settings go wrong at its next change", "azure-participant", r"(?m)^    replace_triggered_by = .*\n", "", tests=False),
-    mistake("logs that end unseen", "azure-operations", r"has 'OverQuota'", "has 'Nothing'"),
+    mistake("logs that end unseen", "azure-operations", r"contains 'OverQuota'", "contains 'Nothing'"),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "breaching"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

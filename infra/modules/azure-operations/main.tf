@@ -162,7 +162,7 @@ locals {
       text      = "The participant's timer has not run for a quarter of an hour."
     }
     logs-over-quota = {
-      query     = "_LogOperation | where Category =~ 'Ingestion' and Detail has 'OverQuota'"
+      query     = "_LogOperation | where Category =~ 'Ingestion' and Detail contains 'OverQuota'"
       operator  = "GreaterThan"
       threshold = 0
       severity  = 2
