@@ -211,7 +211,10 @@ def given() -> tuple[dict[str, dict[str, set[str]]], list[str]]:
     for who, module in (("participant", "azure-participant"), ("replayer", "azure-replayer")):
         text = uncommented(MODULES / module / "main.tf")
         block = re.search(r"^  roles = \{\n(.*?)^  \}", text, re.M | re.S)
-        for scope, role in re.findall(r'\{ scope = ([\w.]+), role = "([^"]+)" \}', block[1] if block else ""):
+        pairs = re.findall(r'\{ scope = ([\w.]+), role = "([^"]+)" \}', block[1] if block else "")
+        if not block or len(pairs) != len(re.findall(r"\brole\s*=", block[1])):
+            problems.append(f"modules/{module}: local.roles is not written as this check reads it, a scope and a role on a line")
+        for scope, role in pairs:
             add(who, scope, role)
         if len(re.findall(r'^resource "azurerm_role_assignment"', text, re.M)) != 1:
             problems.append(f"modules/{module} gives roles outside local.roles, which this check does not read")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plant mistakes in a copy of the Terraform, and show which check catches each.
 
-    infra/mutants.py [WORD…]     all, or those whose name has one of the words (about six minutes)
+    infra/mutants.py [WORD…]     all, or those whose name has one of the words (about ten minutes)
 
 Exits with 1 when a mistake is caught by nothing. Needs what `infra/terraform.py check` needs.
 """
@@ -103,6 +103,8 @@ MISTAKES = [
     mistake("an account that stays open beside its network", "azure-storage", r'default_action             = "Deny"', 'default_action             = "Allow"'),
     mistake("a network that Event Grid does not reach into", "azure-storage", r'bypass                     = \["AzureServices"\]', 'bypass                     = ["None"]'),
     Mistake("a key of one's own that one account does not get", "infra/stacks/azure/main.tf", r"(?m)^  customer_key         = var\.customer_key\n", "", ("infra/stacks/azure",)),
+    mistake("an app whose settings go wrong at its next change", "azure-participant", r"(?m)^    replace_triggered_by = .*\n", "", tests=False),
+    mistake("logs that end unseen", "azure-operations", r"contains 'OverQuota'", "contains 'Nothing'"),
     Mistake("a schedule that nobody misses", "infra/modules/saga-aws/outputs.tf", r"(?m)^ +dlq-replayer += module\.dlq_replayer\.schedule\n", "", ("infra/modules/saga-aws",)),
     mistake("a silence that is not the alarm", "operations", r'silence = "missing"', 'silence = "notBreaching"'),
     Mistake("a flag counted in one of the logs that show it", "infra/modules/operations/metrics.tf", r'\["outbox_poller", "saga_events"\]', '["saga_events"]', ("infra/modules/operations",)),

@@ -161,6 +161,13 @@ locals {
       severity  = 1
       text      = "The participant's timer has not run for a quarter of an hour."
     }
+    logs-over-quota = {
+      query     = "_LogOperation | where Category =~ 'Ingestion' and Detail contains 'OverQuota'"
+      operator  = "GreaterThan"
+      threshold = 0
+      severity  = 2
+      text      = "The day's quota of logs is used up: until tomorrow no line of a saga is kept, and alerts on logs see nothing."
+    }
   })
 
   # Azure Monitor cannot see a secret of Entra. The query knows the date, and the table is only there because a query has one.

@@ -151,6 +151,7 @@ module "operations" {
   webhook_urls        = var.alert_webhook_urls
   runbook_url         = var.runbook_url
   log_retention_days  = var.log_retention_days
+  daily_quota_gb      = var.log_daily_quota_gb
   tags                = local.tags
 }
 

@@ -181,6 +181,13 @@ variable "runbook_url" {
   nullable    = false
 }
 
+variable "log_daily_quota_gb" {
+  description = "Logs over this many GB a day are not taken (about 5 KB a saga); -1: no limit."
+  type        = number
+  default     = 5
+  nullable    = false
+}
+
 variable "log_retention_days" {
   description = "How long logs are kept, 30 to 730."
   type        = number

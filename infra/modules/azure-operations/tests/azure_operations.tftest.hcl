@@ -23,7 +23,7 @@ run "every_alert_reaches_people_and_has_a_section_in_the_runbook" {
   }
 
   assert {
-    condition     = alltrue([for alert in output.alerts : strcontains(file("../../RUNBOOK.md"), "\n## ${alert}\n")]) && length(output.alerts) == 8
+    condition     = alltrue([for alert in output.alerts : strcontains(file("../../RUNBOOK.md"), "\n## ${alert}\n")]) && length(output.alerts) == 9
     error_message = "An alert without a section in RUNBOOK.md leaves its reader alone."
   }
 
@@ -67,6 +67,11 @@ run "lost_and_given_up_events_are_seen" {
   assert {
     condition     = azurerm_application_insights.this.sampling_percentage == 100
     error_message = "Every line is kept."
+  }
+
+  assert {
+    condition     = azurerm_log_analytics_workspace.this.daily_quota_gb == -1 || strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["logs-over-quota"].criteria[0].query, "OverQuota")
+    error_message = "Lines that a quota leaves out are told of."
   }
 }
 
