@@ -32,7 +32,7 @@ watch() {
   while [ "$waited" -lt "$CALL_SECONDS" ]; do
     pause=$((CALL_SECONDS - waited))
     [ "$pause" -le 30 ] || pause=30
-    sleep "$pause" >/dev/null 2>&1
+    sleep "$pause" >/dev/null 2>&1 || exit 0 # it was ended: the answer is there
     waited=$((waited + pause))
     say "still waiting for the answer ($waited of $CALL_SECONDS seconds)"
   done
@@ -48,7 +48,8 @@ bounded() {
   watcher=$!
   answer=0
   wait "$child" || answer=$?
-  end "$watcher"
+  # Once it has begun to end the command, it is left to finish.
+  [ -e "$said.late" ] || end "$watcher"
   wait "$watcher" 2>/dev/null || true
   if [ -e "$said.late" ]; then
     rm -f "$said.late"
