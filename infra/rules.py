@@ -105,6 +105,12 @@ def has_policy(queue: Resource, every: list[Resource]) -> str | None:
     return queue_ends(queue, every) or (None if named or by_rule else "a queue has a policy that refuses requests without TLS")
 
 
+def once(data: Resource, _all: list[Resource]) -> str | None:
+    if "timestamp()" not in data.body or re.search(r"ignore_changes = \[input\]", data.body):
+        return None
+    return "a time that is kept is the first apply's: lifecycle { ignore_changes = [input] }"
+
+
 def invoked_by_one(permission: Resource, _all: list[Resource]) -> str | None:
     if permission.value("action") != '"lambda:InvokeFunction"':
         return None
@@ -125,16 +131,6 @@ def bounded_role(role: Resource, every: list[Resource]) -> str | None:
 def key_outlives(key: Resource, _all: list[Resource]) -> str | None:
     kept = re.search(r"lifecycle \{\s*prevent_destroy = true", key.body)
     return None if kept else "a key is not scheduled for deletion by Terraform: backups need it longer than the tables live"
-
-
-def backends() -> list[str]:
-    """Where the state lies is told at `init`, so that no environment's is in a tracked file."""
-    wanted = {"aws": "s3", "azure": "azurerm"}
-    return [
-        f"infra/stacks/{stack}: has an empty backend \"{kind}\" {{}}, which `init -backend-config` fills in"
-        for stack, kind in wanted.items()
-        if not re.search(rf'^  backend "{kind}" \{{\}}$', (HERE / "stacks" / stack / "versions.tf").read_text(), re.M)
-    ]
 
 
 def forbidden(text: str) -> list[str]:
@@ -212,9 +208,9 @@ def stays(folder: str, addresses: tuple[str, ...], every: list[Resource], texts:
         there = re.search(rf'^module "{address.removeprefix("module.")}" ', said, re.M) if module else address in here
         if not there and not re.search(rf"^moved \{{\n\s*from\s*=\s*{re.escape(address)}$", said, re.M):
             problems.append(f"infra/{folder} has no {address} any more, which holds data: a `moved` block has to say where it went")
-        elif there and not module and here[address].value("prevent_destroy") != "true":
+        elif there and not module and address not in GUARDED and here[address].value("prevent_destroy") != "true":
             problems.append(f"{here[address]}: what holds data is protected by lifecycle {{ prevent_destroy = true }}")
-    protected = {address for address, one in here.items() if one.value("prevent_destroy") == "true"}
+    protected = {address for address, one in here.items() if one.value("prevent_destroy") == "true"} - OUTLIVES
     freed = {".".join(found) for found in re.findall(r'^resource "(\w+)" "(\w+)"', example.read_text(), re.M)} if example.exists() else set()
     if protected != freed:
         problems.append(f"infra/{folder}/destroy_override.tf.example frees {', '.join(sorted(freed)) or 'nothing'}, and protected are {', '.join(sorted(protected))}")
@@ -227,11 +223,20 @@ HOLDS_DATA = {
         "azurerm_storage_account.this", "azurerm_resource_group_template_deployment.table", "azurerm_storage_queue.this",
         "azurerm_storage_container.dead_letters",
     ),
+    "modules/encryption": ("aws_kms_key.this",),
+    "modules/saga-aws": ("module.tables",),
+    "modules/tables": ("aws_dynamodb_table.payments", "aws_dynamodb_table.sagas", "aws_dynamodb_table.outbox"),
+    "stacks/aws": ("module.encryption", "module.saga", "terraform_data.keeps_data"),
     "stacks/azure": ("azurerm_resource_group.this", "module.storage"),
 }
 
 # Applied once for each environment.
-BY_ENVIRONMENT = ("stacks/azure",)
+BY_ENVIRONMENT = ("stacks/aws", "stacks/azure")
+
+# An emulator's tables go with it. A stack's are protected by DynamoDB, and by terraform_data.keeps_data while it is planned.
+GUARDED = {"aws_dynamodb_table.payments", "aws_dynamodb_table.sagas", "aws_dynamodb_table.outbox"}
+# Not to be freed by anybody: Terraform forgets it (`state rm`) when the rest is destroyed.
+OUTLIVES = {"aws_kms_key.this"}
 
 # Locks and a package that can be uploaded again.
 REPLACEABLE = {"modules/azure-participant"}
@@ -254,6 +259,7 @@ RULES = {
     "aws_sns_topic_policy": tls_only,
     "aws_iam_role": bounded_role,
     "aws_lambda_permission": invoked_by_one,
+    "terraform_data": once,
     "aws_kms_key": key_outlives,
 }
 
@@ -266,7 +272,6 @@ def main() -> int:
         if not of_kind:
             broken.append(f"there is no {kind}: the rule for it checks nothing")
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
-    broken += backends()
     texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
     broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text), *keeps_what_was_deployed(text))]
     for folder, addresses in FORGOTTEN.items():
