@@ -7,10 +7,10 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform policy deny workflows stack-test prove fuzz mutants bench dlq package package-test
+.PHONY: help setup demo up down status test format lint unit terraform terraform-apply policy deny workflows stack-test prove fuzz mutants bench dlq package package-test
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: ## check the prerequisites, install the emulators into localstack/, build everything
 	$(STACK) setup
@@ -30,7 +30,7 @@ status: ## what of the local stack runs
 dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
 	@cargo run --quiet --locked --package dlq-replayer --bin dlq -- $(ARGS)
 
-test: format lint unit deny terraform policy workflows stack-test ## everything that CI runs
+test: format lint unit deny terraform terraform-apply policy workflows stack-test ## everything that CI runs
 	@echo "make test: all passed"
 
 format: ## formatting of Rust and Terraform
@@ -48,6 +48,9 @@ deny: ## dependency policy: licences, sources, duplicates, advisories
 
 terraform: ## terraform validate and test, for every module and stack; roles against the calls of the code
 	$(PYTHON) infra/terraform.py check
+
+terraform-apply: ## stacks/aws whole on an emulator of AWS, with both transports: applied, planned, changed, destroyed
+	$(PYTHON) infra/whole.py
 
 policy: ## scan the Terraform for what should not be (checkov)
 	$(PYTHON) infra/policy.py

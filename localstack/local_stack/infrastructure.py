@@ -72,10 +72,14 @@ def differences(state: State) -> list[str]:
     """What another apply of the same would change: address, action, and each attribute before and after."""
     plan = state.terraform / "again.plan"
     _terraform(state, "plan", "-input=false", "-parallelism=40", f"-out={plan}", _variables(state))
-    planned = _answer(state, "show", "-json", str(plan))
-    changes = [(one["address"], one["change"]) for one in planned.get("resource_changes", [])]
-    changes += [(f"output {name}", change) for name, change in planned.get("output_changes", {}).items()]
-    return [f"{address}: {told(change)}" for address, change in changes if change["actions"] != ["no-op"]]
+    return [f"{address}: {told(change)}" for address, change in changes(_answer(state, "show", "-json", str(plan))).items()]
+
+
+def changes(planned: dict) -> dict[str, dict]:
+    """What `terraform show -json` says of a plan: the resources and outputs that would change, by address."""
+    found = {one["address"]: one["change"] for one in planned.get("resource_changes", [])}
+    found |= {f"output {name}": change for name, change in planned.get("output_changes", {}).items()}
+    return {address: change for address, change in found.items() if change["actions"] != ["no-op"]}
 
 
 def told(change: dict) -> str:

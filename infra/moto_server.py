@@ -1,0 +1,253 @@
+"""moto as a server for `infra/whole.py`, with moto's own faults mended. Run by the Python of moto's environment:
+
+    moto_server.py FILE     serves on a free port of 127.0.0.1, which it writes to FILE, and Terraform's calls to FILE.calls
+
+Each of GAPS is a fault of moto, not of the stack: what AWS documents, what moto does, how it is mended here. Every fault is
+looked for before it is mended, so an entry that a newer moto no longer needs ends the server with its name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Callable
+from urllib.parse import parse_qs
+
+from botocore.loaders import Loader
+from moto.awslambda.models import LambdaFunction
+from moto.kms.models import KmsBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sqs.models import Queue, sqs_backends
+from werkzeug.serving import make_server
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+
+
+@dataclass(frozen=True)
+class Gap:
+    name: str
+    reason: str
+    present: Callable[[], bool]
+    mend: Callable[[], None]
+
+
+# --- SQS -----------------------------------------------------------------------------------------------
+
+
+def queue(**attributes) -> Queue:
+    return Queue("probe", REGION, ACCOUNT, **attributes)
+
+
+def other_attributes_take_the_policy_away() -> bool:
+    probe = queue(Policy=compact({"Statement": [{"Effect": "Allow"}]}))
+    probe._set_attributes({"VisibilityTimeout": 60})
+    return probe.policy is None
+
+
+def keep_the_policy() -> None:
+    original = Queue._set_attributes
+
+    def set_attributes(self, attributes, now=None):
+        before = getattr(self, "policy", None)
+        original(self, attributes, now)
+        if "Policy" not in attributes:
+            self.policy = before
+
+    Queue._set_attributes = set_attributes
+
+
+def redrive_allow_policy_is_not_answered() -> bool:
+    return "RedriveAllowPolicy" not in queue(RedriveAllowPolicy="{}").attributes
+
+
+def answer_the_redrive_allow_policy() -> None:
+    Queue.redrive_allow_policy = ""
+    Queue.BASE_ATTRIBUTES = [*Queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]
+    answered = Queue.attributes.fget
+
+    def attributes(self):
+        return {name: value for name, value in answered(self).items() if name != "RedriveAllowPolicy" or value}
+
+    Queue.attributes = property(attributes)
+
+
+def redrive_policy_comes_back_in_other_words() -> bool:
+    given = compact({"deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:probe", "maxReceiveCount": 5})
+    backend = sqs_backends[ACCOUNT][REGION]
+    backend.queues["probe"] = queue()
+    try:
+        return queue(RedrivePolicy=given).attributes["RedrivePolicy"] != given
+    finally:
+        del backend.queues["probe"]
+
+
+def answer_the_redrive_policy_as_it_was_given() -> None:
+    answered = Queue.attributes.fget
+
+    def attributes(self):
+        return answered(self) | ({"RedrivePolicy": compact(self.redrive_policy)} if self.redrive_policy else {})
+
+    Queue.attributes = property(attributes)
+
+
+def compact(value) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+# --- Lambda --------------------------------------------------------------------------------------------
+
+
+def logging_is_not_answered() -> bool:
+    probe = LambdaFunction(ACCOUNT, {
+        "FunctionName": "probe",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/probe",
+        "Code": {"ZipFile": ""},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/probe"},
+    }, REGION)
+    return "LoggingConfig" not in probe.get_configuration()
+
+
+def answer_the_logging() -> None:
+    create, update, answered = LambdaFunction.__init__, LambdaFunction.update_configuration, LambdaFunction.get_configuration
+
+    def created(self, account_id, spec, *more, **named):
+        create(self, account_id, spec, *more, **named)
+        self.logging_config = spec.get("LoggingConfig") or {}
+
+    def updated(self, config_updates):
+        self.logging_config = config_updates.get("LoggingConfig") or self.logging_config
+        return update(self, config_updates)
+
+    def configuration(self, *more, **named):
+        defaults = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.function_name}"}
+        return answered(self, *more, **named) | {"LoggingConfig": defaults | self.logging_config}
+
+    LambdaFunction.__init__, LambdaFunction.update_configuration, LambdaFunction.get_configuration = created, updated, configuration
+
+
+# --- KMS -----------------------------------------------------------------------------------------------
+
+
+def keys_of_aws_are_the_customers() -> bool:
+    backend = KmsBackend(REGION, ACCOUNT)
+    return backend.keys[backend.get_key_id_from_alias("alias/aws/dynamodb")].key_manager != "AWS"
+
+
+def give_the_keys_of_aws_to_aws() -> None:
+    generate = KmsBackend._generate_default_keys
+
+    def generated(self, alias_name):
+        key = generate(self, alias_name)
+        if key:
+            self.keys[key].key_manager = "AWS"
+        return key
+
+    KmsBackend._generate_default_keys = generated
+
+
+GAPS = (
+    Gap(
+        "sqs: setting other attributes takes the policy away",
+        "SetQueueAttributes changes what it names and nothing else; the provider waits for a policy that is gone until it gives up.",
+        other_attributes_take_the_policy_away,
+        keep_the_policy,
+    ),
+    Gap(
+        "sqs: RedriveAllowPolicy is taken and never answered",
+        "GetQueueAttributes has it; the provider waits for it until it gives up.",
+        redrive_allow_policy_is_not_answered,
+        answer_the_redrive_allow_policy,
+    ),
+    Gap(
+        "sqs: RedrivePolicy comes back with other whitespace",
+        "SQS answers the policy as it was given; the provider compares the texts, so every plan has a difference.",
+        redrive_policy_comes_back_in_other_words,
+        answer_the_redrive_policy_as_it_was_given,
+    ),
+    Gap(
+        "lambda: LoggingConfig is taken and never answered",
+        "GetFunction has it, with defaults when none was given; without it every plan has a difference.",
+        logging_is_not_answered,
+        answer_the_logging,
+    ),
+    Gap(
+        "kms: AWS managed keys say that the customer manages them",
+        "DescribeKey has KeyManager AWS for them; they come when the provider asks for one, stay for ever, and are not the stack's.",
+        keys_of_aws_are_the_customers,
+        give_the_keys_of_aws_to_aws,
+    ),
+)
+
+
+# --- what Terraform calls ------------------------------------------------------------------------------
+
+
+class Calls:
+    """Writes down each call that Terraform makes, as IAM names it."""
+
+    def __init__(self, app, file: str):
+        self._app, self._file, self._seen, self._lock = app, file, set(), threading.Lock()
+
+    def __call__(self, environ, start_response):
+        if "erraform" in environ.get("HTTP_USER_AGENT", ""):
+            call = named(environ)
+            with self._lock:
+                if call not in self._seen:
+                    self._seen.add(call)
+                    with open(self._file, "a") as out:
+                        out.write(f"{call}\n")
+        return self._app(environ, start_response)
+
+
+def named(environ: dict) -> str:
+    signed = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    service = signed[1] if signed else "unsigned"
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        operation = target.rsplit(".", 1)[-1]
+    elif rpc := re.fullmatch(r"/service/\w+/operation/(\w+)", path):
+        operation = rpc[1]
+    elif "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        operation = parse_qs(body.decode())["Action"][0]
+    elif service == "apigateway":
+        operation = method  # IAM knows its methods only
+    else:
+        operation = by_path(service, method, path)
+    return f"{ {'monitoring': 'cloudwatch'}.get(service, service) }:{operation}"
+
+
+def by_path(service: str, method: str, path: str) -> str:
+    found = []
+    for name, operation in Loader().load_service_model(service, "service-2")["operations"].items():
+        http = operation["http"]
+        shape = re.sub(r"\\\{\w+(\\\+)?\\\}", lambda one: ".+" if one[1] else "[^/]+", re.escape(http["requestUri"].split("?")[0].rstrip("/")))
+        if http["method"] == method and re.fullmatch(shape, path.rstrip("/")):
+            found.append((shape.count("[^/]+") + 2 * shape.count(".+"), name))
+    return min(found)[1] if found else f"{method} {path}"
+
+
+def main(file: str) -> None:
+    for gap in GAPS:
+        if not gap.present():
+            sys.exit(f"moto no longer needs the entry “{gap.name}” in {__file__}: remove it")
+        gap.mend()
+        if gap.present():
+            sys.exit(f"the entry “{gap.name}” in {__file__} mends nothing")
+    app = Calls(DomainDispatcherApplication(create_backend_app), f"{file}.calls")
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    # Whole or not at all: it is read as soon as it is there.
+    with open(f"{file}.new", "w") as out:
+        out.write(str(server.server_port))
+    os.replace(f"{file}.new", file)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
