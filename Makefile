@@ -3,6 +3,7 @@
 
 PORT_BASE ?= 4566
 export PORT_BASE
+export EMULATOR
 PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
@@ -18,7 +19,7 @@ setup: ## check the prerequisites, install the emulators into localstack/, build
 demo: ## run sagas that complete and that are compensated, on a local stack of its own
 	@$(PYTHON) localstack/demo.py
 
-up: ## start the local stack and write localstack/.state/endpoints.json (PACKAGES=target/package: with the functions of these packages)
+up: ## start the local stack and write localstack/.state/endpoints.json (PACKAGES=target/package: with the functions of these packages; EMULATOR=localstack: LocalStack for AWS)
 	@$(STACK) up $(if $(PACKAGES),--packages $(PACKAGES))
 
 down: ## stop the local stack

@@ -7,7 +7,7 @@
     python3 localstack/stack.py down      stop everything, keep nothing but logs and downloads
 
 `up` again keeps what runs, restarts what died and applies what changed. The stack uses six ports from PORT_BASE
-(4566): MiniStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, and the
+(4566): MiniStack or LocalStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, and the
 functions handler. A second stack wants another --port-base and another --state. Everything binds 127.0.0.1.
 """
 
@@ -25,25 +25,26 @@ from local_stack.console import Problem, say
 from local_stack.state import State
 
 HERE = Path(__file__).resolve().parent
+EMULATORS = ("ministack", "localstack")
 
 
-def up(state: State, port_base: int, external: bool, packed: Path | None) -> None:
+def up(state: State, port_base: int, external: bool, emulator: str, packed: Path | None) -> None:
     say(f"local stack on ports {port_base} to {port_base + 5}, state in {state.folder}")
     tools.check_prerequisites()
     packages.require_runnable(packed)
-    if state.exists() and not resumable(state, port_base, external):
+    if state.exists() and not resumable(state, port_base, external, emulator):
         clear(state)
     if not state.exists():
         shutil.rmtree(state.logs, ignore_errors=True)
     state.logs.mkdir(exist_ok=True)
-    tools.install_emulators(state.logs)
+    tools.install_emulators(state.logs, emulator)
 
     started_here = not state.exists()
     try:
         if started_here:
-            state.begin(port_base, external)
+            state.begin(port_base, external, emulator)
             if not external:
-                say("starting MiniStack and Azurite")
+                say(f"starting {emulator} and Azurite")
                 services.start_emulators(state)
         services.make_oidc_key(state.oidc_key)
         programs = build(state, packed)
@@ -53,7 +54,7 @@ def up(state: State, port_base: int, external: bool, packed: Path | None) -> Non
         except Problem as problem:
             if external or not started_here or not lost_answer(problem):
                 raise
-            say("MiniStack did what it was asked, and its answer was lost: once more, with fresh emulators")
+            say(f"{emulator} did what it was asked, and its answer was lost: once more, with fresh emulators")
             services.stop_all(state)
             shutil.rmtree(state.terraform)
             services.start_emulators(state)
@@ -83,11 +84,11 @@ def lost_answer(problem: Problem) -> bool:
     return any("already exists" in line for line in problem.evidence)
 
 
-def setup(state: State) -> None:
+def setup(state: State, emulator: str) -> None:
     say("checking what this machine has")
     tools.check_prerequisites()
     state.logs.mkdir(exist_ok=True)
-    tools.install_emulators(state.logs)
+    tools.install_emulators(state.logs, emulator)
     build(state)
     say("everything is here; `up` starts it")
 
@@ -97,18 +98,18 @@ def build(state: State, packed: Path | None = None) -> packages.Programs:
     return packages.build(state.logs / "cargo.log", packed)
 
 
-def resumable(state: State, port_base: int, external: bool) -> bool:
+def resumable(state: State, port_base: int, external: bool, emulator: str) -> bool:
     """Whether what is there can be kept. Both emulators keep everything in memory: one that died took it along."""
-    if (state.port_base, state.external) != (port_base, external):
-        if any(processes.alive(state.process(name)) for name in ("ministack", "azurite", "azure")):
+    if (state.port_base, state.external, state.emulator) != (port_base, external, emulator):
+        if any(processes.alive(state.process(name)) for name in (state.emulator, "azurite", "azure")):
             raise Problem(
-                f"the stack in {state.folder} runs on port {state.port_base}" + (" with external emulators" if state.external else ""),
+                f"the stack in {state.folder} runs on port {state.port_base} with {'external emulators' if state.external else state.emulator}",
                 f"run `down` first, or give this one its own folder with --state (PORT_BASE={port_base})",
             )
         return False
     if state.external:
         return True
-    dead = [name for name in ("ministack", "azurite") if not processes.alive(state.process(name))]
+    dead = [name for name in (state.emulator, "azurite") if not processes.alive(state.process(name))]
     if dead:
         say(f"{' and '.join(dead)} died and took the data along: building anew")
     return not dead
@@ -151,7 +152,7 @@ def run_standin(state: State, programs: packages.Programs) -> None:
         if answered not in (0, 502, 503):
             break
     if answered != 200:
-        raise Problem(f"{api}/health answered {answered}: {body[:200].decode(errors='replace')}", "read the log above", state.logs / "ministack.log")
+        raise Problem(f"{api}/health answered {answered}: {body[:200].decode(errors='replace')}", "read the log above", state.logs / f"{state.emulator}.log")
 
 
 def down(state: State) -> None:
@@ -184,7 +185,7 @@ def status(state: State) -> int:
     if not state.exists():
         print("nothing runs")
         return 1
-    names = [] if state.external else ["ministack", "azurite"]
+    names = [] if state.external else [state.emulator, "azurite"]
     rows = [(name, processes.alive(state.process(name)), state.process(name)) for name in [*names, "azure"]]
     for name, alive, record in rows:
         print(f"{name:10} {'runs' if alive else 'DEAD':6} pid {record['pid'] if record else '-'}")
@@ -202,8 +203,11 @@ def main() -> int:
     parser.add_argument("--port-base", type=int, default=None, help="first of the six ports (default: PORT_BASE, else 4566)")
     parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
     parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
+    parser.add_argument("--emulator", default=os.environ.get("EMULATOR") or "ministack", help="ministack or localstack, for AWS (default: EMULATOR, else ministack)")
     parser.add_argument("--packages", type=Path, help="run the functions of these packages (target/package) in place of building them")
     arguments = parser.parse_args()
+    if arguments.emulator not in EMULATORS:
+        parser.error(f"there is no emulator {arguments.emulator}: {' or '.join(EMULATORS)}")
 
     # Being told to end is an interruption like Ctrl-C: what was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -223,9 +227,9 @@ def main() -> int:
             if arguments.command == "down":
                 down(state)
             elif arguments.command == "setup":
-                setup(state)
+                setup(state, arguments.emulator)
             else:
-                up(state, port_base(arguments.port_base), arguments.external, arguments.packages and arguments.packages.resolve())
+                up(state, port_base(arguments.port_base), arguments.external, arguments.emulator, arguments.packages and arguments.packages.resolve())
     except Problem as problem:
         print(problem.report(), file=sys.stderr)
         return 1

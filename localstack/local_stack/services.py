@@ -12,7 +12,7 @@ from . import http, processes, storage
 from .console import Problem, say
 from .packages import STANDIN
 from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
-from .tools import AZURITE, VENV
+from .tools import AZURITE, HERE, LOCALSTACK_VENV, VENV
 
 REGION = "us-east-1"
 # A second or two; far more where the machine is busy.
@@ -21,27 +21,14 @@ START_SECONDS = 300
 
 def start_emulators(state: State) -> None:
     base = state.port_base
-    for offset, owner in enumerate(("MiniStack", "Azurite (blobs)", "Azurite (queues)", "Azurite (tables)", "the stand-in", "the functions handler")):
+    for offset, owner in enumerate((state.emulator, "Azurite (blobs)", "Azurite (queues)", "Azurite (tables)", "the stand-in", "the functions handler")):
         processes.require_free(base + offset, owner)
 
-    # Functions inherit the emulator's environment, so it holds nothing but what they may see. The state folder is
-    # its home and its temporary folder: two stacks share no file.
+    # The state folder is the emulator's home and its temporary folder: two stacks share no file.
     state.scratch.mkdir(exist_ok=True)
-    ministack_env = {
-        "PATH": os.defpath,
-        "HOME": str(state.scratch),
-        "TMPDIR": str(state.scratch),
-        "BIND_HOST": "127.0.0.1",
-        "MINISTACK_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(base),
-        "MINISTACK_REGION": REGION,
-        "LAMBDA_EXECUTOR": "local",
-        "IOT_MTLS_ENABLED": "0",  # a listener of its own, on a port that two stacks would fight for
-        "SFTP_ENABLED": "0",
-        "DOCKER_HOST": f"unix://{state.scratch}/no-docker.sock",  # never look for containers to clean up
-    }
-    ministack = [str(VENV / "bin" / "python"), "-m", "ministack"]
-    state.note_process("ministack", processes.start(ministack, state.logs / "ministack.log", ministack_env, state.scratch))
+    command, env = localstack(state) if state.emulator == "localstack" else ministack(state)
+    home = {"HOME": str(state.scratch), "TMPDIR": str(state.scratch)}
+    state.note_process(state.emulator, processes.start(command, state.logs / f"{state.emulator}.log", home | env, state.scratch))
 
     azurite = [shutil.which("node") or "node", str(AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
     # Clients ask for the newest version of the API that they know, which is newer than any Azurite.
@@ -52,9 +39,48 @@ def start_emulators(state: State) -> None:
     state.note_process("azurite", processes.start(azurite, state.logs / "azurite.log", azurite_env, state.scratch))
 
 
+def ministack(state: State) -> tuple[list[str], dict[str, str]]:
+    """Command and environment. Functions inherit the environment, so it holds nothing but what they may see."""
+    return [str(VENV / "bin" / "python"), "-m", "ministack"], {
+        "PATH": os.defpath,
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(state.port_base),
+        "MINISTACK_REGION": REGION,
+        "LAMBDA_EXECUTOR": "local",
+        "IOT_MTLS_ENABLED": "0",  # a listener of its own, on a port that two stacks would fight for
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{state.scratch}/no-docker.sock",  # never look for containers to clean up
+    }
+
+
+def localstack(state: State) -> tuple[list[str], dict[str, str]]:
+    """Command and environment; see localstack_plugin for what makes it run here."""
+    address = f"127.0.0.1:{state.port_base}"
+    return [str(LOCALSTACK_VENV / "bin" / "python"), "-m", "localstack.runtime.main"], {
+        "PATH": f"{LOCALSTACK_VENV / 'bin'}{os.pathsep}{os.defpath}",
+        "PYTHONPATH": str(HERE / "localstack_plugin"),
+        "AWS_DEFAULT_REGION": REGION,
+        "GATEWAY_LISTEN": address,
+        "LOCALSTACK_HOST": address,
+        "LOCALSTACK_VOLUME_DIR": str(state.scratch / "volume"),
+        "FILESYSTEM_ROOT": str(state.scratch),
+        "LAMBDA_RUNTIME_EXECUTOR": "process",
+        "PROVIDER_OVERRIDE_DYNAMODB": "moto",
+        "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
+        "DISABLE_EVENTS": "1",  # nothing is told to anybody
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DNS_ADDRESS": "0",  # no name server
+        "DISABLE_PREFLIGHT_PROCESSING": "1",  # OPTIONS is the webhook's to answer
+        "DISABLE_CORS_CHECKS": "1",
+        "DISABLE_CORS_HEADERS": "1",
+        "DOCKER_HOST": f"unix://{state.scratch}/no-docker.sock",
+    }
+
+
 def wait_for_emulators(state: State) -> None:
-    ministack, azurite = state.process("ministack"), state.process("azurite")
-    processes.wait_until(lambda: aws_answers(state), ministack, "MiniStack", state.logs / "ministack.log", START_SECONDS)
+    aws, azurite = state.process(state.emulator), state.process("azurite")
+    processes.wait_until(lambda: aws_answers(state), aws, state.emulator, state.logs / f"{state.emulator}.log", START_SECONDS)
     account = storage.Account.on(state.port_base)
     processes.wait_until(account.answers, azurite, "Azurite", state.logs / "azurite.log", START_SECONDS)
 
@@ -139,7 +165,7 @@ def wait_for_standin(state: State) -> dict:
     except Problem as problem:
         refused = [one for one in (standin_status(state) or {}).get("subscriptions", []) if not handshake_done(one)]
         if refused:
-            todo = f"the subscription {refused[0]['name']} shows: {refused[0]['handshake']}; see {state.logs / 'ministack.log'}"
+            todo = f"the subscription {refused[0]['name']} shows: {refused[0]['handshake']}; see {state.logs / state.emulator}.log"
             raise Problem(problem.what, todo, log) from problem
         raise
     return standin_status(state) or {}
@@ -160,7 +186,7 @@ def handshake_done(subscription: dict) -> bool:
 def write_endpoints(state: State, status: dict) -> None:
     account = storage.Account.on(state.port_base)
     outputs = state.values["outputs"]
-    pids = {name: state.process(name)["pid"] for name in ("ministack", "azurite", "azure") if state.process(name)}
+    pids = {name: state.process(name)["pid"] for name in (state.emulator, "azurite", "azure") if state.process(name)}
     handler = (status.get("handler") or {}).get("pid")
     if handler:
         pids["azure_participant"] = handler
@@ -187,7 +213,7 @@ def write_endpoints(state: State, status: dict) -> None:
 
 def stop_all(state: State) -> None:
     """In the order in which they use each other, so that the last logs are not about vanished neighbours."""
-    for name, patience in (("azure", 12.0), ("azurite", 5.0), ("ministack", 10.0)):
+    for name, patience in (("azure", 12.0), ("azurite", 5.0), (state.emulator, 10.0)):
         record = state.process(name)
         if processes.alive(record):
             say(f"stopping {name} (pid {record['pid']})")

@@ -36,10 +36,11 @@ class State:
     def exists(self) -> bool:
         return bool(self.values)
 
-    def begin(self, port_base: int, external: bool) -> None:
+    def begin(self, port_base: int, external: bool, emulator: str) -> None:
         self.values = {
             "port_base": port_base,
             "external": external,
+            "emulator": emulator,
             "topic_key": base64.b64encode(secrets.token_bytes(32)).decode(),
             "client_secret": secrets.token_urlsafe(30),
             "processes": {},
@@ -56,6 +57,11 @@ class State:
     @property
     def external(self) -> bool:
         return self.values["external"]
+
+    @property
+    def emulator(self) -> str:
+        """Of AWS: ministack or localstack. Its process and its log have this name, too."""
+        return self.values.get("emulator", "ministack")
 
     def process(self, name: str) -> dict | None:
         return self.values["processes"].get(name)

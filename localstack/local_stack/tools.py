@@ -15,6 +15,7 @@ from .console import Problem, run, say
 
 HERE = Path(__file__).resolve().parent.parent
 VENV = HERE / ".venv"
+LOCALSTACK_VENV = HERE / ".venv-localstack"
 AZURITE = HERE / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 
 # name, arguments that print its version, least version, how to get it
@@ -60,11 +61,25 @@ def exclusively(file: Path):
         yield
 
 
-def install_emulators(logs: Path) -> None:
+def install_emulators(logs: Path, emulator: str) -> None:
     requirements, lockfile = HERE / "requirements.txt", HERE / "package-lock.json"
     with exclusively(requirements):
-        _once(VENV, requirements, "MiniStack into localstack/.venv", lambda: _install_ministack(requirements, logs / "pip.log"))
+        if emulator == "localstack":
+            pins = HERE / "requirements-localstack.txt"
+            _once(LOCALSTACK_VENV, pins, "LocalStack into localstack/.venv-localstack (some minutes)", lambda: _install_python(LOCALSTACK_VENV, python_313(), pins, logs / "pip.log"))
+        else:
+            _once(VENV, requirements, "MiniStack into localstack/.venv", lambda: _install_python(VENV, sys.executable, requirements, logs / "pip.log"))
         _once(HERE / "node_modules", lockfile, "Azurite into localstack/node_modules", lambda: _install_azurite(logs / "npm.log"))
+
+
+def python_313() -> str:
+    """LocalStack's code needs 3.13, and its pins are for that one."""
+    versions = Path("~/.pyenv/versions").expanduser()
+    candidates = [sys.executable, "python3.13", *(str(each / "bin" / "python") for each in sorted(versions.glob("3.13.*")))]
+    for each in candidates:
+        if (_version(each, ["--version"]) or ())[:2] == (3, 13):
+            return each
+    raise Problem("LocalStack needs Python 3.13, and none is installed", "`uv python install 3.13`, `pyenv install 3.13`, or leave --emulator out")
 
 
 def _once(folder: Path, pins: Path, what: str, install) -> None:
@@ -76,9 +91,9 @@ def _once(folder: Path, pins: Path, what: str, install) -> None:
     stamp.write_text(wanted)
 
 
-def _install_ministack(requirements: Path, log: Path) -> None:
-    run([sys.executable, "-m", "venv", "--clear", str(VENV)], log, "on Debian and Ubuntu: apt install python3-venv")
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)]
+def _install_python(place: Path, python: str, requirements: Path, log: Path) -> None:
+    run([python, "-m", "venv", "--clear", str(place)], log, "on Debian and Ubuntu: apt install python3-venv")
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)]
     run(pip, log, "is the Python package index reachable?")
 
 

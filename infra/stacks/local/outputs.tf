@@ -1,12 +1,12 @@
-# MiniStack hands out AWS's own host names and answers them under a path of its address. LocalStack's URLs
-# work as they are.
+# MiniStack hands out AWS's own host names and answers them under a path of its address; so does LocalStack where it is
+# started without Docker, with host names that end in its address. Others of LocalStack's URLs work as they are.
 locals {
   urls = {
     for name, function in {
       api          = { url = module.saga.api_url, id = module.saga.api_url_id }
       ingress      = { url = module.saga.ingress_url, id = module.saga.ingress_url_id }
       dead_letters = { url = module.saga.dead_letters_url, id = module.saga.dead_letters_url_id }
-    } : name => endswith(trimsuffix(function.url, "/"), ".on.aws") ? "${var.endpoint}/_aws/lambda-url/${function.id}" : trimsuffix(function.url, "/")
+    } : name => can(regex("[.](on[.]aws|127[.]0[.]0[.]1:[0-9]+)/?$", function.url)) ? "${var.endpoint}/_aws/lambda-url/${function.id}" : trimsuffix(function.url, "/")
   }
 }
 
