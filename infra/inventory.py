@@ -63,6 +63,8 @@ def named(service: str, operation: str, field: str, name: str, **arguments) -> C
 # Of each type: how to find every one of them. A kind that no resource makes is what AWS makes on behalf of one.
 KINDS: dict[str, Callable[[Account], Iterator[str]]] = {
     "aws_apigatewayv2_api": named("apigatewayv2", "get_apis", "Items", "ApiId"),
+    "aws_budgets_budget": named("budgets", "describe_budgets", "Budgets", "BudgetName", AccountId="123456789012"),
+    "aws_cloudwatch_composite_alarm": named("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName", AlarmTypes=["CompositeAlarm"]),
     "aws_cloudwatch_dashboard": named("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
     "aws_cloudwatch_event_api_destination": named("events", "list_api_destinations", "ApiDestinations", "Name"),
     "aws_cloudwatch_event_archive": named("events", "list_archives", "Archives", "ArchiveName"),

@@ -220,6 +220,8 @@ def named(environ: dict) -> str:
         operation = method  # IAM knows its methods only
     else:
         operation = by_path(service, method, path)
+    if service == "budgets" and not operation.endswith("Resource"):
+        operation = "ModifyBudget" if operation.startswith(("Create", "Update", "Delete")) else "ViewBudget"
     return f"{ {'monitoring': 'cloudwatch'}.get(service, service) }:{operation}"
 
 

@@ -20,6 +20,8 @@ REGION = "region"
 # What tells two resources of a kind apart (https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
 UNIQUE = {
     "azuread_application": ("display_name",),  # `prevent_duplicate_names`, in the whole tenant
+    "aws_budgets_budget": ("name",),
+    "aws_cloudwatch_composite_alarm": (REGION, "alarm_name"),
     "aws_cloudwatch_dashboard": ("dashboard_name",),
     "aws_cloudwatch_event_api_destination": (REGION, "name"),
     "aws_cloudwatch_event_archive": (REGION, "name"),

@@ -100,6 +100,7 @@ def variables(environment: str, transport: str) -> dict:
         "iam_path": "/platform/",
         "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
         "webhook_gateway": True,
+        "monthly_budget_usd": 100,
     }
 
 

@@ -264,6 +264,7 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         letters().await;
     }
     let mut kinds = BTreeSet::new();
+    let mut timed = BTreeSet::new();
     for line in log.lines() {
         let text = |name: &str| line.get(name).and_then(Value::as_str);
         let message = text("message").unwrap();
@@ -271,6 +272,13 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
             continue;
         }
         let outcome = text("outcome");
+        // What the objective on the time to an end is measured by.
+        if let Some(took) = line.get("took_ms") {
+            assert!(took.as_i64().is_some_and(|took| took >= 0), "{line}");
+            assert_eq!((message, outcome), ("event", Some("applied")), "{line}");
+            assert!(text("status").is_some_and(|status| status == "COMPLETED" || status.starts_with("CANCELLED")), "{line}");
+            assert!(timed.insert(text("saga_id").map(str::to_owned)), "a saga ends once: {line}");
+        }
         kinds.insert(format!("{message}: {}", outcome.unwrap_or("")));
         assert!(outcome.is_some(), "{line}");
         let Some(saga) = text("saga_id") else {
@@ -323,4 +331,5 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         "the saga does not show that it is parked: not shown",
     ];
     assert_eq!(kinds, expected.map(str::to_owned).into());
+    assert!(timed.len() >= 4, "{timed:?}");
 }

@@ -39,11 +39,14 @@ locals {
   }
 
   statements = {
-    for access in ["read", "write"] : access => concat(
-      [for service, actions in local.scoped[access] : { Effect = "Allow", Action = actions, Resource = local.permissions.services[service] } if length(actions) > 0],
-      [{ Effect = "Allow", Action = local.anywhere[access], Resource = ["*"] }],
+    for access in ["read", "write"] : access => merge(
+      { for service, actions in local.scoped[access] : service => { Effect = "Allow", Action = actions, Resource = local.permissions.services[service] } if length(actions) > 0 },
+      { anywhere = { Effect = "Allow", Action = local.anywhere[access], Resource = ["*"] } },
     )
   }
+
+  # A managed policy has 6,144 characters at most: what runs sagas, and what is around it.
+  runs = ["dynamodb", "events", "iam", "lambda", "sns", "sqs"]
 
   # A role is handed only to the services that run as it, and made only inside the boundary where there is one.
   apart = [
@@ -79,12 +82,13 @@ locals {
   }
 
   documents = {
-    planner  = concat(local.statements.read, local.state.read)
-    deployer = concat(local.statements.write, local.apart, [for one in local.boundary : { for key, value in one : key => value if key != "Condition" || length(value) > 0 }], local.state.write)
+    planner        = concat(values(local.statements.read), local.state.read)
+    deployer       = concat([for service, statement in local.statements.write : statement if contains(local.runs, service)], local.apart)
+    deployer-other = concat([for service, statement in local.statements.write : statement if !contains(local.runs, service)], [for one in local.boundary : { for key, value in one : key => value if key != "Condition" || length(value) > 0 }], local.state.write)
   }
 }
 
-# A deployer has both.
+# A deployer has all three.
 resource "aws_iam_policy" "this" {
   #checkov:skip=CKV_AWS_290:Calls that know no resource stand under "anywhere" of permissions.json, one by one.
   #checkov:skip=CKV_AWS_355:See CKV_AWS_290.
@@ -95,7 +99,7 @@ resource "aws_iam_policy" "this" {
 
   name        = "${var.environment}-saga-${each.key}-${var.region}"
   path        = var.iam_path
-  description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the planner's policy"
+  description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the two others"
   policy      = jsonencode({ Version = "2012-10-17", Statement = each.value })
 
   lifecycle {
@@ -140,7 +144,7 @@ resource "aws_iam_role" "github" {
 }
 
 resource "aws_iam_role_policy_attachment" "github" {
-  for_each = var.github == null ? {} : { planner = ["planner", "planner"], deployer-reads = ["deployer", "planner"], deployer = ["deployer", "deployer"] }
+  for_each = var.github == null ? {} : { planner = ["planner", "planner"], deployer-reads = ["deployer", "planner"], deployer = ["deployer", "deployer"], deployer-other = ["deployer", "deployer-other"] }
 
   role       = aws_iam_role.github[each.value[0]].name
   policy_arn = aws_iam_policy.this[each.value[1]].arn

@@ -1,5 +1,5 @@
 output "policy_arns" {
-  description = "The policies: a deployer has both, a planner its own."
+  description = "The policies: a deployer has all, a planner its own."
   value       = { for name, policy in aws_iam_policy.this : name => policy.arn }
 }
 

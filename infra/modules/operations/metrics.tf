@@ -13,6 +13,9 @@ locals {
     SagasStarted    = { logs = ["saga_initiator"], pattern = "{ $.message = \"start\" && $.outcome = \"applied\" }", value = "1", unit = "Count" }
     SagasCompleted  = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.outcome = \"applied\" && $.status = \"COMPLETED\" }", value = "1", unit = "Count" }
     SagasCancelled  = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.outcome = \"applied\" && $.status = \"CANCELLED_VIA_COMPENSATION\" }", value = "1", unit = "Count" }
+    SagasEnded      = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.took_ms = * }", value = "1", unit = "Count" }
+    SagasLate       = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.took_ms > ${var.objective.seconds * 1000} }", value = "1", unit = "Count" }
+    SagaTime        = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.took_ms = * }", value = "$.took_ms", unit = "Milliseconds" }
     Quarantined     = { logs = ["saga_events"], pattern = "{ $.message = \"event\" && $.outcome = \"quarantined\" }", value = "1", unit = "Count" }
     IngressRefusals = { logs = ["event_ingress"], pattern = "{ ($.message = \"delivery\" || $.message = \"handshake\") && $.outcome = \"refused\" }", value = "1", unit = "Count" }
   }

@@ -84,6 +84,21 @@ variable "thresholds" {
   }
 }
 
+variable "objective" {
+  description = "The objective on the time from a saga's start to its end: how many percent end within how many seconds."
+  type = object({
+    seconds = optional(number, 60)
+    percent = optional(number, 99)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.objective.seconds >= 1 && var.objective.percent >= 50 && var.objective.percent < 100
+    error_message = "objective.seconds is 1 or more, objective.percent is 50 to less than 100: an objective of 100 % has no budget."
+  }
+}
+
 variable "runbook_url" {
   description = "Where RUNBOOK.md is to be read; alarms link to its sections."
   type        = string

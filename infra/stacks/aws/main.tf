@@ -4,7 +4,7 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = merge({ application = "saga-bridge" }, var.tags)
+    tags = merge({ application = "saga-bridge", environment = var.environment }, var.tags)
   }
 }
 
@@ -161,6 +161,7 @@ module "operations" {
   secret_expires    = local.relayed ? null : try(local.azure.secret_expires, null)
   metrics_namespace = "SagaBridge${local.prefix == "" ? "" : "/${trimsuffix(local.prefix, "-")}"}"
   thresholds        = var.alarm_thresholds
+  objective         = var.objective
   runbook_url       = var.runbook_url
 }
 
@@ -207,4 +208,39 @@ resource "aws_sns_topic_subscription" "mail" {
   topic_arn = module.saga.alerts_topic_arn
   protocol  = "email"
   endpoint  = each.value
+}
+
+# Its filter is the tag that everything here has; activate it once as a cost allocation tag in the account's billing settings.
+resource "aws_budgets_budget" "this" {
+  count = var.monthly_budget_usd == null ? 0 : 1
+
+  name         = "${local.prefix}saga-bridge-${var.region}"
+  budget_type  = "COST"
+  limit_amount = tostring(var.monthly_budget_usd)
+  limit_unit   = "USD"
+  time_unit    = "MONTHLY"
+
+  cost_filter {
+    name   = "TagKeyValue"
+    values = [format("user:environment$%s", var.environment)]
+  }
+
+  dynamic "notification" {
+    for_each = { ACTUAL = 80, FORECASTED = 100 }
+
+    content {
+      comparison_operator        = "GREATER_THAN"
+      notification_type          = notification.key
+      threshold                  = notification.value
+      threshold_type             = "PERCENTAGE"
+      subscriber_email_addresses = var.alert_email_addresses
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(var.alert_email_addresses) > 0
+      error_message = "monthly_budget_usd needs alert_email_addresses: a budget that tells nobody is none."
+    }
+  }
 }

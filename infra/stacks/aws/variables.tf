@@ -186,6 +186,22 @@ variable "alarm_thresholds" {
   nullable = false
 }
 
+variable "objective" {
+  description = "How many percent of the sagas end within how many seconds; see module operations."
+  type = object({
+    seconds = optional(number, 60)
+    percent = optional(number, 99)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "monthly_budget_usd" {
+  description = "Tell people when this deployment costs 80 % of so much in a month, or will cost all of it. Null: no budget."
+  type        = number
+  default     = null
+}
+
 variable "runbook_url" {
   description = "Where your people read infra/RUNBOOK.md; alarms link to its sections."
   type        = string

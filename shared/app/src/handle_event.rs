@@ -2,7 +2,7 @@
 
 use saga_core::origin::Origin;
 use saga_core::text::shown;
-use saga_core::{Cloud, Outcome};
+use saga_core::{Cloud, Definition, Outcome, Saga, Timestamp};
 use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::{cloud_event, event_bridge, parked_event};
@@ -152,6 +152,12 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
     Ok(Handled::Decided(Outcome::Applied))
 }
 
+/// How many milliseconds a saga took, where this is what ended it.
+fn took(before: &Saga, after: &Saga, definition: &Definition, now: Timestamp) -> Option<i64> {
+    let ended = |saga: &Saga| saga.status(definition).is_terminal();
+    (!ended(before) && ended(after)).then(|| now.millis() - after.created.millis())
+}
+
 async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, S, Q, A, T>,
@@ -223,6 +229,7 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
             &About::event(&event).within(&decision.saga),
             outcome = decision.outcome.as_str(),
             status = decision.saga.status(definition).as_str(),
+            took_ms = took(&saga.value, &decision.saga, definition, now),
             "event"
         );
         if let Some(text) = &decision.alert {

@@ -62,7 +62,7 @@ run "a_plan_changes_nothing" {
   command = apply
 
   assert {
-    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe)", action))])
+    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe|View)", action))])
     error_message = "Reads only."
   }
 }
@@ -84,7 +84,7 @@ run "no_role_without_the_boundary" {
   }
 
   assert {
-    condition     = toset([for statement in jsondecode(aws_iam_policy.this["deployer"].policy).Statement : join(" ", statement.Action) if statement.Effect == "Deny"]) == toset(["iam:CreateRole iam:PutRolePermissionsBoundary iam:PutRolePolicy", "iam:DeleteRolePermissionsBoundary"])
+    condition     = toset([for statement in jsondecode(aws_iam_policy.this["deployer-other"].policy).Statement : join(" ", statement.Action) if statement.Effect == "Deny"]) == toset(["iam:CreateRole iam:PutRolePermissionsBoundary iam:PutRolePolicy", "iam:DeleteRolePermissionsBoundary"])
     error_message = "Who makes roles could else make one that may do everything."
   }
 }

@@ -126,6 +126,36 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   }
 }
 
+run "the_objective_is_told_of_by_how_fast_its_budget_is_spent" {
+  command = apply
+
+  variables {
+    objective = { seconds = 10, percent = 99.5 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_metric_filter.this["SagasLate/saga_events"].pattern == "{ $.message = \"event\" && $.took_ms > 10000 }" && length(regexall("took_ms = took\\(", file("../../../shared/app/src/handle_event.rs"))) == 1
+    error_message = "The code logs how long a saga took, and later than the objective is late."
+  }
+
+  assert {
+    condition = { for name, alarm in aws_cloudwatch_metric_alarm.burn : name => alarm.threshold } == {
+      fast-long = 7.2, fast-short = 7.2, slow-long = 3, slow-short = 3
+    } && alltrue([for alarm in aws_cloudwatch_metric_alarm.burn : try(length(alarm.alarm_actions), 0) == 0])
+    error_message = "14.4 and 6 times the half percent that may be late; the parts tell nobody."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_composite_alarm.burn["fast"].alarm_rule == "ALARM(\"saga-late-fast-long\") AND ALARM(\"saga-late-fast-short\")" && aws_cloudwatch_composite_alarm.burn["fast"].alarm_actions == toset([var.alerts_topic_arn])
+    error_message = "Both windows, and people are told."
+  }
+
+  assert {
+    condition     = strcontains(file("../../RUNBOOK.md"), "\n## ${regex("#([a-z-]+)$", aws_cloudwatch_composite_alarm.burn["slow"].alarm_description)[0]}\n")
+    error_message = "It links to a section of the runbook."
+  }
+}
+
 run "the_dashboard_is_json_with_all_charts" {
   command = apply
 

@@ -17,6 +17,9 @@ variables {
   packages_dir     = "../../modules/saga-aws/tests/packages" # arm64 in it is a link to itself
   azure_secret     = "not-a-secret"
   check_connection = false
+
+  alert_email_addresses = ["on-call@example.com"]
+  monthly_budget_usd    = 100
 }
 
 run "one_region" {
