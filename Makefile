@@ -74,9 +74,10 @@ prove: ## the model with four steps and a hundred thousand simulator seeds (abou
 fuzz: ## a minute (FUZZ_SECONDS) of chance for each parser, a million malformed inputs, schemathesis against both APIs
 	$(PYTHON) tests/fuzz.py
 
-mutants: ## that the checks catch deliberate faults: which check caught which (under an hour)
+mutants: ## that the checks catch deliberate faults: those of our lists (under an hour), then cargo-mutants' (MUTANT_MINUTES=60)
 	$(PYTHON) tests/mutants.py
 	$(PYTHON) infra/mutants.py
+	$(PYTHON) tests/mutation.py --minutes $(or $(MUTANT_MINUTES),60)
 
 bench: ## what the outbox costs at 1,000, 10,000 and 100,000 rows, in memory and on the emulators (about fifteen minutes)
 	cargo test --locked --profile prove -p saga-tests --test bench_relay -- --nocapture --ignored

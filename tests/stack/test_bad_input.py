@@ -45,7 +45,7 @@ class BadInput(StackTest):
         self.problem(self.post("/sagas/payment", order(pad="x" * 65536)), 413, "too-large")
         self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "k" * 256}), 400, "invalid-request", "Idempotency-Key")
         self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "tab\there"}), 400, "invalid-request")
-        self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "k1, k2"}), 400, "invalid-request", "once")
+        self.problem(self.post("/sagas/payment", order(), {"Idempotency-Key": "k1, k2"}), 400, "invalid-request", "one key")
         self.problem(self.post("/sagas/payment", order(), {"Content-Encoding": "gzip"}), 415, "unsupported-media-type", "Content-Encoding")
         self.problem(self.post("/sagas/payment?key=k", order()), 400, "invalid-request", "key")
         self.problem(self.get(f"/sagas/{uuid.uuid4()}"), 404, "unknown-saga")

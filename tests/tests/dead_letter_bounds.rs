@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -91,7 +92,7 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
 /// A source that makes its letters up as they are asked for: what a use case keeps of them is all that is kept.
 struct Endless {
     queue: bool,
-    given: AtomicUsize,
+    given: Arc<AtomicUsize>,
 }
 
 impl Endless {
@@ -133,13 +134,15 @@ impl LetterSource for Endless {
                 None => 0,
             };
             let numbers: Vec<usize> = (start..MANY.min(start + 10)).collect();
+            // A queue has no order, and a page has one.
+            let key = |number: usize| if self.queue { MANY - 1 - number } else { number };
             walk.position = numbers
                 .last()
                 .map(|number| format!("{number:08}"))
                 .or(walk.position.take());
             self.given.fetch_add(numbers.len(), Ordering::SeqCst);
             let held = numbers.into_iter().map(|number| Held {
-                letter: Self::letter(number),
+                letter: Self::letter(key(number)),
                 receipt: Receipt(number.to_string()),
             });
             Ok(held.collect())
@@ -168,9 +171,10 @@ fn peak_kib() -> u64 {
 async fn ten_thousand_letters_are_listed_in_constant_memory() {
     let (world, desk) = (World::default(), Desk::new());
     for queue in [false, true] {
+        let given = Arc::new(AtomicUsize::new(0));
         let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
             queue,
-            given: AtomicUsize::new(0),
+            given: Arc::clone(&given),
         })];
         let ports = Ports {
             sources: &sources,
@@ -199,6 +203,9 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
             }
         }
         assert_eq!(seen.len(), MANY);
+        // A page of a queue is a pass over it; the pages of what has an order are one.
+        let given = given.load(Ordering::SeqCst);
+        assert_eq!(given > 2 * MANY, queue, "{given} letters were given");
         let grown = peak_kib() - before;
         println!(
             "queue {queue}: the peak grew by {grown} KiB for {} MiB of letters",
@@ -206,6 +213,43 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
         );
         assert!(grown < 24 * 1024, "the peak grew by {grown} KiB");
     }
+}
+
+/// A function's answer holds 6 MB, however long the reasons are.
+#[tokio::test]
+async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    world.start("100").await;
+    world.publish().await;
+    let letter = dead(&world.on_the_way.pop().unwrap(), 0, 0);
+    for number in 0..40 {
+        let mut more = letter.clone();
+        more.id.key = format!("{number:08}");
+        // One of them is longer than a page alone.
+        more.reason = "r".repeat(if number == 20 { 5_000_000 } else { 300_000 });
+        desk.places.put(more);
+    }
+    let (mut seen, mut pages, mut cursor) = (Vec::new(), Vec::new(), None::<LetterId>);
+    loop {
+        let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), 1_000).await;
+        let page = serde_json::to_value(&page).unwrap();
+        let letters = page["letters"].as_array().unwrap();
+        assert!(
+            letters.len() == 1 || page.to_string().len() <= 4_100_000,
+            "{}",
+            letters.len()
+        );
+        pages.push(letters.len());
+        assert!(pages.len() <= 40, "pages without end: {pages:?}");
+        seen.extend(letters.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [13, 7, 1, 13, 6], "as many as fit");
+    let all: Vec<String> = desk.places.lying().iter().map(|one| one.id.to_string()).collect();
+    assert_eq!(seen, all);
 }
 
 #[tokio::test]

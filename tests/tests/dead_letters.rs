@@ -1,19 +1,24 @@
 //! What an operator sees of dead letters, and what becomes of them.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use saga_app::dead_letters::ports::Memory;
 use saga_app::dead_letters::{Found, find, list, watch};
 use saga_app::ports::Time;
-use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict};
+use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict, unparked};
 use saga_core::ends::Phase;
+use saga_core::saga::{Caller, Mark};
 use saga_core::{SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
-use saga_tests::dead_letters::{Desk, all, dead, quarantined};
-use saga_tests::world::{World, switch};
+use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
+use saga_tests::world::{Parcel, Place, World, switch};
 use saga_wire::dead_letter::http::{Command, Selection};
-use saga_wire::dead_letter::{Received, events, quarantine};
+use saga_wire::dead_letter::{Received, azure_quarantine, events, quarantine};
 
 /// A saga whose event to Azure fell into the poison queue.
 async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
@@ -24,14 +29,14 @@ async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
     (saga, letter)
 }
 
-/// A desk at which another operator takes all letters of a source for so long, at the first call of this name.
-fn interrupted(at: &'static str, source: Source, seconds: i64) -> Desk {
+/// A desk at which another operator does something at the first call of this name.
+fn interrupted(at: &'static str, other: impl Fn(&DeadLetters) + Send + Sync + 'static) -> Desk {
     let places: Arc<OnceLock<DeadLetters>> = Arc::default();
     let desk = Desk::with(|clock| {
         let (places, came) = (Arc::clone(&places), AtomicBool::new(false));
         DeadLetters::new(clock, move |call: &'static str| {
             if call == at && !came.swap(true, Ordering::SeqCst) {
-                places.get().unwrap().hide(source, seconds);
+                other(places.get().unwrap());
             }
             Fault::None
         })
@@ -190,6 +195,67 @@ async fn what_would_be_quarantined_again_is_left() {
     assert_eq!(page.letters.len(), 2);
 }
 
+/// A letter of the quarantine that this entrance kept.
+fn kept_at(entrance: &'static str, key: &str, body: &str) -> DeadLetter {
+    let body = quarantined(entrance, body.as_bytes(), 9_000).remove(0);
+    if entrance == "azure-participant" {
+        return azure_quarantine(key, &STANDARD.encode(body), None);
+    }
+    quarantine(&Received {
+        key: key.to_owned(),
+        body,
+        ..Received::default()
+    })
+}
+
+/// What an entrance kept is sent past it, or to it once more; where it does not belong it must not come in that way either.
+#[tokio::test]
+async fn what_may_not_come_in_from_outside_is_not_replayed_either() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let body = r#"{"order_id":"order-1","amount":"129.90","currency":"EUR","destination":"DE","items":[{"sku":"sku-1","quantity":1}]}"#;
+    let saga = world.try_start_of("order", "key", body).await.unwrap();
+    // From AWS to Azure, from Azure to itself, from Azure to AWS.
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        world.publish().await;
+        events.push(event_in(&world.on_the_way[0]));
+        world.deliver_at(0).await;
+    }
+    let outcomes = async |entrance: &'static str, letters: &[(&str, &str)]| {
+        desk.places.clear();
+        for (key, body) in letters {
+            desk.places.put(kept_at(entrance, key, body));
+        }
+        let report = desk.run(&world, &all(Act::Replay)).await;
+        let lines = report.items.iter().map(|item| {
+            let key = item.id.split_once('.').unwrap().1.to_owned();
+            (key, item.outcome)
+        });
+        let lines: BTreeMap<String, &str> = lines.collect();
+        letters.iter().map(|(key, _)| lines[*key]).collect::<Vec<_>>()
+    };
+    let ours: Vec<(&str, &str)> = ["0", "1", "2"]
+        .into_iter()
+        .zip(events.iter().map(String::as_str))
+        .collect();
+    for (entrance, expected) in [
+        ("event-ingress", ["left", "left", "replayed"]),
+        ("saga-events", ["left", "left", "replayed"]),
+        ("azure-participant", ["replayed", "replayed", "left"]),
+    ] {
+        assert_eq!(outcomes(entrance, &ours).await, expected, "{entrance}");
+    }
+    // Another team's: who may compensate, and may not say that a step is done.
+    let theirs = ["PaymentCompensationRequested", "ReceiptStored"].map(|kind| {
+        format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"{kind}","data":{{"saga_id":"{saga}"}}}}"#
+        )
+    });
+    let theirs = [("3", theirs[0].as_str()), ("4", theirs[1].as_str())];
+    assert_eq!(outcomes("event-ingress", &theirs).await, ["replayed", "left"]);
+    assert_eq!(outcomes("azure-participant", &theirs).await, ["left", "left"]);
+}
+
 #[tokio::test]
 async fn unknown_ids_and_letters_that_others_hold_are_named() {
     let (mut world, desk) = (World::default(), Desk::new());
@@ -205,10 +271,17 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
     };
     let report = desk.run(&world, &ids).await;
     assert_eq!((report.done, report.failed), (0, 2));
-    assert!(
-        report.items.iter().all(|item| item.outcome == "unknown"),
-        "{report:?}"
-    );
+    let text = |id: &LetterId| {
+        let item = report
+            .items
+            .iter()
+            .find(|item| item.id == id.to_string())
+            .unwrap();
+        assert_eq!(item.outcome, "unknown");
+        item.text.as_str()
+    };
+    assert_eq!(text(&letter.id), "it is not there, or not now: see the notices");
+    assert!(text(&gone).starts_with("there is no such dead letter"));
     assert!(
         report
             .notices
@@ -232,6 +305,11 @@ async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
     desk.places.hide(Source::Poison, 5);
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
     assert_eq!((page.letters.len(), page.notices.len()), (1, 0), "{page:?}");
+    // Not for ever.
+    desk.places.hide(Source::Poison, 60);
+    let begun = desk.clock.now();
+    list(&desk.ports(&world), &Filter::default(), None, 10).await;
+    assert_eq!(desk.clock.now(), begun.plus_millis(10_000));
     desk.places.hide(Source::Poison, 5);
     let report = desk.run(&world, &all(Act::Replay)).await;
     assert_eq!((report.done, report.notices.len()), (1, 0), "{report:?}");
@@ -259,7 +337,7 @@ async fn the_watch_comes_later_while_an_operator_works_and_not_never() {
 async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
     let (mut world, desk) = (
         World::default(),
-        interrupted("LetterSource::remove", Source::Events, 4),
+        interrupted("LetterSource::remove", |places| places.hide(Source::Events, 4)),
     );
     let (_, letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
@@ -289,6 +367,14 @@ async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
     let report = desk.run(&world, &all(Act::Replay)).await;
     assert_eq!((report.done, report.failed), (0, 0));
     assert!(report.notices.iter().any(|notice| notice.source == "poison"));
+    // One that was asked for has a line of its own: nothing is known of it, not even that it is gone.
+    let report = desk.run(&world, &only(&letter, Act::Replay)).await;
+    assert_eq!((report.done, report.failed, report.items.len()), (0, 1, 1));
+    assert_eq!(report.items[0].outcome, "failed");
+    assert!(
+        report.items[0].text.starts_with("its source could not be read"),
+        "{report:?}"
+    );
     broken.store(false, Ordering::SeqCst);
     assert_eq!(desk.run(&world, &only(&letter, Act::Replay)).await.done, 1);
 }
@@ -297,18 +383,39 @@ async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
 async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     // The other operator's receipt is the newer one: he comes when the lease of the first has ended, between the
     // sending and the removal.
-    let (mut world, desk) = (World::default(), interrupted("Outlet::send", Source::Poison, 60));
+    let take = |places: &DeadLetters| places.hide(Source::Poison, 60);
+    let (mut world, desk) = (World::default(), interrupted("Outlet::send", take));
     let (_, letter) = poisoned(&mut world, &desk).await;
     let report = desk.run(&world, &only(&letter, Act::Replay)).await;
     assert_eq!(
         (report.done, report.left, report.items[0].outcome),
         (0, 1, "taken")
     );
+    let text = &report.items[0].text;
     assert!(
-        report.items[0].text.contains("another operator took it"),
-        "{report:?}"
+        text.starts_with("sent to the ") && text.contains("but meanwhile another operator took it"),
+        "{text}"
     );
     assert_eq!(desk.places.lying().len(), 1);
+}
+
+/// A dead row is made pending in one step, so whoever comes second has done nothing at all.
+#[tokio::test]
+async fn of_a_row_that_another_operator_takes_it_is_said_what_was_done() {
+    for (act, at, said) in [
+        (Act::Replay, "LetterSource::requeue", "nothing was done"),
+        (Act::Discard, "LetterSource::remove", "archived, but meanwhile"),
+    ] {
+        let (mut world, desk) = (World::default(), interrupted(at, DeadLetters::clear));
+        world.start("100").await;
+        world.publish().await;
+        desk.places.put(dead(&world.on_the_way.pop().unwrap(), 2, 1));
+        let report = desk.run(&world, &all(act)).await;
+        assert_eq!((report.done, report.left, report.failed), (0, 1, 0), "{act:?}");
+        let item = &report.items[0];
+        assert!(item.outcome == "taken" && item.text.contains(said), "{item:?}");
+        assert!(desk.places.take_requeued().is_empty());
+    }
 }
 
 #[tokio::test]
@@ -356,6 +463,215 @@ async fn a_receiver_that_refuses_stops_the_run_and_takes_nothing() {
 }
 
 #[tokio::test]
+async fn failures_within_the_bounds_end_no_run() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    for number in 0..9_u8 {
+        let mut more = letter.clone();
+        more.id.key = format!("more-{number}");
+        desk.places.put(more);
+    }
+    desk.places.refuse(true);
+    let report = desk.run(&world, &all(Act::Replay)).await;
+    assert_eq!(
+        (report.done, report.failed, report.ended, report.more),
+        (0, 10, "done", false)
+    );
+}
+
+#[tokio::test]
+async fn a_filter_takes_what_is_all_that_it_says() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let other = world.start("100").await;
+    let filter = Filter {
+        source: Some(Source::Poison),
+        saga: Some(saga),
+        kind: Some("PaymentReserved".to_owned()),
+        reason: Some(letter.reason.to_uppercase()),
+        since: Some(letter.arrived()),
+    };
+    assert!(Filter::default().takes(&letter) && filter.takes(&letter));
+    let since = |millis| Filter {
+        since: Some(letter.arrived().plus_millis(millis)),
+        ..filter.clone()
+    };
+    assert!(since(-1).takes(&letter) && !since(1).takes(&letter));
+    for other in [
+        Filter {
+            source: Some(Source::Events),
+            ..filter.clone()
+        },
+        Filter {
+            saga: Some(other),
+            ..filter.clone()
+        },
+        Filter {
+            kind: Some("Another".to_owned()),
+            ..filter.clone()
+        },
+        Filter {
+            reason: Some("another".to_owned()),
+            ..filter.clone()
+        },
+    ] {
+        assert!(!other.takes(&letter), "{other:?}");
+    }
+}
+
+/// Azure's step may still have to act for a saga whose record has expired at the origin.
+#[tokio::test]
+async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let elsewhere = World::default();
+    let dry = Command {
+        confirm: false,
+        ..only(&letter, Act::Replay)
+    };
+    let report = desk.run(&elsewhere, &dry).await;
+    assert_eq!(report.items[0].outcome, "tried", "{report:?}");
+    assert!(report.items[0].text.contains("the saga is not known here"));
+    // The origin would find nothing to do for it.
+    desk.places.clear();
+    world
+        .deliver(&Parcel {
+            to: Place::AzureQueue,
+            kind: letter.facts.kind.clone().unwrap(),
+            body: STANDARD.encode(&letter.facts.text),
+        })
+        .await
+        .unwrap();
+    let answer = world.on_the_way.pop().unwrap();
+    desk.places.put(dead(&answer, 0, 2));
+    let report = desk.run(&elsewhere, &all(Act::Replay)).await;
+    assert_eq!((report.done, report.left), (0, 1));
+    assert!(
+        report.items[0].text.contains(&format!("there is no saga {saga}")),
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
+async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_without_all_others() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let desk = Desk::with(|clock| {
+        DeadLetters::new(clock, move |call: &'static str| {
+            counted.fetch_add(usize::from(call == "LetterSource::next"), Ordering::SeqCst);
+            Fault::None
+        })
+    });
+    let mut world = World::default();
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    for source in [Source::Events, Source::Outbox, Source::EventGrid] {
+        for number in 10..35_u8 {
+            let mut more = letter.clone();
+            more.id = LetterId {
+                source,
+                key: format!("more-{number}"),
+            };
+            desk.places.put(more);
+        }
+    }
+    let all: Vec<String> = desk.places.lying().iter().map(|one| one.id.to_string()).collect();
+    for limit in [1, 7, 25, 100] {
+        let (mut seen, mut cursor) = (Vec::new(), None::<LetterId>);
+        loop {
+            assert!(seen.len() <= all.len(), "pages without end");
+            let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), limit).await;
+            assert!(page.letters.len() <= limit);
+            let page = serde_json::to_value(&page).unwrap();
+            let ids = page["letters"].as_array().unwrap().iter();
+            seen.extend(ids.map(|one| one["id"].as_str().unwrap().to_owned()));
+            cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, all, "pages of {limit}");
+    }
+    asked.store(0, Ordering::SeqCst);
+    let id = LetterId {
+        source: Source::EventGrid,
+        key: "more-34".to_owned(),
+    };
+    assert!(matches!(
+        find(&desk.ports(&world), &id).await.unwrap(),
+        Found::Letter(..)
+    ));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_came_to_rest_since_the_look_stays_parked() {
+    let mut world = World::default();
+    let (saga, _) = poisoned(&mut world, &Desk::new()).await;
+    let looked = world.clock.now();
+    let mark = |at| Mark::new(at, "an event", "it failed");
+    let mut saga = world.saga(saga);
+    saga.parked = [-1, 0, 1].map(|millis| mark(looked.plus_millis(millis))).to_vec();
+    let caller = Caller::new("arn:aws:iam::1:user/o").unwrap();
+    let done = unparked(&saga, looked, &mark(looked), Some(&caller)).unwrap();
+    assert_eq!(done.saga.parked, [mark(looked.plus_millis(1))]);
+    assert_eq!(done.saga.timeline.entries.last().unwrap().caller, Some(caller));
+    assert!(unparked(&done.saga, looked, &mark(looked), None).is_none());
+}
+
+#[tokio::test]
+async fn a_run_goes_as_far_as_it_is_asked_to() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    for number in 10..40_u8 {
+        for source in [Source::Poison, Source::Events] {
+            let mut more = letter.clone();
+            more.id = LetterId {
+                source,
+                key: format!("more-{number}"),
+            };
+            desk.places.put(more);
+        }
+    }
+    // A dry run, too, looks at no more than it is allowed.
+    let mut few = Command {
+        confirm: false,
+        ..all(Act::Replay)
+    };
+    few.bounds.limit = 7;
+    let report = desk.run(&world, &few).await;
+    assert_eq!(
+        (report.done, report.items.len(), report.ended, report.more),
+        (7, 7, "limit", true)
+    );
+    // Two of one queue, far apart in it.
+    let ids = ["more-10", "more-39"].map(|key| LetterId {
+        source: Source::Poison,
+        key: key.to_owned(),
+    });
+    let two = Command {
+        selection: Selection::Ids(ids.to_vec()),
+        ..all(Act::Discard)
+    };
+    let report = desk.run(&world, &two).await;
+    assert_eq!((report.done, report.failed), (2, 0), "{report:?}");
+    // One source, and nothing of another.
+    let poison = Filter {
+        source: Some(Source::Poison),
+        ..Filter::default()
+    };
+    let those = Command {
+        selection: Selection::All(poison),
+        ..all(Act::Discard)
+    };
+    let report = desk.run(&world, &those).await;
+    assert_eq!((report.done, report.failed, report.ended), (29, 0, "done"));
+    let left = desk.places.lying();
+    assert_eq!(left.len(), 30);
+    assert!(left.iter().all(|letter| letter.id.source == Source::Events));
+}
+
+#[tokio::test]
 async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (saga, letter) = poisoned(&mut world, &desk).await;
@@ -392,7 +708,21 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         (alerts.len(), alerts[1].subject.as_str()),
         (2, "saga-bridge: 10 new dead letters in poison")
     );
+    assert!(
+        alerts[1].text.contains("show poison.more-9\""),
+        "the newest: {}",
+        alerts[1].text
+    );
     told(0).await;
+    // What is older than clocks may differ is not told again, when that is forgotten.
+    let mut later = letter.clone();
+    later.id.key = "later".to_owned();
+    later.last = later.last.map(|at| at.plus_millis(3_600_000));
+    desk.places.put(later);
+    told(1).await;
+    told(0).await;
+    let watched = desk.places.load(Source::Poison).await.unwrap();
+    assert_eq!(watched.told.len(), 1, "and it is forgotten");
 }
 
 #[tokio::test]
@@ -410,23 +740,29 @@ async fn a_flood_is_told_once_and_the_next_one_after_it_was_drained_again() {
         }
     };
     let told = async || watch(&desk.ports(&world), &world.aws, &desk.places).await.new;
+    // So many are remembered one by one; of more, only the time.
+    let remembered = async || desk.places.load(Source::EventGrid).await.unwrap().told.len();
     flood(0, 6_000);
-    assert_eq!(told().await, 6_000);
+    assert_eq!((told().await, remembered().await), (6_000, 0));
     for _ in 0..3 {
         assert_eq!(told().await, 0);
     }
     desk.places.clear();
     assert_eq!(told().await, 0);
     flood(10_000, 3_000);
-    assert_eq!(told().await, 3_000);
+    assert_eq!((told().await, remembered().await), (3_000, 3_000));
     assert_eq!(told().await, 0);
+    flood(20_000, 1_000);
+    assert_eq!((told().await, remembered().await), (1_000, 4_000));
+    flood(30_000, 1);
+    assert_eq!((told().await, remembered().await), (1, 0));
 }
 
 #[tokio::test]
 async fn of_a_deep_queue_only_the_growth_is_told() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (_, letter) = poisoned(&mut world, &desk).await;
-    for (count, new) in [(1_500, 1_500), (1_500, 0), (1_600, 100)] {
+    for (count, new) in [(1_000, 1_000), (1_500, 500), (1_500, 0), (1_600, 100)] {
         for number in 1..count {
             let mut more = letter.clone();
             more.id.key = format!("more-{number}");
@@ -435,13 +771,48 @@ async fn of_a_deep_queue_only_the_growth_is_told() {
         let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
         assert_eq!((report.new, report.failed), (new, 0), "{count}");
     }
+    let alerts = world.aws.alerts();
+    let subjects: Vec<&str> = alerts.iter().map(|alert| alert.subject.as_str()).collect();
+    assert_eq!(
+        subjects,
+        [1_000, 500, 100].map(|new| format!("saga-bridge: {new} new dead letters in poison"))
+    );
+    // So many are still looked at one by one.
+    let examples: Vec<bool> = alerts
+        .iter()
+        .map(|alert| alert.text.contains("For instance"))
+        .collect();
+    assert_eq!(examples, [true, false, false]);
     assert!(
-        world
-            .aws
-            .alerts()
+        alerts
             .iter()
             .all(|alert| alert.text.contains("list --source poison"))
     );
+}
+
+/// The growth is that since the last look, also when there were fewer in between, or none.
+#[tokio::test]
+async fn a_queue_that_shrinks_and_grows_again_is_told_of_again() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    let told = async |count: usize| {
+        desk.places.clear();
+        for number in 0..count {
+            let mut more = letter.clone();
+            more.id.key = format!("more-{number:05}");
+            desk.places.put(more);
+        }
+        let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+        assert_eq!(report.failed, 0);
+        report.new
+    };
+    assert_eq!(told(1_500).await, 1_500);
+    assert_eq!(told(0).await, 0);
+    assert_eq!(told(1_200).await, 1_200);
+    // Few enough to look at each: none is known by name yet.
+    assert_eq!(told(900).await, 900);
+    assert_eq!(told(800).await, 0);
+    assert_eq!(told(1_300).await, 500);
 }
 
 #[tokio::test]

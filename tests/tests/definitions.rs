@@ -6,10 +6,11 @@
     reason = "the helpers of these tests are tests, too"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use saga_app::definitions::{find, target_of_type};
 use saga_app::list_sagas::{Query, find_saga, list_sagas};
 use saga_app::override_saga::{Command, NotCommanded, command};
 use saga_app::ports::Time;
@@ -17,7 +18,9 @@ use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::{Report, sweep_sagas};
 use saga_core::dead_letter::Act;
 use saga_core::origin::Override;
-use saga_core::{Definition, DefinitionRef, Outcome, SagaId, Status};
+use saga_core::outbox::DEFAULT_SHARDS;
+use saga_core::sweep::{Patience, hold};
+use saga_core::{Definition, DefinitionRef, Outcome, Saga, SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead};
@@ -93,9 +96,13 @@ async fn try_command(world: &World, id: SagaId, what: Command) -> Result<Outcome
 }
 
 async fn sweep(world: &World) -> Report {
+    sweep_some(world, 50).await
+}
+
+async fn sweep_some(world: &World, per_bucket: usize) -> Report {
     let until = world.clock.now().plus_millis(3_600_000);
     let (deployment, aws) = (&world.deployment, &world.aws);
-    sweep_sagas(deployment, aws, aws, &world.clock, 50, until)
+    sweep_sagas(deployment, aws, aws, &world.clock, per_bucket, until)
         .await
         .unwrap()
 }
@@ -207,6 +214,35 @@ async fn other_teams_events_of_a_version_that_was_replaced_are_understood() {
     assert_eq!(world.aws.quarantined(), []);
 }
 
+/// Nothing but the number differs, so the event would be understood as one of either version.
+#[tokio::test]
+async fn an_event_of_another_version_than_its_saga_is_quarantined() {
+    let same = parse(&FILE.replace("version = 1", "version = 2")).unwrap();
+    let mut world = World::default();
+    let id = world.start("50").await;
+    world.release([version_1(), same]);
+    world.publish().await;
+    world.deliver_at(0).await;
+    let answer = world.on_the_way[0].clone();
+    let mut event: Value = serde_json::from_str::<Value>(&answer.body).unwrap()[0].take();
+    event["sagaver"] = 2.into();
+    // From a tool, which writes no checksum.
+    event.as_object_mut().unwrap().remove("sagasum");
+    world.on_the_way[0].body = format!("[{event}]");
+    let before = world.saga(id);
+    world.settle().await;
+    assert_eq!(world.saga(id), before);
+    let kept = world.aws.quarantined();
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    assert!(
+        kept.reason.contains("payment version 2") && kept.reason.contains("payment version 1"),
+        "{kept:?}"
+    );
+    world.on_the_way.push(answer);
+    world.settle().await;
+    assert_eq!(world.saga(id).shown, Status::Completed);
+}
+
 #[tokio::test]
 async fn a_start_that_is_repeated_under_a_new_version_finds_its_saga() {
     let mut world = World::default();
@@ -310,13 +346,7 @@ async fn a_definition_that_is_changed_in_place_stays_what_it_was_and_is_told_of_
 
 #[tokio::test]
 async fn a_flood_of_events_of_unknown_definitions_costs_few_requests() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&asked);
-    let faults = move |call: &'static str| {
-        counted.fetch_add(usize::from(call.starts_with("Definition")), Ordering::SeqCst);
-        Fault::None
-    };
-    let mut world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    let (mut world, asked) = counting();
     let id = world.start("50").await;
     world.settle().await;
     asked.store(0, Ordering::SeqCst);
@@ -335,6 +365,85 @@ async fn a_flood_of_events_of_unknown_definitions_costs_few_requests() {
     }
     assert_eq!(world.aws.quarantined().len(), 200);
     assert!(asked.load(Ordering::SeqCst) <= 3, "{asked:?}");
+}
+
+/// A world whose store counts how often it is asked for definitions.
+fn counting() -> (World, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let faults = move |call: &'static str| {
+        counted.fetch_add(usize::from(call.starts_with("Definition")), Ordering::SeqCst);
+        Fault::None
+    };
+    let world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    (world, asked)
+}
+
+/// Looks for definitions that are nowhere; how often the store was asked.
+async fn asked_for(world: &World, asked: &AtomicUsize, names: &[String]) -> usize {
+    let before = asked.load(Ordering::SeqCst);
+    for name in names {
+        let reference = DefinitionRef {
+            name: name.clone(),
+            version: 1,
+        };
+        let found = find(&world.deployment, &world.aws, &world.clock, &reference).await;
+        assert_eq!(found.unwrap(), None);
+    }
+    asked.load(Ordering::SeqCst) - before
+}
+
+#[tokio::test]
+async fn what_is_nowhere_is_asked_for_again_after_five_seconds() {
+    let (world, asked) = counting();
+    let name = ["nowhere".to_owned()];
+    let target = async || {
+        let before = asked.load(Ordering::SeqCst);
+        let target = target_of_type(&world.deployment, &world.aws, &world.clock, "Nonsense").await;
+        assert_eq!(target.unwrap(), None);
+        asked.load(Ordering::SeqCst) - before
+    };
+    assert_eq!((asked_for(&world, &asked, &name).await, target().await), (1, 1));
+    world.clock.advance(4_999);
+    assert_eq!((asked_for(&world, &asked, &name).await, target().await), (0, 0));
+    world.clock.advance(1);
+    assert_eq!((asked_for(&world, &asked, &name).await, target().await), (1, 1));
+}
+
+/// Events may name any number of definitions: so many are remembered, and what has expired gives way first.
+#[tokio::test]
+async fn of_what_is_nowhere_a_bounded_number_is_remembered() {
+    let (world, asked) = counting();
+    let names: Vec<String> = (0..256).map(|number| format!("n{number:03}")).collect();
+    let one = |name: &str| [name.to_owned()];
+    assert_eq!(asked_for(&world, &asked, &names).await, 256);
+    assert_eq!(asked_for(&world, &asked, &names).await, 0);
+    world.clock.advance(1_000);
+    assert_eq!(asked_for(&world, &asked, &one("one-more")).await, 1);
+    assert_eq!(asked_for(&world, &asked, &one("one-more")).await, 0);
+    // One had to go, and no more than one.
+    let backwards: Vec<String> = names.iter().rev().cloned().collect();
+    assert_eq!(asked_for(&world, &asked, &backwards).await, 1);
+    // All but two expire at this very moment: there is room again for more than one.
+    world.clock.advance(4_000);
+    let new = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(asked_for(&world, &asked, &new).await, 2);
+    assert_eq!(asked_for(&world, &asked, &new).await, 0);
+    assert_eq!(asked_for(&world, &asked, &one("one-more")).await, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_holds_up_only_what_the_release_does_not_have() {
+    let (down, faults) = saga_tests::world::switch("Definitions::stored_definition", true);
+    let world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    let known = reference(1);
+    let unknown = reference(2);
+    let (deployment, aws, clock) = (&world.deployment, &world.aws, &world.clock);
+    let found = find(deployment, aws, clock, &known).await.unwrap();
+    assert_eq!(found.as_deref(), Some(&version_1()));
+    assert!(find(deployment, aws, clock, &unknown).await.is_err());
+    down.store(false, Ordering::SeqCst);
+    assert_eq!(find(deployment, aws, clock, &unknown).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -491,6 +600,43 @@ async fn the_sweeper_tells_once_how_many_sagas_need_what_is_nowhere() {
         world.heal(id).await;
         assert!(world.saga(id).shown.is_terminal());
     }
+}
+
+#[tokio::test]
+async fn sagas_that_need_what_is_nowhere_do_not_fill_the_page_of_all_others() {
+    let mut world = World::default();
+    for _ in 0..20 {
+        world.start("50").await;
+    }
+    forgotten(&mut world);
+    let mut buckets = BTreeSet::new();
+    for _ in 0..20 {
+        buckets.insert(world.start("60").await.bucket(DEFAULT_SHARDS));
+    }
+    world.clock.advance(70_000);
+    let report = sweep_some(&world, 1).await;
+    assert_eq!(
+        (report.held, report.sent),
+        (20, buckets.len()),
+        "one of each bucket"
+    );
+}
+
+#[test]
+fn a_saga_that_is_held_is_looked_at_again_with_growing_pauses() {
+    let mut saga = Saga {
+        deadline: given::much_later(),
+        ..given::saga(1, given::time(0))
+    };
+    let due = saga.due.unwrap();
+    assert!(hold(&saga, Patience::default(), due.plus_millis(-1)).is_none());
+    let pauses = [(); 4].map(|()| {
+        let now = saga.due.unwrap();
+        saga = hold(&saga, Patience::default(), now).unwrap().saga;
+        assert_eq!(saga.stuck, Some(due));
+        (saga.due.unwrap().millis() - now.millis()) / 1_000
+    });
+    assert_eq!(pauses, [120, 240, 480, 960]);
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! Whatever fails, and in whatever order messages come: the saga ends, and the invariants hold.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use saga_app::override_saga::Command;
+use saga_app::ports::{Time, back_off};
 use saga_app::start_saga::NotStarted;
 use saga_core::origin::Override;
-use saga_core::{SagaId, Status};
+use saga_core::{SagaId, Status, Timestamp};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::property::holds;
 use saga_tests::world::{Parcel, World, order};
@@ -311,4 +312,42 @@ async fn any_order_of_deliveries_losses_cancels_and_overrides_ends_all_or_nothin
         Ok(())
     })
     .await;
+}
+
+/// Time that only remembers how long was slept; chance is the lowest or the highest that there is.
+struct Sleeper {
+    lowest: bool,
+    slept: Mutex<Vec<u64>>,
+}
+
+impl Time for Sleeper {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+
+    async fn sleep(&self, millis: u64) {
+        self.slept.lock().unwrap().push(millis);
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        if self.lowest { 0 } else { bound - 1 }
+    }
+}
+
+/// Whoever was overtaken does not come again with all others at once, and not at once either.
+#[tokio::test]
+async fn after_a_conflict_it_waits_a_moment_by_chance_and_longer_each_time() {
+    for (lowest, expected) in [
+        (true, [1; 9]),
+        (false, [20, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000]),
+    ] {
+        let time = Sleeper {
+            lowest,
+            slept: Mutex::default(),
+        };
+        for attempt in 1..=9 {
+            back_off(&time, attempt).await;
+        }
+        assert_eq!(*time.slept.lock().unwrap(), expected);
+    }
 }

@@ -8,7 +8,7 @@ use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::override_saga;
 use saga_app::park_saga::{park_letter, park_saga};
 use saga_app::ports::{Parked, Time};
-use saga_core::dead_letter::{Act, DeadLetter, Filter, Source};
+use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
 use saga_core::{SagaId, Status};
@@ -239,17 +239,24 @@ async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_
     let (id, letters) = healed_past(&mut world, &desk, 1).await;
     let letter = letters[0].clone();
     assert_eq!(desk.run(&world, &only(&letters, Act::Replay)).await.done, 1);
-    let came = async |at: i64| {
-        let mut parked = parked(&world, id, letter.facts.event.as_ref().unwrap().as_str());
+    let came = async |letter: &LetterId, event: &str, at: i64| {
+        let mut parked = parked(&world, id, event);
         parked.at = parked.at.plus_millis(at);
-        park_letter(&world.aws, &world.clock, &letter.id, &parked)
+        park_letter(&world.aws, &world.clock, letter, &parked)
             .await
             .unwrap();
-        flags(&world, id)
+        world.saga(id).parked.len()
     };
     // The desk's clock, which the replay has its time of, is ahead of the world's.
-    assert_eq!(came(0).await, Vec::<&str>::new());
-    assert_eq!(came(10_000_000).await, ["parked"]);
+    let event = letter.facts.event.as_ref().unwrap().as_str();
+    assert_eq!(came(&letter.id, event, 0).await, 0);
+    assert_eq!(came(&letter.id, event, 10_000_000).await, 1);
+    // Another one that came before, and that nobody has dealt with.
+    let other = LetterId {
+        key: "another".to_owned(),
+        ..letter.id.clone()
+    };
+    assert_eq!(came(&other, "their-1", 0).await, 2);
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use saga_app::dead_letters::watch;
-use saga_app::override_saga::Command;
-use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{PortError, Time};
+use saga_app::override_saga;
+use saga_app::park_saga::{AtOrigin, park_saga};
+use saga_app::ports::{Parked, PortError, Time};
 use saga_app::relay_outbox::Relay;
-use saga_core::dead_letter::Act;
+use saga_core::dead_letter::{Act, Filter};
 use saga_core::origin::Override;
 use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::relay::Rules;
@@ -21,7 +21,8 @@ use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
-use saga_wire::{json, parked_event};
+use saga_wire::dead_letter::http::{Command, Selection};
+use saga_wire::{definitions, json, parked_event};
 use serde_json::Value;
 
 /// What was logged.
@@ -46,6 +47,16 @@ impl Log {
     }
 }
 
+/// What was logged meanwhile.
+async fn logged(what: impl Future<Output = ()>) -> Vec<Value> {
+    let log = Log::default();
+    let lines = log.clone();
+    let logger = logger("info", move || lines.clone());
+    let _logging = tracing::dispatcher::set_default(&logger);
+    what.await;
+    log.lines()
+}
+
 fn to(place: Place, body: impl Into<String>) -> Parcel {
     Parcel {
         to: place,
@@ -63,7 +74,7 @@ async fn sagas() {
     let body = order("100");
     let one = world.try_start("again", &body).await.unwrap();
     world.try_start("again", &body).await.unwrap();
-    world.command(one, Command::Cancel).await;
+    world.command(one, override_saga::Command::Cancel).await;
     world.settle().await;
     let two = world.start("10000.01").await;
     world.resolve(two, Override::Completed).await;
@@ -221,6 +232,30 @@ async fn letters() {
     desk.places.put(dead(&parcel, 0, 1));
     desk.places.refuse(true);
     assert_eq!(desk.run(&world, &all(Act::Replay)).await.failed, 1);
+    // Nothing is left of a saga that shows a message as parked, and it cannot be written now.
+    let (down, faults) = switch("SagaStore::commit", false);
+    let (world, desk) = (
+        World::new(OriginCloud::with_faults(faults), StepCloud::new()),
+        Desk::new(),
+    );
+    let saga = world.start("100").await;
+    let parked = Parked {
+        saga,
+        event: "their-1".parse().unwrap(),
+        reason: "failed at every try".to_owned(),
+        at: world.clock.now(),
+    };
+    park_saga(&world.aws, &world.clock, &parked).await.unwrap();
+    down.store(true, Ordering::SeqCst);
+    let filter = Filter {
+        saga: Some(saga),
+        ..Filter::default()
+    };
+    let of_the_saga = Command {
+        selection: Selection::All(filter),
+        ..all(Act::Discard)
+    };
+    assert_eq!(desk.run(&world, &of_the_saga).await.failed, 0);
 }
 
 fn base64(text: &str) -> String {
@@ -249,11 +284,7 @@ const OF_NO_SAGA: [&str; 5] = [
 
 #[tokio::test]
 async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_of_it() {
-    let log = Log::default();
-    let lines = log.clone();
-    let logger = logger("info", move || lines.clone());
-    {
-        let _logging = tracing::dispatcher::set_default(&logger);
+    let lines = logged(async {
         sagas().await;
         stuck(false).await;
         stuck(true).await;
@@ -262,9 +293,10 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         failing().await;
         refused().await;
         letters().await;
-    }
+    })
+    .await;
     let mut kinds = BTreeSet::new();
-    for line in log.lines() {
+    for line in lines {
         let text = |name: &str| line.get(name).and_then(Value::as_str);
         let message = text("message").unwrap();
         if OF_NO_SAGA.contains(&message) {
@@ -290,9 +322,11 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
             );
             continue;
         };
-        // Another team's event says no trace, and neither does the name of a message that came to rest.
+        // Another team's event says no trace, and neither does the name of a message that came to rest, or of a saga alone.
         let own = text("event_id").is_none_or(|event| event.contains(saga) || event == "a-tools-own");
-        let by_name = outcome == Some("not told") || text("type") == Some(parked_event::TYPE);
+        let by_name = outcome == Some("not told")
+            || text("type") == Some(parked_event::TYPE)
+            || message == "the saga still shows that it is parked";
         if own && !by_name {
             assert_eq!(text("trace_id").map(str::len), Some(32), "{line}");
         }
@@ -330,6 +364,7 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         "start: applied",
         "start: repeated",
         "the saga does not show that it is parked: not shown",
+        "the saga still shows that it is parked: not shown",
     ];
     assert_eq!(kinds, expected.map(str::to_owned).into());
 }
@@ -354,4 +389,53 @@ async fn a_saga_that_ended_by_an_event_says_once_how_long_it_took() {
         .collect();
     // All but the one that a person overrode, which no event ended.
     assert_eq!((timed.len(), ids.len()), (4, 4), "{timed:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_stopped_early_says_why() {
+    for (down, millis, why) in [
+        (true, 60_000, "the other side is down"),
+        (false, 0, "out of time"),
+    ] {
+        let lines = logged(async {
+            let (_, bus) = switch("Publisher::publish", down);
+            let (world, bus) = (World::default(), StepCloud::with_faults(bus));
+            for _ in 0..300 {
+                world.start("100").await;
+            }
+            world.clock.advance(60_000);
+            let parking = AtOrigin::new(&world.aws, &world.clock);
+            let rules = Rules::default();
+            let relay = Relay::new(&world.aws, &bus, &world.aws, &parking, &world.clock, rules);
+            let until = world.clock.now().plus_millis(millis);
+            relay
+                .within("a worker", until)
+                .sweep(DEFAULT_SHARDS)
+                .await
+                .unwrap();
+        })
+        .await;
+        let mut swept = lines.iter().filter(|line| line["message"] == "outbox swept");
+        assert_eq!(swept.next().unwrap()["stopped"], why);
+    }
+}
+
+#[tokio::test]
+async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process() {
+    let file = include_str!("../../shared/wire/definitions/payment.toml");
+    for (file, told) in [(file.replace("15m", "5m"), 2), (file.to_owned(), 0)] {
+        let lines = logged(async {
+            let mut world = World::default();
+            world.start("100").await;
+            for _process in 0..2 {
+                world.release([definitions::parse(&file).unwrap()]);
+                for _ in 0..3 {
+                    world.start("100").await;
+                }
+            }
+        })
+        .await;
+        let changed = |line: &&Value| line["outcome"] == "used as it is stored";
+        assert_eq!(lines.iter().filter(changed).count(), told);
+    }
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_core::origin::Override;
@@ -12,8 +14,10 @@ use saga_core::{Outcome, SagaId, Status};
 use saga_memory::{OriginCloud, StepCloud};
 use saga_tests::books::Books;
 use saga_tests::contract::given::ASKED;
-use saga_tests::world::{Place, QUANTITY, SKU, STOCK_BEFORE, World, switch};
+use saga_tests::dead_letters::event_in;
+use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, switch};
 use saga_wire::json;
+use serde_json::Value;
 
 const SMALL: &str = "129.90";
 const LARGE: &str = "10000.01";
@@ -288,4 +292,45 @@ async fn what_a_step_says_later_waits_for_what_it_said_before() {
     world.handle(&parcel).await.unwrap();
     assert_eq!(world.azure.outbox().len(), 2, "the first is still the sweep's");
     assert_eq!(world.azure.take_published(), []);
+}
+
+/// Something is wrong with whoever asks, and an operator has to know: on either cloud.
+#[tokio::test]
+async fn a_step_that_is_to_undo_what_it_never_did_is_told_of() {
+    for (index, kind, target, step) in [
+        (1, "InventoryReleaseRequested", "azure", "inventory"),
+        (3, "ShipmentCompensationRequested", "aws", "shipping"),
+    ] {
+        let mut world = World::default();
+        let id = start(&world, SMALL, "DE").await;
+        world.publish().await;
+        let mut event: Value = serde_json::from_str(&event_in(&world.on_the_way.remove(0))).unwrap();
+        for (name, value) in [("type", kind), ("sagaverb", "compensate"), ("sagatarget", target)] {
+            event[name] = value.into();
+        }
+        event["sagastep"] = index.into();
+        // From a tool, which writes no checksum.
+        event.as_object_mut().unwrap().remove("sagasum");
+        let (to, body) = match target {
+            "aws" => (Place::EventsQueue, envelope(kind, &event.to_string())),
+            _ => (Place::AzureQueue, STANDARD.encode(event.to_string())),
+        };
+        let kind = kind.to_owned();
+        world.deliver(&Parcel { to, kind, body }).await.unwrap();
+        let alerts = [world.aws.alerts(), world.azure.alerts()].concat();
+        let [alert] = &alerts[..] else {
+            panic!("{alerts:?}")
+        };
+        assert!(alert.subject.contains(&id.to_string()), "{alert:?}");
+        let said = format!("step `{step}` was asked to undo what it never did");
+        assert!(alert.text.contains(&said), "{alert:?}");
+        // A cancel that comes before the step is none of that kind.
+        let mut world = World::default();
+        let id = start(&world, SMALL, "DE").await;
+        world.command(id, Command::Cancel).await;
+        world.publish().await;
+        world.on_the_way.reverse();
+        world.heal(id).await;
+        assert_eq!([world.aws.alerts(), world.azure.alerts()].concat(), []);
+    }
 }

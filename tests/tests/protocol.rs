@@ -7,7 +7,10 @@ use saga_core::origin::Override;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, SagaId, Status};
-use saga_tests::world::{Place, QUANTITY, STOCK_BEFORE, World, order};
+use saga_tests::dead_letters::event_in;
+use saga_tests::world::{Parcel, Place, QUANTITY, STOCK_BEFORE, World, envelope, order};
+use saga_wire::definitions::parse;
+use serde_json::Value;
 
 /// Under the limit, and over it.
 const SMALL: &str = "129.90";
@@ -501,5 +504,162 @@ async fn a_participant_keeps_what_is_not_for_it() {
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].text(), event);
     assert_eq!(kept[0].reason, "the event is for aws, and this is azure");
+    let alerts = world.azure.alerts();
+    let [alert] = &alerts[..] else {
+        panic!("{alerts:?}")
+    };
+    assert!(
+        alert.subject.contains("quarantined at azure-participant"),
+        "{alert:?}"
+    );
+    assert!(alert.text.starts_with(&kept[0].reason), "{alert:?}");
     assert_eq!(world.saga(id).ends.phase, Phase::Open);
+}
+
+/// Another team's event of this type about a saga, as a carrier brings it to this place.
+fn from_outside(to: Place, kind: &str, id: SagaId) -> Parcel {
+    let event = format!(
+        r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"{kind}",
+            "data":{{"saga_id":"{id}","order_id":"order-1","reason":"not wanted"}}}}"#
+    );
+    Parcel {
+        to,
+        kind: kind.to_owned(),
+        body: match to {
+            Place::EventsQueue => envelope(kind, &event),
+            _ => event,
+        },
+    }
+}
+
+#[tokio::test]
+async fn another_teams_cancel_is_a_cancel() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    world.on_the_way = vec![from_outside(Place::Ingress, "PaymentCancelRequested", id)];
+    world.deliver_at(0).await;
+    world.deliver_at(0).await;
+    let mark = world.saga(id).cancel.expect("it is cancelled");
+    assert_eq!(
+        (mark.by.as_str(), mark.reason.as_str()),
+        ("publisher billing.example", "not wanted")
+    );
+    assert_eq!(world.saga(id).ends.phase, Phase::Open, "the next step decides");
+    world.heal(id).await;
+    assert_eq!(world.status(id), Status::CancelledViaCompensation);
+    world.check(&[id]);
+}
+
+/// The event that opened a saga, as a tool might write it to have the first step act once more.
+fn started_again(opening: &str, target: &str) -> String {
+    let mut event: Value = serde_json::from_str(opening).unwrap();
+    for (name, value) in [
+        ("type", "SagaStarted"),
+        ("sagaverb", "advance"),
+        ("sagatarget", target),
+        ("sagaorigin", "aws"),
+    ] {
+        event[name] = value.into();
+    }
+    event["sagastep"] = 0.into();
+    event.as_object_mut().unwrap().remove("sagasum");
+    envelope("SagaStarted", &event.to_string())
+}
+
+#[tokio::test]
+async fn the_first_step_does_not_act_again() {
+    let mut world = World::default();
+    let id = world.start(SMALL).await;
+    world.publish().await;
+    let opening = world.on_the_way.remove(0);
+    let before = facts(&world.saga(id));
+    let again = Parcel {
+        to: Place::EventsQueue,
+        kind: "SagaStarted".to_owned(),
+        body: started_again(&event_in(&opening), "aws"),
+    };
+    world.deliver(&again).await.unwrap();
+    assert_eq!(facts(&world.saga(id)), before);
+    assert_eq!(
+        outcomes(&world.saga(id)),
+        [("advance", Outcome::Applied, 1), ("advance", Outcome::Late, 1)]
+    );
+    assert_eq!(world.aws.outbox(), []);
+    world.on_the_way.push(opening);
+    world.settle().await;
+    world.check(&[id]);
+}
+
+const STOCK_FIRST: &str = r#"
+    name = "stock-first"
+    version = 1
+    deadline = "15m"
+
+    [[step]]
+    name = "inventory"
+    cloud = "azure"
+    participant = "inventory"
+    done = "StockTaken"
+    compensate = "StockReleaseRequested"
+    cancel = "StockCancelRequested"
+
+    [[step]]
+    name = "payment"
+    cloud = "aws"
+    participant = "payments"
+    done = "PaymentTaken"
+    compensate = "PaymentVoidRequested"
+    cancel = "PaymentVoidCancelRequested"
+"#;
+
+/// The first step is Azure's: the origin only opens the saga, and what is for that step is not for the origin.
+#[tokio::test]
+async fn a_saga_may_begin_on_the_other_cloud() {
+    for (amount, end, left) in [
+        (SMALL, Status::Completed, STOCK_BEFORE - QUANTITY),
+        (LARGE, Status::CancelledViaCompensation, STOCK_BEFORE),
+    ] {
+        let mut world = World::default();
+        world.release([parse(STOCK_FIRST).unwrap()]);
+        let id = world
+            .try_start_of("stock-first", "key", &order(amount))
+            .await
+            .unwrap();
+        assert_eq!(world.status(id), Status::PendingAzureConfirmation);
+        world.publish().await;
+        let opening = world.on_the_way.remove(0);
+        assert_eq!(
+            (opening.to, opening.kind.as_str()),
+            (Place::AzureQueue, "SagaStarted")
+        );
+        let before = world.saga(id);
+        let again = Parcel {
+            to: Place::EventsQueue,
+            kind: "SagaStarted".to_owned(),
+            body: started_again(&event_in(&opening), "azure"),
+        };
+        let elsewhere = "step `inventory` is not a step of this cloud";
+        for (stray, why) in [
+            (
+                from_outside(Place::EventsQueue, "StockCancelRequested", id),
+                elsewhere,
+            ),
+            (
+                from_outside(Place::EventsQueue, "StockReleaseRequested", id),
+                elsewhere,
+            ),
+            (again, "the event is for azure, and this is aws"),
+        ] {
+            let kept = world.aws.quarantined().len();
+            world.deliver(&stray).await.unwrap();
+            let kept = world.aws.quarantined().split_off(kept);
+            assert_eq!(kept.len(), 1, "{stray:?}");
+            assert!(kept[0].reason.contains(why), "{}", kept[0].reason);
+            assert_eq!(world.saga(id), before);
+        }
+        world.on_the_way.push(opening);
+        world.heal(id).await;
+        assert_eq!((world.status(id), world.stock()), (end, left));
+    }
 }

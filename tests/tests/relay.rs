@@ -7,17 +7,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::override_saga::Command;
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{PortError, Published, Publisher, Refusal, Time};
 use saga_app::relay_outbox::{Relay, Report, Stopped};
 use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::relay::{Fate, Limits, Rules};
-use saga_core::{EventId, SagaId};
-use saga_memory::{Clock, Fault, OriginCloud};
+use saga_core::{EventId, SagaId, Timestamp};
+use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::time;
 use saga_tests::sim::chance::Chance;
 use saga_tests::sim::witness::{Watched, Witness};
+use saga_tests::world::World;
 
 /// What a bus does with an entry or a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -646,6 +648,26 @@ async fn on_the_stream_too_a_later_event_waits_for_an_earlier_one() {
     assert_eq!(bus.calls(), 3, "never two of a saga in one call");
 }
 
+/// The rows of a saga say themselves which of them have something before them.
+#[tokio::test]
+async fn on_the_stream_only_the_opening_of_a_saga_goes_without_a_look_at_what_is_before_it() {
+    let (calls, count) = counted();
+    let world = World::new(OriginCloud::with_faults(count), StepCloud::new());
+    let id = world.start("100").await;
+    let opening = world.aws.outbox();
+    world.command(id, Command::Cancel).await;
+    let cancel: Vec<OutboxRow> = world.aws.outbox().split_off(1);
+    assert_eq!((opening.len(), cancel.len()), (1, 1));
+    let (cloud, clock) = (&world.aws, &world.clock);
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    assert_eq!(stream(cloud, &bus, clock, &cancel).await.published, 0);
+    assert_eq!(calls.lock().unwrap()["Outbox::earlier"], 1);
+    assert_eq!(stream(cloud, &bus, clock, &opening).await.published, 1);
+    assert_eq!(calls.lock().unwrap()["Outbox::earlier"], 1);
+    assert_eq!(stream(cloud, &bus, clock, &cancel).await.published, 1);
+    assert_eq!(bus.taken(), [opening, cancel].concat());
+}
+
 #[tokio::test]
 async fn what_is_old_on_the_stream_is_the_sweeps() {
     let (cloud, bus, clock) = (
@@ -767,4 +789,261 @@ fn pauses_double_to_an_hour_with_full_jitter() {
         old = row;
     }
     assert!(matches!(rules.failed(old, "busy", now, 0), Fate::Dead(_)));
+}
+
+/// Time with no chance in it, that remembers how it was slept.
+struct Metronome {
+    clock: Clock,
+    slept: Mutex<Vec<u64>>,
+}
+
+impl Metronome {
+    fn new() -> Self {
+        Self {
+            clock: clock(1),
+            slept: Mutex::default(),
+        }
+    }
+}
+
+impl Time for Metronome {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        self.slept.lock().unwrap().push(millis);
+        self.clock.sleep(millis).await;
+    }
+
+    fn below(&self, _: u64) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn it_pauses_only_where_the_other_side_is_strained_and_more_is_to_be_sent() {
+    for (strained, slept) in [(0, vec![]), (1, vec![1])] {
+        let (cloud, time) = (OriginCloud::new(), Metronome::new());
+        let calls = Mutex::new(0);
+        let bus = Bus::new(|_: &OutboxRow| {
+            let mut calls = calls.lock().unwrap();
+            *calls += 1;
+            if *calls <= strained {
+                Mood::ThrottlesTheCall
+            } else {
+                Mood::Takes
+            }
+        });
+        let rows = backlog(&cloud, 60, 1);
+        // What was strained is one wave of all, and the rest goes out in one.
+        let rows = if strained > 0 { &rows[..10] } else { &rows[..] };
+        for row in cloud.outbox().iter().filter(|row| !rows.contains(row)) {
+            saga_app::ports::Outbox::delete(&cloud, std::slice::from_ref(row))
+                .await
+                .unwrap();
+        }
+        let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &time, Rules::default());
+        let until = time.now().plus_millis(35_000);
+        let report = relay
+            .within("a worker", until)
+            .sweep(DEFAULT_SHARDS)
+            .await
+            .unwrap();
+        assert_eq!((report.published, report.left), (rows.len(), 0));
+        assert_eq!(report.calls, bus.calls());
+        assert_eq!(*time.slept.lock().unwrap(), slept, "{strained} strained call(s)");
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_is_told_with_its_age() {
+    let (cloud, clock) = (OriginCloud::new(), clock(1));
+    let bus = Bus::new(|row: &OutboxRow| {
+        if row.saga == nth_saga(0) {
+            Mood::RefusesTheEntry
+        } else {
+            Mood::Takes
+        }
+    });
+    backlog(&cloud, 3, 2);
+    let report = sweep(&cloud, &bus, &clock).await;
+    // Both events of the first saga: the first was refused, and the second waits behind it.
+    assert_eq!((report.published, report.left), (4, 2));
+    assert_eq!(report.oldest_millis, clock.now().millis() - time(0).millis());
+}
+
+#[tokio::test]
+async fn a_sweep_that_cannot_read_ends_and_gives_its_leases_back() {
+    let calls = Calls::default();
+    let fails = {
+        let calls = Arc::clone(&calls);
+        move |call: &'static str| {
+            *calls.lock().unwrap().entry(call).or_default() += 1;
+            if call == "Outbox::read" {
+                Fault::FailBefore
+            } else {
+                Fault::None
+            }
+        }
+    };
+    let (cloud, clock) = (OriginCloud::with_faults(fails), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    backlog(&cloud, 100, 1);
+    let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &clock, Rules::default());
+    let until = clock.now().plus_millis(35_000);
+    assert!(
+        relay
+            .within("a worker", until)
+            .sweep(DEFAULT_SHARDS)
+            .await
+            .is_err()
+    );
+    let calls = calls.lock().unwrap().clone();
+    assert_eq!(
+        (calls["Outbox::take"], calls["Outbox::read"], bus.calls()),
+        (1, 1, 0)
+    );
+    assert_eq!(cloud.leases(), 0);
+}
+
+/// The events of one shard: `each` of so many sagas.
+fn backlog_of_one_shard(cloud: &OriginCloud, sagas: usize, each: i64) -> Vec<OutboxRow> {
+    let all = OriginCloud::new();
+    let rows = backlog(&all, 200 * sagas as u64, each);
+    let shard = rows[0].shard;
+    let chosen: BTreeSet<SagaId> = rows
+        .iter()
+        .filter(|row| row.shard == shard)
+        .map(|row| row.saga)
+        .collect();
+    let chosen: BTreeSet<SagaId> = chosen.into_iter().take(sagas).collect();
+    let rows: Vec<OutboxRow> = rows
+        .into_iter()
+        .filter(|row| chosen.contains(&row.saga))
+        .collect();
+    assert_eq!(rows.len(), sagas * each as usize);
+    for row in &rows {
+        cloud.put_row(row);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_shard_that_was_not_read_to_its_end_is_told() {
+    // Its time is up, or its lease runs out under a call.
+    for (millis_a_row, stopped) in [(700, Some(Stopped::OutOfTime)), (40_000, None)] {
+        let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
+        let slow = {
+            let clock = Arc::clone(&clock);
+            move |_: &OutboxRow| {
+                clock.advance(millis_a_row);
+                Mood::Takes
+            }
+        };
+        let bus = Bus::new(slow);
+        let rows = backlog_of_one_shard(&cloud, 250, 1);
+        let until = clock
+            .now()
+            .plus_millis(if stopped.is_some() { 35_000 } else { 3_600_000 });
+        let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &*clock, Rules::default());
+        let report = relay
+            .within("a worker", until)
+            .sweep(DEFAULT_SHARDS)
+            .await
+            .unwrap();
+        assert_eq!((report.unseen, report.stopped), (1, stopped));
+        assert!(report.published > 0 && report.published <= 100, "{report:?}");
+        assert_eq!(report.published + cloud.outbox().len(), rows.len());
+    }
+}
+
+#[tokio::test]
+async fn without_time_no_shard_is_looked_at_and_each_is_counted() {
+    let (cloud, clock) = (OriginCloud::new(), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let shards: BTreeSet<u16> = backlog(&cloud, 100, 1).iter().map(|row| row.shard).collect();
+    let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &clock, Rules::default());
+    let report = relay
+        .within("a worker", clock.now())
+        .sweep(DEFAULT_SHARDS)
+        .await
+        .unwrap();
+    let expected = Report {
+        unseen: shards.len(),
+        stopped: Some(Stopped::OutOfTime),
+        ..Report::default()
+    };
+    assert_eq!((report, bus.calls()), (expected, 0));
+}
+
+#[tokio::test]
+async fn a_saga_with_more_events_than_pages_is_sent_while_it_is_read() {
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let log = {
+        let names = Arc::clone(&names);
+        move |call: &'static str| {
+            names.lock().unwrap().push(call);
+            Fault::None
+        }
+    };
+    let (cloud, clock) = (OriginCloud::with_faults(log), clock(1));
+    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let rows = backlog_of_one_shard(&cloud, 1, 900);
+    sweep_to_the_end(&cloud, &bus, &clock).await;
+    all_in_order(&rows, &bus.taken());
+    let names = names.lock().unwrap();
+    let until_sent = names.iter().take_while(|name| **name != "Outbox::delete");
+    let reads = until_sent.filter(|name| **name == "Outbox::read").count();
+    assert!(reads <= 3, "{reads} pages were read before anything was sent");
+}
+
+#[tokio::test]
+async fn it_begins_with_any_shard() {
+    let mut first = BTreeSet::new();
+    for seed in 0..40 {
+        let (cloud, clock) = (OriginCloud::new(), clock(seed));
+        let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+        backlog(&cloud, 100, 1);
+        sweep(&cloud, &bus, &clock).await;
+        first.insert(bus.taken()[0].shard);
+    }
+    assert!(first.len() > 5, "only {first:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_on_keeps_its_lease_and_asks_for_it_now_and_then() {
+    let (calls, count) = counted();
+    let (cloud, clock) = (OriginCloud::with_faults(count), Arc::new(clock(1)));
+    let slow = {
+        let clock = Arc::clone(&clock);
+        move |_: &OutboxRow| {
+            clock.advance(1_000);
+            Mood::Takes
+        }
+    };
+    let bus = Bus::new(slow);
+    // One call at a time, because all are of one saga.
+    let rows = backlog_of_one_shard(&cloud, 1, 300);
+    let until = clock.now().plus_millis(3_600_000);
+    let begun = clock.now();
+    let mut works: Work<'_> = Box::pin(async {
+        let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &*clock, Rules::default());
+        relay.within("slow", until).sweep(DEFAULT_SHARDS).await.unwrap();
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    while clock.now() < begun.plus_millis(200_000) {
+        assert!(works.as_mut().poll(&mut context).is_pending());
+    }
+    let before = bus.taken().len();
+    let report = sweep_with(&cloud, &bus, &clock, Rules::default(), "another").await;
+    assert_eq!((report.busy, bus.taken().len()), (1, before), "the lease is held");
+    while works.as_mut().poll(&mut context).is_pending() {}
+    assert_eq!(bus.taken().len(), rows.len(), "no event is published twice");
+    let renewals = calls.lock().unwrap()["Outbox::renew"];
+    let seconds = (clock.now().millis() - begun.millis()) / 1_000;
+    assert!(
+        (15..=25).contains(&renewals),
+        "{renewals} renewals in {seconds} s"
+    );
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saga_app::Deployment;
-use saga_app::ports::SagaStore;
+use saga_app::ports::{PortError, SagaStore};
 use saga_app::start_saga::{NotStarted, Request, Started, start_saga};
 use saga_core::document::Fields;
 use saga_core::money::Amounts;
@@ -120,6 +122,26 @@ async fn a_start_that_met_another_writer_is_tried_again_at_once() {
     let world = World::new(OriginCloud::with_faults(choose), saga_memory::StepCloud::new());
     assert!(start(&world, "payment", "key", ORDER).await.unwrap().new);
     assert_eq!(world.aws.outbox().len(), 1);
+}
+
+#[tokio::test]
+async fn a_start_that_meets_another_writer_each_time_gives_up_and_stores_nothing() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let choose = move |call: &'static str| match call {
+        "SagaStore::insert" => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Fault::Conflict
+        }
+        _ => Fault::None,
+    };
+    let world = World::new(OriginCloud::with_faults(choose), saga_memory::StepCloud::new());
+    let error = start(&world, "payment", "key", ORDER).await.unwrap_err();
+    let NotStarted::Port(PortError::Contended { attempts, .. }) = error else {
+        panic!("{error}")
+    };
+    assert_eq!((attempts, calls.load(Ordering::SeqCst)), (12, 12));
+    nothing_is_stored(&world, None);
 }
 
 #[tokio::test]

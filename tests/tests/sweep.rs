@@ -1,11 +1,14 @@
 //! A sweep is bounded in time, and fair to every bucket.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use saga_app::ports::Time;
 use saga_app::sweep_sagas::{Report, sweep_sagas};
 use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::{SagaId, Timestamp};
-use saga_memory::Clock;
+use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_tests::world::{World, order};
 
 /// A second passes at each look at it, and chance is what the test says.
@@ -42,6 +45,48 @@ async fn due(count: usize) -> (World, Vec<SagaId>) {
     }
     world.clock.advance(60_000);
     (world, sagas)
+}
+
+#[tokio::test]
+async fn sagas_that_moved_meanwhile_are_counted_and_left() {
+    let moving = Arc::new(AtomicBool::new(false));
+    let faults = {
+        let moving = Arc::clone(&moving);
+        move |call: &'static str| {
+            if call == "SagaStore::commit" && moving.load(Ordering::SeqCst) {
+                Fault::Conflict
+            } else {
+                Fault::None
+            }
+        }
+    };
+    let world = World::new(OriginCloud::with_faults(faults), StepCloud::new());
+    world.start("100").await;
+    world.start("100").await;
+    world.clock.advance(70_000);
+    moving.store(true, Ordering::SeqCst);
+    let report = sweep(&world, 0, 3_600).await;
+    assert_eq!((report.sent, report.moved), (0, 2));
+    moving.store(false, Ordering::SeqCst);
+    let report = sweep(&world, 0, 3_600).await;
+    assert_eq!((report.sent, report.moved), (2, 0));
+}
+
+#[tokio::test]
+async fn a_saga_that_gets_stuck_is_counted_once_and_as_sent() {
+    let world = World::default();
+    // What opened it is lost each time.
+    let id = world.start("100").await;
+    let mut stuck = Vec::new();
+    for _ in 0..90 {
+        world.clock.advance(60_000);
+        let report = sweep(&world, 0, 3_600).await;
+        if report.stuck > 0 {
+            stuck.push((report.sent, report.stuck));
+        }
+    }
+    assert_eq!(stuck, [(1, 1)]);
+    assert!(world.saga(id).stuck.is_some());
 }
 
 async fn sweep(world: &World, chance: u64, seconds: i64) -> Report {

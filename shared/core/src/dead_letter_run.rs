@@ -72,12 +72,6 @@ impl Run {
         }
     }
 
-    /// How many letters may still be begun.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.bounds.limit.saturating_sub(self.begun)
-    }
-
     /// When the next letter may be begun, or why none may be.
     ///
     /// # Errors

@@ -345,6 +345,74 @@ impl Saga {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::fields;
+    use crate::ids::IdempotencyKey;
+
+    #[test]
+    fn what_another_says_of_the_input_contradicts_it_when_it_means_something_else() {
+        let key: IdempotencyKey = "key".parse().unwrap();
+        let id = SagaId::derive("any", &key);
+        let number = |text: &str| Document::Number(text.parse().unwrap());
+        let saga = Saga {
+            id,
+            definition: DefinitionRef {
+                name: "any".to_owned(),
+                version: 1,
+            },
+            input: fields([
+                ("order", "7".into()),
+                ("padded", "007".into()),
+                ("seats", number("2")),
+                ("amount", "12.90".into()),
+                ("reason", "its own".into()),
+            ]),
+            created: Timestamp::from_millis(0),
+            deadline: Timestamp::from_millis(0),
+            trace: TraceParent::for_saga(id),
+            ends: Ends::default(),
+            steps: BTreeMap::new(),
+            cancel: None,
+            resolved: None,
+            parked: Vec::new(),
+            stuck: None,
+            shown: Status::PendingAwsConfirmation,
+            timeline: Timeline::default(),
+            due: None,
+            nudges: 0,
+        };
+        let decimals = BTreeSet::from(["amount"]);
+        for (name, same, other) in [
+            (
+                "order",
+                vec!["7".into(), number("7")],
+                vec!["8".into(), number("8"), "07".into()],
+            ),
+            ("padded", vec!["007".into()], vec![number("7"), "7".into()]),
+            (
+                "seats",
+                vec![number("2"), number("2.0"), "2".into(), "2e0".into()],
+                vec![number("3"), "3".into(), "two".into(), Document::Bool(true)],
+            ),
+            (
+                "amount",
+                vec!["12.9".into(), number("12.90"), "1.29e1".into()],
+                vec!["12.91".into(), number("13"), "".into()],
+            ),
+            ("reason", vec!["another".into()], vec![]),
+            ("unheard", vec!["of".into()], vec![]),
+        ] {
+            let judged = |said: Document| {
+                let data = fields([(name, said)]);
+                saga.contradicted_by(&data, &decimals).map(str::to_owned)
+            };
+            for said in same.into_iter().chain([Document::Null]) {
+                assert_eq!(judged(said.clone()), None, "{name}: {said:?}");
+            }
+            for said in other {
+                assert_eq!(judged(said.clone()).as_deref(), Some(name), "{said:?}");
+            }
+        }
+    }
 
     #[test]
     fn words_are_read_back_as_what_they_say() {

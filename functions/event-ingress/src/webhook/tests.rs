@@ -289,14 +289,15 @@ async fn an_event_whose_definition_cannot_be_looked_up_comes_again_and_holds_up_
     }
 }
 
+fn alert(id: &str, text: &str) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/azure", "type": "SagaAlertRaised",
+        "data": { "subject": "s", "text": text },
+    })
+}
+
 #[tokio::test]
 async fn whatever_one_event_fails_at_the_others_go_their_way() {
-    let alert = |id: &str, text: &str| {
-        json!({
-            "specversion": "1.0", "id": id, "source": "/azure", "type": "SagaAlertRaised",
-            "data": { "subject": "s", "text": text },
-        })
-    };
     let events = json!([
         { "odd": "cannot be kept" }, compensation("e-1", "later"), compensation("e-2", "x"), { "odd": 2 },
         compensation("e-3", "x"), compensation("e-4", "never"), compensation("e-5", "x"),
@@ -321,6 +322,17 @@ async fn whatever_one_event_fails_at_the_others_go_their_way() {
     assert_eq!(kept[1].reason, "the bus refuses it for good: MalformedDetail");
     let never: Value = serde_json::from_slice(&kept[1].body).unwrap();
     assert_eq!(never, compensation("e-4", "never"), "as it came");
+    assert_eq!(carriers.told.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_alert_of_azures_counts_as_an_event_that_was_taken() {
+    let body = json!([alert("a-1", "t"), compensation("e-1", "x")]).to_string();
+    let (status, answer, carriers) = Bench::start().await.deliver(&[], body.as_bytes()).await;
+    assert_eq!(
+        (status, answer),
+        (200, json!({ "admitted": 2, "quarantined": 0 }))
+    );
     assert_eq!(carriers.told.lock().unwrap().len(), 1);
 }
 
