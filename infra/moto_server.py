@@ -20,6 +20,8 @@ from urllib.parse import parse_qs
 
 from botocore.loaders import Loader
 from moto.awslambda.models import LambdaFunction
+from moto.cloudwatch.models import Alarm
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.kms.models import KmsBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sqs.models import Queue, sqs_backends
@@ -130,6 +132,19 @@ def answer_the_logging() -> None:
     LambdaFunction.__init__, LambdaFunction.update_configuration, LambdaFunction.get_configuration = created, updated, configuration
 
 
+# --- CloudWatch ----------------------------------------------------------------------------------------
+
+
+def composite_alarms_cannot_be_made() -> bool:
+    return not hasattr(CloudWatchResponse, "put_composite_alarm")
+
+
+def make_composite_alarms() -> None:
+    # Its alarms have room for the rule of a composite one, and are told apart by it.
+    CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
+    Alarm.alarm_rule = property(lambda self: self.rule)
+
+
 # --- KMS -----------------------------------------------------------------------------------------------
 
 
@@ -174,6 +189,12 @@ GAPS = (
         "GetFunction has it, with defaults when none was given; without it every plan has a difference.",
         logging_is_not_answered,
         answer_the_logging,
+    ),
+    Gap(
+        "cloudwatch: PutCompositeAlarm is not there",
+        "It is a call of CloudWatch; moto answers 500, which the provider repeats until it gives up.",
+        composite_alarms_cannot_be_made,
+        make_composite_alarms,
     ),
     Gap(
         "kms: AWS managed keys say that the customer manages them",
