@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 
 from botocore.loaders import Loader
 from moto.awslambda.models import LambdaFunction
+from moto.budgets.responses import BudgetsResponse
 from moto.cloudwatch.models import Alarm
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.kms.models import KmsBackend
@@ -145,6 +146,33 @@ def make_composite_alarms() -> None:
     Alarm.alarm_rule = property(lambda self: self.rule)
 
 
+# --- Budgets -------------------------------------------------------------------------------------------
+
+
+def budgets_tell_neither_subscribers_nor_tags() -> bool:
+    return not all(hasattr(BudgetsResponse, call) for call in ("describe_subscribers_for_notification", "list_tags_for_resource"))
+
+
+def tell_subscribers_and_tags() -> None:
+    create, tags = BudgetsResponse.create_budget, {}
+
+    def created(self):
+        answer = create(self)
+        budget = self._get_param("Budget")["BudgetName"]
+        tags[f"arn:aws:budgets::{self._get_param('AccountId')}:budget/{budget}"] = self._get_param("ResourceTags", [])
+        return answer
+
+    def subscribers(self):
+        budget, asked = self.backend.budgets[self._get_param("AccountId")][self._get_param("BudgetName")], self._get_param("Notification")
+        same = ("NotificationType", "ComparisonOperator", "Threshold")
+        [found] = [one for one in budget.notifications if all(one.details[name] == asked[name] for name in same)]
+        return json.dumps({"Subscribers": found.subscribers})
+
+    BudgetsResponse.create_budget = created
+    BudgetsResponse.describe_subscribers_for_notification = subscribers
+    BudgetsResponse.list_tags_for_resource = lambda self: json.dumps({"ResourceTags": tags.get(self._get_param("ResourceARN"), [])})
+
+
 # --- KMS -----------------------------------------------------------------------------------------------
 
 
@@ -195,6 +223,12 @@ GAPS = (
         "It is a call of CloudWatch; moto answers 500, which the provider repeats until it gives up.",
         composite_alarms_cannot_be_made,
         make_composite_alarms,
+    ),
+    Gap(
+        "budgets: subscribers and tags cannot be asked for",
+        "DescribeSubscribersForNotification and ListTagsForResource are calls of Budgets; moto answers 500, which the provider repeats.",
+        budgets_tell_neither_subscribers_nor_tags,
+        tell_subscribers_and_tags,
     ),
     Gap(
         "kms: AWS managed keys say that the customer manages them",
