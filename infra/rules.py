@@ -112,9 +112,11 @@ def once(data: Resource, _all: list[Resource]) -> str | None:
 
 
 def invoked_by_one(permission: Resource, _all: list[Resource]) -> str | None:
-    if permission.value("action") != '"lambda:InvokeFunction"':
+    if permission.value("action") == '"lambda:InvokeFunctionUrl"':
         return None
-    bound = permission.value("source_arn") or permission.value("invoked_via_function_url") == "true"
+    if permission.value("action") != '"lambda:InvokeFunction"':
+        return "a permission names its one action in full"
+    bound = permission.value("source_arn") not in (None, "null", '"*"') or permission.value("invoked_via_function_url") == "true"
     return None if bound else "a permission to invoke a function names its source, or is for calls through the URL only"
 
 
@@ -283,6 +285,8 @@ def main() -> int:
     broken += [f"{file.relative_to(HERE.parent)} takes a protection away: remove it when you have destroyed what you wanted to"
                for file, text in texts.items() if file.name.endswith("override.tf") and "prevent_destroy" in text]
     for folder in BY_ENVIRONMENT:
+        if not re.search(r'tags\s*=\s*merge\(var\.tags, \{ application = "saga-bridge", environment = var\.environment \}\)', texts[HERE / folder / "main.tf"]):
+            broken.append(f"infra/{folder}/main.tf: everything has the tags application and environment, whatever var.tags says")
         broken += [f"{file.relative_to(HERE.parent)} is read in every environment: name the file after one, and give it with -var-file"
                    for pattern in ("terraform.tfvars*", "*.auto.tfvars*") for file in sorted((HERE / folder).glob(pattern))]
         if not re.search(r'^  backend "\w+" \{\}$', uncommented(HERE / folder / "versions.tf"), re.M):

@@ -21,6 +21,9 @@ case "$1 $3" in
 "output for_aws") cat "$NOTES/for_aws" ;;
 "output azure_secret") echo '"the secret"' ;;
 esac
+case "$1 $2-$stack" in
+"state list-azure") cat "$NOTES/state" 2>/dev/null ;;
+esac
 case "$1-$stack" in
 apply-aws) [ ! -e "$NOTES/aws-fails" ] || exit 1; cp "$NOTES/from_aws" "$NOTES/aws" ;;
 plan-*) exit "${PLAN:-0}" ;;
@@ -32,7 +35,9 @@ AWS = """#!/bin/sh
 echo "aws $*" >>"$NOTES/calls"
 [ ! -e "$NOTES/silent" ] || exec sleep 600
 case "$*" in
-*get-parameter*) name=$(echo "$*" | sed 's/.*--name [^ ]*\\/\\([^ ]*\\).*/\\1/')
+*delete-parameter*) rm -f "$NOTES/azure-secret" ;;
+*get-parameter*) [ ! -e "$NOTES/denied" ] || { echo "An error occurred (AccessDeniedException)" >&2; exit 254; }
+  name=$(echo "$*" | sed 's/.*--name [^ ]*\\/\\([^ ]*\\).*/\\1/')
   [ -e "$NOTES/$name" ] || { echo "An error occurred (ParameterNotFound) when calling GetParameter" >&2; exit 254; }
   case "$*" in *"--output text"*) cat "$NOTES/$name" ;; *) python3 -c 'import json,sys; print(json.dumps({"Parameter": {"Value": open(sys.argv[1]).read()}}))' "$NOTES/$name" ;; esac ;;
 *put-parameter*) python3 -c 'import json,os,sys; r=json.load(sys.stdin); open(os.environ["NOTES"] + "/" + r["Name"].split("/")[-1], "w").write(r["Value"]); open(os.environ["NOTES"] + "/kinds", "a").write(r["Name"] + " " + r["Type"] + chr(10))' ;;
@@ -86,8 +91,9 @@ class Environment(Fakes):
         self.assertEqual(self.steps(), ["azure apply with the way back", "aws apply"])
 
     def test_each_environment_has_its_own_data_and_state(self):
-        self.apply()
-        self.assertEqual({Path(line).name for line in (self.notes / "data").read_text().splitlines()}, {"staging"})
+        self.apply(TF_DATA_DIR="/somewhere/else")
+        data = set((self.notes / "data").read_text().splitlines())
+        self.assertEqual(data, {str(self.place / ".terraform" / stack) for stack in ("azure", "aws")})
         self.assertEqual(len(self.calls("init", f"-backend-config={self.place / 'aws.tfbackend'}")), 1)
 
     def test_a_secret_is_handed_over_encrypted_and_in_no_argument(self):
@@ -112,6 +118,72 @@ class Environment(Fakes):
                 file.write_text('environment = "staging"\nregion = "eu-central-1"\n')
         self.assertEqual(self.calls(), [])
 
+    def test_another_account_is_refused(self):
+        (self.place / "aws.tfvars").write_text('environment = "staging"\nregion = "eu-central-1"\naccount_id = "222222222222"\n')
+        done = self.apply()
+        self.assertEqual((done.returncode, self.steps()), (1, []))
+        self.assertIn("signed in to account 111111111111, and staging is in 222222222222", done.stderr)
+
+    def test_roles_of_another_account_are_refused(self):
+        (self.place / "aws.tfvars").write_text('environment = "staging"\nregion = "eu-central-1"\naccount_id = "111111111111"\n')
+        (self.place / "azure.tfvars").write_text('environment = "staging"\nfederation = { role_arn = "arn:aws:iam::333333333333:role/staging-event-relay" }\n')
+        done = self.apply()
+        self.assertEqual((done.returncode, self.calls()), (1, []))
+        self.assertIn("trusts roles of account 333333333333", done.stderr)
+
+    def test_a_subscription_whose_way_back_is_not_found_is_kept(self):
+        (self.notes / "state").write_text("module.topic.azurerm_eventgrid_event_subscription.to_ingress[0]\n")
+        for what in ("apply", "plan"):
+            done = self.run_it("--folder", str(self.place), what, "staging")
+            self.assertEqual((done.returncode, self.steps()), (1, []))
+            self.assertIn("Azure sends to a webhook of AWS", done.stderr)
+
+    def test_what_another_environment_left_is_refused_on_both_ways(self):
+        for by in ("aws", "azure"):
+            with self.subTest(by):
+                (self.notes / by).write_text(json.dumps(FROM_AWS | {"environment": "prod"}))
+                done = self.run_it("--folder", str(self.place), "plan", "staging")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"/saga-bridge/staging/{by} holds what the environment prod left", done.stderr)
+                (self.notes / by).unlink()
+
+    def test_what_cannot_be_read_is_no_first_apply(self):
+        (self.notes / "denied").touch()
+        for what in ("plan", "drift", "apply"):
+            done = self.run_it("--folder", str(self.place), what, "staging")
+            self.assertEqual((done.returncode, self.calls("terraform")), (1, []))
+            self.assertIn("AccessDenied", done.stderr)
+
+    def test_what_aws_left_has_to_be_what_aws_leaves(self):
+        for text in ("null", "[]", "no json", '{"environment": "staging", "ingress_url": null}'):
+            with self.subTest(text):
+                (self.notes / "aws").write_text(text)
+                done = self.apply()
+                self.assertEqual((done.returncode, self.steps()), (1, []))
+                self.assertNotIn("Traceback", done.stderr)
+
+    def test_only_the_top_level_of_the_variables_is_read(self):
+        (self.place / "aws.tfvars").write_text('tags = {\n  region = "us-east-1" # }\n  environment = "prod"\n}\nenvironment = "staging" // here\nregion = "eu-central-1"\n')
+        self.assertEqual(self.apply().returncode, 0)
+        self.assertEqual(self.calls("--region us-east-1"), [])
+
+    def test_a_name_that_is_none_is_refused(self):
+        for name in ("../staging", "Staging", "a b", "a'b", "a$(id)", ""):
+            with self.subTest(name):
+                self.assertEqual(self.run_it("--folder", str(self.place), "apply", name).returncode, 1)
+        self.assertEqual(self.calls(), [])
+
+    def test_the_secret_of_a_transport_before_is_deleted(self):
+        (self.notes / "azure-secret").write_text("old")
+        self.assertEqual(self.apply().returncode, 0)
+        self.assertFalse((self.notes / "azure-secret").exists())
+
+    def test_any_command_of_terraform_with_the_data_of_the_environment(self):
+        done = self.run_it("--folder", str(self.place), "terraform", "staging", "aws", "state", "rm", "x")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(self.calls("stacks/aws state rm x")), 1)
+        self.assertEqual((self.notes / "data").read_text().strip(), str(self.place / ".terraform" / "aws"))
+
     def test_a_stack_that_fails_stops_it(self):
         (self.notes / "aws-fails").touch()
         done = self.apply()
@@ -133,10 +205,9 @@ class Environment(Fakes):
         self.assertEqual(self.run_it("--folder", str(self.place), "plan", "staging", PLAN="1").returncode, 1)
 
     def test_the_examples_are_read(self):
-        for name in ("staging", "prod"):
-            with self.subTest(name):
-                done = self.run_it("plan", name)
-                self.assertEqual(done.returncode, 0, done.stderr)
+        # The account that the stand-in is signed in to is staging's.
+        self.assertEqual(self.run_it("plan", "staging").returncode, 0)
+        self.assertIn("prod is in 222222222222", self.run_it("plan", "prod").stderr)
 
 
 class DayOne(Fakes):

@@ -1,6 +1,7 @@
 # prod on AWS. Protected against deletion, encrypted by a key of its own, one warm instance. What Azure leaves is read from the SSM parameter /saga-bridge/prod/azure.
 environment = "prod"
 region      = "eu-central-1"
+account_id  = "222222222222"
 
 customer_managed_key = true
 deletion_protection  = true

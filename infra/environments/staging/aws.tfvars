@@ -1,6 +1,7 @@
-# staging on AWS. Small, and free to be destroyed: no deletion protection, one copy in one zone, no customer key. What Azure leaves is read from the SSM parameter /saga-bridge/staging/azure.
+# staging on AWS. Small: no deletion protection, no customer key. What Azure leaves is read from the SSM parameter /saga-bridge/staging/azure.
 environment = "staging"
 region      = "eu-central-1"
+account_id  = "111111111111"
 
 customer_managed_key = false
 deletion_protection  = false

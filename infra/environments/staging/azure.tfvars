@@ -1,4 +1,4 @@
-# staging on Azure. Small, and free to be destroyed: no deletion protection, one copy in one zone, no customer key. Every id here is an example: replace it.
+# staging on Azure. Small: one copy in one zone, no lock. What holds data is still not destroyed by a plan (infra/README.md, Destroy). Every id here is an example: replace it.
 environment     = "staging"
 subscription_id = "00000000-0000-0000-0000-000000000001"
 tenant_id       = "11111111-2222-3333-4444-555555555555"

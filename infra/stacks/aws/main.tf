@@ -1,10 +1,11 @@
 # The AWS side, whole. Applied after the Azure stack, whose outputs it is given.
 
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id[*]
 
   default_tags {
-    tags = merge({ application = "saga-bridge", environment = var.environment }, var.tags)
+    tags = merge(var.tags, { application = "saga-bridge", environment = var.environment })
   }
 }
 

@@ -22,6 +22,17 @@ variable "prefix" {
   default     = null
 }
 
+variable "account_id" {
+  description = "The account that this is applied to; another one is refused. Null: whichever the provider is signed in to."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.account_id == null || can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id has twelve digits."
+  }
+}
+
 variable "iam_path" {
   description = "The path of every role, such as /platform/."
   type        = string
@@ -160,7 +171,7 @@ variable "customer_managed_key" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete the tables. Set it to false, apply, and only then destroy."
+  description = "Refuse to delete, rename or replace the tables. How to destroy them: infra/README.md, \"Destroy\"."
   type        = bool
   default     = true
   nullable    = false

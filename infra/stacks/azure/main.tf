@@ -30,7 +30,7 @@ provider "azuread" {
 }
 
 locals {
-  tags = merge({ application = "saga-bridge", environment = var.environment }, var.tags)
+  tags = merge(var.tags, { application = "saga-bridge", environment = var.environment })
 
   # Two environments, and two regions of one environment, lie side by side in one subscription. What has to be unique in all
   # of Azure, in a region or in the tenant ends in the suffix, which no other subscription has either.

@@ -20,6 +20,7 @@ variables {
 
   alert_email_addresses = ["on-call@example.com"]
   monthly_budget_usd    = 100
+  webhook_gateway       = true
 }
 
 run "one_region" {
