@@ -4,8 +4,8 @@
     infra/day_one.py ENVIRONMENT            runs the list after `infra/environment.py apply ENVIRONMENT`; ends with 1 if a line fails
     infra/day_one.py ENVIRONMENT --list     prints it and runs nothing
 
-Needs the AWS CLI and the Azure CLI, signed in, and curl 7.75 or newer. It changes nothing but this: the last two lines start a
-saga each, one that completes and one that is compensated.
+Needs the AWS CLI and the Azure CLI, signed in, and curl 7.75 or newer. It changes nothing but this: two
+lines start a saga each, one that completes and one that is compensated.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment import NAME, settings
+
 HERE = Path(__file__).resolve().parent
 CALL_SECONDS, SAGA_SECONDS, PAUSE_SECONDS = 60, 120, 2
 
@@ -32,7 +34,7 @@ class Line:
     name: str
     command: str  # with {names} out of what is known
     expected: str
-    holds: Callable[[str], bool]
+    holds: Callable[..., bool]  # of the answer, and of what is known where it takes two
     learns: Callable[[str, dict], None] = lambda _answer, _known: None
     again: float = 0  # for how many seconds it may not hold yet
 
@@ -54,16 +56,28 @@ def is_json(text: str, holds: Callable[[object], bool]) -> bool:
         return False
 
 
-def learn_aws(text: str, known: dict) -> None:
-    known.update({name: value or "" for name, value in json.loads(text).items()})
+def learn(*names: str) -> Callable[[str, dict], None]:
+    """Takes these and nothing else out of what a stack left."""
+    return lambda text, known: known.update({name: str(json.loads(text).get(name) or "") for name in names})
+
+
+def learn_topic(text: str, known: dict) -> None:
+    learn("transport", "topic_endpoint")(text, known)
+    known["topic"] = re.sub(r"^https://|\..*$", "", known["topic_endpoint"])
 
 
 def learn_credentials(text: str, known: dict) -> None:
-    known["credentials"] = dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines())
+    known["credentials"] = dict(re.findall(r"^export (AWS_\w+)=(.*)$", text, re.M))
 
 
-SIGNED = ("curl -sS --max-time 30 --aws-sigv4 aws:amz:{region}:lambda --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" "
-          "${{AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}} ")
+def of_this(text: str, known: dict, name: str) -> bool:
+    return is_json(text, lambda body: body["environment"] == known["environment"] and isinstance(body[name], str))
+
+
+# The key goes through standard input: arguments can be read by every process of the machine.
+SIGNED = ("{{ printf 'user = \"%s:%s\"\\n' \"$AWS_ACCESS_KEY_ID\" \"$AWS_SECRET_ACCESS_KEY\"; "
+          "[ -z \"$AWS_SESSION_TOKEN\" ] || printf 'header = \"x-amz-security-token: %s\"\\n' \"$AWS_SESSION_TOKEN\"; }} | "
+          "curl -sS --max-time 30 --config - --aws-sigv4 aws:amz:{region}:lambda ")
 
 
 def saga(name: str, amount: str, status: str) -> list[Line]:
@@ -79,14 +93,14 @@ LINES = [
     Line("AWS knows who you are", "aws sts get-caller-identity --output json", "an account", lambda text: is_json(text, lambda body: body["Account"]),
          lambda text, known: known.update(account=json.loads(text)["Account"])),
     Line("the AWS stack was applied", "aws ssm get-parameter --region {region} --name /saga-bridge/{environment}/aws --query Parameter.Value --output text",
-         "the addresses of this environment", lambda text: is_json(text, lambda body: body["ingress_url"]), learn_aws),
+         "the addresses of this environment", lambda text, known: of_this(text, known, "ingress_url"), learn("ingress_url", "api_url", "dead_letters_url")),
     Line("the Azure stack was applied", "aws ssm get-parameter --region {region} --name /saga-bridge/{environment}/azure --query Parameter.Value --output text",
-         "its topic", lambda text: is_json(text, lambda body: body["topic_endpoint"]), learn_aws),
-    Line("the functions are there", "aws lambda list-functions --region {region} --query \"Functions[?starts_with(FunctionName, '\"{environment}\"-')].[FunctionName,State,LastUpdateStatus]\" --output text",
-         "six or seven, none failed", lambda text: len(text.splitlines()) in (6, 7) and "Failed" not in text, again=60),
+         "its topic", lambda text, known: of_this(text, known, "topic_endpoint"), learn_topic),
+    Line("the functions are there", "for name in saga-initiator outbox-poller saga-events event-ingress deadline-sweeper dlq-replayer; do aws lambda get-function-configuration --region {region} --function-name {environment}-$name --query '[FunctionName,State,LastUpdateStatus]' --output text; done",
+         "six, each Active and Successful", lambda text: len(re.findall(r"(?m)\bActive\s+Successful$", text)) == 6, again=60),
     Line("the webhook may be called through its URL only", "aws lambda get-policy --region {region} --function-name {environment}-event-ingress --query Policy --output text",
          "InvokeFunctionUrl, and InvokeFunction under lambda:InvokedViaFunctionUrl",
-         lambda text: is_json(text, lambda body: {one["Action"] for one in body["Statement"]} >= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+         lambda text: is_json(text, lambda body: ("WebhookGateway" in text or {one["Action"] for one in body["Statement"]} >= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"})
                               and all("lambda:InvokedViaFunctionUrl" in json.dumps(one) for one in body["Statement"] if one["Action"] == "lambda:InvokeFunction" and one["Principal"] == "*"))),
     Line("the webhook turns strangers away", "curl -sS --max-time 30 -o /dev/null -w '%{{http_code}}' -X POST -H 'Content-Type: application/cloudevents+json' -d '{{}}' {ingress_url}", "401", lambda text: text == "401"),
     Line("the API turns unsigned requests away", "curl -sS --max-time 30 -o /dev/null -w '%{{http_code}}' {api_url}sagas", "403", lambda text: text == "403"),
@@ -96,13 +110,13 @@ LINES = [
          "enabled, with an issuer", lambda text: text == "not needed" or "ssuer" in text and "rue" in text),
     Line("the schedules wake their functions", "aws logs filter-log-events --region {region} --log-group-name /aws/lambda/{environment}-outbox-poller --start-time $((($(date +%s) - 180) * 1000)) --filter-pattern '\"outbox swept\"' --max-items 1 --query 'events[0].message' --output text",
          "a line of the last three minutes", lambda text: "outbox swept" in text, again=180),
-    Line("people confirmed their subscription to the alerts", "aws sns list-subscriptions --region {region} --query \"Subscriptions[?contains(TopicArn, ':'{environment}'-saga-alerts')].SubscriptionArn\" --output text",
+    Line("people confirmed their subscription to the alerts", "aws sns list-subscriptions --region {region} --query \"Subscriptions[?contains(TopicArn, ':{environment}-saga-alerts')].SubscriptionArn\" --output text",
          "none is pending", lambda text: "PendingConfirmation" not in text and "rror" not in text),
     Line("Azure knows who you are", "az account show --output json", "a subscription", lambda text: is_json(text, lambda body: body["id"])),
-    Line("the subscription to AWS is there", "az resource list --resource-type Microsoft.EventGrid/topics --query \"[?starts_with(name, 'saga-'{environment}'-')].id\" --output tsv | head -1 | xargs -I% az eventgrid event-subscription list --source-resource-id % --query '[].[name,provisioningState]' --output tsv",
+    Line("the subscription to AWS is there", "az resource list --resource-type Microsoft.EventGrid/topics --name {topic} --query '[0].id' --output tsv | xargs -I% az eventgrid event-subscription list --source-resource-id % --query '[].[name,provisioningState]' --output tsv",
          "every one Succeeded", lambda text: text.count("Succeeded") == len(text.splitlines()) >= 2, again=300),
-    Line("the participant runs", "az functionapp list --query \"[?starts_with(name, 'saga-'{environment}'-')].[name,state]\" --output tsv", "Running", lambda text: "Running" in text),
-    Line("the data account has no keys", "az storage account list --query \"[?tags.application=='saga-bridge'].allowSharedKeyAccess\" --output tsv", "false for each", lambda text: bool(text) and set(text.lower().split()) == {"false"}),
+    Line("the participant runs", "az functionapp list --query \"[?starts_with(name, 'saga-{environment}-')].[name,state]\" --output tsv", "Running", lambda text: "Running" in text),
+    Line("the data account has no keys", "az storage account list --query \"[?tags.application=='saga-bridge' && tags.environment=='{environment}'].allowSharedKeyAccess\" --output tsv", "false for each", lambda text: bool(text) and set(text.lower().split()) == {"false"}),
     Line("credentials for signed requests", "aws configure export-credentials --format env", "three variables", lambda text: "AWS_SECRET_ACCESS_KEY=" in text, learn_credentials),
     *saga("a saga that Azure confirms", "12.90", "COMPLETED"),
     *saga("a saga that Azure refuses", "{over}", "CANCELLED_VIA_COMPENSATION"),
@@ -116,7 +130,7 @@ def look(number: int, line: Line, known: dict, patience: float) -> bool:
     told = time.monotonic()
     while True:
         text = answer(line.command, known)
-        if line.holds(text):
+        if line.holds(*[text, known][: line.holds.__code__.co_argcount]):
             line.learns(text, known)
             print(f"{number:>2} ok      {line.name}", flush=True)
             return True
@@ -145,11 +159,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args(arguments)
     variables = (asked.folder or HERE / "environments" / asked.environment) / "aws.tfvars"
-    region = re.search(r'^\s*region\s*=\s*"([^"]*)"', variables.read_text(), re.M) if variables.is_file() else None
-    if not region:
+    region = settings(variables).get("region") if variables.is_file() else None
+    if not region or not NAME.fullmatch(asked.environment):
         print(f"day_one: {variables} does not say the region of {asked.environment}", file=sys.stderr)
         return 2
-    known = {"environment": asked.environment, "region": region[1], "run": uuid.uuid4().hex[:12], "over": asked.over}
+    known = {"environment": asked.environment, "region": region, "run": uuid.uuid4().hex[:12], "over": asked.over}
     if asked.list:
         for number, line in enumerate(LINES, 1):
             print(f"{number:>2}  {line.name}\n      {line.command.format_map(Shown(known))}\n      expected: {line.expected}")

@@ -223,6 +223,25 @@ class DayOne(Fakes):
         self.assertIn(" 3 ok      the Azure stack was applied", done.stdout)
         self.assertRegex(done.stdout, r"6 FAILED  the webhook turns strangers away\n +expected: 401\n +answered: .*\n +command: +curl .*https://ingress.example/")
         self.assertIn("saga_id is not known, because a line above failed", done.stdout)
+        # Names stand in a query as it wants them.
+        self.assertEqual(len(self.calls("[?contains(TopicArn, ':staging-saga-alerts')].SubscriptionArn".replace("[?", "Subscriptions[?"))), 1)
+
+    def test_what_another_environment_left_does_not_count(self):
+        (self.notes / "aws").write_text(json.dumps(FROM_AWS | {"environment": "prod", "region": "us-east-1"}))
+        done = self.run_it("--folder", str(self.place), "--patience", "0", "staging", script="day_one.py")
+        self.assertIn(" 2 FAILED  the AWS stack was applied", done.stdout)
+        self.assertEqual(self.calls("us-east-1"), [])
+
+    def test_no_key_is_in_an_argument(self):
+        (self.notes / "bin" / "aws").write_text(AWS.replace('*get-caller', "*export-credentials*) printf 'junk\\nexport AWS_ACCESS_KEY_ID=AKID\\nexport AWS_SECRET_ACCESS_KEY=very-secret\\nexport AWS_SESSION_TOKEN=a-token\\n' ;;\n*get-caller"))
+        (self.notes / "bin" / "curl").write_text('#!/bin/sh\necho "curl $*" >>"$NOTES/calls"\ncat >>"$NOTES/config"\necho "{\\"saga_id\\": \\"s\\"}"\n')
+        (self.notes / "bin" / "curl").chmod(0o755)
+        (self.notes / "aws").write_text(json.dumps(FROM_AWS))
+        self.run_it("--folder", str(self.place), "--patience", "0", "staging", script="day_one.py")
+        self.assertEqual(self.calls("very-secret") + self.calls("a-token"), [])
+        config = (self.notes / "config").read_text()
+        self.assertIn('user = "AKID:very-secret"\nheader = "x-amz-security-token: a-token"\n', config)
+        self.assertEqual(len(self.calls("curl", "-d {\"order_id\":\"day-one-")), 2)
 
     def test_the_list_asks_nobody(self):
         done = self.run_it("--folder", str(self.place), "--list", "staging", script="day_one.py")
