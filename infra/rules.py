@@ -233,7 +233,7 @@ HOLDS_DATA = {
 }
 
 # Applied once for each environment.
-BY_ENVIRONMENT = ("stacks/aws", "stacks/azure")
+BY_ENVIRONMENT = ("stacks/aws", "stacks/azure", "deployer/aws", "deployer/azure")
 
 # An emulator's tables go with it. A stack's are protected by DynamoDB, and by terraform_data.keeps_data while it is planned.
 GUARDED = {"aws_dynamodb_table.payments", "aws_dynamodb_table.sagas", "aws_dynamodb_table.outbox"}
@@ -285,7 +285,7 @@ def main() -> int:
     broken += [f"{file.relative_to(HERE.parent)} takes a protection away: remove it when you have destroyed what you wanted to"
                for file, text in texts.items() if file.name.endswith("override.tf") and "prevent_destroy" in text]
     for folder in BY_ENVIRONMENT:
-        if not re.search(r'tags\s*=\s*merge\(var\.tags, \{ application = "saga-bridge", environment = var\.environment \}\)', texts[HERE / folder / "main.tf"]):
+        if folder.startswith("stacks/") and not re.search(r'tags\s*=\s*merge\(var\.tags, \{ application = "saga-bridge", environment = var\.environment \}\)', texts[HERE / folder / "main.tf"]):
             broken.append(f"infra/{folder}/main.tf: everything has the tags application and environment, whatever var.tags says")
         broken += [f"{file.relative_to(HERE.parent)} is read in every environment: name the file after one, and give it with -var-file"
                    for pattern in ("terraform.tfvars*", "*.auto.tfvars*") for file in sorted((HERE / folder).glob(pattern))]

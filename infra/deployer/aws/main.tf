@@ -77,7 +77,11 @@ locals {
   }]
 
   state = {
-    read  = var.state_bucket == null ? [] : [{ Effect = "Allow", Action = ["s3:ListBucket", "s3:GetObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}", "arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] }]
+    read = var.state_bucket == null ? [] : [
+      { Effect = "Allow", Action = ["s3:ListBucket", "s3:GetObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}", "arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] },
+      # A plan holds the state's lock while it runs.
+      { Effect = "Allow", Action = ["s3:PutObject", "s3:DeleteObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*.tflock"] },
+    ]
     write = var.state_bucket == null ? [] : [{ Effect = "Allow", Action = ["s3:PutObject", "s3:DeleteObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] }]
   }
 
@@ -97,7 +101,8 @@ resource "aws_iam_policy" "this" {
   #checkov:skip=CKV_AWS_287:EventBridge keeps the connection's secret, and the call that makes it is made as the caller.
   for_each = local.documents
 
-  name        = "${var.environment}-saga-${each.key}-${var.region}"
+  # Capital letters: no environment's resources are called so, and a deployer cannot change itself.
+  name        = "SagaBridge-${each.key}-${var.environment}-${var.region}"
   path        = var.iam_path
   description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the two others"
   policy      = jsonencode({ Version = "2012-10-17", Statement = each.value })
@@ -113,17 +118,17 @@ resource "aws_iam_policy" "this" {
 # --- who -----------------------------------------------------------------------------------------------------
 
 locals {
-  # Whom GitHub's tokens are for: a job that runs in the environment may apply, one of a pull request only plans.
+  # Whom GitHub's tokens are for: a job in the environment applies, one in <environment>-plan only plans.
   subjects = var.github == null ? {} : {
     deployer = ["repo:${var.github.repository}:environment:${var.environment}"]
-    planner  = ["repo:${var.github.repository}:pull_request", "repo:${var.github.repository}:environment:${var.environment}-plan"]
+    planner  = ["repo:${var.github.repository}:environment:${var.environment}-plan"]
   }
 }
 
 resource "aws_iam_role" "github" {
   for_each = local.subjects
 
-  name                 = "${var.environment}-saga-${each.key}-${var.region}"
+  name                 = "SagaBridge-${each.key}-${var.environment}-${var.region}"
   path                 = var.iam_path
   max_session_duration = 3600
 

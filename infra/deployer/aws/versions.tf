@@ -7,4 +7,7 @@ terraform {
       version = ">= 5.100, < 7"
     }
   }
+
+  # One state for each environment: terraform init -backend-config=…
+  backend "s3" {}
 }

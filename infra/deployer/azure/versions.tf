@@ -12,4 +12,7 @@ terraform {
       version = ">= 3, < 4"
     }
   }
+
+  # One state for each subscription: terraform init -backend-config=…
+  backend "azurerm" {}
 }

@@ -9,7 +9,7 @@ resource "aws_kms_key" "this" {
   enable_key_rotation     = true
   deletion_window_in_days = 30
 
-  # Backups need the key that they were made with, for as long as they are kept. README of stacks/aws, "Destroy".
+  # Backups need the key that they were made with, for as long as they are kept. infra/README.md, "Destroy".
   lifecycle {
     prevent_destroy = true
   }

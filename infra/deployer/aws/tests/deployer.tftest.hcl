@@ -67,6 +67,32 @@ run "a_plan_changes_nothing" {
   }
 }
 
+run "a_plan_holds_the_states_lock_and_writes_no_state" {
+  command = apply
+
+  variables {
+    state_bucket = "states"
+  }
+
+  assert {
+    condition = toset(flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : [for action in statement.Action : [for resource in statement.Resource : "${action} ${resource}"]] if startswith(statement.Action[0], "s3:")])) == toset([
+      "s3:ListBucket arn:aws:s3:::states", "s3:ListBucket arn:aws:s3:::states/staging-green-01/*",
+      "s3:GetObject arn:aws:s3:::states", "s3:GetObject arn:aws:s3:::states/staging-green-01/*",
+      "s3:PutObject arn:aws:s3:::states/staging-green-01/*.tflock", "s3:DeleteObject arn:aws:s3:::states/staging-green-01/*.tflock",
+    ])
+    error_message = "It reads the state and holds its lock, of its own environment."
+  }
+}
+
+run "a_deployer_cannot_change_itself" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for policy in aws_iam_policy.this : startswith(policy.name, "SagaBridge-")])
+    error_message = "Its names are out of the reach of what it may change."
+  }
+}
+
 run "roles_are_handed_to_the_services_that_run_as_them" {
   command = apply
 
@@ -89,7 +115,7 @@ run "no_role_without_the_boundary" {
   }
 }
 
-run "github_plans_from_pull_requests_and_applies_from_the_environment" {
+run "github_plans_and_applies_from_environments_of_its_own" {
   command = apply
 
   variables {
@@ -99,7 +125,7 @@ run "github_plans_from_pull_requests_and_applies_from_the_environment" {
   assert {
     condition = { for name, role in aws_iam_role.github : name => jsondecode(role.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] } == {
       deployer = ["repo:example/sagas:environment:staging-green-01"]
-      planner  = ["repo:example/sagas:pull_request", "repo:example/sagas:environment:staging-green-01-plan"]
+      planner  = ["repo:example/sagas:environment:staging-green-01-plan"]
     }
     error_message = "A pull request must not apply."
   }

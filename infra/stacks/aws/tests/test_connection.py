@@ -34,7 +34,7 @@ class Connection(unittest.TestCase):
         (self.notes / "answers").write_text("\n".join(answers) + "\n")
         env = {
             "PATH": f"{self.notes / 'bin'}{os.pathsep}{os.environ['PATH']}", "NOTES": str(self.notes),
-            "CONNECTION": "prod-saga-to-azure", "REGION": "eu-central-1", "WAIT_SECONDS": "20", "POLL_SECONDS": "0", **settings,
+            "CONNECTION": "prod-saga-to-azure", "REGION": "eu-central-1", "WAIT_SECONDS": "20", "POLL_SECONDS": "0", "REFUSED_SECONDS": "0", **settings,
         }
         return subprocess.run(["sh", SCRIPT], env=env, capture_output=True, text=True, timeout=60, check=False)
 
@@ -46,7 +46,7 @@ class Connection(unittest.TestCase):
         self.assertIn("--region eu-central-1 --name prod-saga-to-azure", call)
         self.assertIn("--cli-read-timeout", call)
 
-    def test_a_refusal_ends_it_at_once_with_the_reason(self):
+    def test_a_refusal_that_stays_ends_it_with_the_reason(self):
         for state in ("DEAUTHORIZED", "FAILED_CONNECTIVITY"):
             with self.subTest(state):
                 (self.notes / "calls").unlink(missing_ok=True)
@@ -55,6 +55,10 @@ class Connection(unittest.TestCase):
                 self.assertIn("the secret has expired", done.stderr)
                 self.assertIn("nothing is lost", done.stderr)
                 self.assertEqual(len((self.notes / "calls").read_text().splitlines()), 1)
+
+    def test_a_refusal_that_passes_is_waited_for(self):
+        done = self.look("DEAUTHORIZED\tinvalid_client", "DEAUTHORIZED\tinvalid_client", "AUTHORIZED\tNone", REFUSED_SECONDS="10")
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_an_answer_that_never_comes_has_an_end(self):
         done = self.look("AUTHORIZING\tNone", WAIT_SECONDS="2", POLL_SECONDS="1")
