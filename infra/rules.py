@@ -266,6 +266,17 @@ RULES = {
 }
 
 
+def undocumented(folder: Path) -> list[str]:
+    """What a folder takes and gives is in its README."""
+    readme = (folder / "README.md").read_text() if (folder / "README.md").exists() else ""
+    return [
+        f"{(folder / 'README.md').relative_to(HERE.parent)} says nothing of the {kind} {name}"
+        for file in sorted(folder.glob("*.tf"))
+        for kind, name in re.findall(r'^(variable|output) "(\w+)"', file.read_text(), re.M)
+        if f"`{name}`" not in readme
+    ]
+
+
 def main() -> int:
     every = resources()
     broken = []
@@ -284,6 +295,7 @@ def main() -> int:
         broken += stays(folder, addresses, every, texts)
     broken += [f"{file.relative_to(HERE.parent)} takes a protection away: remove it when you have destroyed what you wanted to"
                for file, text in texts.items() if file.name.endswith("override.tf") and "prevent_destroy" in text]
+    broken += [why for folder in sorted({file.parent for file in texts}) if folder.name != "local" for why in undocumented(folder)]
     for folder in BY_ENVIRONMENT:
         if folder.startswith("stacks/") and not re.search(r'tags\s*=\s*merge\(var\.tags, \{ application = "saga-bridge", environment = var\.environment \}\)', texts[HERE / folder / "main.tf"]):
             broken.append(f"infra/{folder}/main.tf: everything has the tags application and environment, whatever var.tags says")
