@@ -53,19 +53,24 @@ pub fn truth(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Vec<Ste
         .collect()
 }
 
-/// What is shown of a saga that has ended everywhere is what is there. An end that an operator set is shown at once: of a
-/// step of the other cloud nothing need have been heard then, but what is said of it is so.
+/// What is shown of a saga that has ended everywhere is what is there. An end that an operator set is shown at once, and
+/// nothing is sent again for it: of a step of the other cloud nothing need have been heard then, or nothing of its undoing,
+/// which had begun before. What is said of it is the last word that arrived.
 ///
 /// # Errors
 /// The difference.
 pub fn is_true(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Result<(), String> {
     let forced = saga.ends.overridden && saga.ends.phase == Phase::Completed;
     let (told, truth) = (told(&view(deployment, saga)), truth(deployment, azure, saga));
-    let open = |word: &str| forced && matches!(word, "UNKNOWN" | "WAITING");
+    let behind = |told: &Step, truth: &Step| match told.0.as_str() {
+        "UNKNOWN" | "WAITING" => true,
+        "DONE" => truth.0 == "UNDONE" && told.1 <= truth.1,
+        _ => false,
+    };
     if told
         .iter()
         .zip(&truth)
-        .all(|(told, truth)| told == truth || open(&told.0))
+        .all(|(told, truth)| told == truth || forced && behind(told, truth))
     {
         Ok(())
     } else {
