@@ -444,3 +444,111 @@ async fn data_in_base64_that_is_not_understood_is_quarantined_with_the_true_reas
         assert_eq!(world.saga(id).resolved, None, "{member}");
     }
 }
+
+#[tokio::test]
+async fn a_number_that_nobody_compares_holds_no_event_back() {
+    for number in [
+        "1e-40",
+        "1e100",
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "123456789012345678901234567890123456789",
+    ] {
+        for schema in ["data", "data_base64", "Event Grid"] {
+            let mut world = World::default();
+            let id = world.start("12.90").await;
+            let data = format!(r#"{{"saga_id":"{id}","order_id":"order-1","reason":"x","score":{number}}}"#);
+            let order = world.saga(id).input.get("order_id").cloned();
+            let data = match order {
+                Some(saga_core::document::Document::Text(order)) => data.replace("order-1", &order),
+                other => panic!("{other:?}"),
+            };
+            let kind = "PaymentCompensationRequested";
+            let body = match schema {
+                "data" => format!(
+                    r#"{{"specversion":"1.0","id":"e-1","source":"/team","type":"{kind}","data":{data}}}"#
+                ),
+                "data_base64" => format!(
+                    r#"{{"specversion":"1.0","id":"e-1","source":"/team","type":"{kind}","data_base64":"{}"}}"#,
+                    STANDARD.encode(&data)
+                ),
+                _ => format!(
+                    r#"{{"id":"e-1","topic":"/team","subject":"x","eventType":"{kind}","eventTime":"2026-01-01T00:00:00Z","dataVersion":"1","data":{data}}}"#
+                ),
+            };
+            let parcel = Parcel {
+                to: Place::Ingress,
+                kind: kind.to_owned(),
+                body,
+            };
+            world.deliver(&parcel).await.unwrap();
+            world.settle().await;
+            assert_eq!(world.aws.quarantined(), [], "{schema} {number}");
+            assert!(world.saga(id).resolved.is_some(), "{schema} {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_passed_over_in_event_grids_schema_is_quarantined() {
+    let mut world = World::default();
+    let id = world.start("12.90").await;
+    let parcel = Parcel {
+        to: Place::Ingress,
+        kind: "PaymentCompensationRequested".to_owned(),
+        body: format!(
+            r#"{{"id":"e-1","topic":"/team","subject":"saga/{id}/x","eventType":"PaymentCompensationRequested","eventTime":"2026-01-01T00:00:00Z","dataVersion":"1","data_base64":"{}"}}"#,
+            STANDARD.encode(r#"{"order_id":"another"}"#)
+        ),
+    };
+    world.deliver(&parcel).await.unwrap();
+    assert!(format!("{:?}", world.aws.quarantined()).contains("data_base64"));
+    assert_eq!(world.saga(id).resolved, None);
+}
+
+#[tokio::test]
+async fn the_name_of_a_definition_is_bounded_before_anybody_looks_for_it() {
+    let mut world = World::default();
+    world.start("12.90").await;
+    world.publish().await;
+    let ours = world.on_the_way.remove(0);
+    for name in [
+        "x".repeat(201),
+        "x".repeat(3000),
+        "a\u{202e}b".to_owned(),
+        " ".to_owned(),
+    ] {
+        let mut event: Value = serde_json::from_slice(&STANDARD.decode(&ours.body).unwrap()).unwrap();
+        event["sagadef"] = json!(name);
+        let parcel = Parcel {
+            to: Place::AzureQueue,
+            kind: ours.kind.clone(),
+            body: STANDARD.encode(event.to_string()),
+        };
+        let before = world.azure.quarantined().len();
+        world.deliver(&parcel).await.unwrap();
+        let kept = world.azure.quarantined();
+        assert_eq!(kept.len(), before + 1, "{name}");
+        assert!(format!("{:?}", kept[before]).contains("sagadef"), "{kept:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_vouches_on_the_way_for_an_event_that_came_without_a_checksum() {
+    let mut world = World::default();
+    world.start("12.90").await;
+    world.publish().await;
+    let mut event: Value =
+        serde_json::from_slice(&STANDARD.decode(&world.on_the_way[0].body).unwrap()).unwrap();
+    for with in [true, false] {
+        if !with {
+            event.as_object_mut().unwrap().remove("sagasum").unwrap();
+        }
+        let saga_wire::incoming::Incoming::Ours(read) =
+            saga_wire::cloud_event::parse(&event.to_string()).unwrap()
+        else {
+            panic!("it is ours");
+        };
+        let written: Value = serde_json::from_str(&saga_wire::cloud_event::write(&read)).unwrap();
+        assert_eq!(written.get("sagasum").is_some(), with);
+    }
+}

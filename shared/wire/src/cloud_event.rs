@@ -89,13 +89,17 @@ struct Out<'a> {
     sagatarget: &'static str,
     sagaorigin: &'static str,
     sagahop: u16,
-    sagasum: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sagasum: Option<String>,
     traceparent: &'a str,
     #[serde(flatten)]
     payload: Payload,
 }
 
-/// Writes an event.
+/// The longest name of a definition in an event.
+const MAX_DEFINITION_NAME: usize = 200;
+
+/// Writes an event. One that came without a checksum gets none: nobody vouches for it.
 #[must_use]
 pub fn write(event: &Event) -> String {
     let out = Out {
@@ -114,7 +118,7 @@ pub fn write(event: &Event) -> String {
         sagatarget: event.target.as_str(),
         sagaorigin: event.sender.as_str(),
         sagahop: event.hop,
-        sagasum: event.checksum(),
+        sagasum: (!event.unverified).then(|| event.checksum()),
         traceparent: event.trace.as_str(),
         payload: Payload::of(&event.payload(), event.saga),
     };
@@ -211,6 +215,17 @@ fn missing(name: &'static str) -> impl FnOnce() -> Malformed {
     move || Malformed(format!("attribute `{name}` is missing"))
 }
 
+/// It becomes a part of keys in both clouds, before anybody knows whether there is such a definition.
+fn definition_name(name: String) -> Result<String, Malformed> {
+    if name.len() > MAX_DEFINITION_NAME {
+        return Err(wrong(
+            "sagadef",
+            format!("must have at most {MAX_DEFINITION_NAME} bytes"),
+        ));
+    }
+    id_breaks(&name).map_or(Ok(name), |why| Err(wrong("sagadef", why)))
+}
+
 fn wrong(name: &str, why: impl fmt::Display) -> Malformed {
     Malformed(format!("attribute `{name}`: {why}"))
 }
@@ -274,7 +289,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
     let source = attributes.required("source")?;
     let kind = attributes.required("type")?;
     let mut data = match payload(&attributes.0)? {
-        Some(text) => json::parse_object(&text).map_err(|error| wrong("data", error))?,
+        Some(text) => json::parse_stored(&text).map_err(|error| wrong("data", error))?,
         None => Fields::new(),
     };
     let ours = ["sagaid", "sagadef", "sagaverb", "sagaver", "sagastep"]
@@ -326,7 +341,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         },
         saga,
         definition: DefinitionRef {
-            name: attributes.text("sagadef")?.ok_or_else(missing("sagadef"))?,
+            name: definition_name(attributes.text("sagadef")?.ok_or_else(missing("sagadef"))?)?,
             version,
         },
         address,
