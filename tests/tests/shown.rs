@@ -226,6 +226,15 @@ async fn what_an_older_participant_does_not_say_is_derived_where_that_is_possibl
         steps[1]["reason"],
         "the amount 10000.01 is over the limit of 10000"
     );
+    // The last step refuses, and what asks the first to undo has passed those between: they were done, and are undone.
+    let mut world = World::default();
+    let id = order(&world, SMALL, "AQ").await;
+    run(&mut world, as_before).await;
+    let states = told(&shown(&world, id)).into_iter().map(|step| step.0);
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        ["UNDONE", "UNDONE", "UNDONE", "REFUSED"]
+    );
 }
 
 #[tokio::test]
