@@ -351,14 +351,22 @@ KINDS = ["caught", "timeout", "explained", "unviable", "missed", "not looked at"
 
 
 def judged_by_cargo_mutants(mutants: list[dict], crates: list[str], until: float) -> dict[int, str | None]:
-    """Those that cannot stand behind a switch, one build each."""
-    if not mutants or time.monotonic() > until:
-        return {}
+    """Those that cannot stand behind a switch, one build each: first which of them compile, which is most of the work."""
     copy_tree(TREE)
     prepare()
+    verdicts: dict[int, str | None] = {}
+    for how in (["--check"], []):
+        left = [mutant for mutant in mutants if mutant["number"] not in verdicts]
+        verdicts |= asked_of_cargo_mutants(left, crates, until, how)
+    return verdicts
+
+
+def asked_of_cargo_mutants(mutants: list[dict], crates: list[str], until: float, how: list[str]) -> dict[int, str | None]:
+    if not mutants or time.monotonic() > until:
+        return {}
     out = WORK / "cargo-mutants"
     shutil.rmtree(out, ignore_errors=True)
-    command = ["cargo", "mutants", "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants", "--no-times",
+    command = ["cargo", "mutants", *how, "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants", "--no-times",
                "--output", str(out), "--test-package", ",".join(["saga-tests", *map(package, CRATES)])]
     for crate in crates:
         command += ["--package", package(crate)]
