@@ -9,7 +9,7 @@
 cargo-mutants builds everything once for each mutant, which takes hours here. So its list is built in once, each mutant behind
 a switch (tests/mutation), and each is judged by the tests that reach its place, the shortest first, until one fails. What
 cannot stand behind a switch, or does not compile there, goes to cargo-mutants itself at the end. All in a copy of the tree
-under target/mutation. Mutants of which we know that they survive are looked at last.
+under target/mutation. What was not caught the last time is looked at first, and what may survive last.
 
 Why each of those may survive stands in tests/mutation/explained.toml. Ends with 1 when a mutant survives without an
 explanation, or when an explanation is of no mutant that survives.
@@ -69,7 +69,8 @@ def main() -> int:
     explained = {key: entry["why"] for entry in tomllib.loads(EXPLAINED.read_text())["explained"] for key in entry["mutants"]}
     copy_tree(TREE)
     mutants = listed(crates)
-    mutants.sort(key=lambda mutant: mutant["key"] in explained)
+    before = caught_before()
+    mutants.sort(key=lambda mutant: (mutant["key"] in explained, mutant["key"] in before))
     say(f"{len(mutants)} mutants")
     prepare()
     built_in = build_in(mutants)
@@ -301,6 +302,10 @@ def reached_by(mutants: list[dict], tests) -> dict[int, list[tuple[str, str]]]:
     return {number: [test for _, test in sorted(ranked)] for number, ranked in reaching.items()}
 
 
+def caught_before() -> dict[str, tuple[str, str]]:
+    return {key: tuple(test) for key, test in json.loads(CAUGHT.read_text()).items()} if CAUGHT.exists() else {}
+
+
 def judge(mutants: list[dict], programs, tests, until: float, workers: int) -> dict[int, str | None]:
     """What caught each mutant, `None` where nothing did; without those for which there was no time."""
     long = [" ".join(test) for test, (seconds, _) in tests.items() if seconds > LONGEST_TEST]
@@ -308,8 +313,7 @@ def judge(mutants: list[dict], programs, tests, until: float, workers: int) -> d
     reaching = reached_by(mutants, tests)
     verdicts: dict[int, str | None] = {}
     # What caught a mutant before, or another one of its function, is likely to catch it.
-    before = json.loads(CAUGHT.read_text()) if CAUGHT.exists() else {}
-    caught_by = {key: tuple(test) for key, test in before.items()}
+    caught_by = caught_before()
     of_function: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def one(work: tuple[dict, list[tuple[str, str]], int]) -> tuple | None:
