@@ -80,7 +80,7 @@ def main() -> int:
     verdicts = judge([mutant for mutant in mutants if mutant["number"] in built_in], programs, tests, until, asked.workers)
     rest = [mutant for mutant in mutants if mutant["number"] not in built_in]
     say(f"cargo-mutants looks at {len(rest)} that cannot stand behind a switch")
-    verdicts |= judged_by_cargo_mutants(rest, crates, until)
+    verdicts |= judged_by_cargo_mutants(rest, [mutant for mutant in mutants if mutant["number"] in built_in], crates, until)
     return report(mutants, verdicts, explained, crates)
 
 
@@ -354,40 +354,33 @@ UNVIABLE = "the compiler"
 KINDS = ["caught", "timeout", "explained", "unviable", "missed", "not looked at"]
 
 
-def judged_by_cargo_mutants(mutants: list[dict], crates: list[str], until: float) -> dict[int, str | None]:
+def judged_by_cargo_mutants(mutants: list[dict], others: list[dict], crates: list[str], until: float) -> dict[int, str | None]:
     """Those that cannot stand behind a switch, one build each: first which of them compile, which is most of the work."""
-    copy_tree(TREE)
-    prepare()
-    verdicts: dict[int, str | None] = {}
-    for how in (["--check"], []):
-        left = [mutant for mutant in mutants if mutant["number"] not in verdicts]
-        verdicts |= asked_of_cargo_mutants(left, crates, until, how)
-    return verdicts
-
-
-def asked_of_cargo_mutants(mutants: list[dict], crates: list[str], until: float, how: list[str]) -> dict[int, str | None]:
-    if not mutants or time.monotonic() > until:
-        return {}
-    out = WORK / "cargo-mutants"
-    shutil.rmtree(out, ignore_errors=True)
-    command = ["cargo", "mutants", *how, "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants", "--no-times",
-               "--output", str(out), "--test-package", ",".join(["saga-tests", *map(package, CRATES)])]
+    out = WORK / "cargo-mutants" / "mutants.out"
+    shutil.rmtree(out.parent, ignore_errors=True)
+    out.mkdir(parents=True)
+    # Its filters by name do not hold for every kind of mutant, but what it has caught before it passes over.
+    (out / "previously_caught.txt").write_text("".join(f"{mutant['name']}\n" for mutant in others))
+    command = ["cargo", "mutants", "--iterate", "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants",
+               "--no-times", "--output", str(out.parent), "--test-package", ",".join(["saga-tests", *map(package, CRATES)])]
     for crate in crates:
         command += ["--package", package(crate)]
-    for mutant in mutants:
-        command += ["--re", "^" + re.sub(r"([][(){}.*+?^$|\\])", r"\\\1", mutant["name"]) + "$"]
-    command += ["--", "--", *(f"--skip={name}::" for name in NO_JUDGES)]
-    process = subprocess.Popen(command, cwd=TREE, env=ENVIRONMENT, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        process.wait(max(1, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
     numbers = {mutant["name"]: mutant["number"] for mutant in mutants}
     verdicts: dict[int, str | None] = {}
-    for file, verdict in [("caught", "a test"), ("timeout", TIMEOUT), ("unviable", UNVIABLE), ("missed", None)]:
-        for name in (out / "mutants.out" / f"{file}.txt").read_text().splitlines():
-            verdicts[numbers[name]] = verdict
+    for more in (["--check"], ["--", "--", *(f"--skip={name}::" for name in NO_JUDGES)]):
+        if len(verdicts) == len(mutants) or time.monotonic() > until:
+            break
+        copy_tree(TREE)
+        prepare()
+        process = subprocess.Popen([*command, *more], cwd=TREE, env=ENVIRONMENT, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            process.wait(max(1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        for file, verdict in [("caught", "a test"), ("timeout", TIMEOUT), ("unviable", UNVIABLE), ("missed", None)]:
+            for name in (out / f"{file}.txt").read_text().splitlines():
+                verdicts[numbers[name]] = verdict
     return verdicts
 
 

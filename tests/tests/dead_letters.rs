@@ -839,6 +839,13 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         alerts[1].text
     );
     told(0).await;
+    // So far clocks may differ, and so long somebody may have held it.
+    let mut behind = letter.clone();
+    behind.id.key = "behind".to_owned();
+    behind.last = behind.last.map(|at| at.plus_millis(7_000 - 4 * 60_000));
+    desk.places.put(behind);
+    told(1).await;
+    told(0).await;
     // What is older than clocks may differ is not told again, when that is forgotten.
     let mut later = letter.clone();
     later.id.key = "later".to_owned();
@@ -848,6 +855,17 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     told(0).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
     assert_eq!(watched.told.len(), 1, "and it is forgotten");
+    // Nor is it remembered when it comes late itself.
+    for hours in [1, 2] {
+        let mut more = letter.clone();
+        more.id.key = format!("hours-{hours}");
+        more.last = more.last.map(|at| at.plus_millis(hours * 3_600_000 + 1_000));
+        desk.places.put(more);
+    }
+    told(2).await;
+    let watched = desk.places.load(Source::Poison).await.unwrap();
+    assert_eq!(watched.told.len(), 1, "of the newest alone");
+    told(0).await;
 }
 
 #[tokio::test]
