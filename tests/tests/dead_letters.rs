@@ -13,7 +13,7 @@ use saga_app::ports::Time;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict, unparked};
 use saga_core::ends::Phase;
 use saga_core::saga::{Caller, Mark};
-use saga_core::{SagaId, Status};
+use saga_core::{EventId, SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
 use saga_tests::world::{Parcel, Place, World, switch};
@@ -157,6 +157,33 @@ async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
             .count(),
         3
     );
+}
+
+/// A blob's name is longer than an event's id may be.
+#[tokio::test]
+async fn letters_with_long_names_have_lines_of_their_own_whose_ids_are_read_again() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (saga, letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    for middle in ["first", "second"] {
+        let mut long = letter.clone();
+        long.id = LetterId {
+            source: Source::EventGrid,
+            key: format!("{}{middle}{}", "a".repeat(600), "z".repeat(100)),
+        };
+        desk.places.put(long);
+    }
+    assert_eq!(desk.run(&world, &all(Act::Discard)).await.done, 2);
+    let lines = world.saga(saga).timeline.entries;
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.verb == "discard" && line.times == 1)
+        .map(|line| line.event.as_str())
+        .collect();
+    assert_eq!(ids.len(), 2, "{lines:?}");
+    for id in ids {
+        assert!(id.parse::<EventId>().is_ok(), "{id}");
+    }
 }
 
 #[tokio::test]
