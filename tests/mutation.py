@@ -9,7 +9,7 @@
 cargo-mutants builds everything once for each mutant, which takes hours here. So its list is built in once, each mutant behind
 a switch (tests/mutation), and each is judged by the tests that reach its place, the shortest first, until one fails. What
 cannot stand behind a switch, or does not compile there, goes to cargo-mutants itself at the end. All in a copy of the tree
-under target/mutation. Mutants of which we know that they survive are looked at last.
+under target/mutation. What was not caught the last time is looked at first, and what may survive last.
 
 Why each of those may survive stands in tests/mutation/explained.toml. Ends with 1 when a mutant survives without an
 explanation, or when an explanation is of no mutant that survives.
@@ -69,7 +69,8 @@ def main() -> int:
     explained = {key: entry["why"] for entry in tomllib.loads(EXPLAINED.read_text())["explained"] for key in entry["mutants"]}
     copy_tree(TREE)
     mutants = listed(crates)
-    mutants.sort(key=lambda mutant: mutant["key"] in explained)
+    before = caught_before()
+    mutants.sort(key=lambda mutant: (mutant["key"] in explained, mutant["key"] in before))
     say(f"{len(mutants)} mutants")
     prepare()
     built_in = build_in(mutants)
@@ -79,7 +80,7 @@ def main() -> int:
     verdicts = judge([mutant for mutant in mutants if mutant["number"] in built_in], programs, tests, until, asked.workers)
     rest = [mutant for mutant in mutants if mutant["number"] not in built_in]
     say(f"cargo-mutants looks at {len(rest)} that cannot stand behind a switch")
-    verdicts |= judged_by_cargo_mutants(rest, crates, until)
+    verdicts |= judged_by_cargo_mutants(rest, [mutant for mutant in mutants if mutant["number"] in built_in], crates, until)
     return report(mutants, verdicts, explained, crates)
 
 
@@ -301,6 +302,10 @@ def reached_by(mutants: list[dict], tests) -> dict[int, list[tuple[str, str]]]:
     return {number: [test for _, test in sorted(ranked)] for number, ranked in reaching.items()}
 
 
+def caught_before() -> dict[str, tuple[str, str]]:
+    return {key: tuple(test) for key, test in json.loads(CAUGHT.read_text()).items()} if CAUGHT.exists() else {}
+
+
 def judge(mutants: list[dict], programs, tests, until: float, workers: int) -> dict[int, str | None]:
     """What caught each mutant, `None` where nothing did; without those for which there was no time."""
     long = [" ".join(test) for test, (seconds, _) in tests.items() if seconds > LONGEST_TEST]
@@ -308,8 +313,7 @@ def judge(mutants: list[dict], programs, tests, until: float, workers: int) -> d
     reaching = reached_by(mutants, tests)
     verdicts: dict[int, str | None] = {}
     # What caught a mutant before, or another one of its function, is likely to catch it.
-    before = json.loads(CAUGHT.read_text()) if CAUGHT.exists() else {}
-    caught_by = {key: tuple(test) for key, test in before.items()}
+    caught_by = caught_before()
     of_function: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def one(work: tuple[dict, list[tuple[str, str]], int]) -> tuple | None:
@@ -350,32 +354,33 @@ UNVIABLE = "the compiler"
 KINDS = ["caught", "timeout", "explained", "unviable", "missed", "not looked at"]
 
 
-def judged_by_cargo_mutants(mutants: list[dict], crates: list[str], until: float) -> dict[int, str | None]:
-    """Those that cannot stand behind a switch, one build each."""
-    if not mutants or time.monotonic() > until:
-        return {}
-    copy_tree(TREE)
-    prepare()
-    out = WORK / "cargo-mutants"
-    shutil.rmtree(out, ignore_errors=True)
-    command = ["cargo", "mutants", "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants", "--no-times",
-               "--output", str(out), "--test-package", ",".join(["saga-tests", *map(package, CRATES)])]
+def judged_by_cargo_mutants(mutants: list[dict], others: list[dict], crates: list[str], until: float) -> dict[int, str | None]:
+    """Those that cannot stand behind a switch, one build each: first which of them compile, which is most of the work."""
+    out = WORK / "cargo-mutants" / "mutants.out"
+    shutil.rmtree(out.parent, ignore_errors=True)
+    out.mkdir(parents=True)
+    # Its filters by name do not hold for every kind of mutant, but what it has caught before it passes over.
+    (out / "previously_caught.txt").write_text("".join(f"{mutant['name']}\n" for mutant in others))
+    command = ["cargo", "mutants", "--iterate", "--in-place", "--baseline", "skip", "--timeout", "900", "--profile", "mutants",
+               "--no-times", "--output", str(out.parent), "--test-package", ",".join(["saga-tests", *map(package, CRATES)])]
     for crate in crates:
         command += ["--package", package(crate)]
-    for mutant in mutants:
-        command += ["--re", "^" + re.sub(r"([][(){}.*+?^$|\\])", r"\\\1", mutant["name"]) + "$"]
-    command += ["--", "--", *(f"--skip={name}::" for name in NO_JUDGES)]
-    process = subprocess.Popen(command, cwd=TREE, env=ENVIRONMENT, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        process.wait(max(1, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
     numbers = {mutant["name"]: mutant["number"] for mutant in mutants}
     verdicts: dict[int, str | None] = {}
-    for file, verdict in [("caught", "a test"), ("timeout", TIMEOUT), ("unviable", UNVIABLE), ("missed", None)]:
-        for name in (out / "mutants.out" / f"{file}.txt").read_text().splitlines():
-            verdicts[numbers[name]] = verdict
+    for more in (["--check"], ["--", "--", *(f"--skip={name}::" for name in NO_JUDGES)]):
+        if len(verdicts) == len(mutants) or time.monotonic() > until:
+            break
+        copy_tree(TREE)
+        prepare()
+        process = subprocess.Popen([*command, *more], cwd=TREE, env=ENVIRONMENT, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            process.wait(max(1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        for file, verdict in [("caught", "a test"), ("timeout", TIMEOUT), ("unviable", UNVIABLE), ("missed", None)]:
+            for name in (out / f"{file}.txt").read_text().splitlines():
+                verdicts[numbers[name]] = verdict
     return verdicts
 
 

@@ -13,9 +13,12 @@ use saga_app::dead_letters::{Ports, list, run};
 use saga_app::ports::Time;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
+use saga_memory::Clock;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::World;
+use saga_wire::dead_letter::http::{Command, MAX_RUN, Selection};
 use saga_wire::dead_letter::{Received, events};
+use serde_json::{Value, json};
 
 const MANY: usize = 10_000;
 
@@ -92,18 +95,22 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
 /// A source that makes its letters up as they are asked for: what a use case keeps of them is all that is kept.
 struct Endless {
     queue: bool,
+    many: usize,
+    /// The size of each, in bytes.
+    size: usize,
+    /// So many milliseconds pass with each request, on this clock.
+    slow: Option<(i64, Arc<Clock>)>,
     given: Arc<AtomicUsize>,
 }
 
 impl Endless {
-    fn letter(number: usize) -> DeadLetter {
+    fn letter(&self, number: usize) -> DeadLetter {
         let mut letter = events(&Received {
             key: format!("{number:08}"),
             body: "{}".to_owned(),
             ..Received::default()
         });
-        // A whole queue message each: all of them together are half a gigabyte.
-        letter.facts.text = "x".repeat(48 * 1024);
+        letter.facts.text = "x".repeat(self.size);
         letter
     }
 }
@@ -118,7 +125,7 @@ impl LetterSource for Endless {
     fn depth(&self) -> Answer<'_, Depth> {
         Box::pin(async {
             Ok(Depth {
-                visible: MANY,
+                visible: self.many,
                 hidden: 0,
             })
         })
@@ -133,16 +140,25 @@ impl LetterSource for Endless {
                 Some(key) => key.parse::<usize>().unwrap() + 1,
                 None => 0,
             };
-            let numbers: Vec<usize> = (start..MANY.min(start + 10)).collect();
+            if let Some((millis, clock)) = &self.slow {
+                clock.advance(*millis);
+            }
+            let numbers: Vec<usize> = (start..self.many.min(start + 10)).collect();
             // A queue has no order, and a page has one.
-            let key = |number: usize| if self.queue { MANY - 1 - number } else { number };
+            let key = |number: usize| {
+                if self.queue {
+                    self.many - 1 - number
+                } else {
+                    number
+                }
+            };
             walk.position = numbers
                 .last()
                 .map(|number| format!("{number:08}"))
                 .or(walk.position.take());
             self.given.fetch_add(numbers.len(), Ordering::SeqCst);
             let held = numbers.into_iter().map(|number| Held {
-                letter: Self::letter(key(number)),
+                letter: self.letter(key(number)),
                 receipt: Receipt(number.to_string()),
             });
             Ok(held.collect())
@@ -174,6 +190,10 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
         let given = Arc::new(AtomicUsize::new(0));
         let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
             queue,
+            many: MANY,
+            // A whole queue message each: all of them together are half a gigabyte.
+            size: 48 * 1024,
+            slow: None,
             given: Arc::clone(&given),
         })];
         let ports = Ports {
@@ -212,6 +232,105 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
             MANY * 48 / 1024
         );
         assert!(grown < 24 * 1024, "the peak grew by {grown} KiB");
+    }
+}
+
+/// A look and a run over one such source: what each answers, how many letters it was given, and how long it took.
+async fn over(many: usize, queue: bool, slow: Option<i64>) -> [(Value, usize, i64); 2] {
+    let (world, desk) = (World::default(), Desk::new());
+    let given = Arc::new(AtomicUsize::new(0));
+    let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
+        queue,
+        many,
+        size: 2,
+        slow: slow.map(|millis| (millis, Arc::clone(&desk.clock))),
+        given: Arc::clone(&given),
+    })];
+    let ports = Ports {
+        sources: &sources,
+        ..desk.ports(&world)
+    };
+    // No letter is meant, so each stays.
+    let filter = Filter {
+        source: Some(Source::Events),
+        kind: Some("Another".to_owned()),
+        ..Filter::default()
+    };
+    let begun = desk.clock.now();
+    let page = serde_json::to_value(list(&ports, &filter, None, 10).await).unwrap();
+    let listed = (
+        page,
+        given.swap(0, Ordering::SeqCst),
+        desk.clock.now().millis() - begun.millis(),
+    );
+    let command = Command {
+        selection: Selection::All(filter),
+        ..all(Act::Discard)
+    };
+    let begun = desk.clock.now();
+    let report = run(&ports, &command, "me", None, desk.later(600_000)).await;
+    let report = serde_json::to_value(report).unwrap();
+    let ran = (
+        report,
+        given.load(Ordering::SeqCst),
+        desk.clock.now().millis() - begun.millis(),
+    );
+    [listed, ran]
+}
+
+#[tokio::test]
+async fn of_a_queue_that_has_no_end_so_many_letters_are_held_as_fit_into_memory() {
+    let [(page, listed, _), (report, ran, _)] = over(30_000, true, None).await;
+    assert_eq!((listed, ran), (20_000, 20_000));
+    let said = "there are more letters than one look takes; 20000 were looked at";
+    assert_eq!(page["notices"][0]["problem"], said);
+    assert_eq!(
+        (&report["ended"], &report["more"]),
+        (&json!("time"), &json!(true))
+    );
+}
+
+/// What a queue gave comes back after 75 seconds, and would be given twice.
+#[tokio::test]
+async fn a_slow_source_is_left_before_what_it_gave_comes_back() {
+    for queue in [false, true] {
+        let [(page, listed, looked), (report, ran, worked)] = over(MANY, queue, Some(1_000)).await;
+        assert!((40_000..75_000).contains(&looked), "{looked} ms");
+        assert!((40_000..75_000).contains(&worked), "{worked} ms");
+        assert!(listed > 400 && ran > 400, "{listed} and {ran} letters were given");
+        // The list says so, or goes on from there.
+        assert_eq!(page["notices"][0]["problem"].is_string(), queue, "{page}");
+        assert_eq!(page["next"].is_string(), !queue, "{page}");
+        assert_eq!(
+            (&report["ended"], &report["more"]),
+            (&json!("time"), &json!(true))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_report_has_as_many_lines_as_an_answer_holds_and_counts_all() {
+    let (world, desk) = (World::default(), Desk::new());
+    for number in 0..=MAX_RUN {
+        desk.places.put(events(&Received {
+            key: format!("{number:08}"),
+            body: "no JSON".to_owned(),
+            ..Received::default()
+        }));
+    }
+    let report = desk.run(&world, &all(Act::Replay)).await;
+    assert_eq!((report.left, report.items.len()), (MAX_RUN + 1, MAX_RUN));
+}
+
+#[test]
+fn an_id_as_long_as_a_source_gives_it_is_read_and_no_longer_one() {
+    let id = |bytes: usize| LetterId {
+        source: Source::EventGrid,
+        key: "k".repeat(bytes),
+    };
+    assert_eq!(id(4_096).to_string().parse(), Ok(id(4_096)));
+    for bytes in [4_097, 10_000] {
+        assert!(id(bytes).to_string().parse::<LetterId>().is_err(), "{bytes}");
     }
 }
 

@@ -13,7 +13,7 @@ use saga_app::ports::Time;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict, unparked};
 use saga_core::ends::Phase;
 use saga_core::saga::{Caller, Mark};
-use saga_core::{SagaId, Status};
+use saga_core::{EventId, SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
 use saga_tests::world::{Parcel, Place, World, switch};
@@ -120,9 +120,10 @@ async fn a_replay_moves_the_saga_on_and_is_in_its_timeline() {
         .unwrap();
     let note = line.note.as_deref().unwrap();
     assert!(
-        note.contains("the operator") && note.contains("the cause is gone") && note.contains("poison"),
+        note.contains("the operator") && note.contains("the cause is gone"),
         "{note}"
     );
+    assert!(note.ends_with("(PaymentReserved, from poison)"), "{note}");
     world.check(&[saga]);
 }
 
@@ -156,6 +157,33 @@ async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
             .count(),
         3
     );
+}
+
+/// A blob's name is longer than an event's id may be.
+#[tokio::test]
+async fn letters_with_long_names_have_lines_of_their_own_whose_ids_are_read_again() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let (saga, letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    for middle in ["first", "second"] {
+        let mut long = letter.clone();
+        long.id = LetterId {
+            source: Source::EventGrid,
+            key: format!("{}{middle}{}", "a".repeat(600), "z".repeat(100)),
+        };
+        desk.places.put(long);
+    }
+    assert_eq!(desk.run(&world, &all(Act::Discard)).await.done, 2);
+    let lines = world.saga(saga).timeline.entries;
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.verb == "discard" && line.times == 1)
+        .map(|line| line.event.as_str())
+        .collect();
+    assert_eq!(ids.len(), 2, "{lines:?}");
+    for id in ids {
+        assert!(id.parse::<EventId>().is_ok(), "{id}");
+    }
 }
 
 #[tokio::test]
@@ -305,14 +333,37 @@ async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
     desk.places.hide(Source::Poison, 5);
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
     assert_eq!((page.letters.len(), page.notices.len()), (1, 0), "{page:?}");
+    // Only while somebody holds them.
+    let begun = desk.clock.now();
+    list(&desk.ports(&world), &Filter::default(), None, 10).await;
+    assert_eq!(desk.clock.now(), begun);
     // Not for ever.
     desk.places.hide(Source::Poison, 60);
-    let begun = desk.clock.now();
     list(&desk.ports(&world), &Filter::default(), None, 10).await;
     assert_eq!(desk.clock.now(), begun.plus_millis(10_000));
     desk.places.hide(Source::Poison, 5);
     let report = desk.run(&world, &all(Act::Replay)).await;
     assert_eq!((report.done, report.notices.len()), (1, 0), "{report:?}");
+}
+
+/// Of two runs that hold what the other waits for, one has to give up first, and neither at once.
+#[tokio::test]
+async fn runs_that_wait_for_each_other_give_up_one_after_the_other_and_not_before_ten_seconds() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    poisoned(&mut world, &desk).await;
+    let mut waited = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        desk.places.hide(Source::Poison, 60);
+        let begun = desk.clock.now();
+        let report = desk.run(&world, &all(Act::Replay)).await;
+        assert_eq!((report.done, report.notices.len()), (0, 1), "{report:?}");
+        waited.insert(desk.clock.now().millis() - begun.millis());
+    }
+    assert!(
+        waited.iter().all(|millis| (10_000..=20_000).contains(millis)),
+        "{waited:?}"
+    );
+    assert!(waited.len() > 5, "{waited:?}");
 }
 
 #[tokio::test]
@@ -582,6 +633,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
             assert!(seen.len() <= all.len(), "pages without end");
             let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), limit).await;
             assert!(page.letters.len() <= limit);
+            assert!(page.notices.is_empty(), "{:?}", page.notices);
             let page = serde_json::to_value(&page).unwrap();
             let ids = page["letters"].as_array().unwrap().iter();
             seen.extend(ids.map(|one| one["id"].as_str().unwrap().to_owned()));
@@ -602,6 +654,106 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
         Found::Letter(..)
     ));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let gone = LetterId {
+        source: Source::EventGrid,
+        key: "gone".to_owned(),
+    };
+    let found = find(&desk.ports(&world), &gone).await.unwrap();
+    assert!(
+        matches!(&found, Found::No(why) if why.contains("there is no dead letter event-grid.gone")),
+        "{found:?}"
+    );
+}
+
+/// A source is a store or a queue of a cloud, where each request costs time and money.
+#[tokio::test]
+async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let desk = Desk::with(|clock| {
+        DeadLetters::new(clock, move |call: &'static str| {
+            counted.fetch_add(usize::from(call == "LetterSource::next"), Ordering::SeqCst);
+            Fault::None
+        })
+    });
+    let mut world = World::default();
+    let (_, letter) = poisoned(&mut world, &desk).await;
+    desk.places.clear();
+    let put = |source, number: i64, minutes: i64| {
+        let mut more = letter.clone();
+        more.id = LetterId {
+            source,
+            key: format!("more-{number}"),
+        };
+        more.last = more.last.map(|at| at.plus_millis(minutes * 60_000));
+        desk.places.put(more);
+    };
+    for source in [Source::Poison, Source::EventGrid] {
+        (100..160).for_each(|number| put(source, number, 0));
+    }
+    let asked_by = async |command: &Command| {
+        asked.store(0, Ordering::SeqCst);
+        let report = desk.run(&world, command).await;
+        (report.done, report.failed, asked.load(Ordering::SeqCst))
+    };
+    // Looked up where that can be; in a queue, until it was seen.
+    for (source, number) in [
+        (Source::EventGrid, 159),
+        (Source::EventGrid, 101),
+        (Source::Poison, 103),
+    ] {
+        let id = LetterId {
+            source,
+            key: format!("more-{number}"),
+        };
+        let one = Command {
+            selection: Selection::Ids(vec![id]),
+            ..all(Act::Discard)
+        };
+        assert_eq!(asked_by(&one).await, (1, 0, 1), "{source} {number}");
+    }
+    // As many as one run may take.
+    for source in [Source::Poison, Source::EventGrid] {
+        let filter = Filter {
+            source: Some(source),
+            ..Filter::default()
+        };
+        let mut few = Command {
+            selection: Selection::All(filter),
+            ..all(Act::Discard)
+        };
+        few.bounds.limit = 5;
+        assert_eq!(asked_by(&few).await, (5, 0, 1), "{source}");
+    }
+    // What came since, where that can be told.
+    put(Source::EventGrid, 200, 60);
+    let late = Filter {
+        source: Some(Source::EventGrid),
+        since: Some(letter.arrived().plus_millis(1)),
+        ..Filter::default()
+    };
+    let since = Command {
+        selection: Selection::All(late),
+        ..all(Act::Discard)
+    };
+    assert_eq!(asked_by(&since).await, (1, 0, 2));
+    // The watch, every minute: what it has not told.
+    put(Source::EventGrid, 201, 60);
+    desk.places.hide(Source::Poison, 0);
+    watch(&desk.ports(&world), &world.aws, &desk.places).await;
+    put(Source::EventGrid, 202, 61);
+    asked.store(0, Ordering::SeqCst);
+    let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
+    assert_eq!((report.new, report.failed), (1, 0));
+    let of_the_queue = desk
+        .places
+        .lying()
+        .iter()
+        .filter(|one| one.id.source == Source::Poison)
+        .count()
+        .div_ceil(10)
+        + 1;
+    assert_eq!(asked.load(Ordering::SeqCst), of_the_queue + 2);
 }
 
 #[tokio::test]
@@ -714,6 +866,13 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         alerts[1].text
     );
     told(0).await;
+    // So far clocks may differ, and so long somebody may have held it.
+    let mut behind = letter.clone();
+    behind.id.key = "behind".to_owned();
+    behind.last = behind.last.map(|at| at.plus_millis(7_000 - 4 * 60_000));
+    desk.places.put(behind);
+    told(1).await;
+    told(0).await;
     // What is older than clocks may differ is not told again, when that is forgotten.
     let mut later = letter.clone();
     later.id.key = "later".to_owned();
@@ -723,6 +882,17 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     told(0).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
     assert_eq!(watched.told.len(), 1, "and it is forgotten");
+    // Nor is it remembered when it comes late itself.
+    for hours in [1, 2] {
+        let mut more = letter.clone();
+        more.id.key = format!("hours-{hours}");
+        more.last = more.last.map(|at| at.plus_millis(hours * 3_600_000 + 1_000));
+        desk.places.put(more);
+    }
+    told(2).await;
+    let watched = desk.places.load(Source::Poison).await.unwrap();
+    assert_eq!(watched.told.len(), 1, "of the newest alone");
+    told(0).await;
 }
 
 #[tokio::test]

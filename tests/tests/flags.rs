@@ -2,6 +2,8 @@
 //! there until an operator has dealt with the message.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use std::sync::atomic::Ordering;
+
 use saga_app::dead_letters::watch;
 use saga_app::handle_event::{Ports, handle_event};
 use saga_app::list_sagas::{Query, list_sagas};
@@ -12,7 +14,7 @@ use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
 use saga_core::{SagaId, Status};
-use saga_memory::{OriginCloud, StepCloud};
+use saga_memory::{DeadLetters, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{World, envelope, switch};
 use saga_wire::dead_letter::http::{Command, Selection};
@@ -325,6 +327,49 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
         (last.verb.as_str(), last.note.as_deref()),
         ("unpark", Some("the operator: the cause is gone"))
     );
+}
+
+/// A run that did not look everywhere, or left letters, cannot say that nothing of the saga lies anywhere.
+#[tokio::test]
+async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
+    let (uncounted, choose) = switch("LetterSource::depth", false);
+    let (mut world, desk) = (
+        World::default(),
+        Desk::with(|clock| DeadLetters::new(clock, choose)),
+    );
+    let (id, _) = healed_past(&mut world, &desk, 3).await;
+    let gone = parked(&world, id, "expired-1");
+    park_saga(&world.aws, &world.clock, &gone).await.unwrap();
+    desk.clock.advance(60_000);
+    let mut of_the_saga = Command {
+        selection: Selection::All(Filter {
+            saga: Some(id),
+            ..Filter::default()
+        }),
+        ..all(Act::Replay)
+    };
+    let shown = || world.saga(id).parked.iter().any(|mark| mark.by == "expired-1");
+    uncounted.store(true, Ordering::SeqCst);
+    let report = desk.run(&world, &of_the_saga).await;
+    assert!(
+        report.done == 0 && report.failed == 0 && !report.notices.is_empty(),
+        "{report:?}"
+    );
+    assert!(shown(), "sources were not read");
+    uncounted.store(false, Ordering::SeqCst);
+    desk.places.refuse(true);
+    let report = desk.run(&world, &of_the_saga).await;
+    assert_eq!((report.failed, report.left, report.ended), (3, 0, "done"));
+    assert!(shown(), "letters could not be sent");
+    desk.places.refuse(false);
+    of_the_saga.bounds.limit = 1;
+    let report = desk.run(&world, &of_the_saga).await;
+    assert_eq!((report.done, report.failed, report.ended), (1, 0, "limit"));
+    assert!(shown(), "letters were not come to");
+    of_the_saga.bounds.limit = 9;
+    let report = desk.run(&world, &of_the_saga).await;
+    assert_eq!((report.done, report.ended), (2, "done"));
+    assert!(!shown(), "nothing is left");
 }
 
 #[tokio::test]

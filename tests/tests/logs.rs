@@ -392,6 +392,20 @@ async fn a_saga_that_ended_by_an_event_says_once_how_long_it_took() {
 }
 
 #[tokio::test]
+async fn how_long_a_saga_took_is_counted_from_its_start() {
+    let lines = logged(async {
+        let mut world = World::default();
+        world.clock.advance(86_400_000);
+        world.start("100").await;
+        world.clock.advance(7_000);
+        world.settle().await;
+    })
+    .await;
+    let took: Vec<i64> = lines.iter().filter_map(|line| line["took_ms"].as_i64()).collect();
+    assert_eq!(took, [7_000]);
+}
+
+#[tokio::test]
 async fn a_sweep_that_stopped_early_says_why() {
     for (down, millis, why) in [
         (true, 60_000, "the other side is down"),

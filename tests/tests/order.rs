@@ -230,6 +230,37 @@ async fn another_teams_compensation_is_understood_for_payments_and_for_orders() 
     check(&world, order);
 }
 
+/// Who writes to the bus may compensate, and may not have a step act: that takes the word of the step before it.
+#[tokio::test]
+async fn another_publisher_makes_no_step_act_before_its_turn() {
+    for kind in ["PaymentReserved", "StockReserved", "ReceiptStored"] {
+        let mut world = World::default();
+        let id = start(&world, SMALL, "DE").await;
+        let before = world.saga(id);
+        let theirs = format!(
+            r#"{{"specversion":"1.0","id":"their-1","source":"elsewhere","type":"{kind}",
+                "data":{{"saga_id":"{id}","order_id":"order-1"}}}}"#
+        );
+        world.publish().await;
+        world.on_the_way.clear();
+        world
+            .deliver(&Parcel {
+                to: Place::EventsQueue,
+                kind: kind.to_owned(),
+                body: envelope(kind, &theirs),
+            })
+            .await
+            .unwrap();
+        let saga = world.saga(id);
+        assert_eq!((saga.steps, saga.ends), (before.steps, before.ends), "{kind}");
+        assert_eq!(world.aws.quarantined().len(), 1, "{kind}");
+        world.publish().await;
+        assert!(world.on_the_way.is_empty(), "{kind}");
+        world.heal(id).await;
+        assert_eq!(world.status(id), Status::Completed, "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn an_override_in_the_same_millisecond_as_a_cancel_is_another_event() {
     let mut world = World::default();

@@ -17,7 +17,7 @@ use saga_core::Cloud;
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_memory::Kept;
 use saga_tests::dead_letters::{Desk, quarantined};
-use saga_tests::world::World;
+use saga_tests::world::{Parcel, Place, World};
 use saga_wire::dead_letter::http::Shown;
 use saga_wire::dead_letter::{Received, azure_quarantine, bytes, join, quarantine};
 use saga_wire::event_grid::{Delivery, delivery};
@@ -336,5 +336,26 @@ fn headers_are_kept_beside_a_body_and_in_each_of_its_parts() {
         for letter in letters(Source::Quarantine, &write(&message, AWS)) {
             assert_eq!(letter.facts.headers, headers);
         }
+    }
+}
+
+/// The bus refuses it for good: sent on, it would be tried for ever.
+#[tokio::test]
+async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large_one_goes_on() {
+    for (bytes, kept) in [(230 * 1024, 0), (250 * 1024, 1)] {
+        let mut world = World::default();
+        let id = world.start("100").await;
+        let reason = "x".repeat(bytes);
+        let body = format!(
+            r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
+                "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
+        );
+        let parcel = Parcel {
+            to: Place::Ingress,
+            kind: "PaymentCompensationRequested".to_owned(),
+            body,
+        };
+        world.deliver(&parcel).await.unwrap();
+        assert_eq!(world.aws.quarantined().len(), kept, "{bytes} bytes");
     }
 }

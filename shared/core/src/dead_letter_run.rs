@@ -132,6 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn no_letter_is_begun_before_its_time() {
+        for rate in [3, 7, 300, 900] {
+            let mut run = run(usize::MAX, rate, 1);
+            let began = Timestamp::from_millis(1_000);
+            for before in 0..i64::from(rate) {
+                let slot = run.begin(began).unwrap();
+                let micros = (slot.millis() - began.millis()) * 1_000;
+                let earliest = before * (1_000_000 / i64::from(rate));
+                assert!(
+                    micros >= earliest,
+                    "{rate} a second: {before} before one at {micros}"
+                );
+                assert!(
+                    micros < earliest + 1_000,
+                    "{rate} a second: {before} before one at {micros}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn it_does_not_make_up_for_a_pause_in_a_burst() {
         let mut run = run(usize::MAX, 10, 1);
         run.begin(Timestamp::from_millis(1_000)).unwrap();

@@ -141,11 +141,15 @@ pub fn shown_within(text: &str, max: usize) -> String {
 pub fn shown_lines(text: &str) -> String {
     let (mut out, mut left) = (String::new(), MAX_LINES);
     for (index, line) in text.lines().enumerate() {
-        let line = shown_within(line, left);
         if index > 0 {
+            if left == 0 {
+                break;
+            }
             out.push('\n');
+            left -= 1;
         }
-        left = left.saturating_sub(line.chars().count() + 1);
+        let line = shown_within(line, left);
+        left -= line.chars().count();
         out.push_str(&line);
     }
     out
@@ -294,7 +298,11 @@ mod tests {
         let in_xml = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
         assert_eq!(whole.chars().find(|c| !in_xml(*c)), None);
         let long = format!("{}\nmore\nlines", "x".repeat(5_000));
-        assert_eq!(shown_lines(&long).trim_end(), "x".repeat(4_096));
+        assert_eq!(shown_lines(&long), "x".repeat(4_096));
+        // Line breaks count like all others.
+        let many = shown_lines(&"ä\n".repeat(5_000));
+        assert_eq!(many, "ä\n".repeat(2_048));
+        assert_eq!(shown_lines(&"\n".repeat(100_000)).len(), 4_096);
     }
 
     #[test]

@@ -220,6 +220,7 @@ impl LetterSource for Place {
                         lying.hidden_until <= now
                             && after.as_ref().is_none_or(|after| *key > after)
                             && (queue || walk.only.as_ref().is_none_or(|only| only.contains(*key)))
+                            && (queue || walk.since.is_none_or(|since| lying.letter.arrived() >= since))
                     });
                     let mut given = Vec::new();
                     for (_, lying) in wanted.take(BATCH) {

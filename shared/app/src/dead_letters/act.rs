@@ -160,9 +160,7 @@ async fn place<S, T: Time>(
     asked: Asked<'_>,
 ) -> Result<String, Done> {
     let early = one.at.millis() - ports.time.now().millis();
-    if early > 0 {
-        ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
-    }
+    ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
     let letter = &one.held.letter;
     match (what, &letter.forward) {
         (Act::Discard, _) => {

@@ -78,9 +78,7 @@ pub(super) async fn look(
         _ => 0,
     };
     // Also after a failure: what is not put back now comes back when the lease ends.
-    if !held.is_empty() {
-        source.put_back(held).await?;
-    }
+    source.put_back(held).await?;
     let hidden = (unseen > 0)
         .then(|| format!("{unseen} letters are held by somebody else at the moment; ask again in a minute"));
     let stopped = walked?.flatten();

@@ -93,7 +93,7 @@ pub trait LetterSource: Send + Sync {
     /// The next letters of the walk; none when it has come to the end.
     fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>>;
 
-    /// Shows what was hidden. What is gone or held by somebody else is no error.
+    /// Shows what was hidden. What is gone or held by somebody else is no error. What is no queue has nothing to do.
     fn put_back(&self, receipts: Vec<Receipt>) -> Answer<'_, ()>;
 
     /// Removes a letter.

@@ -173,9 +173,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             }
         };
         stays.extend(self.settle(source).await);
-        if !stays.is_empty() && source.is_queue() {
-            source.put_back(stays).await?;
-        }
+        source.put_back(stays).await?;
         if unseen > 0 && self.ended.is_none() {
             let text = format!(
                 "{unseen} letters are held by somebody else and were not looked at; ask again in a minute"
