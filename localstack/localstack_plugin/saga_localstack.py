@@ -30,7 +30,7 @@ from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.lambda_.invocation.runtime_executor import LambdaRuntimeException, RuntimeExecutor
 from localstack.services.plugins import SERVICE_PLUGINS, Service, aws_provider
 
-STOP_SECONDS = 2
+START_SECONDS, STOP_SECONDS = 30, 2
 LOOK_SECONDS = 0.25
 TABLES = threading.RLock()
 DEFAULT_CONTENT_TYPE = "application/json; charset=utf-8"
@@ -167,7 +167,11 @@ class ProcessExecutor(RuntimeExecutor):
             "PATH": os.defpath,
         }
         self._process = subprocess.Popen([code / "bootstrap"], cwd=code, env=env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        end = time.monotonic() + START_SECONDS
         while not self.asked.wait(LOOK_SECONDS):
+            if time.monotonic() > end:
+                self.stop()
+                raise LambdaRuntimeException(f"bootstrap asked for nothing within {START_SECONDS} seconds: {self.get_logs()[-1000:]}")
             if self._process.poll() is not None:
                 raise LambdaRuntimeException(f"bootstrap ended with status {self._process.returncode}: {self.get_logs()[-1000:]}")
 

@@ -603,6 +603,31 @@ async fn the_sweeper_tells_once_how_many_sagas_need_what_is_nowhere() {
 }
 
 #[tokio::test]
+async fn a_saga_whose_definition_is_back_is_stuck_no_more_until_azure_does_not_answer() {
+    let mut world = World::default();
+    let id = world.start("50").await;
+    forgotten(&mut world);
+    world.clock.advance(70_000);
+    sweep(&world).await;
+    assert!(world.saga(id).stuck.is_some());
+    world.release([version_1(), version_2()]);
+    let told = world.aws.alerts().len();
+    for _ in 0..5 {
+        world.wait_and_sweep(60_000).await;
+        world.on_the_way.clear();
+    }
+    assert_eq!(world.saga(id).stuck, None);
+    for _ in 0..40 {
+        world.wait_and_sweep(60_000).await;
+        world.on_the_way.clear();
+    }
+    assert!(world.saga(id).stuck.is_some());
+    let alerts = world.aws.alerts().split_off(told);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert!(alerts[0].text.contains("does not answer"), "{alerts:?}");
+}
+
+#[tokio::test]
 async fn sagas_that_need_what_is_nowhere_do_not_fill_the_page_of_all_others() {
     let mut world = World::default();
     for _ in 0..20 {

@@ -18,6 +18,7 @@ use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_memory::Kept;
 use saga_tests::dead_letters::{Desk, quarantined};
 use saga_tests::world::{Parcel, Place, World};
+use saga_wire::cloud_event;
 use saga_wire::dead_letter::http::Shown;
 use saga_wire::dead_letter::{Received, azure_quarantine, bytes, join, quarantine};
 use saga_wire::event_grid::{Delivery, delivery};
@@ -357,5 +358,64 @@ async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large
         };
         world.deliver(&parcel).await.unwrap();
         assert_eq!(world.aws.quarantined().len(), kept, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn events_of_a_delivery_that_together_are_too_large_for_a_call_all_go_on() {
+    let mut world = World::default();
+    let (mut events, mut ids) = (Vec::new(), Vec::new());
+    for bytes in [60 * 1024, 200 * 1024, 60 * 1024, 1, 239 * 1024] {
+        let id = world.start("100").await;
+        let (number, reason) = (events.len(), "x".repeat(bytes - bytes.min(700)));
+        ids.push(id);
+        events.push(format!(
+            r#"{{"specversion":"1.0","id":"their-{number}","source":"billing.example","type":"PaymentCompensationRequested",
+                "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
+        ));
+    }
+    let parcel = Parcel {
+        to: Place::Ingress,
+        kind: "PaymentCompensationRequested".to_owned(),
+        body: format!("[{}]", events.join(",")),
+    };
+    world.deliver(&parcel).await.unwrap();
+    assert_eq!(world.aws.quarantined(), []);
+    world.settle().await;
+    for id in ids {
+        assert!(world.saga(id).resolved.is_some(), "{id}");
+    }
+}
+
+/// What the webhook let onto the bus in one form, a replay lets onto it in the same.
+#[tokio::test]
+async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_event_there() {
+    let mut world = World::default();
+    world.start("100").await;
+    world.publish().await;
+    let event = String::from_utf8(STANDARD.decode(&world.on_the_way[0].body).unwrap()).unwrap();
+    for reason in ["plain", "a\u{ffff}b", "\u{2028}"] {
+        let mut event: Value = serde_json::from_str(&event).unwrap();
+        event["data"]["note"] = reason.into();
+        event.as_object_mut().unwrap().remove("sagasum");
+        let text = event.to_string();
+        let letter = letters(
+            Source::Quarantine,
+            &quarantined("event-ingress", text.as_bytes(), AWS),
+        )
+        .remove(0);
+        let Forward::Send { to, message } = letter.forward else {
+            panic!("{:?}", letter.forward)
+        };
+        let incoming = saga_wire::event_grid::event(&text).unwrap();
+        let at = letter.last.unwrap();
+        assert_eq!(
+            (to, &message),
+            (Destination::Bus, &cloud_event::admitted(&incoming, &text, at))
+        );
+        assert!(
+            is_taken_by_sqs(&serde_json::from_str::<Value>(&message).unwrap().to_string()),
+            "{message}"
+        );
     }
 }

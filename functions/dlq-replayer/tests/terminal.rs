@@ -69,7 +69,7 @@ fn letter() -> Value {
     json!({
         "id": "poison.1", "source": "poison", "cloud": "azure", "saga_id": ODD, "event_id": ODD, "type": ODD, "verb": ODD, "step": 1,
         "reason": ODD, "attempts": 5, "first_at": null, "last_at": ODD, "bytes": 7, "unreadable": ODD,
-        "body": ODD, "replay": {"to": ODD, "verdict": "left", "text": ODD},
+        "headers": {(ODD): ODD}, "body": ODD, "replay": {"to": ODD, "verdict": "left", "text": ODD},
     })
 }
 

@@ -121,7 +121,7 @@ impl Guard {
             .map_err(|_| Refused::Unauthenticated("signature, time, issuer or audience"))?
             .claims;
         // Of two readers, each could take another of them.
-        part(token, 1).ok_or(Refused::Unauthenticated("a claim stands twice"))?;
+        part(token, 1).ok_or(Refused::Unauthenticated("claims that cannot be read in one way"))?;
         if claims.tid.as_deref() != Some(&self.tenant) {
             return Err(Refused::Forbidden("another tenant"));
         }

@@ -9,7 +9,7 @@ use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::Headers;
-use saga_wire::{alert_event, cloud_event, event_grid, json, parked_event};
+use saga_wire::{alert_event, cloud_event, event_grid, parked_event};
 
 use crate::Deployment;
 use crate::about;
@@ -81,8 +81,12 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
             Err(reason) => refused.push((reason, text)),
         }
     }
-    let size = P::LIMITS.events.max(1);
-    for (batch, texts) in rows.chunks(size).zip(texts.chunks(size)) {
+    let (mut rows, mut texts) = (rows.as_slice(), texts.as_slice());
+    while !rows.is_empty() {
+        let call = P::LIMITS.first_call(rows);
+        let (batch, of_batch);
+        (batch, rows) = rows.split_at(call);
+        (of_batch, texts) = texts.split_at(call);
         let mut answers = match ports.bus.publish(batch).await {
             Ok(answers) => answers.into_iter(),
             // It is about no event: the others would fare no better now.
@@ -91,7 +95,7 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                 break;
             }
         };
-        for (row, text) in batch.iter().zip(texts) {
+        for (row, text) in batch.iter().zip(of_batch) {
             match answers.next() {
                 Some(Ok(())) => {
                     about!(
@@ -243,11 +247,7 @@ fn row(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> 
         Incoming::Ours(event) => (&event.id, &event.kind, event.saga),
         Incoming::Outside(event) => (&event.id, &event.kind, event.saga),
     };
-    let body = match incoming {
-        Incoming::Ours(event) if json::holds_what_sqs_refuses(text) => cloud_event::write(event),
-        Incoming::Ours(_) => json::portable(text.trim()).into_owned(),
-        Incoming::Outside(event) => cloud_event::write_outside(event, Cloud::ORIGIN, now),
-    };
+    let body = cloud_event::admitted(incoming, text, now);
     // What the bus refuses for good must not come back for ever.
     if body.len() > MAX_DETAIL_BYTES {
         return Err(format!(

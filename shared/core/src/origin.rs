@@ -452,8 +452,12 @@ impl Origin<'_> {
             }
             Verdict::Contradicted => {
                 decision.outcome = Outcome::Contradicted;
-                let what = "the other cloud undid its part of a saga that was resolved as completed";
-                decision.alert = Some(what.to_owned());
+                let how = if self.saga.ends.overridden {
+                    "was resolved as completed"
+                } else {
+                    "had completed"
+                };
+                decision.alert = Some(format!("the other cloud undid its part of a saga that {how}"));
                 None
             }
         };

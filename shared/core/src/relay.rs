@@ -113,6 +113,26 @@ pub struct Limits {
     pub bytes: usize,
 }
 
+impl Limits {
+    /// Whether a call with so many events and bytes has no room for another of so many bytes. An empty call has room for any.
+    fn is_full(self, events: usize, bytes: usize, more: usize) -> bool {
+        events > 0 && (events >= self.events || bytes + more > self.bytes)
+    }
+
+    /// How many of these rows, from the first on, one call takes.
+    #[must_use]
+    pub fn first_call(self, rows: &[OutboxRow]) -> usize {
+        let mut bytes = 0;
+        let full = |(events, row): (usize, &OutboxRow)| {
+            let more = row.body.len();
+            let full = self.is_full(events, bytes, more);
+            bytes += more;
+            full
+        };
+        rows.iter().enumerate().position(full).unwrap_or(rows.len())
+    }
+}
+
 /// The rows at hand, in order, and who has to wait.
 #[derive(Debug)]
 pub struct Plan {
@@ -221,8 +241,7 @@ impl Plan {
                 kept.push_back(row);
                 continue;
             }
-            let full = open.len() >= self.limits.events.max(1);
-            if !open.is_empty() && (full || bytes + row.body.len() > self.limits.bytes) {
+            if self.limits.is_full(open.len(), bytes, row.body.len()) {
                 calls.push(std::mem::take(&mut open));
                 bytes = 0;
                 if calls.len() >= width {

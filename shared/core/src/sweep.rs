@@ -87,7 +87,8 @@ impl Origin<'_> {
     /// A saga that should have ended and has not moved for long is stuck: shown, and told once.
     fn judge_stuck(&self, decision: &mut OriginDecision) {
         let overdue = self.saga.deadline <= self.now || self.saga.ends.closing;
-        if !overdue || self.saga.stuck.is_some() {
+        if !overdue {
+            decision.saga.stuck = None;
             return;
         }
         let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
@@ -97,8 +98,13 @@ impl Origin<'_> {
             moved.max(self.saga.deadline)
         };
         let stuck_at = since.plus_millis(self.patience.stuck_millis);
+        // Since before that: only because its definition was missing, which it no longer is.
         if stuck_at > self.now {
+            decision.saga.stuck = None;
             decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
+            return;
+        }
+        if self.saga.stuck.is_some_and(|since| since >= stuck_at) {
             return;
         }
         decision.saga.stuck = Some(self.now);

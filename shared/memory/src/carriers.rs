@@ -80,6 +80,10 @@ impl<S: Send> Publisher for Cloud<S> {
             .map(|_| Err(Refusal::Later("injected".to_owned())))
             .collect();
         self.call("Publisher::publish", Some(refused), |state| {
+            let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
+            if rows.len() > Self::LIMITS.events || rows.len() > 1 && bytes > Self::LIMITS.bytes {
+                return Err(PortError::unavailable("the bus", "more than one call takes"));
+            }
             state.carriers.published.extend_from_slice(rows);
             Ok(rows.iter().map(|_| Ok(())).collect())
         })

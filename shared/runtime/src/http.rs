@@ -112,8 +112,9 @@ pub fn port(error: &PortError) -> Problem {
             caused(Code::Busy, detail, error)
         }
         PortError::Unavailable { .. } => {
-            let detail = "The store did not answer. Whether the request took effect is not known: send it again, with \
-                          the same Idempotency-Key if it had one; it takes effect once.";
+            let detail = "The store did not answer. Whether the request took effect is not known. Send it again with the same \
+                          Idempotency-Key: it takes effect once. A start without a key may start a second saga: look at the \
+                          list of sagas first.";
             caused(Code::Unavailable, detail, error)
         }
         PortError::Corrupt { .. } => internal(error),

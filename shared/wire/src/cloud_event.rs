@@ -154,6 +154,17 @@ pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
     json::to_string(&out)
 }
 
+/// An event that came in, as it goes onto the bus. Ours keeps its own text, as far as every carrier takes that; another
+/// publisher's is written anew, with the one attribute that routes it.
+#[must_use]
+pub fn admitted(incoming: &Incoming, text: &str, now: Timestamp) -> String {
+    match incoming {
+        Incoming::Ours(event) if json::holds_what_sqs_refuses(text) => write(event),
+        Incoming::Ours(_) => json::portable(text.trim()).into_owned(),
+        Incoming::Outside(event) => write_outside(event, Cloud::ORIGIN, now),
+    }
+}
+
 /// `saga/<saga_id>/compensation`, and likewise for the other messages.
 #[must_use]
 pub fn subject(saga: SagaId, address: Address) -> String {

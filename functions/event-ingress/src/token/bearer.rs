@@ -45,7 +45,7 @@ pub fn bearer(value: &[u8]) -> Result<(&str, String), &'static str> {
     Ok((token, kid.ok_or("no key id")?))
 }
 
-/// The header (0) or the claims (1) of a token; `None` when they are no JSON object, or one name stands twice in it.
+/// The header (0) or the claims (1) of a token; `None` when they are no JSON object, or can be read in two ways.
 pub fn part(token: &str, index: usize) -> Option<Fields> {
     let json = URL_SAFE_NO_PAD.decode(token.split('.').nth(index)?).ok()?;
     parse_object(std::str::from_utf8(&json).ok()?).ok()

@@ -3,15 +3,14 @@
 
 use std::borrow::Cow;
 
+use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
 use saga_core::text::shown;
-use saga_core::{Cloud, Timestamp};
 
 use super::parts::Kept;
 use super::sqs::Received;
 use super::storage_queue::decoded;
 use super::{Envelope, facts, facts_of_bytes, letter};
-use crate::incoming::Incoming;
 use crate::{cloud_event, custom_handler, event_bridge, event_grid, json, time};
 
 /// A message of the quarantine on AWS.
@@ -111,13 +110,11 @@ fn event_of(source: Source, text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The event as the ingress puts it on the bus: another publisher's with the one attribute that routes it.
+/// The event as the ingress puts it on the bus; what is no event stays as it is.
 fn admitted(text: &str, at: Option<Timestamp>) -> String {
     match event_grid::event(text) {
-        Ok(Incoming::Outside(outside)) => {
-            cloud_event::write_outside(&outside, Cloud::ORIGIN, at.unwrap_or(Timestamp::from_millis(0)))
-        }
-        _ => json::portable(text).into_owned(),
+        Ok(incoming) => cloud_event::admitted(&incoming, text, at.unwrap_or(Timestamp::from_millis(0))),
+        Err(_) => json::portable(text).into_owned(),
     }
 }
 

@@ -161,10 +161,8 @@ impl Output {
         }
         for (name, value) in letter["headers"].as_object().into_iter().flatten() {
             let head = self.paint("1", &format!("{:<11}", "header"));
-            self.text(&format!(
-                "{head} {name}: {}",
-                Value::from(value.as_str().unwrap_or_default())
-            ));
+            let value = Value::from(value.as_str().unwrap_or_default()).to_string();
+            self.text(&format!("{head} {}: {}", shown_whole(name), legible(&value)));
         }
         if let (Some(number), Some(of)) = (letter["part"]["number"].as_u64(), letter["part"]["of"].as_u64()) {
             let head = self.paint("1", &format!("{:<11}", "part"));
