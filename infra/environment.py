@@ -160,8 +160,9 @@ class Environment:
         """Without the way back, Azure's subscription to AWS would be taken away."""
         if known:
             return
-        states = self.terraform("azure", "state", "list", answer=True).stdout
-        if ".azurerm_eventgrid_event_subscription.to_ingress[0]" in states:
+        # Of no state it tells nothing, and one that cannot be read stops here; `state list` ends alike for both.
+        state = self.ran("azure", "show", "-json", answer=True).stdout
+        if ".azurerm_eventgrid_event_subscription.to_ingress[0]" in state:
             raise Stop(f"Azure sends to a webhook of AWS, but there is no SSM parameter /saga-bridge/{self.name}/aws in {self.region}: is it another account or region that you are signed in to? Nothing was changed.")
 
     # --- what a person asks for --------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ case "$1 $3" in
 "output azure_secret") echo '"the secret"' ;;
 esac
 case "$1 $2-$stack" in
-"state list-azure") cat "$NOTES/state" 2>/dev/null ;;
+"show -json-azure") [ ! -e "$NOTES/no-state" ] || exit 1; cat "$NOTES/state" 2>/dev/null || echo '{"format_version": "1.0"}' ;;
 esac
 case "$1-$stack" in
 apply-aws) [ ! -e "$NOTES/aws-fails" ] || exit 1; cp "$NOTES/from_aws" "$NOTES/aws" ;;
@@ -137,6 +137,12 @@ class Environment(Fakes):
             done = self.run_it("--folder", str(self.place), what, "staging")
             self.assertEqual((done.returncode, self.steps()), (1, []))
             self.assertIn("Azure sends to a webhook of AWS", done.stderr)
+
+    def test_a_state_that_cannot_be_read_is_no_empty_one(self):
+        (self.notes / "no-state").touch()
+        done = self.apply()
+        self.assertEqual((done.returncode, self.steps()), (1, []))
+        self.assertIn("terraform show of the azure stack ended with 1", done.stderr)
 
     def test_what_another_environment_left_is_refused_on_both_ways(self):
         for by in ("aws", "azure"):
