@@ -228,53 +228,34 @@ async fn what_an_older_participant_does_not_say_is_derived_where_that_is_possibl
     );
 }
 
-/// What asks a step to undo has passed those above it, whose cloud may be the other one.
-#[tokio::test]
-async fn a_step_that_was_done_is_shown_undone_once_one_below_it_is_also_where_an_older_participant_does_not_say_so()
- {
-    const FILE: &str = r#"
-name = "trip"
-version = 1
-deadline = "15m"
-[[step]]
-name = "payment"
-cloud = "aws"
-participant = "payments"
-done = "TripPaid"
-compensate = "PaymentCompensationRequested"
-cancel = "PaymentCancelRequested"
-[[step]]
-name = "shipping"
-cloud = "aws"
-participant = "shipping"
-done = "TripBooked"
-compensate = "ShipmentCompensationRequested"
-cancel = "ShipmentCancelRequested"
-[[step]]
-name = "inventory"
-cloud = "azure"
-participant = "inventory"
-done = "StockReserved"
-compensate = "InventoryReleaseRequested"
-cancel = "InventoryCancelRequested"
-[[step]]
-name = "receipt"
-cloud = "azure"
-participant = "receipts"
-done = "ReceiptStored"
-compensate = "ReceiptVoidRequested"
-cancel = "ReceiptCancelRequested"
-"#;
+/// A trip of these steps, by name and cloud, that an operator overrides while the word that all is done is on its way; all of
+/// its events are as an older participant writes them. What is shown once the step `until` is undone.
+async fn overridden_trip(steps: [(&str, &str); 4], until: usize) -> [String; 4] {
+    let step = |(name, cloud): (&str, &str)| {
+        let (participant, done) = match name {
+            "payment" => ("payments", "TripPaid"),
+            "inventory" => ("inventory", "StockReserved"),
+            "shipping" => ("shipping", "TripBooked"),
+            _ => ("receipts", "ReceiptStored"),
+        };
+        format!(
+            "[[step]]\nname = \"{name}\"\ncloud = \"{cloud}\"\nparticipant = \"{participant}\"\ndone = \"{done}\"\n\
+             compensate = \"Undo{name}\"\ncancel = \"Cancel{name}\"\n"
+        )
+    };
+    let file = format!(
+        "name = \"trip\"\nversion = 1\ndeadline = \"15m\"\n{}",
+        steps.map(step).concat()
+    );
     let mut world = World::default();
-    world.release([saga_wire::definitions::parse(FILE).unwrap()]);
+    world.release([saga_wire::definitions::parse(&file).unwrap()]);
     let body = format!(
         r#"{{"order_id":"order-1","amount":"{SMALL}","currency":"EUR","destination":"DE",
             "items":[{{"sku":"{SKU}","quantity":1}}]}}"#
     );
     let id = world.try_start_of("trip", "key", &body).await.unwrap();
-    // An operator overrides it while the word that all is done is on its way.
     let mut overridden = false;
-    while truth(&world, id)[1].0 != "UNDONE" {
+    while truth(&world, id)[until].0 != "UNDONE" {
         world.publish().await;
         let mut parcel = world.on_the_way.remove(0);
         as_before(&mut parcel);
@@ -284,66 +265,36 @@ cancel = "ReceiptCancelRequested"
             world.command(id, Command::Resolve(Override::Cancelled)).await;
         }
     }
-    let states = told(&shown(&world, id)).into_iter().map(|step| step.0);
-    assert_eq!(states.collect::<Vec<_>>(), ["UNDONE"; 4]);
+    let states: Vec<String> = told(&shown(&world, id)).into_iter().map(|step| step.0).collect();
+    states.try_into().unwrap()
+}
+
+/// What asks a step to undo has passed those above it, whose cloud may be the other one.
+#[tokio::test]
+async fn a_step_that_was_done_is_shown_undone_once_one_below_it_is_also_where_an_older_participant_does_not_say_so()
+ {
+    let steps = [
+        ("payment", "aws"),
+        ("shipping", "aws"),
+        ("inventory", "azure"),
+        ("receipt", "azure"),
+    ];
+    assert_eq!(overridden_trip(steps, 1).await, ["UNDONE"; 4]);
 }
 
 /// From the origin to the other cloud and back, twice.
 #[tokio::test]
 async fn a_step_below_one_that_was_undone_is_shown_done_until_it_is_undone_itself() {
-    const FILE: &str = r#"
-name = "trip"
-version = 1
-deadline = "15m"
-[[step]]
-name = "payment"
-cloud = "aws"
-participant = "payments"
-done = "PaymentReserved"
-compensate = "PaymentCompensationRequested"
-cancel = "PaymentCancelRequested"
-[[step]]
-name = "inventory"
-cloud = "azure"
-participant = "inventory"
-done = "InventoryReserved"
-compensate = "InventoryReleaseRequested"
-cancel = "InventoryCancelRequested"
-[[step]]
-name = "shipping"
-cloud = "aws"
-participant = "shipping"
-done = "TripBooked"
-compensate = "ShipmentCompensationRequested"
-cancel = "ShipmentCancelRequested"
-[[step]]
-name = "receipt"
-cloud = "azure"
-participant = "receipts"
-done = "ReceiptStored"
-compensate = "ReceiptVoidRequested"
-cancel = "ReceiptCancelRequested"
-"#;
-    let mut world = World::default();
-    world.release([saga_wire::definitions::parse(FILE).unwrap()]);
-    let body = format!(
-        r#"{{"order_id":"order-1","amount":"{SMALL}","currency":"EUR","destination":"DE",
-            "items":[{{"sku":"{SKU}","quantity":1}}]}}"#
+    let steps = [
+        ("payment", "aws"),
+        ("inventory", "azure"),
+        ("shipping", "aws"),
+        ("receipt", "azure"),
+    ];
+    assert_eq!(
+        overridden_trip(steps, 2).await,
+        ["UNDONE", "DONE", "UNDONE", "UNDONE"]
     );
-    let id = world.try_start_of("trip", "key", &body).await.unwrap();
-    let mut overridden = false;
-    while truth(&world, id)[2].0 != "UNDONE" {
-        world.publish().await;
-        let mut parcel = world.on_the_way.remove(0);
-        as_before(&mut parcel);
-        world.deliver(&parcel).await.unwrap();
-        if !overridden && truth(&world, id)[3].0 == "DONE" {
-            overridden = true;
-            world.command(id, Command::Resolve(Override::Cancelled)).await;
-        }
-    }
-    let states = told(&shown(&world, id)).into_iter().map(|step| step.0);
-    assert_eq!(states.collect::<Vec<_>>(), ["UNDONE", "DONE", "UNDONE", "UNDONE"]);
 }
 
 #[tokio::test]
