@@ -8,10 +8,24 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from .proxy import Proxy, Rerouted
 from .support import PATIENCE_SECONDS, ROOT, StackTest, order, wait_for
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
 DLQ = BINARIES / "dlq"
+
+
+class Failing(Proxy):
+    """Answers some actions with an error, as long as it is told to."""
+
+    def __init__(self, upstream: str, *actions: str):
+        super().__init__(upstream)
+        self.actions = actions
+
+    def answer(self, target: str, body: bytes):
+        if target.endswith(self.actions):
+            return 500, {"__type": "InternalServerError", "message": "planted"}
+        return None
 
 
 class DeadLetters(StackTest):
@@ -113,3 +127,23 @@ class DeadLetters(StackTest):
             return False
         wait_for(f"no letters of {saga_id}", cleared)
         self.assertEqual(self.saga(saga_id)["status"], before)
+
+    def check_the_redrive_of_saga_events(self) -> None:
+        """Every receive fails: SQS moves the message, it is listed, and a replay ends its saga."""
+        url = self.queue_url("events_queue")
+        attributes = self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        # Each try in seconds, not in minutes.
+        self.sqs("SetQueueAttributes", QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+        try:
+            with Failing(self.e["aws"], "TransactWriteItems") as proxy, Rerouted(self, proxy.url, "saga-events"):
+                saga = self.started()
+                letter = self.letter_of(saga["saga_id"], "events")
+        finally:
+            self.sqs("SetQueueAttributes", QueueUrl=url, Attributes=attributes)
+        self.assertEqual((letter["type"], letter["verb"]), ("InventoryReserved", "complete"))
+        self.assertIn("saga-events failed", letter["reason"])
+        self.replay(letter)
+        self.ended_soon(saga["saga_id"], "COMPLETED")
+        self.assert_replay_is_recorded(saga["saga_id"])
+        self.clear(saga["saga_id"])
+        self.assert_gone(letter)

@@ -14,19 +14,6 @@ from .standin import Reconfigured
 from .support import bucket_of, http, wait_for
 
 
-class Failing(Proxy):
-    """Answers some actions with an error, as long as it is told to."""
-
-    def __init__(self, upstream: str, *actions: str):
-        super().__init__(upstream)
-        self.actions = actions
-
-    def answer(self, target: str, body: bytes):
-        if target.endswith(self.actions):
-            return 500, {"__type": "InternalServerError", "message": "planted"}
-        return None
-
-
 class Malformed(Proxy):
     """A bus that takes no event for one."""
 
@@ -132,23 +119,7 @@ class Causes(DeadLetters):
         self.assert_gone(letter)
 
     def test_saga_events_that_fails_and_its_dead_letter_queue(self):
-        url = self.queue_url("events_queue")
-        attributes = self.sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        # Each try in seconds, not in minutes.
-        self.sqs("SetQueueAttributes", QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
-        try:
-            with Failing(self.e["aws"], "TransactWriteItems") as proxy, Rerouted(self, proxy.url, "saga-events"):
-                saga = self.started()
-                letter = self.letter_of(saga["saga_id"], "events")
-        finally:
-            self.sqs("SetQueueAttributes", QueueUrl=url, Attributes=attributes)
-        self.assertEqual((letter["type"], letter["verb"]), ("InventoryReserved", "complete"))
-        self.assertIn("saga-events failed", letter["reason"])
-        self.replay(letter)
-        self.ended(saga["saga_id"], "COMPLETED")
-        self.assert_replay_is_recorded(saga["saga_id"])
-        self.clear(saga["saga_id"])
-        self.assert_gone(letter)
+        self.check_the_redrive_of_saga_events()
 
     def test_what_nobody_understands_on_every_entrance(self):
         marker = uuid.uuid4().hex
