@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -41,12 +42,16 @@ class Line:
 
 def answer(command: str, known: dict) -> str:
     filled = command.format_map({name: shlex.quote(str(value)) for name, value in known.items()})
+    process = subprocess.Popen(["bash", "-c", filled], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True, env=os.environ | known.get("credentials", {}))
     try:
-        done = subprocess.run(["bash", "-c", filled], capture_output=True, text=True, timeout=CALL_SECONDS, check=False,
-                              env=os.environ | known.get("credentials", {}))
+        out, error = process.communicate(timeout=CALL_SECONDS)
     except subprocess.TimeoutExpired:
+        # With what it has started, which would keep its output open.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         return f"no answer within {CALL_SECONDS} seconds"
-    return done.stdout.strip() or done.stderr.strip()
+    return out.strip() or error.strip()
 
 
 def is_json(text: str, holds: Callable[[object], bool]) -> bool:

@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 INFRA = Path(__file__).resolve().parent.parent
+sys.path.append(str(INFRA))
+
+import day_one  # noqa: E402
 FOR_AWS = {"environment": "staging", "transport": "federation-relay", "topic_endpoint": "https://topic.example/api/events"}
 FROM_AWS = {"environment": "staging", "ingress_url": "https://ingress.example/", "api_url": "https://api.example/", "dead_letters_url": "https://dead.example/"}
 
@@ -248,6 +253,12 @@ class DayOne(Fakes):
         config = (self.notes / "config").read_text()
         self.assertIn('user = "AKID:very-secret"\nheader = "x-amz-security-token: a-token"\n', config)
         self.assertEqual(len(self.calls("curl", "-d {\"order_id\":\"day-one-")), 2)
+
+    def test_an_answer_that_never_comes_has_an_end(self):
+        began = time.monotonic()
+        with unittest.mock.patch.object(day_one, "CALL_SECONDS", 1):
+            self.assertEqual(day_one.answer("sleep 300 | cat; sleep 300", {}), "no answer within 1 seconds")
+        self.assertLess(time.monotonic() - began, 60)
 
     def test_the_list_asks_nobody(self):
         done = self.run_it("--folder", str(self.place), "--list", "staging", script="day_one.py")
