@@ -15,6 +15,8 @@ INFRA = Path(__file__).resolve().parent.parent
 sys.path.append(str(INFRA))
 
 import day_one  # noqa: E402
+import environment  # noqa: E402
+
 FOR_AWS = {"environment": "staging", "transport": "federation-relay", "topic_endpoint": "https://topic.example/api/events"}
 FROM_AWS = {"environment": "staging", "ingress_url": "https://ingress.example/", "api_url": "https://api.example/", "dead_letters_url": "https://dead.example/"}
 
@@ -78,7 +80,7 @@ class Fakes(unittest.TestCase):
         return [line for line in lines if all(word in line for word in words)]
 
 
-class Environment(Fakes):
+class Applying(Fakes):
     def apply(self, **settings):
         return self.run_it("--folder", str(self.place), "--auto-approve", "apply", "staging", **settings)
 
@@ -142,6 +144,14 @@ class Environment(Fakes):
             done = self.run_it("--folder", str(self.place), what, "staging")
             self.assertEqual((done.returncode, self.steps()), (1, []))
             self.assertIn("Azure sends to a webhook of AWS", done.stderr)
+
+    def test_an_answer_of_aws_that_never_comes_has_an_end(self):
+        (self.notes / "silent").touch()
+        one = environment.Environment("staging", self.place)
+        around = {"PATH": f"{self.notes / 'bin'}{os.pathsep}{os.environ['PATH']}", "NOTES": str(self.notes)}
+        with unittest.mock.patch.object(environment, "CALL_SECONDS", 1), unittest.mock.patch.dict(os.environ, around):
+            with self.assertRaisesRegex(environment.Stop, "has not answered for 1 seconds. Both stacks keep what they have"):
+                one.signed_in()
 
     def test_a_state_that_cannot_be_read_is_no_empty_one(self):
         (self.notes / "no-state").touch()
