@@ -11,7 +11,7 @@ a switch (tests/mutation), and each is judged by the tests that reach its place,
 cannot stand behind a switch, or does not compile there, goes to cargo-mutants itself at the end. All in a copy of the tree
 under target/mutation. What was not caught the last time is looked at first, and what may survive last.
 
-Why each of those may survive stands in tests/mutation/explained.toml. Ends with 1 when a mutant survives without an
+Why each of those may survive stands in tests/mutation/explained.json. Ends with 1 when a mutant survives without an
 explanation, or when an explanation is of no mutant that survives.
 """
 
@@ -30,7 +30,6 @@ import sys
 import tempfile
 import threading
 import time
-import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -39,7 +38,7 @@ from mutants import ROOT, copy_tree
 WORK = ROOT / "target" / "mutation"
 TREE = WORK / "tree"
 TOOL = ROOT / "tests" / "mutation"
-EXPLAINED = TOOL / "explained.toml"
+EXPLAINED = TOOL / "explained.json"
 # Which test caught each mutant the last time: it is tried first.
 CAUGHT = WORK / "caught.json"
 CRATES = ["core", "app", "wire", "participants", "runtime", "azure-participant", "deadline-sweeper", "dlq-replayer",
@@ -66,7 +65,7 @@ def main() -> int:
         return 2
     until = time.monotonic() + 60 * asked.minutes
     crates = asked.crates or CRATES
-    explained = {key: entry["why"] for entry in tomllib.loads(EXPLAINED.read_text())["explained"] for key in entry["mutants"]}
+    explained = {key: entry["why"] for entry in json.loads(EXPLAINED.read_text()) for key in entry["mutants"]}
     copy_tree(TREE)
     mutants = listed(crates)
     before = caught_before()
