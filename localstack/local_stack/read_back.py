@@ -72,12 +72,19 @@ class Dynamo:
 
     def make_overdue(self, saga_id: str, at: int) -> None:
         """Moves a saga's deadline, in milliseconds, and has the sweeper look at once."""
-        names = {"#d": "Deadline", "#due": "DueAt", "#r": "Revision"}
-        values = {":at": {"N": str(at)}, ":one": {"N": "1"}}
+        self._set_times(saga_id, at, "Deadline", "DueAt")
+
+    def make_due(self, saga_id: str, at: int) -> None:
+        """Has the sweeper look at once."""
+        self._set_times(saga_id, at, "DueAt")
+
+    def _set_times(self, saga_id: str, at: int, *attributes: str) -> None:
+        times = ", ".join(f"{attribute} = :at" for attribute in attributes)
         self._call("UpdateItem", {
             "TableName": self.names["sagas_table"], "Key": {"SagaId": {"S": saga_id}},
-            "UpdateExpression": "SET #d = :at, #due = :at, #r = #r + :one",
-            "ExpressionAttributeNames": names, "ExpressionAttributeValues": values, "ConditionExpression": "attribute_exists(DueAt)",
+            "UpdateExpression": f"SET {times}, Revision = Revision + :one",
+            "ExpressionAttributeValues": {":at": {"N": str(at)}, ":one": {"N": "1"}},
+            "ConditionExpression": "attribute_exists(DueAt)",
         })
 
     def _call(self, operation: str, body: dict) -> dict:

@@ -105,7 +105,8 @@ class Deadlines(StackTest):
             page = self.get("/sagas?flag=stuck&limit=100")[1]["sagas"]
             self.assertIn(saga["saga_id"], [each["saga_id"] for each in page])
             for _ in range(3):
-                self.overdue(saga)  # due at once, and looked at
+                self.dynamo.make_due(saga["saga_id"], now_ms() - 1_000)
+                self.assertTrue(self.swept(saga)["flags"]["stuck"])
             wait_for("its turn to be sent", lambda: self.dynamo.outbox_rows() == 0)
         ended = self.ended_soon(saga["saga_id"], CANCELLED)
         self.assertFalse(ended["flags"]["stuck"])
