@@ -72,14 +72,15 @@ def main() -> int:
     mutants.sort(key=lambda mutant: (mutant["key"] in explained, mutant["key"] in before))
     say(f"{len(mutants)} mutants")
     prepare()
-    built_in = build_in(mutants)
+    built_in, unviable = build_in(mutants)
     say("building the tests")
     programs = build()
     tests = trace(programs, asked.workers)
     verdicts = judge([mutant for mutant in mutants if mutant["number"] in built_in], programs, tests, until, asked.workers)
-    rest = [mutant for mutant in mutants if mutant["number"] not in built_in]
-    say(f"cargo-mutants looks at {len(rest)} that cannot stand behind a switch")
-    verdicts |= judged_by_cargo_mutants(rest, [mutant for mutant in mutants if mutant["number"] in built_in], crates, until)
+    verdicts |= dict.fromkeys(unviable, UNVIABLE)
+    rest = [mutant for mutant in mutants if mutant["number"] not in built_in | unviable]
+    say(f"cargo-mutants looks at {len(rest)} that cannot stand behind a switch; {len(unviable)} more would not compile")
+    verdicts |= judged_by_cargo_mutants(rest, [mutant for mutant in mutants if mutant not in rest], crates, until)
     return report(mutants, verdicts, explained, crates)
 
 
@@ -144,12 +145,13 @@ def errors(out: str) -> str:
     return "\n".join(message["rendered"] for message in found if message["level"] == "error")
 
 
-def build_in(mutants: list[dict]) -> set[int]:
-    """Puts the mutants behind their switches, without those that do not compile."""
+def build_in(mutants: list[dict]) -> tuple[set[int], set[int]]:
+    """Puts the mutants behind their switches, without those that do not compile there; and which would compile nowhere."""
     tool = ["cargo", "build", "--quiet", "--locked", "--release", "--manifest-path", str(TOOL / "Cargo.toml")]
     subprocess.run(tool, env=ENVIRONMENT | {"CARGO_TARGET_DIR": str(WORK / "tool")}, check=True)
     left = {mutant["number"]: mutant for mutant in mutants}
     files = {file: (TREE / file).read_text() for file in {mutant["file"] for mutant in mutants}}
+    unviable: set[int] = set()
     while True:
         for file, text in files.items():
             (TREE / file).write_text(text)
@@ -159,18 +161,24 @@ def build_in(mutants: list[dict]) -> set[int]:
         say(f"{len(left)} of them stand behind a switch: do they compile?")
         checked = cargo(["check", "--keep-going", "--tests"])
         if not checked.returncode:
-            return set(left)
-        wrong = {number for number in to_blame(checked.stdout) if number in left}
+            return set(left), unviable
+        wrong = {number: codes for number, codes in to_blame(checked.stdout).items() if number in left}
         if not wrong:
             sys.exit(f"no mutant is to blame for this:\n{errors(checked.stdout)}")
-        for number in wrong:
+        for number, codes in wrong.items():
             del left[number]
+            if codes & OF_ITS_TYPE:
+                unviable.add(number)
 
 
-def to_blame(out: str) -> set[int]:
-    """The mutants where the compiler's errors are: each is at the nearest switch before the error."""
+# No such trait, or no such operator, for the type of the mutated expression: the switch before it has no part in that.
+OF_ITS_TYPE = {"E0277", "E0368", "E0369", "E0600"}
+
+
+def to_blame(out: str) -> dict[int, set[str]]:
+    """The mutants where the compiler's errors are, and their codes: each is at the nearest switch before the error."""
     switches: dict[Path, list[tuple[tuple[int, int], int]]] = {}
-    found = set()
+    found: dict[int, set[str]] = {}
     for message in messages(out):
         if message.get("reason") != "compiler-message" or message["message"]["level"] != "error":
             continue
@@ -183,7 +191,8 @@ def to_blame(out: str) -> set[int]:
                                   for line, text in enumerate(file.read_text().splitlines(), 1)
                                   for hit in re.finditer(r"saga_mutation_switch::on\((\d+)\)", text)]
             before = [number for place, number in switches[file] if place <= (span["line_end"], span["column_end"])]
-            found |= set(before[-1:])
+            for number in before[-1:]:
+                found.setdefault(number, set()).add((message["message"]["code"] or {}).get("code", ""))
     return found
 
 
