@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use saga_app::admit_events::{self, admit_events, keep_delivery};
+use saga_app::admit_events::{self, Admitted, admit_events, keep_delivery};
 use saga_app::dead_letters::{Found, find};
 use saga_app::handle_event::{self, handle_event};
 use saga_app::participate::{self, participate};
@@ -274,6 +274,47 @@ async fn the_events_of_a_list_are_kept_each_as_it_came() {
     .await;
     let expected = ["{\"a\": \"\u{ffff}\"}", "1", "[\"\u{2028}\"]"];
     assert_eq!(kept, expected.map(|text| text.as_bytes().to_vec()));
+}
+
+#[tokio::test]
+async fn an_element_that_is_no_text_holds_up_none_of_its_neighbours() {
+    let world = World::default();
+    let id = world.start("100").await;
+    let event = format!(
+        r#"{{"specversion":"1.0","id":"7","source":"/risk","type":"PaymentCompensationRequested","data":{{"saga_id":"{id}","order_id":"order-1","reason":"ä]"}}}}"#
+    );
+    let bad: [&[u8]; 3] = [
+        b"\"\xff\xc3]\"",
+        b"{\"a\\\"\":\"\xa0,\x85\"}",
+        b"[\"\xed\xa0\x80\"]",
+    ];
+    let list = [bad[0], event.as_bytes(), bad[1], bad[2]].join(&b" ,\n"[..]);
+    let body = [b"\t[ ", &list[..], b"]\r\n"].concat();
+    let Ok(Delivery::Events(events)) = delivery(&body) else {
+        panic!()
+    };
+    let ports = admit_events::Ports {
+        definitions: &world.aws,
+        bus: &world.aws,
+        quarantine: &world.aws,
+        alerts: &world.aws,
+        time: &world.clock,
+    };
+    let admitted = admit_events(&world.deployment, &ports, &NO_HEADERS, &events).await;
+    let expected = Admitted {
+        admitted: 1,
+        quarantined: 3,
+    };
+    assert_eq!(admitted.unwrap(), expected);
+    let kept = world.aws.quarantined();
+    let kept: Vec<_> = kept
+        .iter()
+        .map(|kept| kept_again(kept, Source::Quarantine))
+        .collect();
+    assert_eq!(kept, bad);
+    for whole in [&b"{\"a\":\"\xff\"}"[..], b"[1,\xff]", b"[\0{\0\xff\0"] {
+        assert!(delivery(whole).is_err());
+    }
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ use saga_tests::property::{holds, same};
 use saga_tests::world::{Parcel, Place, SKU, World, envelope};
 use serde_json::{Value, json};
 
-/// Writes JSON in a spelling of its own.
-struct Speller(Rng);
+/// Writes JSON in a spelling of its own. `true`: as another team's software may, in forms that our own APIs refuse.
+struct Speller(Rng, bool);
 
 impl Speller {
     fn coin(&mut self) -> bool {
@@ -51,15 +51,28 @@ impl Speller {
         out + "\""
     }
 
-    /// A UUID in any mixture of cases.
-    fn id(&mut self, id: &str) -> String {
-        let each = id
+    /// Hexadecimal digits in any mixture of cases.
+    fn hex(&mut self, digits: &str) -> String {
+        let each = digits
             .chars()
             .map(|c| if self.0.bool() { c.to_ascii_uppercase() } else { c });
         each.collect()
     }
 
-    /// `12.90`, `12.9`, `0012.900`, `1.29e1`, `1290E-2`, each as a number or, where it has no exponent, as a text.
+    /// A UUID in any form: with hyphens, without, in braces, as a URN.
+    fn id(&mut self, id: &str) -> String {
+        // It may have been spelled before.
+        let id = id.parse::<SagaId>().unwrap().to_string();
+        let id = self.hex(&id);
+        match self.0.u8(..6) {
+            0 => id.replace('-', ""),
+            1 => format!("{{{id}}}"),
+            2 => format!("{}{id}", self.hex("urn:uuid:")),
+            _ => id,
+        }
+    }
+
+    /// `12.90`, `12.9`, `1.29e1`, `1290E-2`, as a number; `0012.900`, `+12.9`, `12.`, as a text.
     fn decimal(&mut self, value: &str) -> String {
         let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
         let fraction = fraction.trim_end_matches('0');
@@ -88,8 +101,10 @@ impl Speller {
                 if plain == 2 {
                     plain_text
                 } else {
+                    let sign = if self.1 && self.coin() { "+" } else { "" };
                     let leading = "0".repeat(self.0.usize(..3));
-                    self.text(&format!("{leading}{plain_text}"))
+                    let point = if self.1 && point.is_empty() { "." } else { "" };
+                    self.text(&format!("{sign}{leading}{plain_text}{point}"))
                 }
             }
         }
@@ -115,7 +130,7 @@ impl Speller {
                 [whole.to_owned(), format!("\"{whole}\""), format!("{whole}.0")][self.0.usize(..3)].clone()
             }
             ("sagasum", Value::String(sum)) => {
-                let sum = self.id(sum);
+                let sum = self.hex(sum);
                 self.text(&sum)
             }
             (_, Value::Object(members)) => {
@@ -224,7 +239,7 @@ async fn our_own_events_mean_the_same_in_every_spelling() {
     holds(150, cases, async |(seed, amount)| {
         let mut ended = Vec::new();
         for respell in [false, true] {
-            let mut speller = Speller(Rng::with_seed(seed));
+            let mut speller = Speller(Rng::with_seed(seed), true);
             let mut world = World::default();
             let id = world
                 .try_start_of(
@@ -269,7 +284,7 @@ async fn another_teams_events_mean_the_same_in_every_spelling_and_schema() {
     holds(300, (any::<u64>(), kind, names, any::<bool>()), async |(seed, kind, (in_data, in_subject), own_schema)| {
         let mut ended = Vec::new();
         for respell in [false, true] {
-            let mut speller = Speller(Rng::with_seed(seed));
+            let mut speller = Speller(Rng::with_seed(seed), true);
             let mut world = World::default();
             let id = world.try_start("one", &body("order-1", "1250.90", "")).await.unwrap();
             let mut event = json!({
@@ -321,7 +336,7 @@ async fn another_teams_events_mean_the_same_in_every_spelling_and_schema() {
 async fn a_repeated_request_is_the_same_saga_in_every_spelling_of_its_body() {
     holds(300, (any::<u64>(), 1_u32..1_000_000), async |(seed, cents)| {
         let world = World::default();
-        let mut speller = Speller(Rng::with_seed(seed));
+        let mut speller = Speller(Rng::with_seed(seed), false);
         let order = json!({
             "order_id": "order-ä/1", "amount": format!("{}.{:02}", cents / 100 + 1, cents % 100), "currency": "EUR",
             "items": [{"sku": SKU, "quantity": 3}],

@@ -52,13 +52,13 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
     deployment: &Deployment,
     ports: &Ports<'_, D, P, Q, A, T>,
     headers: &Headers,
-    events: &[String],
+    events: &[Vec<u8>],
 ) -> Result<Admitted, PortError> {
     let mut report = Admitted::default();
-    let (mut rows, mut texts) = (Vec::with_capacity(events.len()), Vec::new());
+    let (mut rows, mut bodies) = (Vec::with_capacity(events.len()), Vec::new());
     let (mut refused, mut alerts, mut failed) = (Vec::new(), Vec::new(), None);
-    for text in events {
-        let read = match read(deployment, ports, text).await {
+    for bytes in events {
+        let read = match read(deployment, ports, bytes).await {
             Ok(read) => read,
             // Its definition cannot be looked up now: the others do not wait for it.
             Err(error) => {
@@ -69,7 +69,7 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
         match read {
             Ok(Read::Event(row)) => {
                 rows.push(row);
-                texts.push(text);
+                bodies.push(bytes);
             }
             Ok(Read::Alert(alert)) => alerts.push(alert),
             Ok(Read::Deletion) => {
@@ -78,15 +78,15 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                     "Event Grid deleted its subscription: no more events come from Azure until there is another"
                 );
             }
-            Err(reason) => refused.push((reason, text)),
+            Err(reason) => refused.push((reason, bytes)),
         }
     }
-    let (mut rows, mut texts) = (rows.as_slice(), texts.as_slice());
+    let (mut rows, mut bodies) = (rows.as_slice(), bodies.as_slice());
     while !rows.is_empty() {
         let call = P::LIMITS.first_call(rows);
         let (batch, of_batch);
         (batch, rows) = rows.split_at(call);
-        (of_batch, texts) = texts.split_at(call);
+        (of_batch, bodies) = bodies.split_at(call);
         let mut answers = match ports.bus.publish(batch).await {
             Ok(answers) => answers.into_iter(),
             // It is about no event: the others would fare no better now.
@@ -95,7 +95,7 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                 break;
             }
         };
-        for (row, text) in batch.iter().zip(of_batch) {
+        for (row, bytes) in batch.iter().zip(of_batch) {
             match answers.next() {
                 Some(Ok(())) => {
                     about!(
@@ -108,24 +108,15 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                     report.admitted += 1;
                 }
                 Some(Err(Refusal::Never(reason))) => {
-                    refused.push((format!("the bus refuses it for good: {reason}"), text));
+                    refused.push((format!("the bus refuses it for good: {reason}"), bytes));
                 }
                 Some(Err(refusal)) => failed = Some(refusal.into_error(PASSING_ON)),
                 None => failed = Some(PortError::unavailable(PASSING_ON, "there is no answer for it")),
             }
         }
     }
-    for (reason, text) in refused {
-        match quarantine(
-            ports.quarantine,
-            ports.time,
-            ENTRANCE,
-            &reason,
-            headers,
-            text.as_bytes(),
-        )
-        .await
-        {
+    for (reason, bytes) in refused {
+        match quarantine(ports.quarantine, ports.time, ENTRANCE, &reason, headers, bytes).await {
             Ok(()) => report.quarantined += 1,
             Err(error) => failed = Some(error),
         }
@@ -163,13 +154,16 @@ enum Read {
     Deletion,
 }
 
-/// What the text says; the inner error is the reason for the quarantine.
+/// What the bytes say; the inner error is the reason for the quarantine.
 async fn read<D: DefinitionNames, P, Q, A, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, D, P, Q, A, T>,
-    text: &str,
+    bytes: &[u8],
 ) -> Result<Result<Read, String>, PortError> {
     let (store, time) = (ports.definitions, ports.time);
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Ok(Err(event_grid::no_text().0));
+    };
     let incoming = match parse(text, time.now()) {
         Ok(Parsed::Incoming(incoming)) => incoming,
         Ok(Parsed::Read(read)) => return Ok(Ok(read)),

@@ -158,13 +158,24 @@ impl Document {
         }
     }
 
-    /// The decimal number that this says, in any spelling that a carrier or another team may give it. To compare with: what is
-    /// stored is read by [`Document::as_number`].
+    /// The decimal number that this says, in any spelling that a carrier or another team may give it: beside JSON's, `+12.9`,
+    /// `.5` and `5.`. To compare with: what is stored is read by [`Document::as_number`].
     fn as_decimal(&self) -> Option<Number> {
-        match self {
-            Document::Text(text) => Number::from_json(text).ok(),
-            _ => self.as_number(),
+        let Document::Text(text) = self else {
+            return self.as_number();
+        };
+        let (sign, unsigned) = match text.strip_prefix('-') {
+            Some(unsigned) => ("-", unsigned),
+            None => ("", text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (digits, exponent) = unsigned.split_at(unsigned.find(['e', 'E']).unwrap_or(unsigned.len()));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() && fraction.is_empty() {
+            return None;
         }
+        let whole = if whole.is_empty() { "0" } else { whole };
+        let point = if fraction.is_empty() { "" } else { "." };
+        Number::from_json(&format!("{sign}{whole}{point}{fraction}{exponent}")).ok()
     }
 
     /// Whether both say the same decimal number, as text or as a number, in any spelling.

@@ -47,17 +47,13 @@ impl FromStr for SagaId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        // Hyphenated form only: one saga, one spelling, so that a key built from it is unique.
-        if text.len() != 36 {
-            return Err(InvalidId {
+        // In any form in which software writes a UUID. It is kept and shown in one, so that a key built from it is unique.
+        Uuid::try_parse(&text.to_ascii_lowercase())
+            .map(Self)
+            .map_err(|_| InvalidId {
                 what: "saga id",
-                rule: "must be a UUID of 36 characters",
-            });
-        }
-        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId {
-            what: "saga id",
-            rule: "must be a UUID",
-        })
+                rule: "must be a UUID",
+            })
     }
 }
 

@@ -22,8 +22,8 @@ const DELETED: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 pub enum Delivery {
     /// "Is this endpoint yours? Then say this code."
     Validation(String),
-    /// Events, each as its own text: one that cannot be read does not hide its neighbours.
-    Events(Vec<String>),
+    /// Events, each as the bytes that came: one that cannot be read does not hide its neighbours.
+    Events(Vec<Vec<u8>>),
 }
 
 #[derive(Deserialize)]
@@ -58,8 +58,9 @@ pub struct ValidationAnswer<'a> {
 /// # Errors
 /// [`Malformed`] when it is no JSON at all.
 pub fn delivery(body: &(impl AsRef<[u8]> + ?Sized)) -> Result<Delivery, Malformed> {
-    let text = std::str::from_utf8(body.as_ref())
-        .map_err(|_| Malformed("is no UTF-8, as JSON has to be".to_owned()))?;
+    let Ok(text) = std::str::from_utf8(body.as_ref()) else {
+        return elements(body.as_ref()).map(Delivery::Events).ok_or_else(no_text);
+    };
     if text.trim_start().starts_with('[') {
         let events: Vec<&RawValue> = json::from_str(text)?;
         if let [only] = events[..]
@@ -67,14 +68,29 @@ pub fn delivery(body: &(impl AsRef<[u8]> + ?Sized)) -> Result<Delivery, Malforme
         {
             return Ok(Delivery::Validation(code));
         }
-        let events = events.into_iter().map(|event| event.get().to_owned());
+        let events = events.into_iter().map(|event| event.get().into());
         return Ok(Delivery::Events(events.collect()));
     }
     let _: &RawValue = json::from_str(text)?;
     Ok(match validation(text)? {
         Some(code) => Delivery::Validation(code),
-        None => Delivery::Events(vec![text.to_owned()]),
+        None => Delivery::Events(vec![text.into()]),
     })
+}
+
+/// What to say of bytes that are no UTF-8.
+#[must_use]
+pub fn no_text() -> Malformed {
+    Malformed("is no UTF-8, as JSON has to be".to_owned())
+}
+
+/// The elements of a list in which some are no UTF-8: its others must not be lost with them. What JSON is made of is ASCII, so
+/// it can be taken apart with each byte read as the character of the same number.
+fn elements(body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let characters: String = body.iter().map(|byte| char::from(*byte)).collect();
+    let list: Vec<&RawValue> = json::from_str(&characters).ok()?;
+    let bytes = |element: &RawValue| element.get().chars().map(|c| c as u8).collect();
+    Some(list.into_iter().map(bytes).collect())
 }
 
 /// The code, when this is the event that asks for it.

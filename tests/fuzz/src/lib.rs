@@ -182,7 +182,8 @@ pub fn one_cloud_event(bytes: &[u8]) {
 /// A request of Event Grid to the webhook.
 pub fn event_grid(bytes: &[u8]) {
     if let Ok(Delivery::Events(events)) = delivery(bytes) {
-        events.iter().for_each(|event| received(event));
+        let texts = events.iter().filter_map(|event| std::str::from_utf8(event).ok());
+        texts.for_each(received);
     }
 }
 

@@ -224,7 +224,7 @@ impl Stage {
                     .aws
                     .quarantined()
                     .iter()
-                    .any(|kept| events.contains(&kept.text()));
+                    .any(|kept| events.contains(&kept.body));
                 self.seen_aws.acknowledged(kept || parcel.kind != JUNK_KIND);
                 Ok(())
             }
