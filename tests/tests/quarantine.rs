@@ -460,3 +460,60 @@ async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_even
         );
     }
 }
+
+#[tokio::test]
+async fn what_one_step_of_azure_says_to_another_does_not_come_in_through_the_webhook() {
+    let mut world = World::default();
+    let body = format!(
+        r#"{{"order_id":"o","amount":"1","currency":"EUR","destination":"DE","items":[{{"sku":"{}","quantity":1}}]}}"#,
+        saga_tests::world::SKU
+    );
+    world.try_start_of("order", "one", &body).await.unwrap();
+    world.publish().await;
+    world.deliver_at(0).await;
+    world.publish().await;
+    let between = world.on_the_way.remove(0);
+    assert_eq!(between.to, Place::AzureQueue);
+    let parcel = Parcel {
+        to: Place::Ingress,
+        body: String::from_utf8(STANDARD.decode(&between.body).unwrap()).unwrap(),
+        ..between
+    };
+    world.deliver(&parcel).await.unwrap();
+    assert_eq!(world.aws.take_published(), []);
+    let kept = world.aws.quarantined().remove(0);
+    assert_eq!(
+        (kept.reason.as_str(), kept.text()),
+        ("an event for azure does not come in here", parcel.body)
+    );
+}
+
+#[tokio::test]
+async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does() {
+    let (world, desk) = (World::default(), Desk::new());
+    let now = saga_core::Timestamp::from_millis(1_790_000_000_000);
+    let alert = saga_wire::alert_event::Text {
+        subject: "saga-bridge: something".to_owned(),
+        text: "it is so".to_owned(),
+    };
+    let parked = saga_wire::parked_event::Parked {
+        saga: world.start("100").await,
+        event: "1790000000000-x".parse().unwrap(),
+        reason: "the participant failed".to_owned(),
+    };
+    for text in [
+        saga_wire::alert_event::write("1", &alert, now),
+        saga_wire::parked_event::write(&parked, now),
+    ] {
+        let letter = letters(
+            Source::Quarantine,
+            &quarantined("event-ingress", text.as_bytes(), AWS),
+        )
+        .remove(0);
+        desk.places.put(letter.clone());
+        let Found::Letter(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+            panic!("{text}")
+        };
+        assert!(prospect.text.contains("alerts topic"), "{}", prospect.text);
+    }
+}

@@ -49,6 +49,16 @@ async fn run(world: &mut World, each: impl Fn(&mut Parcel)) {
     }
 }
 
+/// A world in which every step of an order is of the other cloud than the one before it.
+fn zigzag() -> World {
+    let file = include_str!("../../shared/wire/definitions/order.toml");
+    let mut parts: Vec<&str> = file.split("[[step]]").collect();
+    parts.swap(3, 4);
+    let mut world = World::default();
+    world.release([saga_wire::definitions::parse(&parts.join("[[step]]")).unwrap()]);
+    world
+}
+
 fn truth(world: &World, id: SagaId) -> Vec<Step> {
     saga_tests::shown::truth(&world.deployment, &world.azure, &world.saga(id))
 }
@@ -89,6 +99,44 @@ async fn once_a_saga_has_ended_every_step_is_shown_as_its_own_cloud_has_it() {
                 let case =
                     format!("{definition} {amount} {destination} {command:?} after {after}: {shown:#}");
                 assert_eq!(told(&shown), truth(&world, id), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_again_long_after_changes_nothing_that_is_shown() {
+    for (amount, destination) in [(SMALL, "DE"), (LARGE, "DE"), (SMALL, "AQ")] {
+        for cancelled_after in [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(5)] {
+            for order_of_steps in [World::default, zigzag] {
+                let mut world = order_of_steps();
+                let id = order(&world, amount, destination).await;
+                let mut parcels = Vec::new();
+                for number in 0.. {
+                    if cancelled_after == Some(number) {
+                        world.command(id, Command::Cancel).await;
+                    }
+                    world.publish().await;
+                    if world.on_the_way.is_empty() {
+                        break;
+                    }
+                    let parcel = world.on_the_way.remove(0);
+                    world.clock.advance(1_000);
+                    world.deliver(&parcel).await.unwrap();
+                    parcels.push(parcel);
+                }
+                let case = format!("{amount} {destination} cancelled after {cancelled_after:?}");
+                assert_eq!(told(&shown(&world, id)), truth(&world, id), "{case}");
+                for parcel in &parcels {
+                    world.deliver(parcel).await.unwrap();
+                }
+                run(&mut world, |_| {}).await;
+                assert_eq!(told(&shown(&world, id)), truth(&world, id), "{case}, repeated");
+                for entry in &world.saga(id).timeline.entries {
+                    let once = entry.outcome != Outcome::Applied || entry.times == 1;
+                    assert!(once, "{case}: {entry:?}");
+                }
+                assert_eq!(world.aws.alerts(), [], "{case}");
             }
         }
     }

@@ -120,3 +120,26 @@ async fn it_begins_with_any_bucket() {
         assert!(last <= left, "from {first}: {last} before {left}");
     }
 }
+
+/// It is looked at in the very millisecond in which it has not moved for long enough.
+#[tokio::test]
+async fn a_saga_is_stuck_as_soon_as_its_patience_is_over() {
+    let world = World::default();
+    let id = world.start("100").await;
+    let stuck_at = world
+        .saga(id)
+        .deadline
+        .plus_millis(world.deployment.patience.stuck_millis);
+    for _ in 0..100 {
+        let Some(due) = world.saga(id).due else { break };
+        world.clock.advance(due.millis() - world.clock.now().millis());
+        let (clock, until) = (&world.clock, world.clock.now().plus_millis(60_000));
+        sweep_sagas(&world.deployment, &world.aws, &world.aws, clock, 100, until)
+            .await
+            .unwrap();
+        if world.saga(id).stuck.is_some() {
+            break;
+        }
+    }
+    assert_eq!(world.saga(id).stuck, Some(stuck_at));
+}

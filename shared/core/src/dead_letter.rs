@@ -514,3 +514,23 @@ pub fn is_dealt_with(saga: &Saga, letter: &LetterId, arrived: Timestamp) -> bool
 fn what(letter: &DeadLetter) -> &str {
     letter.facts.kind.as_deref().unwrap_or("a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_line_keeps_the_end_of_a_long_letters_id_and_its_own_bound() {
+        let at = Timestamp::from_millis(1_790_000_000_000);
+        for length in [1, 200, 226, 227, 228, 400] {
+            let letter = LetterId {
+                source: Source::Quarantine,
+                key: format!("{}-end", "x".repeat(length)),
+            };
+            let line = line_id(at, Act::Replay, &letter).to_string();
+            let (head, letter) = ("1790000000000-replay-", letter.to_string());
+            let kept = letter.len().min(256 - head.len());
+            assert_eq!(line, format!("{head}{}", &letter[letter.len() - kept..]));
+        }
+    }
+}

@@ -216,7 +216,7 @@ impl Saga {
         step: StepIndex,
     ) -> Option<StepState> {
         let above = step.next();
-        let answered = self.steps.range(above..).next().is_some() || known.range(above..).next().is_some();
+        let answered = self.steps.range(above..).next().is_some();
         let next = definition.step(above).map(|step| step.cloud);
         if answered || known.get(&step).is_some_and(Observed::is_done) {
             Some(StepState::Undone)
