@@ -8,7 +8,7 @@ PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test prove fuzz mutants bench dlq package package-test
+.PHONY: help setup demo up down status check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test prove fuzz mutants bench dlq package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -31,11 +31,16 @@ status: ## what of the local stack runs
 dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
 	@cargo run --quiet --locked --package dlq-replayer --bin dlq -- $(ARGS)
 
+check: format lint unit ## before each commit: format, clippy, unit tests, rules of the Terraform (about two minutes when warm)
+	$(PYTHON) infra/rules.py
+	@echo "make check: all passed; emulators, terraform validate and test, policy scan and dependencies are left to make test"
+
 test: format lint unit deny terraform terraform-apply policy workflows stack-test ## everything that CI runs
 	@echo "make test: all passed"
 
 format: ## formatting of Rust and Terraform
 	cargo fmt --all --check
+	terraform fmt -check -recursive infra
 
 lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings

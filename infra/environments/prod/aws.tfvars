@@ -6,6 +6,7 @@ account_id  = "222222222222"
 customer_managed_key = true
 deletion_protection  = true
 log_retention_days   = 90
+archive_days         = 14 # what came after the nightly copy of the Azure table
 
 # Where your organisation asks for them:
 # iam_path             = "/platform/"

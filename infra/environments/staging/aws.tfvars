@@ -6,6 +6,7 @@ account_id  = "111111111111"
 customer_managed_key = false
 deletion_protection  = false
 log_retention_days   = 14
+archive_days         = 7
 
 # Where your organisation asks for them:
 # iam_path             = "/platform/"
