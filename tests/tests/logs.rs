@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use saga_app::dead_letters::watch;
+use saga_app::log::About;
 use saga_app::override_saga;
 use saga_app::park_saga::{AtOrigin, park_saga};
 use saga_app::ports::{Parked, PortError, Time};
@@ -452,4 +453,49 @@ async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process()
         let changed = |line: &&Value| line["outcome"] == "used as it is stored";
         assert_eq!(lines.iter().filter(changed).count(), told);
     }
+}
+
+#[tokio::test]
+async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
+    let mut world = World::default();
+    let id = world.start("100").await;
+    let row = world.aws.outbox().remove(0);
+    world.publish().await;
+    let parcel = &world.on_the_way[0];
+    let saga_wire::incoming::Incoming::Ours(event) = saga_wire::event_grid::event(&row.body).unwrap() else {
+        panic!("{}", row.body)
+    };
+    let named = |about: About| {
+        (
+            about.saga_id,
+            about.step,
+            about.verb,
+            about.event_id,
+            about.trace_id,
+        )
+    };
+    let expected = (
+        Some(id.to_string()),
+        Some(1),
+        Some("advance"),
+        Some(row.id.as_str().to_owned()),
+        Some(world.saga(id).trace.trace_id().to_owned()),
+    );
+    for about in [
+        About::event(&event),
+        About::row(&row),
+        About::message(&row.body),
+        About::message(&envelope(&row.kind, &row.body)),
+        About::message(&parcel.body),
+        About::named(id, &row.id).within(&world.saga(id)),
+        About::saga(&world.saga(id), Some(&event)),
+    ] {
+        assert_eq!(named(about), expected);
+    }
+    let unreadable = saga_core::outbox::OutboxRow {
+        body: "no event".to_owned(),
+        ..row.clone()
+    };
+    let about = named(About::row(&unreadable));
+    assert_eq!((about.0, about.3), (expected.0, expected.3));
 }

@@ -347,6 +347,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_an_id_of_ours_says_when_it_was_decided() {
+        let saga = SagaId::derive("payment", &"key".parse().unwrap());
+        let decided = |text: String| EventId::stored(text).decided_at(saga).map(Timestamp::millis);
+        assert_eq!(
+            [
+                decided(format!("1790000000000-{saga}-advance1")),
+                decided(format!("179000000000-{saga}-advance1")),
+                decided(format!("1790000000000-{saga}-")),
+                decided(format!("{saga}-advance1")),
+            ],
+            [Some(1_790_000_000_000), None, None, None]
+        );
+    }
+
+    #[test]
     fn an_event_id_has_1_to_256_bytes() {
         let of = |length: usize| "e".repeat(length).parse::<EventId>().is_ok();
         assert_eq!([0, 1, 256, 257].map(of), [false, true, true, false]);

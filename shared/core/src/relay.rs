@@ -362,6 +362,19 @@ mod tests {
     }
 
     #[test]
+    fn a_call_takes_as_many_rows_as_fit_and_one_at_least() {
+        let first_call = |sizes: &[usize]| {
+            let rows: Vec<OutboxRow> = sizes.iter().map(|bytes| row(1, 1, *bytes)).collect();
+            LIMITS.first_call(&rows)
+        };
+        assert_eq!(first_call(&[]), 0);
+        assert_eq!(first_call(&[4, 6]), 2);
+        assert_eq!(first_call(&[4, 7]), 1);
+        assert_eq!(first_call(&[11, 1]), 1);
+        assert_eq!(first_call(&[1, 1, 1, 1]), 3);
+    }
+
+    #[test]
     fn a_row_is_its_streams_until_too_little_is_left_of_its_grace_and_a_sweeps_from_then_on() {
         let rules = Rules::default();
         let row = row(1, 1, 1);

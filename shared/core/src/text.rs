@@ -32,8 +32,8 @@ fn category(c: char) -> GeneralCategory {
 /// among them; private characters are, because nobody but their owner knows what they show.
 #[must_use]
 pub fn is_unseen(c: char) -> bool {
-    if c.is_whitespace() || c.is_ascii() {
-        return c.is_control() && !c.is_whitespace();
+    if c.is_whitespace() {
+        return false;
     }
     matches!(
         category(c),

@@ -1,0 +1,224 @@
+//! What the origin reads and decides, asked directly: the use cases ask in an order in which some questions never come up.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use saga_app::override_saga::Command;
+use saga_app::ports::Time;
+use saga_core::ends::Phase;
+use saga_core::origin::{Misaddressed, Origin, Override};
+use saga_core::participant::{Entities, EntityKey};
+use saga_core::saga::Mark;
+use saga_core::sweep::park;
+use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
+use saga_participants::payments::PAYMENT;
+use saga_tests::world::{SKU, World};
+use saga_wire::definitions::parse;
+use saga_wire::event_grid;
+use saga_wire::incoming::Incoming;
+
+const ORDER: &str = include_str!("../../shared/wire/definitions/order.toml");
+const PAYMENT_FIRST: &str = include_str!("../../shared/wire/definitions/payment.toml");
+
+fn origin<'a>(world: &'a World, saga: &'a Saga, definition: &'a Definition) -> Origin<'a> {
+    Origin {
+        saga,
+        definition,
+        participants: &world.deployment.participants,
+        patience: world.deployment.patience,
+        now: world.clock.now(),
+    }
+}
+
+/// The event that opens the saga, as it goes to Azure.
+async fn opening(world: &mut World) -> Event {
+    world.publish().await;
+    let text = String::from_utf8(STANDARD.decode(&world.on_the_way[0].body).unwrap()).unwrap();
+    let Incoming::Ours(event) = event_grid::event(&text).unwrap() else {
+        panic!("{text}")
+    };
+    event
+}
+
+async fn start(world: &World, definition: &str, amount: &str) -> SagaId {
+    let destination = if definition == "order" {
+        r#""destination":"DE","#
+    } else {
+        ""
+    };
+    let body = format!(
+        r#"{{"order_id":"order-1","amount":"{amount}","currency":"EUR",{destination}"items":[{{"sku":"{SKU}","quantity":1}}]}}"#
+    );
+    world.try_start_of(definition, "key", &body).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
+    let mut world = World::default();
+    let id = start(&world, "payment", "100").await;
+    let event = opening(&mut world).await;
+    let [first, second] = [StepIndex::FIRST, StepIndex::new(1)];
+    let definition = parse(PAYMENT_FIRST).unwrap();
+    let payment = [EntityKey::new(PAYMENT, id)];
+    let (none, stranger): (&[EntityKey], _) = (&[], Some("billing"));
+    let open = world.saga(id);
+    let mut ended = open.clone();
+    ended.ends.phase = Phase::Completed;
+    for (saga, address, outsider, expected) in [
+        (&open, Address::Compensate(first), None, &payment[..]),
+        (&open, Address::Compensate(first), stranger, &payment),
+        (&open, Address::Advance(first), None, none),
+        (&open, Address::Cancel(first), None, none),
+        (&open, Address::Cancel(first), stranger, none),
+        (&open, Address::Complete, None, none),
+        (&ended, Address::Compensate(first), None, none),
+        (&ended, Address::Compensate(first), stranger, none),
+    ] {
+        let event = Event {
+            address,
+            ..event.clone()
+        };
+        let reads = origin(&world, saga, &definition).reads(&event, outsider);
+        assert_eq!(reads.unwrap(), expected, "{address:?} {outsider:?}");
+    }
+    // Another team's event has the payment undone even where it names a step of the other cloud: the decision refuses it.
+    let event = Event {
+        address: Address::Compensate(second),
+        ..event
+    };
+    let asked = origin(&world, &open, &definition);
+    assert_eq!(asked.reads(&event, stranger).unwrap(), payment);
+    assert!(matches!(asked.reads(&event, None), Err(Misaddressed::NotOurs(_))));
+}
+
+#[tokio::test]
+async fn where_the_other_cloud_begins_what_is_for_its_step_is_not_for_the_origin() {
+    let mut world = World::default();
+    start(&world, "payment", "100").await;
+    let event = opening(&mut world).await;
+    // The same steps, the other way round.
+    let (head, steps) = PAYMENT_FIRST.split_once("[[step]]").unwrap();
+    let (payment, inventory) = steps.split_once("[[step]]").unwrap();
+    let definition = parse(&format!("{head}[[step]]{inventory}\n[[step]]{payment}")).unwrap();
+    assert!(!definition.opens_at_origin());
+    let mut saga = world.saga(event.saga);
+    saga.steps.clear();
+    for address in [Address::Advance, Address::Compensate, Address::Cancel] {
+        let event = Event {
+            address: address(StepIndex::FIRST),
+            ..event.clone()
+        };
+        let asked = origin(&world, &saga, &definition);
+        let refused = matches!(asked.reads(&event, None), Err(Misaddressed::NotOurs(_)));
+        assert!(refused, "{:?}", event.address);
+        let decided = asked.receive(&event, None, &Entities::new());
+        assert!(
+            matches!(decided, Err(Misaddressed::NotOurs(_))),
+            "{:?}",
+            event.address
+        );
+    }
+}
+
+/// An order whose steps are of the one cloud and the other in turn.
+fn in_turn() -> Definition {
+    let mut parts: Vec<&str> = ORDER.split("[[step]]").collect();
+    parts.swap(3, 4);
+    parse(&parts.join("[[step]]")).unwrap()
+}
+
+/// A saga whose deadline has passed, and that has not moved for long. What the inventory said is on its way.
+async fn stuck() -> (World, SagaId, Event) {
+    let mut world = World::default();
+    world.release([in_turn()]);
+    let id = start(&world, "order", "50").await;
+    let opening = opening(&mut world).await;
+    world.deliver_at(0).await;
+    world.publish().await;
+    for _ in 0..200 {
+        if world.saga(id).stuck.is_some() {
+            return (world, id, opening);
+        }
+        world.wait_and_sweep(60_000).await;
+    }
+    panic!("it is never stuck")
+}
+
+#[tokio::test]
+async fn what_moves_a_stuck_saga_takes_the_flag_away_and_what_comes_again_does_not() {
+    let (mut world, id, _) = stuck().await;
+    assert_eq!(world.command(id, Command::Cancel).await, Outcome::Repeated);
+    assert!(
+        world.saga(id).stuck.is_some(),
+        "a wish that is not new moves nothing"
+    );
+    // The inventory's word that it is done: the shipment is booked, and the receipt is next.
+    while !world.saga(id).steps.contains_key(&StepIndex::new(2)) {
+        world.deliver_at(0).await;
+    }
+    let saga = world.saga(id);
+    assert_eq!((saga.ends.phase, saga.stuck), (Phase::Open, None));
+    world.settle().await;
+    world.heal(id).await;
+    assert_eq!(world.saga(id).stuck, None);
+}
+
+#[tokio::test]
+async fn what_is_said_again_leaves_a_stuck_saga_stuck() {
+    let (world, id, opening) = stuck().await;
+    let definition = in_turn();
+    let saga = world.saga(id);
+    let event = Event {
+        address: Address::Advance(StepIndex::FIRST),
+        ..opening
+    };
+    let decided = origin(&world, &saga, &definition)
+        .receive(&event, None, &Entities::new())
+        .unwrap();
+    assert_eq!((decided.outcome, decided.saga.stuck), (Outcome::Late, saga.stuck));
+}
+
+#[tokio::test]
+async fn a_stuck_saga_that_is_ended_by_hand_is_stuck_no_more() {
+    let (world, id, _) = stuck().await;
+    world.resolve(id, Override::Completed).await;
+    let saga = world.saga(id);
+    assert_eq!(
+        (saga.ends.phase, saga.is_owed(), saga.stuck),
+        (Phase::Completed, false, None)
+    );
+}
+
+#[tokio::test]
+async fn what_comes_to_rest_of_a_saga_that_has_ended_is_shown_and_not_told() {
+    let (mut world, id, _) = stuck().await;
+    let mark = || {
+        Mark::new(
+            Timestamp::from_millis(0),
+            "1790000000000-x",
+            "the participant failed",
+        )
+    };
+    assert!(park(&world.saga(id), mark()).unwrap().alert.is_some());
+    world.settle().await;
+    world.heal(id).await;
+    let ended = world.saga(id);
+    assert!(!ended.is_owed());
+    let parked = park(&ended, mark()).unwrap();
+    assert_eq!((parked.alert, parked.saga.parked.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn only_steps_of_the_other_cloud_are_known_from_what_it_says() {
+    let mut world = World::default();
+    let id = start(&world, "order", "50").await;
+    world.settle().await;
+    world.heal(id).await;
+    let definition = parse(ORDER).unwrap();
+    let known: Vec<StepIndex> = world.saga(id).observed(&definition).into_keys().collect();
+    let theirs = (0..4).map(StepIndex::new);
+    let theirs: Vec<_> = theirs
+        .filter(|step| definition.step(*step).unwrap().cloud != Cloud::ORIGIN)
+        .collect();
+    assert_eq!(known, theirs);
+}
