@@ -225,7 +225,7 @@ impl Document {
 
 /// The largest whole number up to which a float of 64 bits holds every one: 2^53 - 1
 /// (<https://www.rfc-editor.org/rfc/rfc8259#section-6>).
-const MAX_EXACT: u64 = (1 << 53) - 1;
+const MAX_EXACT: u64 = 9_007_199_254_740_991;
 
 /// [`Document::carried`] of fields. Those in `decimals` are amounts: they travel as text with the digits that they were given.
 #[must_use]

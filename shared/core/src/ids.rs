@@ -218,19 +218,19 @@ impl StepIndex {
 
     /// The position, from 0.
     #[must_use]
-    pub const fn get(self) -> u8 {
+    pub fn get(self) -> u8 {
         self.0
     }
 
     /// The step after this one.
     #[must_use]
-    pub const fn next(self) -> Self {
+    pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
     /// The step before this one; `None` before the first.
     #[must_use]
-    pub const fn previous(self) -> Option<Self> {
+    pub fn previous(self) -> Option<Self> {
         match self.0.checked_sub(1) {
             Some(index) => Some(Self(index)),
             None => None,
@@ -260,7 +260,7 @@ impl Timestamp {
 
     /// Milliseconds since 1970.
     #[must_use]
-    pub const fn millis(self) -> i64 {
+    pub fn millis(self) -> i64 {
         self.0
     }
 

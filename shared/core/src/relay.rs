@@ -311,7 +311,7 @@ impl Pace {
 
     /// Whether to stop for now.
     #[must_use]
-    pub const fn is_down(self) -> bool {
+    pub fn is_down(self) -> bool {
         self.vain >= Self::PATIENCE
     }
 }

@@ -16,7 +16,7 @@ use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
 /// held was not seen. Longer than any lease.
-const OVERLAP_MILLIS: i64 = 5 * 60 * 1_000;
+const OVERLAP_MILLIS: i64 = 300_000;
 /// At most so many letters told are remembered for a source; of a flood that is larger, only the time.
 const MAX_TOLD: usize = 4_000;
 /// At most so many sagas are marked in one run: those of a flood show what the list of letters shows anyway.
