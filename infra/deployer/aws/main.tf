@@ -26,9 +26,18 @@ locals {
     for access in ["read", "write"] : access => {
       for service in keys(local.permissions.services) : service => sort(distinct([
         for action in flatten([for needed in local.permissions.aws : needed[access]]) : action
-        if split(":", action)[0] == service && !contains(concat(local.permissions.anywhere, local.permissions.apart), action)
+        if split(":", action)[0] == service && !contains(concat(local.permissions.anywhere, local.permissions.apart, access == "read" ? local.opens_rules.Action : []), action)
       ]))
     }
+  }
+
+  # The rules of an encrypted bus are read with its key (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html).
+  # Who only plans decrypts nothing else.
+  opens_rules = {
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt"]
+    Resource  = local.permissions.services.kms
+    Condition = { StringLike = { "kms:EncryptionContext:aws:events:event-bus:arn" = "arn:${local.partition}:events:${var.region}:${local.account}:event-bus/${var.environment}-*" } }
   }
 
   # Calls that know no resource, or whose resource has an id of AWS' own.
@@ -86,7 +95,7 @@ locals {
   }
 
   documents = {
-    planner        = concat(values(local.statements.read), local.state.read)
+    planner        = concat(values(local.statements.read), [local.opens_rules], local.state.read)
     deployer       = concat([for service, statement in local.statements.write : statement if contains(local.runs, service)], local.apart)
     deployer-other = concat([for service, statement in local.statements.write : statement if !contains(local.runs, service)], [for one in local.boundary : { for key, value in one : key => value if key != "Condition" || length(value) > 0 }], local.state.write)
   }

@@ -118,6 +118,12 @@ variable "log_retention_days" {
   }
 }
 
+variable "kms_key_arn" {
+  description = "Customer managed KMS key of the log. CloudWatch Logs uses it on its own behalf: the role needs nothing. Null: a key of AWS."
+  type        = string
+  default     = null
+}
+
 variable "reserved_concurrency" {
   description = "The most invocations at a time, reserved for this function. Null: it shares the account's."
   type        = number

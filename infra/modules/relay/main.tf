@@ -73,6 +73,7 @@ module "function" {
   architecture       = var.architecture
   timeout_seconds    = local.timeout_seconds
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.kms_key_arn
   iam                = var.iam
 
   environment = merge(var.environment, {

@@ -71,7 +71,7 @@ variable "maximum_concurrency" {
 }
 
 variable "kms_key_arn" {
-  description = "Customer managed KMS key of the queues. Null: SQS managed encryption."
+  description = "Customer managed KMS key of the queues and the log. Null: keys of AWS."
   type        = string
   default     = null
 }

@@ -36,8 +36,9 @@ module "bus" {
   source = "../bus"
 
   prefix       = var.prefix
-  archive_days = var.archive_days
   azure_secret = var.azure_secret
+  kms_key_arn  = var.protection.kms_key_arn
+  dead_letters = var.protection.bus_dead_letters
   iam          = var.iam
   tls_only     = var.protection.tls_only
 
@@ -123,7 +124,8 @@ locals {
     resources = [module.alerts.topic_arn]
   }
 
-  # Queues, the topic and the tables are opened with the key; DynamoDB and SQS call KMS as the caller.
+  # Queues, the topic and the tables are opened with the key; DynamoDB and SQS call KMS as the caller. The bus and the logs are
+  # not: EventBridge and CloudWatch Logs use the key on their own behalf.
   key_statements = var.protection.kms_key_arn == null ? [] : [{
     sid       = "Key"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -143,6 +145,7 @@ module "saga_initiator" {
   memory_mb          = 256
   environment        = merge(local.environment, local.store_environment)
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
   statements         = concat(local.store_statements, [local.batch_statement, local.index_statement], local.key_statements)
   url                = var.api
@@ -157,6 +160,7 @@ module "outbox_poller" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
   schedule           = "rate(1 minute)"
 
@@ -207,6 +211,7 @@ module "saga_events" {
   architecture       = var.architecture
   timeout_seconds    = local.consumer_timeout_seconds
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
 
   environment = merge(local.environment, local.store_environment, {
@@ -234,6 +239,7 @@ module "event_ingress" {
   architecture       = var.architecture
   memory_mb          = 256
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
   # The URL is open: a flood of refused calls must not take the other functions' share.
   reserved_concurrency = var.ingress.reserved_concurrency
@@ -270,6 +276,7 @@ module "deadline_sweeper" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
   schedule           = "rate(1 minute)"
 

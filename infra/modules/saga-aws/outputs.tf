@@ -48,6 +48,11 @@ output "names" {
   }
 }
 
+output "bus_arn" {
+  description = "The bus, for an archive of its events."
+  value       = module.bus.bus_arn
+}
+
 output "alerts_topic_arn" {
   description = "The topic to subscribe people to."
   value       = module.alerts.topic_arn
@@ -119,6 +124,7 @@ output "watched" {
         outbox-failures = module.queues.outbox_failures.name
       },
       { for relay in module.relay : "relay-dlq" => relay.dead_letter_queue.name },
+      { for queue in module.bus.dead_letter_queue[*] : "bus-dlq" => queue },
     )
 
     quarantine_queue = module.queues.quarantine.name

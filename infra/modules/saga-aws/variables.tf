@@ -147,12 +147,6 @@ variable "stuck_after_seconds" {
   }
 }
 
-variable "archive_days" {
-  description = "Keep every event of the bus for this many days, 0 for ever. Null: no archive."
-  type        = number
-  default     = null
-}
-
 variable "log_retention_days" {
   description = "How long CloudWatch keeps the functions' logs."
   type        = number
@@ -163,13 +157,15 @@ variable "log_retention_days" {
 variable "protection" {
   description = <<-EOT
     How the data is protected: continuous backups and deletion protection of the tables, and a customer managed
-    KMS key for tables, queues and alerts (null: the keys AWS owns). Such a key's policy must let
-    events.amazonaws.com use it, for the queues. tls_only: queues and the alerts' topic refuse requests without TLS.
+    KMS key for tables, queues, bus, alerts and logs (null: the keys AWS owns). Such a key's policy must let EventBridge,
+    CloudWatch and CloudWatch Logs use it (module encryption), and with it comes bus_dead_letters: a queue for what the bus
+    cannot encrypt or decrypt. tls_only: queues and the alerts' topic refuse requests without TLS.
   EOT
   type = object({
     point_in_time_recovery = optional(bool, true)
     deletion_protection    = optional(bool, true)
     kms_key_arn            = optional(string)
+    bus_dead_letters       = optional(bool, false)
     tls_only               = optional(bool, true)
   })
   default  = {}

@@ -164,7 +164,7 @@ variable "log_retention_days" {
 }
 
 variable "customer_managed_key" {
-  description = "Encrypt tables, queues and alerts with a KMS key of this deployment. False: keys of AWS, at no charge."
+  description = "Encrypt tables, queues, bus, archive, the connection's secret, alerts and logs with a KMS key of this deployment. False: keys of AWS, at no charge."
   type        = bool
   default     = true
   nullable    = false

@@ -62,8 +62,13 @@ run "a_plan_changes_nothing" {
   command = apply
 
   assert {
-    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe|View)", action))])
+    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe|View)", action)) || action == "kms:Decrypt"])
     error_message = "Reads only."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Condition.StringLike["kms:EncryptionContext:aws:events:event-bus:arn"] if contains(statement.Action, "kms:Decrypt")] == ["arn:aws:events:eu-central-1:123456789012:event-bus/staging-green-01-*"]
+    error_message = "It opens the rules of an encrypted bus, whose patterns and targets a plan compares, and nothing else that a key closes."
   }
 }
 

@@ -61,6 +61,7 @@ run "settings" {
     environment          = { RUST_LOG = "info" }
     reserved_concurrency = 3
     log_retention_days   = 7
+    kms_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     statements = [{
       sid       = "Alert"
       actions   = ["sns:Publish"]
@@ -76,6 +77,7 @@ run "settings" {
       aws_lambda_function.this.environment[0].variables["RUST_LOG"] == "info",
       aws_lambda_function.this.reserved_concurrent_executions == 3,
       aws_cloudwatch_log_group.this.retention_in_days == 7,
+      aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn,
     ])
     error_message = "Every setting reaches the function."
   }

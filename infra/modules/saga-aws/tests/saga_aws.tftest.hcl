@@ -204,11 +204,11 @@ run "options_reach_the_functions" {
     extra_env           = { AWS_ENDPOINT_URL = "http://127.0.0.1:4566" }
     nudge_after_seconds = 5
     api                 = { auth = "NONE" }
-    archive_days        = 3
     log_retention_days  = 1
     protection = {
       point_in_time_recovery = false
       deletion_protection    = false
+      bus_dead_letters       = true
       kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     }
   }
@@ -226,6 +226,11 @@ run "options_reach_the_functions" {
   assert {
     condition     = endswith(jsonencode([for statement in jsondecode(module.saga_events.policy).Statement : statement.Sid]), "\"Key\"]")
     error_message = "Whoever opens what the key closes may use it."
+  }
+
+  assert {
+    condition     = output.watched.dead_letter_queues["bus-dlq"] == "blue-saga-bus-dlq"
+    error_message = "An encrypted bus has a dead-letter queue, which is watched."
   }
 }
 

@@ -27,7 +27,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 }
 
@@ -86,6 +86,20 @@ run "data_is_protected" {
   assert {
     condition     = length(module.encryption) == 1 && terraform_data.keeps_data[0].triggers_replace == ["prod-LocalPayments", "prod-Sagas", "prod-SagaOutbox"]
     error_message = "A key of its own, and a plan that would rename a table is refused."
+  }
+
+  # The key's policy knows the bus and the logs by their names only.
+  assert {
+    condition = { for statement in jsondecode(module.encryption[0].policy).Statement : statement.Sid => statement.Condition if can(statement.Condition) } == {
+      Bus  = { StringEquals = { "kms:EncryptionContext:aws:events:event-bus:arn" = "arn:aws:events:eu-central-1:123456789012:event-bus/${output.names.bus}" } }
+      Logs = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = ["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/prod-*", "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/apigateway/prod-saga-webhook"] } }
+    } && alltrue([for name in values(module.saga.log_groups) : startswith(name, "/aws/lambda/prod-")])
+    error_message = "A bus or a log group by another name could not be encrypted: the apply would fail."
+  }
+
+  assert {
+    condition     = module.saga.watched.dead_letter_queues["bus-dlq"] == "prod-saga-bus-dlq" && length(module.archive) == 1
+    error_message = "What the bus cannot encrypt or decrypt is kept, and people are told."
   }
 }
 
