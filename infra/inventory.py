@@ -82,10 +82,12 @@ KINDS: dict[str, Callable[[Account], Iterator[str]]] = {
     "aws_lambda_event_source_mapping": named("lambda", "list_event_source_mappings", "EventSourceMappings", "UUID"),
     "aws_lambda_function": named("lambda", "list_functions", "Functions", "FunctionName"),
     "aws_scheduler_schedule": named("scheduler", "list_schedules", "Schedules", "Name"),
+    "aws_security_group": named("ec2", "describe_security_groups", "SecurityGroups", "GroupId"),
     "aws_sns_topic": named("sns", "list_topics", "Topics", "TopicArn"),
     "aws_sns_topic_subscription": named("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
     "aws_sqs_queue": lambda account: account.pages("sqs", "list_queues", "QueueUrls"),
     "aws_ssm_parameter": named("ssm", "describe_parameters", "Parameters", "Name"),
+    "aws_vpc_endpoint": named("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     "rule of an archive": lambda account: account.rules(managed=True),
     "secret of a connection": named("secretsmanager", "list_secrets", "SecretList", "Name", IncludePlannedDeletion=True),
 }
@@ -104,6 +106,7 @@ PARTS = {
     "aws_sqs_queue_policy": "queue",
     "aws_sqs_queue_redrive_allow_policy": "queue",
     "aws_sqs_queue_redrive_policy": "queue",
+    "aws_vpc_security_group_ingress_rule": "security group",
 }
 
 

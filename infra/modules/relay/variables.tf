@@ -83,6 +83,15 @@ variable "log_retention_days" {
   nullable    = false
 }
 
+variable "network" {
+  description = "The subnets and security groups that the relay works in; they need a way to Entra and Event Grid (a NAT). Null: no network of yours."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+}
+
 variable "iam" {
   description = <<-EOT
     What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its

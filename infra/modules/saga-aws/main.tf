@@ -67,6 +67,10 @@ locals {
     OUTBOX_TABLE   = module.tables.outbox.name
   }
 
+  # event-ingress asks Entra for its keys, event-relay and dlq-replayer speak to Azure: without a way to the internet they stay
+  # outside, or sagas would stand still.
+  network_with_internet = try(var.network.internet, false) ? var.network : null
+
   # A transition is one transaction over all three tables. IAM knows a transaction by the actions of its
   # items; whoever makes transitions writes outbox rows and never reads them.
   store_statements = [
@@ -147,6 +151,7 @@ module "saga_initiator" {
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   statements         = concat(local.store_statements, [local.batch_statement, local.index_statement], local.key_statements)
   url                = var.api
 }
@@ -162,6 +167,7 @@ module "outbox_poller" {
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {
@@ -213,6 +219,7 @@ module "saga_events" {
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
 
   environment = merge(local.environment, local.store_environment, {
     QUARANTINE_QUEUE_URL = module.queues.quarantine.url
@@ -241,6 +248,7 @@ module "event_ingress" {
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = local.network_with_internet
   # The URL is open: a flood of refused calls must not take the other functions' share.
   reserved_concurrency = var.ingress.reserved_concurrency
 
@@ -278,6 +286,7 @@ module "deadline_sweeper" {
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {

@@ -141,3 +141,18 @@ output "reserved" {
   description = "Concurrency that is taken out of the account's quota, by function."
   value       = { for name, function in { event-ingress = module.event_ingress } : name => function.reserved_concurrency if function.reserved_concurrency != null }
 }
+
+output "networks" {
+  description = "The subnets that each function works in."
+  value = merge(
+    {
+      saga-initiator   = module.saga_initiator.subnet_ids
+      outbox-poller    = module.outbox_poller.subnet_ids
+      saga-events      = module.saga_events.subnet_ids
+      event-ingress    = module.event_ingress.subnet_ids
+      deadline-sweeper = module.deadline_sweeper.subnet_ids
+      dlq-replayer     = module.dlq_replayer.subnet_ids
+    },
+    { for relay in module.relay : "event-relay" => relay.subnet_ids },
+  )
+}

@@ -207,6 +207,20 @@ variable "dead_letters" {
   }
 }
 
+variable "network" {
+  description = <<-EOT
+    The subnets and security groups that functions work in: saga-initiator, outbox-poller, saga-events and deadline-sweeper,
+    which call DynamoDB, EventBridge, SQS and SNS only. internet: the subnets have a way to the internet (a NAT), so
+    event-ingress, event-relay and dlq-replayer work there, too; otherwise these stay outside. Null: no network of yours.
+  EOT
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    internet           = optional(bool, false)
+  })
+  default = null
+}
+
 variable "iam" {
   description = <<-EOT
     What every role here has: its path, the ARN of a policy that bounds its permissions (null: none), and a suffix of its

@@ -70,6 +70,7 @@ module "saga" {
   azure_secret        = local.secret
   log_retention_days  = var.log_retention_days
   nudge_after_seconds = var.nudge_after_seconds
+  network             = var.network
 
   azure = {
     topic_endpoint = local.azure.topic_endpoint
@@ -110,6 +111,20 @@ module "saga" {
     kms_key_arn            = local.kms_key_arn
     bus_dead_letters       = var.customer_managed_key
   }
+}
+
+module "network_endpoints" {
+  source = "../../modules/network-endpoints"
+  count  = try(var.network.endpoints, null) == null ? 0 : 1
+
+  prefix                    = local.prefix
+  region                    = var.region
+  vpc_id                    = var.network.endpoints.vpc_id
+  route_table_ids           = var.network.endpoints.route_table_ids
+  subnet_ids                = var.network.subnet_ids
+  client_security_group_ids = var.network.security_group_ids
+  # Those that sign in to Azure are inside only if the network reaches it.
+  services = var.network.internet ? ["events", "sns", "sqs", "sts"] : ["events", "sns", "sqs"]
 }
 
 module "archive" {

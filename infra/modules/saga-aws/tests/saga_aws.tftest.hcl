@@ -234,6 +234,42 @@ run "options_reach_the_functions" {
   }
 }
 
+run "who_speaks_to_azure_stays_outside_a_closed_network" {
+  command = apply
+
+  variables {
+    network      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    azure_secret = null
+    azure = {
+      topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      relay          = { tenant_id = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+    }
+  }
+
+  assert {
+    condition     = toset([for name, subnets in output.networks : name if length(subnets) > 0]) == toset(["saga-initiator", "outbox-poller", "saga-events", "deadline-sweeper"])
+    error_message = "Without a way to the internet, event-ingress has no keys, and nothing reaches Azure."
+  }
+}
+
+run "everything_is_inside_a_network_with_a_nat" {
+  command = apply
+
+  variables {
+    network      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"], internet = true }
+    azure_secret = null
+    azure = {
+      topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      relay          = { tenant_id = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+    }
+  }
+
+  assert {
+    condition     = length(output.networks) == 7 && alltrue([for subnets in values(output.networks) : join(" ", subnets) == "subnet-1"])
+    error_message = "All seven functions."
+  }
+}
+
 run "refuses_an_ingress_that_checks_nothing" {
   command = plan
 

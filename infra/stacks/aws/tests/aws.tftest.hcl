@@ -246,6 +246,41 @@ run "an_authorizer_in_front_of_the_webhook" {
   }
 }
 
+run "a_network_of_ones_own" {
+  command = apply
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-1", "subnet-2"]
+      security_group_ids = ["sg-functions"]
+      endpoints          = { vpc_id = "vpc-1", route_table_ids = ["rtb-1"] }
+    }
+  }
+
+  assert {
+    condition     = join(" ", module.saga.networks["saga-events"]) == "subnet-1 subnet-2" && length(module.saga.networks["event-ingress"]) == 0 && length(module.saga.networks["event-relay"]) == 0
+    error_message = "What speaks to Azure stays outside a network without a way there."
+  }
+
+  assert {
+    condition     = toset(module.network_endpoints[0].services) == toset(["dynamodb", "events", "sns", "sqs"])
+    error_message = "What the functions inside call."
+  }
+}
+
+run "a_network_with_a_nat_and_endpoints_that_are_there" {
+  command = apply
+
+  variables {
+    network = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-functions"], internet = true }
+  }
+
+  assert {
+    condition     = alltrue([for subnets in values(module.saga.networks) : join(" ", subnets) == "subnet-1"]) && length(module.network_endpoints) == 0
+    error_message = "All functions are inside, and nothing is made in the network."
+  }
+}
+
 run "names_of_before" {
   command = plan
 
