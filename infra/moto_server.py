@@ -23,6 +23,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudwatch.models import Alarm
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.events.models import Connection
 from moto.events.responses import EventsHandler
 from moto.kms.models import KmsBackend
@@ -175,6 +176,19 @@ def tell_subscribers_and_tags() -> None:
     BudgetsResponse.list_tags_for_resource = lambda self: json.dumps({"ResourceTags": tags.get(self._get_param("ResourceARN"), [])})
 
 
+# --- EC2 -----------------------------------------------------------------------------------------------
+
+
+def description_of_a_rule_for_a_group_is_not_answered() -> bool:
+    probe = SecurityGroupRule.__new__(SecurityGroupRule)
+    probe.ip_range, probe.source_group = {}, {"GroupId": "sg-probe", "Description": "probe"}
+    return probe.description != "probe"
+
+
+def answer_the_description_of_a_rule_for_a_group() -> None:
+    SecurityGroupRule.description = property(lambda self: self.ip_range.get("Description") or self.source_group.get("Description"))
+
+
 # --- EventBridge ---------------------------------------------------------------------------------------
 
 
@@ -260,6 +274,12 @@ GAPS = (
         "DescribeSubscribersForNotification and ListTagsForResource are calls of Budgets; moto answers 500, which the provider repeats.",
         budgets_tell_neither_subscribers_nor_tags,
         tell_subscribers_and_tags,
+    ),
+    Gap(
+        "ec2: the description of a rule that names a security group is taken and never answered",
+        "DescribeSecurityGroupRules has it, whatever the rule names; without it every plan would set it again.",
+        description_of_a_rule_for_a_group_is_not_answered,
+        answer_the_description_of_a_rule_for_a_group,
     ),
     Gap(
         "events: a connection's key is taken and never answered",
