@@ -45,6 +45,11 @@ class Account:
                 if bool(rule.get("ManagedBy")) == managed:
                     yield f"{bus}/{rule['Name']}"
 
+    def endpoints(self) -> Iterator[str]:
+        """One that was deleted is told of for a while."""
+        told = self.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints")
+        return (one["VpcEndpointId"] for one in told if one["State"].lower() not in ("deleting", "deleted"))
+
     def aliases(self) -> Iterator[str]:
         """Without those of AWS' own keys."""
         return (one["AliasName"] for one in self.pages("kms", "list_aliases", "Aliases") if not one["AliasName"].startswith("alias/aws/"))
@@ -87,7 +92,7 @@ KINDS: dict[str, Callable[[Account], Iterator[str]]] = {
     "aws_sns_topic_subscription": named("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
     "aws_sqs_queue": lambda account: account.pages("sqs", "list_queues", "QueueUrls"),
     "aws_ssm_parameter": named("ssm", "describe_parameters", "Parameters", "Name"),
-    "aws_vpc_endpoint": named("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    "aws_vpc_endpoint": lambda account: account.endpoints(),
     "rule of an archive": lambda account: account.rules(managed=True),
     "secret of a connection": named("secretsmanager", "list_secrets", "SecretList", "Name", IncludePlannedDeletion=True),
 }

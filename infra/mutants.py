@@ -131,7 +131,7 @@ MISTAKES = [
     Mistake("a planner that cannot read an encrypted bus' rules", "infra/deployer/aws/main.tf", r"\[local\.opens_rules\]", "[]", ("infra/deployer/aws",)),
     Mistake("a webhook without a way to Entra's keys", module("saga-aws"), r"try\(var\.network\.internet, false\)", "var.network != null", ("infra/modules/saga-aws",)),
     Mistake("a relay inside a network without a way out", "infra/modules/saga-aws/relay.tf", r"local\.network_with_internet", "var.network", ("infra/modules/saga-aws",)),
-    mistake("code that may make network interfaces", "function", r'Effect   = "Deny"', 'Effect   = "Allow"'),
+    mistake("code that may make network interfaces", "function", r'= "Deny"', '= "Allow"'),
     mistake("a service without an endpoint", "network-endpoints", r'setunion\(var\.services, \["dynamodb"\]\)', "var.services"),
     Mistake("a service that the functions in a network cannot reach", "infra/modules/network-endpoints/variables.tf", r'default     = \["events", "sns", "sqs"\]', 'default     = ["events", "sns"]', ("infra/modules/network-endpoints",)),
     mistake("an endpoint for every account", "network-endpoints", r'(?m)^        Condition = \{ StringEquals = \{ "aws:PrincipalAccount" .*\n', ""),
