@@ -118,6 +118,7 @@ MISTAKES = [
     mistake("a condition that EventBridge cannot meet", "encryption", r'= \{ Service = "events\.amazonaws\.com" \}\n', '\\g<0>        Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }\n'),
     mistake("a bus that its key does not encrypt", "bus", r"(?m)^  kms_key_identifier = .*\n", ""),
     mistake("a bus that drops what it cannot encrypt", "bus", r'(?ms)^  dynamic "dead_letter_config" \{.*?^  \}\n', ""),
+    Mistake("a stack whose encrypted bus drops what it cannot open", "infra/stacks/aws/main.tf", r"(?m)^    bus_dead_letters .*\n", "", ("infra/stacks/aws",)),
     mistake("a dead-letter queue behind the key that failed", "bus", r"(?m)^  sqs_managed_sse_enabled   = true\n", "  kms_master_key_id         = var.kms_key_arn\n"),
     mistake("an archive that its key does not encrypt", "archive", r"(?m)^  kms_key_identifier = .*\n", "", tests=False),
     mistake("a log that its key does not encrypt", "function", r"(?m)^  kms_key_id .*\n", ""),
