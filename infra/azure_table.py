@@ -12,7 +12,7 @@ still for so long, `export` ends with 3 and leaves no file; stop the Function Ap
 wait on its queue), or take what there is with --any-moment.
 
 `restore` writes into an empty table, and refuses any other. What happened after the copy is replayed from the archive of the
-bus: infra/README.md, "Restore".
+bus: infra/RUNBOOK.md, "Restore".
 """
 
 from __future__ import annotations

@@ -45,6 +45,11 @@ class Account:
                 if bool(rule.get("ManagedBy")) == managed:
                     yield f"{bus}/{rule['Name']}"
 
+    def endpoints(self) -> Iterator[str]:
+        """One that was deleted is told of for a while."""
+        told = self.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints")
+        return (one["VpcEndpointId"] for one in told if one["State"].lower() not in ("deleting", "deleted"))
+
     def aliases(self) -> Iterator[str]:
         """Without those of AWS' own keys."""
         return (one["AliasName"] for one in self.pages("kms", "list_aliases", "Aliases") if not one["AliasName"].startswith("alias/aws/"))
@@ -82,10 +87,12 @@ KINDS: dict[str, Callable[[Account], Iterator[str]]] = {
     "aws_lambda_event_source_mapping": named("lambda", "list_event_source_mappings", "EventSourceMappings", "UUID"),
     "aws_lambda_function": named("lambda", "list_functions", "Functions", "FunctionName"),
     "aws_scheduler_schedule": named("scheduler", "list_schedules", "Schedules", "Name"),
+    "aws_security_group": named("ec2", "describe_security_groups", "SecurityGroups", "GroupId"),
     "aws_sns_topic": named("sns", "list_topics", "Topics", "TopicArn"),
     "aws_sns_topic_subscription": named("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
     "aws_sqs_queue": lambda account: account.pages("sqs", "list_queues", "QueueUrls"),
     "aws_ssm_parameter": named("ssm", "describe_parameters", "Parameters", "Name"),
+    "aws_vpc_endpoint": lambda account: account.endpoints(),
     "rule of an archive": lambda account: account.rules(managed=True),
     "secret of a connection": named("secretsmanager", "list_secrets", "SecretList", "Name", IncludePlannedDeletion=True),
 }
@@ -104,6 +111,7 @@ PARTS = {
     "aws_sqs_queue_policy": "queue",
     "aws_sqs_queue_redrive_allow_policy": "queue",
     "aws_sqs_queue_redrive_policy": "queue",
+    "aws_vpc_security_group_ingress_rule": "security group",
 }
 
 

@@ -23,6 +23,9 @@ from moto.awslambda.models import LambdaFunction
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudwatch.models import Alarm
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.events.models import Connection
+from moto.events.responses import EventsHandler
 from moto.kms.models import KmsBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sqs.models import Queue, sqs_backends
@@ -173,6 +176,48 @@ def tell_subscribers_and_tags() -> None:
     BudgetsResponse.list_tags_for_resource = lambda self: json.dumps({"ResourceTags": tags.get(self._get_param("ResourceARN"), [])})
 
 
+# --- EC2 -----------------------------------------------------------------------------------------------
+
+
+def description_of_a_rule_for_a_group_is_not_answered() -> bool:
+    probe = SecurityGroupRule.__new__(SecurityGroupRule)
+    probe.ip_range, probe.source_group = {}, {"GroupId": "sg-probe", "Description": "probe"}
+    return probe.description != "probe"
+
+
+def answer_the_description_of_a_rule_for_a_group() -> None:
+    SecurityGroupRule.description = property(lambda self: self.ip_range.get("Description") or self.source_group.get("Description"))
+
+
+# --- EventBridge ---------------------------------------------------------------------------------------
+
+
+def key_of_a_connection_is_not_answered() -> bool:
+    probe = Connection.__new__(Connection)
+    names = ("arn", "auth_parameters", "authorization_type", "creation_time", "description", "kms_key_identifier", "name", "secret_arn", "state")
+    probe.__dict__.update(dict.fromkeys(names, "probe"))
+    return probe.describe().get("KmsKeyIdentifier") != "probe"
+
+
+def answer_the_key_of_a_connection() -> None:
+    answered = Connection.describe
+
+    def remembering(original):
+        def handled(self):
+            answer = original(self)
+            self.events_backend.connections[self._get_param("Name")].kms_key_identifier = self._get_param("KmsKeyIdentifier")
+            return answer
+
+        return handled
+
+    def describe(self):
+        return answered(self) | ({"KmsKeyIdentifier": self.kms_key_identifier} if self.kms_key_identifier else {})
+
+    EventsHandler.create_connection = remembering(EventsHandler.create_connection)
+    EventsHandler.update_connection = remembering(EventsHandler.update_connection)
+    Connection.describe = describe
+
+
 # --- KMS -----------------------------------------------------------------------------------------------
 
 
@@ -229,6 +274,18 @@ GAPS = (
         "DescribeSubscribersForNotification and ListTagsForResource are calls of Budgets; moto answers 500, which the provider repeats.",
         budgets_tell_neither_subscribers_nor_tags,
         tell_subscribers_and_tags,
+    ),
+    Gap(
+        "ec2: the description of a rule that names a security group is taken and never answered",
+        "DescribeSecurityGroupRules has it, whatever the rule names; without it every plan would set it again.",
+        description_of_a_rule_for_a_group_is_not_answered,
+        answer_the_description_of_a_rule_for_a_group,
+    ),
+    Gap(
+        "events: a connection's key is taken and never answered",
+        "DescribeConnection has KmsKeyIdentifier; without it every plan would set it again.",
+        key_of_a_connection_is_not_answered,
+        answer_the_key_of_a_connection,
     ),
     Gap(
         "kms: AWS managed keys say that the customer manages them",

@@ -19,8 +19,13 @@ from pathlib import Path
 REGISTRY = "registry.terraform.io"
 USUAL_PLACES = ("/opt/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*", "~/.terraform.d/plugins")
 START_SECONDS, STOP_SECONDS = 60, 10
-# Arguments that came with a version, by provider. Only stacks/aws uses them; rules.py sees to it that it does.
-NEWER = {"hashicorp/aws": {"invoked_via_function_url": (6, 29)}}
+# Arguments of a kind of resource that came with a version, by provider. Only stacks/aws uses them; rules.py sees to it that it does.
+NEWER = {
+    "hashicorp/aws": {
+        ("aws_lambda_permission", "invoked_via_function_url"): (6, 29),
+        ("aws_cloudwatch_event_archive", "kms_key_identifier"): (6, 2),
+    }
+}
 
 
 def configured(env: dict[str, str]) -> bool:
@@ -90,9 +95,10 @@ def fitted(infra: Path, held: dict[str, str], scratch: Path) -> tuple[Path, list
                 if block and version(block[1]) > version(has):
                     changed[file] = text[: block.start(1)] + has + text[block.end(1) :]
                     told.append(f"{file.parent.relative_to(infra)} asks for {source} {block[1]}")
-            for argument, since in NEWER.get(source, {}).items():
+            for (kind, argument), since in NEWER.get(source, {}).items():
                 if version(has) < since:
-                    text, number = re.subn(rf"(?m)^\s*{argument}\s*=.*\n", "", text)
+                    # Formatted code closes a block at the beginning of a line.
+                    text, number = re.subn(rf'(?ms)^(resource "{kind}" "\w+" \{{\n(?:(?!^\}}).)*?)^\s*{argument}\s*=[^\n]*\n', r"\1", text)
                     if number:
                         changed[file] = text
                         told.append(f"{argument} was taken out of {file.relative_to(infra)}")

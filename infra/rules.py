@@ -189,6 +189,45 @@ def settled(app: Resource, every: list[Resource]) -> str | None:
     return None if runs else "no terraform_data runs deploy.sh again at every change (replace_triggered_by) of this app"
 
 
+# What can hold a saga's data, and the argument that names the key which encrypts it.
+KEYED = {
+    "aws_cloudwatch_event_archive": "kms_key_identifier",
+    "aws_cloudwatch_event_bus": "kms_key_identifier",
+    "aws_cloudwatch_event_connection": "kms_key_identifier",
+    "aws_cloudwatch_log_group": "kms_key_id",
+    "aws_dynamodb_table": "kms_key_arn",
+    "aws_sns_topic": "kms_master_key_id",
+    "aws_sqs_queue": "kms_master_key_id",
+}
+# What arrives there does so because the key cannot be used; the bus has encrypted it.
+WITHOUT_KEY = {("modules/bus", "aws_sqs_queue", "bus_dlq")}
+
+
+def keyed(held: Resource, _all: list[Resource]) -> str | None:
+    argument = KEYED[held.kind]
+    if (held.file.parent.relative_to(HERE).as_posix(), held.kind, held.name) in WITHOUT_KEY:
+        return None if held.value(argument) is None else f"what the bus cannot encrypt is kept without the key: no {argument} here"
+    return None if held.value(argument) == "var.kms_key_arn" else f"what can hold a saga's data takes the deployment's key: {argument} = var.kms_key_arn"
+
+
+def keeps_what_the_key_refuses(bus: Resource, _all: list[Resource]) -> str | None:
+    return None if bus.has_block("dead_letter_config") else "a bus with a key of its own has a dead-letter queue: it drops what it cannot encrypt or decrypt"
+
+
+def key_passed_on(texts: dict[Path, str]) -> list[str]:
+    """Whoever uses a module that takes the key gives it one: a module that is left out would encrypt with a key of AWS, unseen."""
+    takes = {file.parent for file, text in texts.items() if re.search(r'^variable "kms_key_arn" ', text, re.M)}
+    broken, uses = [], 0
+    for file, text in texts.items():
+        for name, body in re.findall(r'^module "(\w+)" \{\n(.*?)^\}', text, re.M | re.S):
+            source = re.search(r'^\s*source\s*=\s*"(\.[^"]+)"', body, re.M)
+            if source and (file.parent / source[1]).resolve() in takes:
+                uses += 1
+                if not re.search(r"^\s*kms_key_arn\s*=\s*(?:var|local)\.", body, re.M):
+                    broken.append(f"{file.relative_to(HERE.parent)}: module.{name} is not given the deployment's key (kms_key_arn)")
+    return broken if uses else ["no module is given the deployment's key: the rule for it checks nothing"]
+
+
 def all_of(*rules):
     return lambda one, every: next((why for rule in rules if (why := rule(one, every))), None)
 
@@ -245,7 +284,13 @@ REPLACEABLE = {"modules/azure-participant"}
 
 RULES = {
     "aws_cloudwatch_event_target": target_retries,
-    "aws_sqs_queue": has_policy,
+    "aws_sqs_queue": all_of(has_policy, keyed),
+    "aws_cloudwatch_event_archive": keyed,
+    "aws_cloudwatch_event_bus": all_of(keyed, keeps_what_the_key_refuses),
+    "aws_cloudwatch_event_connection": keyed,
+    "aws_cloudwatch_log_group": keyed,
+    "aws_dynamodb_table": keyed,
+    "aws_sns_topic": keyed,
     "aws_lambda_function_url": url_closed,
     "azurerm_storage_account": all_of(no_keys, not_destroyed),
     "azurerm_resource_group_template_deployment": all_of(incremental, not_destroyed),
@@ -287,6 +332,7 @@ def main() -> int:
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
     texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
     broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text), *keeps_what_was_deployed(text))]
+    broken += key_passed_on(texts)
     for folder, addresses in FORGOTTEN.items():
         said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
         broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses

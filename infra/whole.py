@@ -73,7 +73,7 @@ def left_by_azure(environment: str, transport: str) -> dict:
     }
 
 
-def variables(environment: str, transport: str) -> dict:
+def variables(environment: str, transport: str, network: dict) -> dict:
     """Of one deployment. The one with the relay reads what Azure left from SSM, the other one has everything that is optional."""
     given = {"environment": environment, "region": REGION}
     if transport == "federation-relay":
@@ -100,6 +100,7 @@ def variables(environment: str, transport: str) -> dict:
         "iam_path": "/platform/",
         "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
         "webhook_gateway": True,
+        "network": network,
         "monthly_budget_usd": 100,
     }
 
@@ -127,9 +128,10 @@ class Deployment:
     folder: Path
     env: dict[str, str]
     started: list[dict]
+    network: dict
 
     def __post_init__(self):
-        self.settings = variables(self.environment, self.transport)
+        self.settings = variables(self.environment, self.transport, self.network)
         self.stack, self.packages = self.folder / "infra" / "stacks" / "aws", self.folder / "packages"
         self.log, self.plan = self.folder / "terraform.log", self.folder / "plan"
         self.env = {**self.env, "TF_DATA_DIR": str(self.folder / "data")}
@@ -335,8 +337,9 @@ def run(folder: Path, started: list[dict]) -> None:
     os.environ.update(env)
     account = inventory.Account(REGION)
 
+    network = team_network(account)
     blue, green = both = [
-        Deployment(environment, transport, folder / environment, env, started)
+        Deployment(environment, transport, folder / environment, env, started, network)
         for environment, transport in (("blue", "api-destination"), ("green", "federation-relay"))
     ]
     # What the Azure stack of the one leaves; the other's is in its variables.
@@ -393,6 +396,18 @@ def run(folder: Path, started: list[dict]) -> None:
     called = set((folder / "port.calls").read_text().split())
     expect(sorted(called - allowed), "the provider made these calls, which deployer/aws does not allow", "see infra/deployer/aws/permissions.json")
     say(f"the deployer may make all {len(called)} calls that the provider made")
+
+
+def team_network(account) -> dict:
+    """A VPC with what belongs to the team: two subnets, a route table and the functions' security group."""
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    return {
+        "subnet_ids": [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{part}.0/24")["Subnet"]["SubnetId"] for part in (1, 2)],
+        "security_group_ids": [ec2.create_security_group(GroupName="functions", Description="functions", VpcId=vpc)["GroupId"]],
+        "internet": True,
+        "endpoints": {"vpc_id": vpc, "route_table_ids": [ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]]},
+    }
 
 
 def deleted(account, tables: list[str]) -> list[str]:

@@ -26,9 +26,18 @@ locals {
     for access in ["read", "write"] : access => {
       for service in keys(local.permissions.services) : service => sort(distinct([
         for action in flatten([for needed in local.permissions.aws : needed[access]]) : action
-        if split(":", action)[0] == service && !contains(concat(local.permissions.anywhere, local.permissions.apart), action)
+        if split(":", action)[0] == service && !contains(concat(local.permissions.anywhere, local.permissions.apart, access == "read" ? local.opens_rules.Action : []), action)
       ]))
     }
+  }
+
+  # The rules of an encrypted bus are read with its key (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html).
+  # Who only plans decrypts nothing else.
+  opens_rules = {
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt"]
+    Resource  = local.permissions.services.kms
+    Condition = { StringLike = { "kms:EncryptionContext:aws:events:event-bus:arn" = "arn:${local.partition}:events:${var.region}:${local.account}:event-bus/${var.environment}-*" } }
   }
 
   # Calls that know no resource, or whose resource has an id of AWS' own.
@@ -64,6 +73,39 @@ locals {
     },
   ]
 
+  # Endpoints and their security group have ids of AWS' own: they are told by the tags that the stack gives to everything.
+  # What they are made in is the team's, and is not changed by it.
+  ec2      = "arn:${local.partition}:ec2:${var.region}:${local.account}"
+  ours     = { application = "saga-bridge", environment = var.environment }
+  tagged   = { StringEquals = { for name, value in local.ours : "aws:ResourceTag/${name}" => value } }
+  requests = { StringEquals = { for name, value in local.ours : "aws:RequestTag/${name}" => value } }
+
+  network = [
+    { Effect = "Allow", Action = ["ec2:CreateSecurityGroup", "ec2:CreateVpcEndpoint"], Resource = ["${local.ec2}:security-group/*", "${local.ec2}:vpc-endpoint/*"], Condition = local.requests },
+    { Effect = "Allow", Action = ["ec2:CreateSecurityGroup"], Resource = ["${local.ec2}:vpc/*"] },
+    # The security group of an endpoint is one of its own.
+    { Effect = "Allow", Action = ["ec2:CreateVpcEndpoint", "ec2:ModifyVpcEndpoint"], Resource = ["${local.ec2}:route-table/*", "${local.ec2}:subnet/*", "${local.ec2}:vpc/*"] },
+    { Effect = "Allow", Action = ["ec2:CreateVpcEndpoint"], Resource = ["${local.ec2}:security-group/*"], Condition = local.tagged },
+    { Effect = "Allow", Action = ["ec2:AuthorizeSecurityGroupIngress"], Resource = ["${local.ec2}:security-group-rule/*"], Condition = local.requests },
+    {
+      Effect = "Allow"
+      Action = [
+        "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags", "ec2:DeleteSecurityGroup", "ec2:DeleteTags", "ec2:DeleteVpcEndpoints",
+        "ec2:ModifySecurityGroupRules", "ec2:ModifyVpcEndpoint", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress",
+      ]
+      Resource  = local.permissions.services.ec2
+      Condition = local.tagged
+    },
+    {
+      Effect    = "Allow"
+      Action    = ["ec2:CreateTags"]
+      Resource  = local.permissions.services.ec2
+      Condition = { StringEquals = merge(local.requests.StringEquals, { "ec2:CreateAction" = ["AuthorizeSecurityGroupIngress", "CreateSecurityGroup", "CreateVpcEndpoint"] }) }
+    },
+    # For the private names of an endpoint; the zone is the service's.
+    { Effect = "Allow", Action = ["route53:AssociateVPCWithHostedZone"], Resource = local.permissions.services.route53 },
+  ]
+
   boundary = var.permissions_boundary == null ? [] : [{
     Effect    = "Deny"
     Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
@@ -85,14 +127,14 @@ locals {
     write = var.state_bucket == null ? [] : [{ Effect = "Allow", Action = ["s3:PutObject", "s3:DeleteObject"], Resource = ["arn:${local.partition}:s3:::${var.state_bucket}/${var.environment}/*"] }]
   }
 
-  documents = {
-    planner        = concat(values(local.statements.read), local.state.read)
+  documents = merge(var.network ? { deployer-network = local.network } : {}, {
+    planner        = concat(values(local.statements.read), [local.opens_rules], local.state.read)
     deployer       = concat([for service, statement in local.statements.write : statement if contains(local.runs, service)], local.apart)
     deployer-other = concat([for service, statement in local.statements.write : statement if !contains(local.runs, service)], [for one in local.boundary : { for key, value in one : key => value if key != "Condition" || length(value) > 0 }], local.state.write)
-  }
+  })
 }
 
-# A deployer has all three.
+# A deployer has all of them.
 resource "aws_iam_policy" "this" {
   #checkov:skip=CKV_AWS_290:Calls that know no resource stand under "anywhere" of permissions.json, one by one.
   #checkov:skip=CKV_AWS_355:See CKV_AWS_290.
@@ -104,7 +146,7 @@ resource "aws_iam_policy" "this" {
   # Capital letters: no environment's resources are called so, and a deployer cannot change itself.
   name        = "SagaBridge-${each.key}-${var.environment}-${var.region}"
   path        = var.iam_path
-  description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the two others"
+  description = each.key == "planner" ? "Plans saga-bridge's AWS stack" : "Applies and destroys saga-bridge's AWS stack, together with the others"
   policy      = jsonencode({ Version = "2012-10-17", Statement = each.value })
 
   lifecycle {
@@ -149,7 +191,7 @@ resource "aws_iam_role" "github" {
 }
 
 resource "aws_iam_role_policy_attachment" "github" {
-  for_each = var.github == null ? {} : { planner = ["planner", "planner"], deployer-reads = ["deployer", "planner"], deployer = ["deployer", "deployer"], deployer-other = ["deployer", "deployer-other"] }
+  for_each = var.github == null ? {} : merge({ planner = ["planner", "planner"], deployer-reads = ["deployer", "planner"] }, { for document in keys(local.documents) : document => ["deployer", document] if document != "planner" })
 
   role       = aws_iam_role.github[each.value[0]].name
   policy_arn = aws_iam_policy.this[each.value[1]].arn

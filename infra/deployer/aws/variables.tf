@@ -48,3 +48,10 @@ variable "github" {
     error_message = "github.repository is owner/name, without wildcards: anybody's repository would be let in."
   }
 }
+
+variable "network" {
+  description = "Whether the stack makes endpoints in a VPC (its variable network.endpoints): only then the deployer may."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -8,7 +8,8 @@ deletion_protection  = true
 log_retention_days   = 90
 archive_days         = 14 # what came after the nightly copy of the Azure table
 
-# Where your organisation asks for them:
+# Where your organisation asks for them (infra/README.md, "A network and a key of your own, on AWS"):
+# network              = { subnet_ids = ["subnet-…", "subnet-…"], security_group_ids = ["sg-…"], endpoints = { vpc_id = "vpc-…", route_table_ids = ["rtb-…"] } }
 # iam_path             = "/platform/"
 # permissions_boundary = "arn:aws:iam::222222222222:policy/boundary"
 

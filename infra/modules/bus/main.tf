@@ -9,15 +9,56 @@ locals {
 }
 
 resource "aws_cloudwatch_event_bus" "this" {
-  name = "${var.prefix}enterprise-core-bus"
+  name               = "${var.prefix}enterprise-core-bus"
+  kms_key_identifier = var.kms_key_arn
+
+  dynamic "dead_letter_config" {
+    for_each = aws_sqs_queue.bus_dlq
+
+    content {
+      arn = dead_letter_config.value.arn
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.kms_key_arn == null || var.dead_letters
+      error_message = "A bus with a key of its own drops what it cannot encrypt or decrypt: set dead_letters."
+    }
+  }
 }
 
-resource "aws_cloudwatch_event_archive" "this" {
-  count = var.archive_days == null ? 0 : 1
+# --- what the bus itself gives up: events that it cannot encrypt or decrypt -------------------------------
 
-  name             = "${var.prefix}enterprise-core-bus"
-  event_source_arn = aws_cloudwatch_event_bus.this.arn
-  retention_days   = var.archive_days
+# The one queue without the deployment's key: what lands in it does so because that key cannot be used. An event in it is
+# encrypted, with that key, by the bus (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq.html).
+resource "aws_sqs_queue" "bus_dlq" {
+  count = var.dead_letters ? 1 : 0
+
+  name                      = "${var.prefix}saga-bus-dlq"
+  message_retention_seconds = 14 * 24 * 60 * 60
+  sqs_managed_sse_enabled   = true
+}
+
+resource "aws_sqs_queue_policy" "bus_dlq" {
+  count = length(aws_sqs_queue.bus_dlq)
+
+  queue_url = aws_sqs_queue.bus_dlq[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Effect    = "Allow"
+        Action    = "sqs:SendMessage"
+        Resource  = aws_sqs_queue.bus_dlq[0].arn
+        Principal = { Service = "events.amazonaws.com" }
+        # The bus, or a rule of it: AWS does not say which of the two it names here.
+        Condition = { ArnLike = { "aws:SourceArn" = [aws_cloudwatch_event_bus.this.arn, "${replace(aws_cloudwatch_event_bus.this.arn, ":event-bus/", ":rule/")}/*"] } }
+      }],
+      [for deny in local.tls_only : merge(deny, { Resource = aws_sqs_queue.bus_dlq[0].arn })],
+    )
+  })
 }
 
 # --- to Azure: the API destination is the Event Grid topic's publish endpoint --------------------------
@@ -29,6 +70,7 @@ resource "aws_cloudwatch_event_connection" "azure" {
   name               = "${var.prefix}saga-to-azure"
   description        = "How EventBridge proves to the Event Grid topic who it is"
   authorization_type = var.azure.oauth == null ? "API_KEY" : "OAUTH_CLIENT_CREDENTIALS"
+  kms_key_identifier = var.kms_key_arn
 
   auth_parameters {
     dynamic "api_key" {

@@ -20,3 +20,8 @@ output "connection" {
   description = "The connection's name, or null when a relay sends."
   value       = one(aws_cloudwatch_event_connection.azure[*].name)
 }
+
+output "dead_letter_queue" {
+  description = "What the bus could not encrypt or decrypt, or null without dead_letters."
+  value       = one(aws_sqs_queue.bus_dlq[*].name)
+}

@@ -6,7 +6,7 @@ variable "prefix" {
 
   validation {
     condition     = can(regex("^([A-Za-z][A-Za-z0-9_-]{0,27})?$", var.prefix))
-    error_message = "prefix is empty, or a letter followed by at most 27 letters, digits, hyphens or underscores (an archive's name has 48)."
+    error_message = "prefix is empty, or a letter followed by at most 27 letters, digits, hyphens or underscores (its archive's name has 48)."
   }
 }
 
@@ -84,15 +84,17 @@ variable "aws" {
   nullable = false
 }
 
-variable "archive_days" {
-  description = "Keep every event of the bus for this many days, 0 for ever, so that it can be replayed. Null: no archive."
-  type        = number
+variable "kms_key_arn" {
+  description = "Customer managed KMS key of the bus, its rules and the connection's secret (module encryption). Null: keys of AWS."
+  type        = string
   default     = null
+}
 
-  validation {
-    condition     = var.archive_days == null || try(var.archive_days >= 0 && floor(var.archive_days) == var.archive_days, false)
-    error_message = "archive_days is a whole number, 0 or more, or null."
-  }
+variable "dead_letters" {
+  description = "Whether the bus has a dead-letter queue, which a bus with kms_key_arn needs. Said by itself, because a plan does not know a key that is yet to be made."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "iam" {

@@ -2,10 +2,11 @@
 # trigger needs (reading a queue or a stream) is granted here, so a caller lists only what the code calls.
 
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_158:Encrypted by a key of AWS; log lines carry ids and outcomes, never a payload.
+  #checkov:skip=CKV_AWS_158:stacks/aws gives a key of its own; the stack for an emulator has none.
   #checkov:skip=CKV_AWS_338:How long logs are kept is a variable; the sagas themselves are kept in their table.
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
 }
 
 resource "aws_iam_role" "this" {
@@ -84,11 +85,51 @@ resource "aws_iam_role_policy" "this" {
   })
 }
 
+# What Lambda does with the role to put the function into a network
+# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html). The code itself is refused it.
+resource "aws_iam_role_policy" "network" {
+  #checkov:skip=CKV_AWS_290:Lambda makes and deletes interfaces whose ids nobody knows; AWS documents the resource as "*".
+  #checkov:skip=CKV_AWS_355:See CKV_AWS_290.
+  count = var.network == null ? 0 : 1
+
+  name = "network"
+  role = aws_iam_role.this.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Interfaces"
+        Effect   = "Allow"
+        Action   = local.interface_calls
+        Resource = ["*"]
+      },
+      {
+        Sid       = "NotTheCode"
+        Effect    = "Deny"
+        Action    = local.interface_calls
+        Resource  = ["*"]
+        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arn } }
+      },
+    ]
+  })
+}
+
+locals {
+  interface_calls = [
+    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+  ]
+
+  # Known before the function is, which waits for this policy: partition, region and account are its log group's.
+  function_arn = replace(aws_cloudwatch_log_group.this.arn, "/^arn:([^:]+):logs:([^:]+):([^:]+):.*$/", "arn:$1:lambda:$2:$3:function:${var.name}")
+}
+
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:The trace id travels in the events and stands in every log line, on both clouds; X-Ray would see one of them.
   #checkov:skip=CKV_AWS_115:Reserved where it protects somebody (variable `reserved_concurrency`); reserving takes from the account's other functions.
   #checkov:skip=CKV_AWS_116:Where a lost invocation would lose something, the trigger has a queue for it: events queue and stream. A schedule's next tick does the work of a lost one.
-  #checkov:skip=CKV_AWS_117:It talks to AWS and to public endpoints only; a virtual network would add a gateway and hide nothing.
+  #checkov:skip=CKV_AWS_117:Inside a network where the deployment has one (variable `network`); by default it talks to public endpoints of AWS, as a role.
   #checkov:skip=CKV_AWS_173:The environment holds names and addresses, no secrets.
   #checkov:skip=CKV_AWS_272:The package comes from who applies, with its hash in the plan.
   function_name = var.name
@@ -109,6 +150,15 @@ resource "aws_lambda_function" "this" {
     variables = var.environment
   }
 
+  dynamic "vpc_config" {
+    for_each = var.network[*]
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
   logging_config {
     log_format = "Text" # the function writes JSON lines itself; Lambda must not wrap them again
     log_group  = aws_cloudwatch_log_group.this.name
@@ -122,7 +172,7 @@ resource "aws_lambda_function" "this" {
   }
 
   # Without its permissions a trigger would be refused, and the first invocation would fail.
-  depends_on = [aws_iam_role_policy.this]
+  depends_on = [aws_iam_role_policy.this, aws_iam_role_policy.network]
 }
 
 # --- called over HTTPS ---------------------------------------------------------------------------------

@@ -57,3 +57,8 @@ output "reserved_concurrency" {
   description = "The most invocations at a time, or null."
   value       = var.reserved_concurrency
 }
+
+output "subnet_ids" {
+  description = "The subnets that it works in; none without a network."
+  value       = try(var.network.subnet_ids, [])
+}

@@ -118,6 +118,26 @@ variable "log_retention_days" {
   }
 }
 
+variable "kms_key_arn" {
+  description = "Customer managed KMS key of the log. CloudWatch Logs uses it on its own behalf: the role needs nothing. Null: a key of AWS."
+  type        = string
+  default     = null
+}
+
+variable "network" {
+  description = "The subnets and security groups that the function works in. It reaches what these let it reach, and no public address without a NAT. Null: no network of yours."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || try(length(var.network.subnet_ids) > 0 && length(var.network.security_group_ids) > 0, false)
+    error_message = "network has a subnet and a security group at least."
+  }
+}
+
 variable "reserved_concurrency" {
   description = "The most invocations at a time, reserved for this function. Null: it shares the account's."
   type        = number

@@ -73,7 +73,9 @@ module "function" {
   architecture       = var.architecture
   timeout_seconds    = local.timeout_seconds
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.kms_key_arn
   iam                = var.iam
+  network            = var.network
 
   environment = merge(var.environment, {
     EVENTGRID_TOPIC_ENDPOINT = var.topic_endpoint

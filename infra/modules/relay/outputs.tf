@@ -30,3 +30,8 @@ output "log_group_name" {
   description = "The function's log group."
   value       = module.function.log_group_name
 }
+
+output "subnet_ids" {
+  description = "The subnets that the function works in; none without a network."
+  value       = module.function.subnet_ids
+}

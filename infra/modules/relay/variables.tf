@@ -71,7 +71,7 @@ variable "maximum_concurrency" {
 }
 
 variable "kms_key_arn" {
-  description = "Customer managed KMS key of the queues. Null: SQS managed encryption."
+  description = "Customer managed KMS key of the queues and the log. Null: keys of AWS."
   type        = string
   default     = null
 }
@@ -81,6 +81,15 @@ variable "log_retention_days" {
   type        = number
   default     = 30
   nullable    = false
+}
+
+variable "network" {
+  description = "The subnets and security groups that the relay works in; they need a way to Entra and Event Grid (a NAT). Null: no network of yours."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
 }
 
 variable "iam" {

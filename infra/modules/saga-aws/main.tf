@@ -36,8 +36,9 @@ module "bus" {
   source = "../bus"
 
   prefix       = var.prefix
-  archive_days = var.archive_days
   azure_secret = var.azure_secret
+  kms_key_arn  = var.protection.kms_key_arn
+  dead_letters = var.protection.bus_dead_letters
   iam          = var.iam
   tls_only     = var.protection.tls_only
 
@@ -65,6 +66,10 @@ locals {
     PAYMENTS_TABLE = module.tables.payments.name
     OUTBOX_TABLE   = module.tables.outbox.name
   }
+
+  # event-ingress asks Entra for its keys, event-relay and dlq-replayer speak to Azure: without a way to the internet they stay
+  # outside, or sagas would stand still.
+  network_with_internet = try(var.network.internet, false) ? var.network : null
 
   # A transition is one transaction over all three tables. IAM knows a transaction by the actions of its
   # items; whoever makes transitions writes outbox rows and never reads them.
@@ -123,7 +128,8 @@ locals {
     resources = [module.alerts.topic_arn]
   }
 
-  # Queues, the topic and the tables are opened with the key; DynamoDB and SQS call KMS as the caller.
+  # Queues, the topic and the tables are opened with the key; DynamoDB and SQS call KMS as the caller. The bus and the logs are
+  # not: EventBridge and CloudWatch Logs use the key on their own behalf.
   key_statements = var.protection.kms_key_arn == null ? [] : [{
     sid       = "Key"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -143,7 +149,9 @@ module "saga_initiator" {
   memory_mb          = 256
   environment        = merge(local.environment, local.store_environment)
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   statements         = concat(local.store_statements, [local.batch_statement, local.index_statement], local.key_statements)
   url                = var.api
 }
@@ -157,7 +165,9 @@ module "outbox_poller" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {
@@ -207,7 +217,9 @@ module "saga_events" {
   architecture       = var.architecture
   timeout_seconds    = local.consumer_timeout_seconds
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
 
   environment = merge(local.environment, local.store_environment, {
     QUARANTINE_QUEUE_URL = module.queues.quarantine.url
@@ -234,7 +246,9 @@ module "event_ingress" {
   architecture       = var.architecture
   memory_mb          = 256
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = local.network_with_internet
   # The URL is open: a flood of refused calls must not take the other functions' share.
   reserved_concurrency = var.ingress.reserved_concurrency
 
@@ -270,7 +284,9 @@ module "deadline_sweeper" {
   architecture       = var.architecture
   timeout_seconds    = 55
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = var.network
   schedule           = "rate(1 minute)"
 
   environment = merge(local.environment, local.store_environment, {

@@ -48,6 +48,11 @@ output "names" {
   }
 }
 
+output "bus_arn" {
+  description = "The bus, for an archive of its events."
+  value       = module.bus.bus_arn
+}
+
 output "alerts_topic_arn" {
   description = "The topic to subscribe people to."
   value       = module.alerts.topic_arn
@@ -119,6 +124,7 @@ output "watched" {
         outbox-failures = module.queues.outbox_failures.name
       },
       { for relay in module.relay : "relay-dlq" => relay.dead_letter_queue.name },
+      { for queue in module.bus.dead_letter_queue[*] : "bus-dlq" => queue },
     )
 
     quarantine_queue = module.queues.quarantine.name
@@ -134,4 +140,19 @@ output "connection" {
 output "reserved" {
   description = "Concurrency that is taken out of the account's quota, by function."
   value       = { for name, function in { event-ingress = module.event_ingress } : name => function.reserved_concurrency if function.reserved_concurrency != null }
+}
+
+output "networks" {
+  description = "The subnets that each function works in."
+  value = merge(
+    {
+      saga-initiator   = module.saga_initiator.subnet_ids
+      outbox-poller    = module.outbox_poller.subnet_ids
+      saga-events      = module.saga_events.subnet_ids
+      event-ingress    = module.event_ingress.subnet_ids
+      deadline-sweeper = module.deadline_sweeper.subnet_ids
+      dlq-replayer     = module.dlq_replayer.subnet_ids
+    },
+    { for relay in module.relay : "event-relay" => relay.subnet_ids },
+  )
 }

@@ -16,4 +16,5 @@ module "relay" {
   tls_only            = var.protection.tls_only
   log_retention_days  = var.log_retention_days
   iam                 = var.iam
+  network             = local.network_with_internet
 }

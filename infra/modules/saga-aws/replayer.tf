@@ -57,7 +57,9 @@ module "dlq_replayer" {
   memory_mb          = 256
   timeout_seconds    = 60
   log_retention_days = var.log_retention_days
+  kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
+  network            = local.network_with_internet
   schedule           = "rate(1 minute)"
   url                = { auth = var.dead_letters.auth }
 

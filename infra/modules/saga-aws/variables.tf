@@ -147,12 +147,6 @@ variable "stuck_after_seconds" {
   }
 }
 
-variable "archive_days" {
-  description = "Keep every event of the bus for this many days, 0 for ever. Null: no archive."
-  type        = number
-  default     = null
-}
-
 variable "log_retention_days" {
   description = "How long CloudWatch keeps the functions' logs."
   type        = number
@@ -163,13 +157,15 @@ variable "log_retention_days" {
 variable "protection" {
   description = <<-EOT
     How the data is protected: continuous backups and deletion protection of the tables, and a customer managed
-    KMS key for tables, queues and alerts (null: the keys AWS owns). Such a key's policy must let
-    events.amazonaws.com use it, for the queues. tls_only: queues and the alerts' topic refuse requests without TLS.
+    KMS key for tables, queues, bus, alerts and logs (null: the keys AWS owns). Such a key's policy must let EventBridge,
+    CloudWatch and CloudWatch Logs use it (module encryption), and with it comes bus_dead_letters: a queue for what the bus
+    cannot encrypt or decrypt. tls_only: queues and the alerts' topic refuse requests without TLS.
   EOT
   type = object({
     point_in_time_recovery = optional(bool, true)
     deletion_protection    = optional(bool, true)
     kms_key_arn            = optional(string)
+    bus_dead_letters       = optional(bool, false)
     tls_only               = optional(bool, true)
   })
   default  = {}
@@ -209,6 +205,20 @@ variable "dead_letters" {
     )
     error_message = "dead_letters.azure has either federated or emulator_keys."
   }
+}
+
+variable "network" {
+  description = <<-EOT
+    The subnets and security groups that functions work in: saga-initiator, outbox-poller, saga-events and deadline-sweeper,
+    which call DynamoDB, EventBridge, SQS and SNS only. internet: the subnets have a way to the internet (a NAT), so
+    event-ingress, event-relay and dlq-replayer work there, too; otherwise these stay outside. Null: no network of yours.
+  EOT
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    internet           = optional(bool, false)
+  })
+  default = null
 }
 
 variable "iam" {

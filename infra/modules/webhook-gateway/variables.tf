@@ -45,3 +45,9 @@ variable "log_retention_days" {
   default     = 30
   nullable    = false
 }
+
+variable "kms_key_arn" {
+  description = "Customer managed KMS key of the access log. Null: a key of AWS."
+  type        = string
+  default     = null
+}

@@ -57,6 +57,7 @@ module "encryption" {
   count  = var.customer_managed_key ? 1 : 0
 
   prefix = local.prefix
+  region = var.region
 }
 
 module "saga" {
@@ -67,9 +68,9 @@ module "saga" {
   zips_dir            = "${var.packages_dir}/${var.architecture}"
   architecture        = var.architecture
   azure_secret        = local.secret
-  archive_days        = var.archive_days
   log_retention_days  = var.log_retention_days
   nudge_after_seconds = var.nudge_after_seconds
+  network             = var.network
 
   azure = {
     topic_endpoint = local.azure.topic_endpoint
@@ -108,7 +109,37 @@ module "saga" {
     point_in_time_recovery = true
     deletion_protection    = var.deletion_protection
     kms_key_arn            = local.kms_key_arn
+    bus_dead_letters       = var.customer_managed_key
   }
+}
+
+module "network_endpoints" {
+  source = "../../modules/network-endpoints"
+  count  = try(var.network.endpoints, null) == null ? 0 : 1
+
+  prefix                    = local.prefix
+  region                    = var.region
+  vpc_id                    = var.network.endpoints.vpc_id
+  route_table_ids           = var.network.endpoints.route_table_ids
+  subnet_ids                = var.network.subnet_ids
+  client_security_group_ids = var.network.security_group_ids
+  # Those that sign in to Azure are inside only if the network reaches it.
+  services = var.network.internet ? ["events", "sns", "sqs", "sts"] : ["events", "sns", "sqs"]
+}
+
+module "archive" {
+  source = "../../modules/archive"
+  count  = var.archive_days == null ? 0 : 1
+
+  name        = module.saga.names.bus
+  bus_arn     = module.saga.bus_arn
+  days        = var.archive_days
+  kms_key_arn = local.kms_key_arn
+}
+
+moved {
+  from = module.saga.module.bus.aws_cloudwatch_event_archive.this[0]
+  to   = module.archive[0].aws_cloudwatch_event_archive.this
 }
 
 module "webhook_gateway" {
@@ -120,6 +151,7 @@ module "webhook_gateway" {
   issuer             = "${local.login}/v2.0"
   audience           = local.azure.audience
   log_retention_days = var.log_retention_days
+  kms_key_arn        = local.kms_key_arn
 }
 
 module "api_callers" {

@@ -143,6 +143,27 @@ variable "webhook_gateway" {
   nullable    = false
 }
 
+variable "network" {
+  description = <<-EOT
+    A network of yours for the functions (infra/README.md, "A network and a key of your own, on AWS"). Null: none.
+    - subnet_ids, security_group_ids: what they work in; the security groups let HTTPS out.
+    - internet: the subnets have a way to the internet (a NAT). Then event-ingress, event-relay and dlq-replayer, which speak to
+      Entra and Azure, work there, too. Otherwise these three stay outside.
+    - endpoints: make endpoints for the services of AWS that are called, in this VPC and these route tables. Null: there are
+      some already, or a NAT.
+  EOT
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    internet           = optional(bool, false)
+    endpoints = optional(object({
+      vpc_id          = string
+      route_table_ids = list(string)
+    }))
+  })
+  default = null
+}
+
 variable "nudge_after_seconds" {
   description = "How long a step may stay unanswered before its event is sent again."
   type        = number
@@ -164,7 +185,7 @@ variable "log_retention_days" {
 }
 
 variable "customer_managed_key" {
-  description = "Encrypt tables, queues and alerts with a KMS key of this deployment. False: keys of AWS, at no charge."
+  description = "Encrypt tables, queues, bus, archive, the connection's secret, alerts and logs with a KMS key of this deployment. False: keys of AWS, at no charge."
   type        = bool
   default     = true
   nullable    = false

@@ -19,6 +19,10 @@ variables {
 run "every_call_of_every_kind_is_allowed_by_exact_name" {
   command = apply
 
+  variables {
+    network = true
+  }
+
   assert {
     condition = length(setsubtract(
       flatten([for needed in jsondecode(file("permissions.json")).aws : concat(needed.read, needed.write)]),
@@ -62,8 +66,13 @@ run "a_plan_changes_nothing" {
   command = apply
 
   assert {
-    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe|View)", action))])
+    condition     = alltrue([for action in flatten([for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Action]) : can(regex(":(Get|GET|List|Describe|View)", action)) || action == "kms:Decrypt"])
     error_message = "Reads only."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.this["planner"].policy).Statement : statement.Condition.StringLike["kms:EncryptionContext:aws:events:event-bus:arn"] if contains(statement.Action, "kms:Decrypt")] == ["arn:aws:events:eu-central-1:123456789012:event-bus/staging-green-01-*"]
+    error_message = "It opens the rules of an encrypted bus, whose patterns and targets a plan compares, and nothing else that a key closes."
   }
 }
 
@@ -99,6 +108,40 @@ run "roles_are_handed_to_the_services_that_run_as_them" {
   assert {
     condition     = [for statement in jsondecode(aws_iam_policy.this["deployer"].policy).Statement : statement.Condition.StringEquals["iam:PassedToService"] if contains(statement.Action, "iam:PassRole")] == [["lambda.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"]]
     error_message = "A role is handed to nobody else."
+  }
+}
+
+run "the_network_of_others_is_left_alone" {
+  command = apply
+
+  variables {
+    network = true
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_policy.this["deployer-network"].policy).Statement : can(statement.Condition)
+      if length(setintersection(statement.Action, ["ec2:DeleteVpcEndpoints", "ec2:DeleteSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"])) > 0
+    ])
+    error_message = "Without the environment's tags, every security group of the account could be opened."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_iam_policy.this["deployer-network"].policy).Statement : [
+        for key, value in try(statement.Condition.StringEquals, {}) : value == "staging-green-01" if endswith(key, "/environment")
+      ]
+    ]))
+    error_message = "This environment's."
+  }
+}
+
+run "no_calls_on_networks_unless_asked" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for action in flatten([for policy in aws_iam_policy.this : [for statement in jsondecode(policy.policy).Statement : statement.Action]]) : !startswith(action, "ec2:") || startswith(action, "ec2:Describe")])
+    error_message = "Who makes no endpoints may make none."
   }
 }
 

@@ -11,6 +11,10 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:events:eu-central-1:123456789012:api-destination/saga-to-azure/1" }
   }
 
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-central-1:123456789012:blue-saga-bus-dlq", id = "https://sqs.eu-central-1.amazonaws.com/123456789012/blue-saga-bus-dlq" }
+  }
+
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/saga-bus-to-azure" }
   }
@@ -214,27 +218,50 @@ run "refuses_no_secret_without_a_relay" {
   expect_failures = [aws_cloudwatch_event_connection.azure]
 }
 
-run "an_archive_when_asked" {
+run "the_deployments_key_encrypts_what_the_bus_holds" {
   command = apply
 
   variables {
     prefix       = "blue-"
-    archive_days = 7
+    dead_letters = true
+    kms_key_arn  = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
   }
 
   assert {
-    condition     = aws_cloudwatch_event_archive.this[0].retention_days == 7 && aws_cloudwatch_event_bus.this.name == "blue-enterprise-core-bus"
-    error_message = "Archive and prefix are used."
+    condition     = aws_cloudwatch_event_bus.this.kms_key_identifier == var.kms_key_arn && aws_cloudwatch_event_connection.azure[0].kms_key_identifier == var.kms_key_arn && aws_cloudwatch_event_bus.this.name == "blue-enterprise-core-bus"
+    error_message = "Bus, rules and the connection's secret."
   }
 
+  assert {
+    condition     = aws_cloudwatch_event_bus.this.dead_letter_config[0].arn == aws_sqs_queue.bus_dlq[0].arn && aws_sqs_queue.bus_dlq[0].kms_master_key_id == null && aws_sqs_queue.bus_dlq[0].sqs_managed_sse_enabled && output.dead_letter_queue == "blue-saga-bus-dlq"
+    error_message = "What cannot be encrypted or decrypted is kept where that key is not needed."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_sqs_queue_policy.bus_dlq[0].policy).Statement : statement.Condition] == [
+      { ArnLike = { "aws:SourceArn" = ["arn:aws:events:eu-central-1:123456789012:event-bus/enterprise-core-bus", "arn:aws:events:eu-central-1:123456789012:rule/enterprise-core-bus/*"] } },
+      { Bool = { "aws:SecureTransport" = "false" } },
+    ]
+    error_message = "This bus writes there, over TLS, and nobody else."
+  }
 }
 
-run "no_archive_unless_asked" {
+run "refuses_a_key_without_a_place_for_what_it_does_not_open" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  expect_failures = [aws_cloudwatch_event_bus.this]
+}
+
+run "a_key_of_aws_unless_told" {
   command = plan
 
   assert {
-    condition     = length(aws_cloudwatch_event_archive.this) == 0 && aws_cloudwatch_event_bus.this.name == "enterprise-core-bus"
-    error_message = "An archive costs money; the bus has its plain name."
+    condition     = aws_cloudwatch_event_bus.this.kms_key_identifier == null && length(aws_sqs_queue.bus_dlq) == 0 && aws_cloudwatch_event_bus.this.name == "enterprise-core-bus"
+    error_message = "The bus has its plain name, and no queue that nothing can come into."
   }
 }
 
@@ -300,16 +327,6 @@ run "refuses_an_empty_secret" {
   }
 
   expect_failures = [var.azure_secret]
-}
-
-run "refuses_half_a_day" {
-  command = plan
-
-  variables {
-    archive_days = 0.5
-  }
-
-  expect_failures = [var.archive_days]
 }
 
 run "refuses_a_bad_prefix" {

@@ -4,8 +4,12 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
+}
+
+variables {
+  region = "eu-central-1"
 }
 
 # Only planned: what must not be destroyed could not be cleaned up.
@@ -18,22 +22,52 @@ run "rotated_and_used_by_this_account_only" {
   }
 
   assert {
-    condition     = { for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Principal.Service, "account") => can(statement.Condition) } == { account = false, "events.amazonaws.com" = false, "cloudwatch.amazonaws.com" = false }
-    error_message = "EventBridge and CloudWatch have a statement each, without a condition on the source account, which they do not name to KMS."
-  }
-
-  assert {
     condition     = jsondecode(aws_kms_key.this.policy).Statement[0].Principal.AWS == "arn:aws:iam::123456789012:root"
     error_message = "The account does not lose its key."
   }
+
+  assert {
+    condition     = aws_kms_key.this.tags["EventBridgeApiDestinations"] == "true"
+    error_message = "EventBridge's service-linked role uses no key without this tag, and a connection could not be made."
+  }
 }
 
-run "refuses_a_bad_prefix" {
+run "each_service_under_what_it_names_to_kms" {
+  command = plan
+
+  variables {
+    prefix = "prod-"
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_kms_key.this.policy).Statement : statement.Sid => [statement.Principal.Service, try(jsonencode(statement.Condition), "")] if can(statement.Principal.Service) } == {
+      Events = ["events.amazonaws.com", ""]
+      Bus    = ["events.amazonaws.com", jsonencode({ StringEquals = { "kms:EncryptionContext:aws:events:event-bus:arn" = "arn:aws:events:eu-central-1:123456789012:event-bus/prod-enterprise-core-bus" } })]
+      Logs   = ["logs.eu-central-1.amazonaws.com", jsonencode({ ArnLike = { "kms:EncryptionContext:aws:logs:arn" = ["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/prod-*", "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/apigateway/prod-saga-webhook"] } })]
+      Alarms = ["cloudwatch.amazonaws.com", ""]
+    }
+    error_message = "Rules and alarms name no source to KMS; bus, archive and logs are bound by what they encrypt."
+  }
+
+  # What AWS documents for each. https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
+  assert {
+    condition = { for statement in jsondecode(aws_kms_key.this.policy).Statement : statement.Sid => join(" ", statement.Action) if can(statement.Principal.Service) } == {
+      Events = "kms:Decrypt kms:DescribeKey kms:GenerateDataKey"
+      Bus    = "kms:Decrypt kms:GenerateDataKey kms:ReEncrypt*"
+      Logs   = "kms:Decrypt* kms:Describe* kms:Encrypt* kms:GenerateDataKey* kms:ReEncrypt*"
+      Alarms = "kms:Decrypt kms:GenerateDataKey"
+    }
+    error_message = "Less would refuse a delivery or an apply, more is not needed."
+  }
+}
+
+run "refuses_bad_settings" {
   command = plan
 
   variables {
     prefix = "a b"
+    region = "Frankfurt"
   }
 
-  expect_failures = [var.prefix]
+  expect_failures = [var.prefix, var.region]
 }

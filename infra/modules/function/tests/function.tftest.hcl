@@ -61,6 +61,7 @@ run "settings" {
     environment          = { RUST_LOG = "info" }
     reserved_concurrency = 3
     log_retention_days   = 7
+    kms_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     statements = [{
       sid       = "Alert"
       actions   = ["sns:Publish"]
@@ -76,6 +77,7 @@ run "settings" {
       aws_lambda_function.this.environment[0].variables["RUST_LOG"] == "info",
       aws_lambda_function.this.reserved_concurrent_executions == 3,
       aws_cloudwatch_log_group.this.retention_in_days == 7,
+      aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn,
     ])
     error_message = "Every setting reaches the function."
   }
@@ -97,6 +99,55 @@ run "the_role_is_named_and_bounded" {
     condition     = aws_iam_role.this.name == "${var.name}-eu-central-1" && aws_iam_role.this.path == "/platform/" && aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
     error_message = "Path, boundary and suffix are used."
   }
+}
+
+run "outside_of_any_network" {
+  command = apply
+
+  assert {
+    condition     = length(aws_lambda_function.this.vpc_config) == 0 && length(aws_iam_role_policy.network) == 0 && length(output.subnet_ids) == 0
+    error_message = "No network, and no permission for one, unless asked."
+  }
+}
+
+run "inside_a_network" {
+  command = apply
+
+  variables {
+    network = { subnet_ids = ["subnet-1", "subnet-2"], security_group_ids = ["sg-1"] }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && aws_lambda_function.this.vpc_config[0].security_group_ids == toset(["sg-1"])
+    error_message = "It works where it was told to."
+  }
+
+  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.network[0].policy).Statement[0].Action == ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"]
+    error_message = "With less, Lambda refuses to make the function."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.network[0].policy).Statement[1] == {
+      Sid       = "NotTheCode"
+      Effect    = "Deny"
+      Action    = jsondecode(aws_iam_role_policy.network[0].policy).Statement[0].Action
+      Resource  = ["*"]
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "arn:aws:lambda:eu-central-1:123456789012:function:sweeper" } }
+    }
+    error_message = "Lambda makes interfaces, the code does not."
+  }
+}
+
+run "refuses_a_network_without_subnets" {
+  command = plan
+
+  variables {
+    network = { subnet_ids = [], security_group_ids = ["sg-1"] }
+  }
+
+  expect_failures = [var.network]
 }
 
 run "refuses_a_bad_path" {

@@ -19,7 +19,7 @@ variables {
     events_queue = "saga-events"
     dead_letter_queues = {
       events-dlq = "saga-events-dlq", destination-dlq = "saga-destination-dlq", outbox-failures = "saga-outbox-failures",
-      relay-dlq  = "saga-relay-dlq",
+      relay-dlq  = "saga-relay-dlq", bus-dlq = "saga-bus-dlq",
     }
     quarantine_queue = "saga-quarantine"
     rules            = { to_azure = "saga-to-azure", to_aws = "saga-to-aws" }
@@ -53,7 +53,7 @@ run "what_must_be_watched_is" {
 
   assert {
     condition = alltrue([
-      for name in ["outbox-age", "stuck-sagas", "parked-sagas", "ingress-refusals", "quarantine", "events-dlq", "destination-dlq", "relay-dlq", "errors-saga-events", "throttles-event-ingress"] :
+      for name in ["outbox-age", "stuck-sagas", "parked-sagas", "ingress-refusals", "quarantine", "events-dlq", "destination-dlq", "relay-dlq", "bus-dlq", "errors-saga-events", "throttles-event-ingress"] :
       contains(keys(output.alarms), name)
     ])
     error_message = "Backlog, dead letters, quarantine, stuck and parked sagas, errors, throttles, refusals and silence."

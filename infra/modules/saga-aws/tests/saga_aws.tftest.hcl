@@ -204,11 +204,11 @@ run "options_reach_the_functions" {
     extra_env           = { AWS_ENDPOINT_URL = "http://127.0.0.1:4566" }
     nudge_after_seconds = 5
     api                 = { auth = "NONE" }
-    archive_days        = 3
     log_retention_days  = 1
     protection = {
       point_in_time_recovery = false
       deletion_protection    = false
+      bus_dead_letters       = true
       kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     }
   }
@@ -226,6 +226,47 @@ run "options_reach_the_functions" {
   assert {
     condition     = endswith(jsonencode([for statement in jsondecode(module.saga_events.policy).Statement : statement.Sid]), "\"Key\"]")
     error_message = "Whoever opens what the key closes may use it."
+  }
+
+  assert {
+    condition     = output.watched.dead_letter_queues["bus-dlq"] == "blue-saga-bus-dlq"
+    error_message = "An encrypted bus has a dead-letter queue, which is watched."
+  }
+}
+
+run "who_speaks_to_azure_stays_outside_a_closed_network" {
+  command = apply
+
+  variables {
+    network      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    azure_secret = null
+    azure = {
+      topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      relay          = { tenant_id = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+    }
+  }
+
+  assert {
+    condition     = toset([for name, subnets in output.networks : name if length(subnets) > 0]) == toset(["saga-initiator", "outbox-poller", "saga-events", "deadline-sweeper"])
+    error_message = "Without a way to the internet, event-ingress has no keys, and nothing reaches Azure."
+  }
+}
+
+run "everything_is_inside_a_network_with_a_nat" {
+  command = apply
+
+  variables {
+    network      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"], internet = true }
+    azure_secret = null
+    azure = {
+      topic_endpoint = "https://topic.westeurope-1.eventgrid.azure.net/api/events"
+      relay          = { tenant_id = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+    }
+  }
+
+  assert {
+    condition     = length(output.networks) == 7 && alltrue([for subnets in values(output.networks) : join(" ", subnets) == "subnet-1"])
+    error_message = "All seven functions."
   }
 }
 

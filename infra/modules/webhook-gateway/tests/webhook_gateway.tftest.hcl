@@ -50,6 +50,19 @@ run "a_delivery_needs_a_token_and_a_handshake_does_not" {
   }
 }
 
+run "the_access_log_has_the_deployments_key" {
+  command = apply
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_cloudwatch_log_group.this.name == "/aws/apigateway/prod-saga-webhook"
+    error_message = "Under the name that the key's policy allows (module encryption)."
+  }
+}
+
 run "refuses_bad_settings" {
   command = plan
 

@@ -27,7 +27,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 }
 
@@ -86,6 +86,20 @@ run "data_is_protected" {
   assert {
     condition     = length(module.encryption) == 1 && terraform_data.keeps_data[0].triggers_replace == ["prod-LocalPayments", "prod-Sagas", "prod-SagaOutbox"]
     error_message = "A key of its own, and a plan that would rename a table is refused."
+  }
+
+  # The key's policy knows the bus and the logs by their names only.
+  assert {
+    condition = { for statement in jsondecode(module.encryption[0].policy).Statement : statement.Sid => statement.Condition if can(statement.Condition) } == {
+      Bus  = { StringEquals = { "kms:EncryptionContext:aws:events:event-bus:arn" = "arn:aws:events:eu-central-1:123456789012:event-bus/${output.names.bus}" } }
+      Logs = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = ["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/prod-*", "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/apigateway/prod-saga-webhook"] } }
+    } && alltrue([for name in values(module.saga.log_groups) : startswith(name, "/aws/lambda/prod-")])
+    error_message = "A bus or a log group by another name could not be encrypted: the apply would fail."
+  }
+
+  assert {
+    condition     = module.saga.watched.dead_letter_queues["bus-dlq"] == "prod-saga-bus-dlq" && length(module.archive) == 1
+    error_message = "What the bus cannot encrypt or decrypt is kept, and people are told."
   }
 }
 
@@ -229,6 +243,41 @@ run "an_authorizer_in_front_of_the_webhook" {
   assert {
     condition     = output.ingress_url == "https://abc.execute-api.eu-central-1.amazonaws.com/" && module.saga.ingress_url == null && output.for_azure.ingress_url == output.ingress_url
     error_message = "The open URL is gone, and Azure is told the other one."
+  }
+}
+
+run "a_network_of_ones_own" {
+  command = apply
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-1", "subnet-2"]
+      security_group_ids = ["sg-functions"]
+      endpoints          = { vpc_id = "vpc-1", route_table_ids = ["rtb-1"] }
+    }
+  }
+
+  assert {
+    condition     = join(" ", module.saga.networks["saga-events"]) == "subnet-1 subnet-2" && length(module.saga.networks["event-ingress"]) == 0 && length(module.saga.networks["event-relay"]) == 0
+    error_message = "What speaks to Azure stays outside a network without a way there."
+  }
+
+  assert {
+    condition     = toset(module.network_endpoints[0].services) == toset(["dynamodb", "events", "sns", "sqs"])
+    error_message = "What the functions inside call."
+  }
+}
+
+run "a_network_with_a_nat_and_endpoints_that_are_there" {
+  command = apply
+
+  variables {
+    network = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-functions"], internet = true }
+  }
+
+  assert {
+    condition     = alltrue([for subnets in values(module.saga.networks) : join(" ", subnets) == "subnet-1"]) && length(module.network_endpoints) == 0
+    error_message = "All functions are inside, and nothing is made in the network."
   }
 }
 

@@ -9,7 +9,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 }
 
@@ -21,6 +21,12 @@ variables {
   alert_email_addresses = ["on-call@example.com"]
   monthly_budget_usd    = 100
   webhook_gateway       = true
+
+  network = {
+    subnet_ids         = ["subnet-1"]
+    security_group_ids = ["sg-functions"]
+    endpoints          = { vpc_id = "vpc-1", route_table_ids = ["rtb-1"] }
+  }
 }
 
 run "one_region" {
