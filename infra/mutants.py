@@ -121,6 +121,7 @@ MISTAKES = [
     Mistake("a stack whose encrypted bus drops what it cannot open", "infra/stacks/aws/main.tf", r"(?m)^    bus_dead_letters .*\n", "", ("infra/stacks/aws",)),
     mistake("a dead-letter queue behind the key that failed", "bus", r"(?m)^  sqs_managed_sse_enabled   = true\n", "  kms_master_key_id         = var.kms_key_arn\n"),
     mistake("an archive that its key does not encrypt", "archive", r"(?m)^  kms_key_identifier = .*\n", "", tests=False),
+    Mistake("an archive that an upgrade deletes", "infra/stacks/aws/main.tf", r"(?ms)^moved \{.*?^\}\n", ""),
     mistake("a log that its key does not encrypt", "function", r"(?m)^  kms_key_id .*\n", ""),
     Mistake("a connection's secret that its key does not encrypt", module("bus"), r'(?m)(^  authorization_type = .*\n)  kms_key_identifier = .*\n', "\\1", ("infra/modules/bus",)),
     Mistake("a module that the key was not passed on to", "infra/modules/saga-aws/replayer.tf", r"(?m)^  kms_key_arn .*\n", ""),
