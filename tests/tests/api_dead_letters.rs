@@ -158,7 +158,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let letter = poisoned(&mut world, &desk).await;
     let shown = format!("/dead-letters/{}", letter.id);
     let ids = format!(r#"{{"ids":["{}"]}}"#, letter.id);
-    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000));
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024));
     let text = Call {
         headers: &[("content-type", "text/plain")],
         ..post("/dead-letters/replay", "{}")

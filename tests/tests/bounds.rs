@@ -99,9 +99,18 @@ async fn a_saga_keeps_the_last_of_many_parked_messages() {
     let mut world = World::default();
     let id = world.start("129.90").await;
     for number in 0..1_000 {
-        let data =
-            json!({ "event_id": format!("{number:04}{}", "x".repeat(252)), "reason": "ü".repeat(5_000) });
-        let parcel = outside("SagaMessageParked", "parked", id, data);
+        let event = json!({
+            "specversion": "1.0", "id": "parked", "source": "saga.participant.azure", "type": "SagaMessageParked",
+            "sagatarget": "aws",
+            "data": {
+                "saga_id": id.to_string(), "event_id": format!("{number:04}{}", "x".repeat(252)), "reason": "ü".repeat(5_000),
+            },
+        });
+        let parcel = Parcel {
+            to: Place::EventsQueue,
+            kind: "SagaMessageParked".to_owned(),
+            body: envelope("SagaMessageParked", &event.to_string()),
+        };
         world.deliver(&parcel).await.unwrap();
     }
     let saga = world.saga(id);

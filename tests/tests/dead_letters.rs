@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::ports::Memory;
 use saga_app::dead_letters::{Found, find, list, watch};
 use saga_app::ports::Time;
-use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source, Verdict, unparked};
+use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Source, Verdict, unparked};
 use saga_core::ends::Phase;
 use saga_core::saga::{Caller, Mark};
 use saga_core::{EventId, SagaId, Status};
@@ -796,6 +796,26 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
         (report.done, report.items.len(), report.ended, report.more),
         (7, 7, "limit", true)
     );
+    // What would be left counts as little as it does in a run that is confirmed.
+    let other = Desk::new();
+    for number in 0..5_u8 {
+        let mut odd = letter.clone();
+        odd.id = LetterId {
+            source: Source::Poison,
+            key: format!("0-odd-{number}"),
+        };
+        odd.forward = Forward::Nothing("it cannot be sent".to_owned());
+        other.places.put(odd);
+        let mut more = letter.clone();
+        more.id.key = format!("1-more-{number}");
+        other.places.put(more);
+    }
+    few.bounds.limit = 2;
+    for confirm in [false, true] {
+        few.confirm = confirm;
+        let report = other.run(&world, &few).await;
+        assert_eq!((report.done, report.ended), (2, "limit"), "confirmed: {confirm}");
+    }
     // Two of one queue, far apart in it.
     let ids = ["more-10", "more-39"].map(|key| LetterId {
         source: Source::Poison,

@@ -240,7 +240,7 @@ async fn a_saga_in_flight_is_not_refused_for_its_name() {
 #[test]
 fn an_alert_of_the_other_cloud_keeps_its_lines_and_nothing_that_acts() {
     let event = json!({
-        "type": alert_event::TYPE,
+        "specversion": "1.0", "id": "1", "source": "saga.participant.azure", "sagatarget": "aws", "type": alert_event::TYPE,
         "data": {"subject": format!("s{}", ACTING.concat()), "text": format!("one{}\ntwo", ACTING.concat())},
     });
     let text = alert_event::parse(&event.to_string()).unwrap();

@@ -1,11 +1,15 @@
 //! A list shows each saga that is looked for once, newest first, whatever lies between them.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use saga_app::list_sagas::{Query, list_sagas, parse_cursor};
 use saga_app::ports::{Inserted, SagaStore};
 use saga_core::ends::Phase;
 use saga_core::saga::Flag;
 use saga_core::{Saga, Status};
+use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given::{decision, saga, time};
 use saga_tests::property::{holds, same};
 use saga_tests::world::World;
@@ -21,7 +25,10 @@ fn numbered(number: usize, every: usize) -> Saga {
 }
 
 async fn stored(count: usize, every: usize) -> World {
-    let world = World::default();
+    stored_in(World::default(), count, every).await
+}
+
+async fn stored_in(world: World, count: usize, every: usize) -> World {
     for number in 0..count {
         let saga = numbered(number, every);
         let inserted = world.aws.insert(&decision(&saga), None).await.unwrap();
@@ -91,4 +98,30 @@ async fn what_is_rare_is_found_behind_thousands_that_are_not_looked_for() {
     let newest_and_oldest = [2_499, 0].map(|number| numbered(number, 1).id.to_string());
     assert_eq!(found, newest_and_oldest);
     assert!(pages >= 3, "{pages}");
+}
+
+/// Each page of the store is a dozen requests. Were they as small as the caller's, one request of a caller would take minutes.
+#[tokio::test]
+async fn a_filter_reads_large_pages_however_small_the_callers_are() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let aws = OriginCloud::with_faults(move |call: &'static str| {
+        if call == "SagaStore::list" {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    let world = stored_in(World::new(aws, StepCloud::new()), 1_500, 1_499).await;
+    let pages = all_pages(&world, query(None, Some(Flag::Closing), 1), 3)
+        .await
+        .unwrap();
+    assert_eq!((pages.0.len(), pages.1), (0, 2));
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        16,
+        "a hundred sagas each, and the end"
+    );
+    asked.store(0, Ordering::SeqCst);
+    all_pages(&world, query(None, None, 1), 2).await.unwrap_err();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }

@@ -381,6 +381,106 @@ fn headers_are_kept_beside_a_body_and_in_each_of_its_parts() {
     }
 }
 
+#[tokio::test]
+async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga() {
+    let (mut world, desk) = (World::default(), Desk::new());
+    let id = world.start("100").await;
+    for (order, refused) in [("not-this", true), ("order-1", false)] {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
+                "data":{{"saga_id":"{id}","order_id":"{order}","reason":"x"}}}}"#
+        );
+        let letter = letters(
+            Source::Quarantine,
+            &quarantined("saga-events", event.as_bytes(), AWS),
+        )
+        .remove(0);
+        desk.places.put(letter.clone());
+        let Found::Letter(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            prospect.text.contains("`order_id` is not"),
+            refused,
+            "{}",
+            prospect.text
+        );
+        let report = desk
+            .run(
+                &world,
+                &saga_wire::dead_letter::http::Command {
+                    selection: saga_wire::dead_letter::http::Selection::Ids(vec![letter.id]),
+                    ..saga_tests::dead_letters::all(saga_core::dead_letter::Act::Replay)
+                },
+            )
+            .await;
+        assert_eq!((report.done, report.left), if refused { (0, 1) } else { (1, 0) });
+        desk.places.clear();
+    }
+    // What the forecast says is what happens.
+    let parcel = Parcel {
+        to: Place::Ingress,
+        kind: "PaymentCompensationRequested".to_owned(),
+        body: format!(
+            r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
+                "data":{{"saga_id":"{id}","order_id":"not-this","reason":"x"}}}}"#
+        ),
+    };
+    world.deliver(&parcel).await.unwrap();
+    world.settle().await;
+    assert!(world.saga(id).resolved.is_none());
+    assert!(
+        world
+            .aws
+            .quarantined()
+            .remove(0)
+            .reason
+            .contains("`order_id` is not")
+    );
+}
+
+/// Only Azure's functions say such things, as CloudEvents; whoever else writes the type is another publisher.
+#[tokio::test]
+async fn a_word_about_dead_letters_or_an_alert_has_to_be_that_of_azures_functions() {
+    for kind in ["SagaMessageParked", "SagaAlertRaised"] {
+        let whole = |saga: &str| {
+            serde_json::json!({
+                "specversion": "1.0", "id": "1", "source": "saga.participant.azure", "type": kind, "sagatarget": "aws",
+                "data": {"saga_id": saga, "event_id": "e", "reason": "made up", "subject": "s", "text": "t"},
+            })
+        };
+        let changes = [
+            ("specversion", Value::Null),
+            ("specversion", "0.3".into()),
+            ("id", Value::Null),
+            ("id", "\u{200b}".into()),
+            ("source", "/team".into()),
+            ("source", Value::Null),
+            ("sagatarget", "azure".into()),
+            ("sagatarget", Value::Null),
+        ];
+        for (number, (name, value)) in changes.into_iter().enumerate() {
+            let mut world = World::default();
+            let id = world.start("100").await;
+            let mut event = whole(&id.to_string());
+            event[name] = value;
+            let parcel = Parcel {
+                to: Place::Ingress,
+                kind: kind.to_owned(),
+                body: event.to_string(),
+            };
+            world.deliver(&parcel).await.unwrap();
+            world.settle().await;
+            assert_eq!(world.aws.quarantined().len(), 1, "{kind} {number}");
+            assert_eq!(
+                (world.saga(id).parked.len(), world.aws.alerts().len()),
+                (0, 0),
+                "{kind} {number}"
+            );
+        }
+    }
+}
+
 /// The bus refuses it for good: sent on, it would be tried for ever.
 #[tokio::test]
 async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large_one_goes_on() {

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use fastrand::Rng;
 use proptest::prelude::*;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
@@ -102,7 +102,11 @@ impl Speller {
                     plain_text
                 } else {
                     let sign = if self.1 && self.coin() { "+" } else { "" };
-                    let leading = "0".repeat(self.0.usize(..3));
+                    let leading = "0".repeat(if self.1 {
+                        self.0.usize(..90)
+                    } else {
+                        self.0.usize(..3)
+                    });
                     let point = if self.1 && point.is_empty() { "." } else { "" };
                     self.text(&format!("{sign}{leading}{plain_text}{point}"))
                 }
@@ -170,10 +174,15 @@ impl Speller {
         for (name, value) in event.as_object().unwrap() {
             if name == "data" && self.coin() {
                 let data = self.value("data", value, decimals);
-                let bytes = if self.coin() {
-                    STANDARD.encode(&data)
-                } else {
-                    STANDARD_NO_PAD.encode(&data)
+                let bytes = match self.0.u8(..4) {
+                    0 => STANDARD.encode(&data),
+                    1 => STANDARD_NO_PAD.encode(&data),
+                    2 => URL_SAFE.encode(format!("\u{feff}{data}")),
+                    _ => {
+                        let bytes = STANDARD.encode(&data).into_bytes();
+                        let lines: Vec<_> = bytes.chunks(76).map(String::from_utf8_lossy).collect();
+                        lines.join("\r\n") + "\n"
+                    }
                 };
                 members.push(("data_base64".to_owned(), json!(bytes)));
             } else {

@@ -15,6 +15,9 @@ use serde::Serialize;
 /// The API in OpenAPI 3.1; a test compares it with what is below.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
 
+/// Room for [`MAX_RUN`](saga_wire::dead_letter::http::MAX_RUN) ids of the longest.
+const MAX_BODY: usize = 1024 * 1024;
+
 /// What a path leads to.
 #[derive(Debug, Clone, Copy)]
 pub enum Route {
@@ -107,7 +110,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     }
 
     async fn run(&self, request: &Request, act: Act) -> Answer {
-        let fields = body(request)?;
+        let fields = body(request, MAX_BODY)?;
         if let Some(error) = mistyped(&fields) {
             return Err(http::wrong_field(error));
         }

@@ -142,3 +142,27 @@ fn a_refusal_is_shown_as_safely() {
         }
     }
 }
+
+#[test]
+fn where_no_replayer_answers_nothing_is_taken_for_a_missing_letter() {
+    let (url, _told) = replayer(404, json!({ "detail": "nothing here" }).to_string());
+    for arguments in [&["list"][..], &["replay", "poison.1"], &["discard", "poison.1"]] {
+        assert_eq!(dlq(&url, arguments).0, 3, "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_said() {
+    let page = json!({"letters": [letter()], "next": null, "sources": ["poison"], "notices": []});
+    let (url, _told) = replayer(200, page.to_string());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_dlq"))
+        .args(["list", "--endpoint", &url])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("could not be written"), "{said}");
+}

@@ -70,7 +70,11 @@ impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhoo
             let error = causes(&refused);
             tracing::warn!(error, outcome = "refused", "delivery");
             return match refused {
-                Refused::Unauthenticated(_) => text(StatusCode::UNAUTHORIZED, "a valid token is needed"),
+                Refused::Unauthenticated(_) => respond(
+                    StatusCode::UNAUTHORIZED,
+                    &[("content-type", PLAIN), ("www-authenticate", "Bearer")],
+                    "a valid token is needed".to_owned(),
+                ),
                 Refused::Forbidden(_) => text(StatusCode::FORBIDDEN, "this caller may not deliver"),
                 Refused::Unknown(_) => text(StatusCode::SERVICE_UNAVAILABLE, "try again later"),
             };

@@ -7,11 +7,14 @@ use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas, parse_cursor}
 use saga_app::override_saga::{Command, command};
 use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
+use saga_core::document::Document;
 use saga_core::ids::IdempotencyKey;
 use saga_core::origin::Override;
 use saga_core::saga::{Asked, Flag};
 use saga_core::{Outcome, SagaId, Status};
-use saga_runtime::http::{self, Answer, body, caller, header_text, invalid, name_field, only, text_field};
+use saga_runtime::http::{
+    self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field,
+};
 use saga_runtime::routing::{Routes, find};
 use saga_wire::problem::{Code, Problem};
 use saga_wire::time;
@@ -84,7 +87,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn start(&self, request: &Request, definition: &str) -> Answer {
-        let input = body(request)?;
+        let input = body(request, MAX_BODY)?;
         let key = match header_text(request.headers(), "idempotency-key")? {
             Some(text) => text.trim().parse().map_err(|error| invalid(format!("{error}")))?,
             // Without a key every request starts a saga of its own.
@@ -155,13 +158,13 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let fields = if request.body().is_empty() {
             Default::default()
         } else {
-            body(request)?
+            body(request, MAX_BODY)?
         };
         only(&fields, &["reason"])?;
-        let why = if fields.contains_key("reason") {
-            text_field(&fields, "reason")?
-        } else {
-            "asked by the caller".to_owned()
+        let why = match fields.get("reason") {
+            // `null` says no more than absence.
+            None | Some(Document::Null) => "asked by the caller".to_owned(),
+            Some(_) => text_field(&fields, "reason")?,
         };
         let caller = caller(request);
         let asked = Asked {
@@ -173,7 +176,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn resolve(&self, request: &Request, id: &str) -> Answer {
-        let fields = body(request)?;
+        let fields = body(request, MAX_BODY)?;
         only(&fields, &["to", "reason", "by"])?;
         let to = match text_field(&fields, "to")?.as_str() {
             "completed" => Override::Completed,

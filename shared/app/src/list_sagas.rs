@@ -56,10 +56,13 @@ pub async fn list_sagas(
     query: Query,
 ) -> Result<Page, PortError> {
     let limit = query.limit.clamp(1, MAX_PAGE);
+    // A filter may pass over most of what is looked at, and each page of the store costs the same whatever its size.
+    let filters = query.status.is_some() || query.flag.is_some();
+    let page = if filters { MAX_PAGE } else { limit };
     let (mut sagas, mut cursor, mut looked_at) = (Vec::new(), query.cursor, 0);
     loop {
-        let found = store.list(query.since, cursor, limit).await?;
-        let exhausted = found.len() < limit;
+        let found = store.list(query.since, cursor, page).await?;
+        let exhausted = found.len() < page;
         looked_at += found.len();
         for saga in found {
             if sagas.len() == limit {

@@ -173,6 +173,8 @@ impl Document {
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
+        // Zeros at either end say nothing, however many there are.
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
         let whole = if whole.is_empty() { "0" } else { whole };
         let point = if fraction.is_empty() { "" } else { "." };
         Number::from_json(&format!("{sign}{whole}{point}{fraction}{exponent}")).ok()

@@ -231,10 +231,7 @@ impl StepIndex {
     /// The step before this one; `None` before the first.
     #[must_use]
     pub fn previous(self) -> Option<Self> {
-        match self.0.checked_sub(1) {
-            Some(index) => Some(Self(index)),
-            None => None,
-        }
+        self.0.checked_sub(1).map(Self)
     }
 }
 

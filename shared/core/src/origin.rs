@@ -200,12 +200,8 @@ impl Origin<'_> {
         outsider: Option<&str>,
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
-        if outsider.is_some()
-            && let Some(field) = self
-                .saga
-                .contradicted_by(&event.data, &decimals(self.definition, self.participants))
-        {
-            return Err(Misaddressed::Contradicts(field.to_owned()));
+        if outsider.is_some() {
+            self.check_claims(event)?;
         }
         let reason = event.reason();
         let mut decision = match event.address {
@@ -255,6 +251,18 @@ impl Origin<'_> {
             decision.saga.observe(self.definition, event);
         }
         Ok(decision)
+    }
+
+    /// Holds what another team's event says of the saga against the saga.
+    ///
+    /// # Errors
+    /// [`Misaddressed::Contradicts`] names the first field that differs.
+    pub fn check_claims(&self, event: &Event) -> Result<(), Misaddressed> {
+        let decimals = decimals(self.definition, self.participants);
+        match self.saga.contradicted_by(&event.data, &decimals) {
+            Some(field) => Err(Misaddressed::Contradicts(field.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// The entities that must be read before [`Origin::receive`] can decide about this event.

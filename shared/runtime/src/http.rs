@@ -172,14 +172,14 @@ fn build(
         .unwrap_or_else(|_| Response::new(Body::Empty))
 }
 
-/// The body as fields, after its size, its encoding, its media type and its syntax have been checked, in this order.
+/// The body of at most `max` bytes as fields, after its size, its encoding, its media type and its syntax have been checked, in this order.
 ///
 /// # Errors
 /// What to change.
-pub fn body(request: &Request) -> Result<Fields, Problem> {
+pub fn body(request: &Request, max: usize) -> Result<Fields, Problem> {
     let body = request.body();
-    if body.len() > MAX_BODY {
-        let detail = format!("the body has {} bytes; at most {MAX_BODY} are read", body.len());
+    if body.len() > max {
+        let detail = format!("the body has {} bytes; at most {max} are read", body.len());
         return Err(Problem::new(Code::TooLarge, detail));
     }
     let headers = request.headers();

@@ -50,7 +50,7 @@ pub fn write(id: &str, text: &Text, now: Timestamp) -> String {
 /// Reads it; `None` when this is another event.
 #[must_use]
 pub fn parse(text: &str) -> Option<Text> {
-    let said: Text = serde_json::from_str(&cloud_event::payload_of(text, TYPE)?).ok()?;
+    let said: Text = serde_json::from_str(&cloud_event::told_by_azure(text, TYPE)?).ok()?;
     let text = Text {
         subject: shown(said.subject.trim()),
         text: shown_lines(said.text.trim()),

@@ -266,18 +266,29 @@ pub(crate) fn payload<'a>(
         (None, Some(base64)) => base64,
     };
     let text: String = json::from_str(base64).map_err(|_| wrong("data_base64", "must be a text"))?;
+    // Encoders for mail break it into lines, those for URLs write two characters otherwise.
+    let text = text.replace(['\r', '\n'], "").replace('-', "+").replace('_', "/");
     let bytes = BASE64
         .decode(text)
         .map_err(|_| wrong("data_base64", "is not base64"))?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("data_base64", "holds no text in UTF-8"))?;
-    Ok(Some(Cow::Owned(text)))
+    // A byte order mark may stand before a text; it is no part of it (RFC 8259, 8.1).
+    Ok(Some(match text.strip_prefix('\u{feff}') {
+        Some(text) => Cow::Owned(text.to_owned()),
+        None => Cow::Owned(text),
+    }))
 }
 
-/// What an event of this type carries; `None` when it is another, or no event.
-pub(crate) fn payload_of<'a>(text: &'a str, kind: &str) -> Option<Cow<'a, str>> {
-    let members = json::members(text).ok()?;
-    let said: String = json::from_str(members.get("type")?.get()).ok()?;
-    (said == kind).then(|| payload(&members).ok().flatten())?
+/// What an event of this type carries with which Azure's functions tell the origin something; `None` when it is another.
+pub(crate) fn told_by_azure<'a>(text: &'a str, kind: &str) -> Option<Cow<'a, str>> {
+    let attributes = Attributes(json::members(text).ok()?);
+    let says = |name, value: &str| attributes.required(name).is_ok_and(|said| said == value);
+    let is_theirs = says("specversion", "1.0")
+        && says("type", kind)
+        && says("source", source_of(Cloud::Azure))
+        && says("sagatarget", Cloud::ORIGIN.as_str())
+        && attributes.required("id").is_ok();
+    is_theirs.then(|| payload(&attributes.0).ok().flatten())?
 }
 
 /// Padding or not: the length says the same.

@@ -63,7 +63,7 @@ pub fn write(parked: &Parked, now: Timestamp) -> String {
 /// Reads it; `None` when this is another event.
 #[must_use]
 pub fn parse(text: &str) -> Option<Parked> {
-    let said = cloud_event::payload_of(text, TYPE)?;
+    let said = cloud_event::told_by_azure(text, TYPE)?;
     let said: Data<'_> = serde_json::from_str(&said).ok()?;
     Some(Parked {
         saga: said.saga_id.parse().ok()?,

@@ -19,7 +19,7 @@ use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::sweep::Patience;
 use saga_core::{SagaId, Timestamp};
 use saga_memory::{Clock, OriginCloud};
-use saga_runtime::http::{body, only, text_field};
+use saga_runtime::http::{MAX_BODY, body, only, text_field};
 use saga_runtime::sqs_batch::Batch;
 use saga_wire::dead_letter::http::{Shown, command, filter};
 use saga_wire::dead_letter::{
@@ -78,7 +78,9 @@ pub fn http_body(bytes: &[u8]) {
     let mut request = Request::new(Body::from(bytes.to_vec()));
     let json = "application/json".parse().expect("a media type is a header");
     request.headers_mut().insert(CONTENT_TYPE, json);
-    let Ok(fields) = body(&request) else { return };
+    let Ok(fields) = body(&request, MAX_BODY) else {
+        return;
+    };
     assert_eq!(
         json::parse_object(&json::write_object(&fields)).as_ref(),
         Ok(&fields),

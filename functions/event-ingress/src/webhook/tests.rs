@@ -239,6 +239,7 @@ async fn nothing_is_done_without_a_token() {
     *delivery.body_mut() = Body::from(compensation("e-1", "x").to_string());
     let (answers, carriers) = Bench::start().await.answer(vec![delivery]).await;
     assert_eq!(answers[0].status(), 401);
+    assert_eq!(answers[0].headers()["www-authenticate"], "Bearer");
     assert!(carriers.published.lock().unwrap().is_empty() && carriers.kept.lock().unwrap().is_empty());
 }
 
@@ -291,7 +292,7 @@ async fn an_event_whose_definition_cannot_be_looked_up_comes_again_and_holds_up_
 
 fn alert(id: &str, text: &str) -> Value {
     json!({
-        "specversion": "1.0", "id": id, "source": "/azure", "type": "SagaAlertRaised",
+        "specversion": "1.0", "id": id, "source": "saga.participant.azure", "type": "SagaAlertRaised", "sagatarget": "aws",
         "data": { "subject": "s", "text": text },
     })
 }

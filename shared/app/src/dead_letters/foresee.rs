@@ -1,7 +1,7 @@
 //! What a replay would come to: the receiver's own checks, made beforehand.
 
 use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, Source, Verdict, prospect};
-use saga_core::origin::Misaddressed;
+use saga_core::origin::{Misaddressed, Origin};
 use saga_core::{Address, Cloud, Saga, SagaId};
 use saga_wire::dead_letter::event_in;
 use saga_wire::incoming::Incoming;
@@ -94,7 +94,16 @@ async fn refused<S: SagaStore, T: Time>(
                     Ok(event) if matches!(event.address, Address::Advance(_)) => {
                         Some(Misaddressed::OutOfTurn.to_string())
                     }
-                    Ok(_) => None,
+                    Ok(event) => {
+                        let origin = Origin {
+                            saga,
+                            definition: &definition,
+                            participants: &deployment.participants,
+                            patience: deployment.patience,
+                            now: time.now(),
+                        };
+                        origin.check_claims(&event).err().map(|error| error.to_string())
+                    }
                 },
             );
         }

@@ -226,7 +226,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             }
             let slot = if self.command.confirm {
                 self.run.begin(self.ports.time.now())
-            } else if self.report.items.len() < self.command.bounds.limit {
+            } else if self.report.done < self.command.bounds.limit {
                 Ok(self.ports.time.now())
             } else {
                 Err(End::Limit)

@@ -78,21 +78,32 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
             Long("json") => json = true,
             Long("confirm") => confirm = true,
             Long("all") => all = true,
-            Long("endpoint") => endpoint = Some(url(text(&mut parser)?)?),
-            Long("region") => region = Some(named(text(&mut parser)?, "--region")?),
+            Long("endpoint") => once(&mut endpoint, url(text(&mut parser)?)?, "--endpoint")?,
+            Long("region") => once(&mut region, named(text(&mut parser)?, "--region")?, "--region")?,
             Long("source") => filter.push(("source", text(&mut parser)?)),
             Long("saga") => filter.push(("saga", text(&mut parser)?)),
             Long("type") => filter.push(("type", text(&mut parser)?)),
             Long("reason") => filter.push(("reason", text(&mut parser)?)),
             Long("since") => filter.push(("since", text(&mut parser)?)),
-            Long("why") => why = Some(text(&mut parser)?),
-            Long("by") => by = Some(text(&mut parser)?),
-            Long("limit") => limit = Some(number(&text(&mut parser)?, "--limit")?),
-            Long("rate") => rate = Some(number(&text(&mut parser)?, "--rate")?),
-            Long("stop-after") => stop_after = Some(number(&text(&mut parser)?, "--stop-after")?),
+            Long("why") => once(&mut why, text(&mut parser)?, "--why")?,
+            Long("by") => once(&mut by, text(&mut parser)?, "--by")?,
+            Long("limit") => once(&mut limit, number(&text(&mut parser)?, "--limit")?, "--limit")?,
+            Long("rate") => once(&mut rate, number(&text(&mut parser)?, "--rate")?, "--rate")?,
+            Long("stop-after") => {
+                let number = number(&text(&mut parser)?, "--stop-after")?;
+                once(&mut stop_after, number, "--stop-after")?;
+            }
             Value(word) => words.push(word.into_string()?),
             other => return Err(other.unexpected()),
         }
+    }
+    if words.first().is_some_and(|word| word == "help") {
+        return Ok(Arguments {
+            command: Command::Help,
+            json,
+            endpoint,
+            region,
+        });
     }
     let wrong = |text: &str| Err(lexopt::Error::from(text));
     if let Some((twice, _)) =
@@ -109,7 +120,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         return wrong("--confirm, --all, --why, --by, --rate and --stop-after go with replay and discard");
     }
     let command = match command.as_str() {
-        "help" => Command::Help,
         "" => return wrong("what is to be done? list, show, replay or discard"),
         "list" if ids.is_empty() => Command::List { filter, limit },
         "show" if ids.len() == 1 && filter.is_empty() && limit.is_none() => {
@@ -199,9 +209,18 @@ fn named(text: String, name: &str) -> Result<String, lexopt::Error> {
     Ok(text)
 }
 
+/// Which of two is meant nobody can tell.
+fn once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), lexopt::Error> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{name} stands twice").into()),
+    }
+}
+
 fn number(text: &str, name: &str) -> Result<usize, lexopt::Error> {
-    let number = text.parse::<usize>().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| lexopt::Error::from(format!("{name} must be a number greater than zero").as_str()))
+    let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(|| format!("{name} must be a whole number from 1 to {}", u32::MAX).into())
 }
 
 #[cfg(test)]
@@ -278,6 +297,32 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_twice_is_refused_and_help_is_help_whatever_stands_beside_it() {
+        for twice in [
+            "list --limit 1 --limit 2",
+            "list --region a --region a",
+            "list --endpoint http://a --endpoint http://b",
+            "replay --all --rate 1 --rate 2",
+            "replay --all --stop-after 1 --stop-after 1",
+            "replay --all --confirm --by b --why w --why v",
+            "replay --all --confirm --why w --by b --by c",
+        ] {
+            assert!(of(twice).is_err_and(|why| why.contains("twice")), "{twice}");
+        }
+        for help in [
+            "--help",
+            "-h",
+            "help",
+            "replay --all --confirm --why w --help",
+            "list x -h",
+        ] {
+            assert!(matches!(of(help).unwrap().command, Command::Help), "{help}");
+        }
+        let huge = of("list --limit 99999999999").err().unwrap();
+        assert!(huge.contains("from 1 to"), "{huge}");
+    }
+
+    #[test]
     fn a_filter_or_a_setting_that_says_nothing_is_no_request() {
         let commands = [
             &["list"][..],
@@ -289,7 +334,7 @@ mod tests {
             ("--source", &["", " ", "event", "Events", "events,poison"][..]),
             (
                 "--saga",
-                &["", "5f1c", "0193e0b1", "0193e0b1000080008000000000000001", "../x"],
+                &["", "5f1c", "0193e0b1", "0193e0b100008000800000000000001", "../x"],
             ),
             (
                 "--since",

@@ -43,17 +43,26 @@ async fn main() -> ExitCode {
         out.text(arguments::USAGE);
         return ExitCode::from(DONE);
     }
-    match carry_out(arguments, &mut out).await {
-        Ok(code) => ExitCode::from(code),
+    let one_letter = matches!(arguments.command, Command::Show { .. });
+    let code = match carry_out(arguments, &mut out).await {
+        Ok(code) => code,
         Err(failure) => {
             output::complain(&failure.to_string());
-            ExitCode::from(match failure.status() {
+            match failure.status() {
                 Some(400) => WRONG_USAGE,
-                Some(404) => SOME_FAILED,
+                // Elsewhere it is no letter that is missing, but the replayer.
+                Some(404) if one_letter => SOME_FAILED,
                 _ => REFUSED,
-            })
+            }
         }
+    };
+    if let Some(error) = out.lost() {
+        output::complain(&format!(
+            "the output could not be written: {error}. What was asked for was done all the same"
+        ));
+        return ExitCode::from(code.max(SOME_FAILED));
     }
+    ExitCode::from(code)
 }
 
 async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure> {

@@ -1,6 +1,6 @@
 //! What a person reads, or a program.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 use saga_core::text::{shown_lines, shown_whole, shown_within};
 use saga_runtime::environment::optional;
@@ -12,6 +12,7 @@ const REASON: usize = 100;
 
 /// Standard output. A reader that went away is no failure of ours.
 pub struct Output {
+    lost: Option<std::io::Error>,
     json: bool,
     colours: bool,
     terminal: bool,
@@ -29,6 +30,7 @@ impl Output {
     pub fn new(json: bool) -> Self {
         let terminal = stdout().is_terminal();
         Self {
+            lost: None,
             json,
             colours: terminal && optional("NO_COLOR").is_none(),
             terminal,
@@ -38,7 +40,17 @@ impl Output {
     }
 
     pub fn text(&mut self, text: &str) {
-        let _ = writeln!(stdout(), "{text}");
+        let written = writeln!(stdout(), "{text}").and_then(|()| stdout().flush());
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.lost = Some(error);
+        }
+    }
+
+    /// Why something of it could not be written, if it could not.
+    pub fn lost(&self) -> Option<&std::io::Error> {
+        self.lost.as_ref()
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
