@@ -7,12 +7,13 @@
 It acts as whoever is signed in (`az login`), who needs "Storage Table Data Reader" to export and "Storage Table Data
 Contributor" to restore. For an emulator, AZURE_STORAGE_KEY holds the account's key.
 
-A copy is of one moment: rows that changed while the table was read are read again, until none has. On a table that is never
-still for so long, `export` ends with 3 and leaves no file; stop the Function App for that minute (nothing is lost: events
-wait on its queue), or take what there is with --any-moment.
+A copy is of one moment: rows that changed while the table was read are read again, until none has. (A row of the outbox that was
+published meanwhile may still be in it. It is published again, which changes nothing.) On a table that is never still for so long,
+`export` ends with 3 and leaves no file; stop the Function App for that minute (events wait on its queue), or take what there
+is with --any-moment.
 
-`restore` writes into an empty table, and refuses any other. What happened after the copy is replayed from the archive of the
-bus: infra/RUNBOOK.md, "Restore".
+`restore` writes into an empty table, or goes on where it was interrupted, and refuses a table with other rows. What happened after
+the copy is replayed from the archive of the bus: infra/RUNBOOK.md, "Restore".
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import base64
 import gzip
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import random
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -53,23 +56,27 @@ class Table:
     def __init__(self, url: str):
         self.url = url.rstrip("/")
         parts = urllib.parse.urlsplit(self.url)
+        if not parts.hostname or not parts.path.strip("/"):
+            raise Failed(f"{url} is no address of a table, such as https://ACCOUNT.table.core.windows.net/SagaSteps.")
         self.key = os.environ.get("AZURE_STORAGE_KEY")
         is_local = parts.hostname in ("127.0.0.1", "localhost")
         if parts.scheme != "https" and not is_local:
             raise Failed(f"{url} is not https: the token would travel in the open. Give the table's own address.")
         self.account = parts.path.split("/")[1] if is_local else (parts.hostname or "").split(".")[0]
-        self.token, self.token_until = "", 0.0
+        self.token, self.token_until, self.signing_in = "", 0.0, threading.Lock()
 
     def rows(self, condition: str | None = None):
         """The rows, page by page, each page with the server's time at which it was asked for."""
-        query = {"$top": str(PAGE)} | ({"$filter": condition} if condition else {})
+        base = {"$top": str(PAGE)} | ({"$filter": condition} if condition else {})
+        query = base
         while True:
             body, headers = self._call("GET", "()", query)
             yield json.loads(body)["value"], parsedate_to_datetime(headers["Date"]).timestamp()
             where = {f"Next{key}": headers.get(f"x-ms-continuation-Next{key}") for key in ("PartitionKey", "RowKey")}
             if not any(where.values()):
                 return
-            query |= {key: value for key, value in where.items() if value}
+            # The next partition may have no row to begin with: that of the page before is not its.
+            query = base | {key: value for key, value in where.items() if value}
 
     def put(self, row: dict) -> None:
         keys = [urllib.parse.quote(row[key].replace("'", "''"), safe="") for key in ("PartitionKey", "RowKey")]
@@ -85,14 +92,17 @@ class Table:
                     return answer.read(), answer.headers
             except urllib.error.HTTPError as error:
                 why = f"{error.code}: {error.read()[:300].decode(errors='replace')}"
+                if error.code == 401 and not self.key and tried == 1:
+                    self.token_until = 0.0  # it ended on the way
+                    continue
                 if error.code not in (408, 429) and error.code < 500:
                     hint = "Sign in (`az login`) as somebody with the role that `--help` names." if error.code in (401, 403) else ""
                     raise Failed(f"{method} {url} was answered with {why}. {hint}".rstrip()) from error
-            except OSError as error:  # includes timeouts, and addresses that nobody answers at
-                why = str(error)
+            except (OSError, http.client.HTTPException) as error:  # timeouts, addresses that nobody answers at, answers cut short
+                why = str(error) or type(error).__name__
             if tried < TRIES:
-                time.sleep(random.uniform(0, 2**tried / 2))
-        raise Failed(f"{method} {url} failed {TRIES} times, the last time with {why}. Nothing was lost; run this again.")
+                time.sleep(random.uniform(2**tried / 4, 2**tried / 2))
+        raise Failed(f"{method} {url} failed {TRIES} times, the last time with {why}. Run this again: it goes on where it was.")
 
     def _headers(self, url: str, body: bytes | None) -> dict[str, str]:
         headers = {"x-ms-version": "2020-12-06", "Accept": "application/json;odata=minimalmetadata", "x-ms-date": formatdate(usegmt=True)}
@@ -102,15 +112,18 @@ class Table:
             text = f"{headers['x-ms-date']}\n/{self.account}{urllib.parse.urlsplit(url).path}"
             digest = hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()
             return headers | {"Authorization": f"SharedKeyLite {self.account}:{base64.b64encode(digest).decode()}"}
-        if time.monotonic() > self.token_until:
-            self.token, self.token_until = token(), time.monotonic() + 20 * 60
-        return headers | {"Authorization": f"Bearer {self.token}"}
+        with self.signing_in:
+            if time.time() > self.token_until:
+                self.token, self.token_until = token()
+            return headers | {"Authorization": f"Bearer {self.token}"}
 
 
-def token() -> str:
-    command = ["az", "account", "get-access-token", "--resource", "https://storage.azure.com/", "--query", "accessToken", "--output", "tsv"]
+def token() -> tuple[str, float]:
+    """A token, and until when it is used: `az` may give one that has only five minutes left."""
+    command = ["az", "account", "get-access-token", "--resource", "https://storage.azure.com/", "--output", "json"]
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.strip()
+        said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
+        return said["accessToken"], max(float(said.get("expires_on") or 0) - 120, time.time() + 120)
     except FileNotFoundError as error:
         raise Failed("The Azure CLI (`az`) is not installed: it holds your sign-in.") from error
     except subprocess.TimeoutExpired as error:
@@ -120,6 +133,8 @@ def token() -> str:
 
 
 def export(table: Table, file: Path, any_moment: bool) -> int:
+    if file.exists():
+        raise Failed(f"{file} is there already. Nothing was done: it may be the copy that you need. Give another name.")
     rows: dict[tuple[str, str], dict] = {}
     since, changed, starts = None, 0, []
     for number in range(1, PASSES + 1):
@@ -148,12 +163,16 @@ def export(table: Table, file: Path, any_moment: bool) -> int:
     with gzip.open(part, "wt", encoding="utf-8") as out:
         out.write(json.dumps({"format": FORMAT, "table": table.url, "began": began, "of_one_moment": not changed}) + "\n")
         for _, row in sorted(rows.items()):
-            own = {name: value for name, value in row.items() if not name.startswith("odata.") and name.split("@")[0] != "Timestamp"}
-            out.write(json.dumps(own) + "\n")
+            out.write(json.dumps(own(row)) + "\n")
         out.write(json.dumps({"rows": len(rows)}) + "\n")
     part.replace(file)
-    print(f"{len(rows)} rows in {file}, as they were at {began}. After a restore replay the bus' archive from ten minutes before that.")
+    print(f"{len(rows)} rows in {file}, as they were at {began}.")
     return 0
+
+
+def own(row: dict) -> dict:
+    """What is the row's own, with its types, and not the service's."""
+    return {name: value for name, value in row.items() if not name.startswith("odata.") and name.split("@")[0] != "Timestamp"}
 
 
 class Moving(Failed):
@@ -176,12 +195,15 @@ def read(file: Path) -> tuple[dict, list[dict]]:
 
 def restore(table: Table, file: Path) -> int:
     head, rows = read(file)
+    missing = {(row["PartitionKey"], row["RowKey"]): row for row in rows}
     for page, _ in table.rows():
-        if page:
-            raise Failed(
-                f"{table.url} is not empty. Nothing was written: rows of today would be mixed with those of {head['began']}. "
-                "Delete its rows, or restore into another table."
-            )
+        for row in page:
+            if missing.pop((row["PartitionKey"], row["RowKey"]), None) != own(row):
+                raise Failed(
+                    f"{table.url} has other rows than the copy, such as {row['PartitionKey']} {row['RowKey']}. Nothing was written: rows of "
+                    f"today would be mixed with those of {head['began']}. Make the table anew, or restore into another one."
+                )
+    rows = list(missing.values())
     done = 0
     with ThreadPoolExecutor(WRITERS) as writers:
         for _ in writers.map(table.put, rows):
@@ -189,7 +211,7 @@ def restore(table: Table, file: Path) -> int:
             if done % 500 == 0 or done == len(rows):
                 say(f"{done} of {len(rows)} rows", again=True)
     say()
-    print(f"{len(rows)} rows of {head['began']} are back. Now replay the bus' archive from ten minutes before that, then start the Function App.")
+    print(f"{len(rows)} rows of {head['began']} are back. Now start the Function App, and replay the bus' archive (infra/RUNBOOK.md).")
     return 0
 
 

@@ -584,8 +584,49 @@ async fn what_one_step_of_azure_says_to_another_does_not_come_in_through_the_web
     let kept = world.aws.quarantined().remove(0);
     assert_eq!(
         (kept.reason.as_str(), kept.text()),
-        ("an event for azure does not come in here", parcel.body)
+        ("an event from azure for azure does not come in here", parcel.body)
     );
+}
+
+/// `sagaorigin` says AWS, and the source is some team's: whoever reaches the topic speaks for Azure at most.
+#[tokio::test]
+async fn nobody_out_there_speaks_for_the_origin_whatever_source_he_names() {
+    for (kind, verb, step) in [
+        ("ShipmentBooked", "complete", 4),
+        ("ShipmentCompensationRequested", "compensate", 3),
+        ("PaymentCancelRequested", "cancel", 0),
+        ("ReceiptStored", "advance", 3),
+    ] {
+        for source in [
+            "/team",
+            "saga.participant.azure",
+            "saga.orchestrator",
+            " Saga.Orchestrator",
+        ] {
+            let mut world = World::default();
+            let body = format!(
+                r#"{{"order_id":"o","amount":"1","currency":"EUR","destination":"DE","items":[{{"sku":"{}","quantity":1}}]}}"#,
+                saga_tests::world::SKU
+            );
+            let id = world.try_start_of("order", "one", &body).await.unwrap();
+            world.publish().await;
+            world.on_the_way.clear();
+            let before = world.saga(id);
+            let event = serde_json::json!({
+                "specversion": "1.0", "id": "x", "source": source, "type": kind, "sagaid": id.to_string(), "sagadef": "order",
+                "sagaver": 1, "sagastep": step, "sagaverb": verb, "sagatarget": "aws", "sagaorigin": "aws", "data": {},
+            });
+            let parcel = Parcel {
+                to: Place::Ingress,
+                kind: kind.to_owned(),
+                body: event.to_string(),
+            };
+            world.deliver(&parcel).await.unwrap();
+            world.settle().await;
+            assert_eq!(world.aws.quarantined().len(), 1, "{verb} from {source}");
+            assert_eq!(world.saga(id), before, "{verb} from {source}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use saga_wire::incoming::Incoming;
 use saga_wire::{alert_event, event_grid, parked_event};
 
 use super::Ports;
+use crate::admit_events::comes_in;
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
 
@@ -121,9 +122,7 @@ async fn refused<S: SagaStore, T: Time>(
         Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
         Some(Destination::ParticipantQueue) => event.target == Cloud::ORIGIN,
         // What the webhook quarantined goes past it now, and has to keep its rule.
-        Some(Destination::Bus) if letter.id.source == Source::Quarantine => {
-            event.sender == Cloud::ORIGIN || event.target != Cloud::ORIGIN
-        }
+        Some(Destination::Bus) if letter.id.source == Source::Quarantine => !comes_in(&event),
         _ => false,
     };
     Ok(wrong_place.then(|| {

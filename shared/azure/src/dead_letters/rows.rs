@@ -17,6 +17,7 @@ use crate::batch::{Answered, Batch, Change, Verb, answered, row_path};
 use crate::columns::{Row, columns};
 use crate::config::{InvalidConfig, table_name};
 use crate::keys;
+use crate::outbox::continuation;
 use crate::rows::outbox_row;
 use crate::service::{Answer as Reply, Call, Failure, Http, Repeat, Service};
 use crate::shared_key::Dialect;
@@ -100,12 +101,8 @@ impl DeadRows {
             };
             let rows: Vec<Held> = page.iter().filter_map(|row| held(bucket, row)).collect();
             // A page may be empty and not the last.
-            match answer.header("x-ms-continuation-nextpartitionkey") {
-                Some(partition) if rows.is_empty() => {
-                    let row = answer.header("x-ms-continuation-nextrowkey").unwrap_or_default();
-                    let (partition, row) = (keys::percent(partition), keys::percent(row));
-                    next = format!("&NextPartitionKey={partition}&NextRowKey={row}");
-                }
+            match continuation(&answer) {
+                Some(more) if rows.is_empty() => next = more,
                 _ => return Ok(rows),
             }
         }
