@@ -9,6 +9,7 @@ use saga_core::ends::Phase;
 use saga_core::origin::{Misaddressed, Origin, Override};
 use saga_core::participant::{Entities, EntityKey};
 use saga_core::saga::Mark;
+use saga_core::step::StepState;
 use saga_core::sweep::park;
 use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
 use saga_participants::payments::PAYMENT;
@@ -221,4 +222,28 @@ async fn only_steps_of_the_other_cloud_are_known_from_what_it_says() {
         .filter(|step| definition.step(*step).unwrap().cloud != Cloud::ORIGIN)
         .collect();
     assert_eq!(known, theirs);
+}
+
+#[tokio::test]
+async fn a_step_in_the_middle_that_is_undone_in_turn_is_nothing_to_tell_of() {
+    let mut world = World::default();
+    world.release([in_turn()]);
+    let id = start(&world, "order", "50").await;
+    // The shipment is booked, and the cancel overtakes its word to the receipt.
+    while !world.saga(id).steps.contains_key(&StepIndex::new(2)) {
+        world.publish().await;
+        world.deliver_at(0).await;
+    }
+    world.publish().await;
+    let receipt = world.on_the_way.remove(0);
+    world.command(id, Command::Cancel).await;
+    world.settle().await;
+    world.deliver(&receipt).await.unwrap();
+    world.heal(id).await;
+    let saga = world.saga(id);
+    assert_eq!(saga.steps[&StepIndex::new(2)].state, StepState::Undone);
+    assert_eq!(
+        (saga.ends.phase, world.aws.alerts()),
+        (Phase::Cancelled, Vec::new())
+    );
 }

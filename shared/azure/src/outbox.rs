@@ -342,7 +342,10 @@ mod tests {
         assert_eq!(page.next, None);
         let asked = server.requests();
         for (request, end) in [
-            (&asked[1], "$top=10&NextPartitionKey=1%214%21MDU-&NextRowKey=a%20b "),
+            (
+                &asked[1],
+                "$top=10&NextPartitionKey=1%214%21MDU-&NextRowKey=a%20b ",
+            ),
             (&asked[2], "$top=8&NextPartitionKey=1%214%21MDU- "),
         ] {
             assert!(request.contains(end), "{request}");
