@@ -66,6 +66,8 @@ MUTANTS = [
            ".chain_update(gist(&self.payload()))", ".chain_update(gist(&reason_data(&self.data, None)))"),
     Mutant("another team's event about another order", "shared/core/src/origin.rs",
            "if outsider.is_some() {\n            self.check_claims", "if outsider.is_some_and(str::is_empty) {\n            self.check_claims"),
+    Mutant("an outsider who says that AWS sent it", "shared/app/src/admit_events.rs",
+           "event.sender != Cloud::ORIGIN && event.target", "event.target"),
     Mutant("the origin's voice from outside", "shared/app/src/admit_events.rs",
            "source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);", "source.is_empty();"),
     Mutant("hops without room for an answer", "shared/wire/src/incoming.rs",
