@@ -29,7 +29,7 @@ status: ## what of the local stack runs
 	@$(STACK) status
 
 dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
-	@test -x "$${CARGO_TARGET_DIR:-target}/release/dlq" || { echo "dlq is not built yet: make setup builds it" >&2; exit 1; }
+	@test -x "$${CARGO_TARGET_DIR:-target}/release/dlq" || cargo build --release --locked --package dlq-replayer --bin dlq
 	@"$${CARGO_TARGET_DIR:-target}/release/dlq" $(ARGS)
 
 check: format lint unit ## before each commit: format, clippy, unit tests, rules of the Terraform (about two minutes when warm)
