@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, LetterId, Source};
+use saga_core::dead_letter::{Act, DeadLetter, Destination, Filter, Forward, LetterId, Source};
 use saga_tests::dead_letters::quarantined;
+use saga_wire::dead_letter::http::{Selection, command, filter};
 use saga_wire::dead_letter::{
     Received, Row, azure_quarantine, blob, destination, events, facts, poison, quarantine, row, stream,
 };
@@ -411,5 +412,80 @@ proptest! {
             prop_assert!(!letter.reason.is_empty(), "{:?}", letter.id);
             prop_assert!(!letter.facts.text.is_empty() || body.is_empty() || wrapped == 3 || wrapped == 2);
         }
+    }
+}
+
+/// A filter that leaves one of its words out would have letters discarded that nobody named.
+#[test]
+fn every_word_of_a_filter_narrows_it_and_none_is_passed_over() {
+    let saga = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
+    let since = "2026-11-21T00:00:00Z";
+    let words = [
+        ("source", "poison"),
+        ("saga", saga),
+        ("type", "PaymentReserved"),
+        ("reason", "over the limit"),
+        ("since", since),
+    ];
+    let whole = Filter {
+        source: Some(Source::Poison),
+        saga: Some(saga.parse().unwrap()),
+        kind: Some("PaymentReserved".to_owned()),
+        reason: Some("over the limit".to_owned()),
+        since: Some(saga_wire::time::parse(since).unwrap()),
+    };
+    let given = |words: &[(&'static str, &str)]| {
+        let words: Vec<_> = words
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        filter(words.into_iter())
+    };
+    assert_eq!(given(&words).unwrap(), whole);
+    for (left_out, _) in words {
+        let others: Vec<_> = words.into_iter().filter(|(name, _)| *name != left_out).collect();
+        assert_ne!(given(&others).unwrap(), whole, "{left_out}");
+    }
+    let asked = |body: serde_json::Value| {
+        let fields = saga_wire::json::parse_object(&body.to_string()).unwrap();
+        command(Act::Discard, &fields)
+    };
+    let body: serde_json::Map<_, _> = words
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+        .collect();
+    let run = asked(serde_json::json!({ "filter": body })).unwrap();
+    assert_eq!(run.selection, Selection::All(whole));
+    for odd in [
+        serde_json::json!({ "filter": { "kind": "PaymentReserved" } }),
+        serde_json::json!({ "filter": {}, "type": "PaymentReserved" }),
+        serde_json::json!({ "filter": { "type": "" } }),
+    ] {
+        assert!(asked(odd.clone()).is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn a_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_subject() {
+    let saga = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
+    for (topic, source) in [
+        (r#""topic":"/subscriptions/1","#, "/subscriptions/1"),
+        ("", "event-grid"),
+    ] {
+        let content = format!(
+            r#"[{{"id":"1",{topic}"eventType":"PaymentCompensationRequested","subject":"saga/{saga}/x","eventTime":"2026-11-21T00:00:00Z",
+                "data":{{"order_id":"o"}},"deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":30}}]"#
+        );
+        let letter = blob("SUB/2026/11/21/2/1.json", &content, None).remove(0).letter;
+        let event: serde_json::Value = serde_json::from_str(&letter.facts.text).unwrap();
+        assert_eq!(
+            (&event["specversion"], &event["source"], &event["type"]),
+            (
+                &"1.0".into(),
+                &source.into(),
+                &"PaymentCompensationRequested".into()
+            )
+        );
+        assert_eq!(letter.facts.saga, Some(saga.parse().unwrap()));
     }
 }

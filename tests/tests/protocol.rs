@@ -8,7 +8,7 @@ use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, SagaId, Status};
 use saga_tests::dead_letters::event_in;
-use saga_tests::world::{Parcel, Place, QUANTITY, STOCK_BEFORE, World, envelope, order};
+use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, order};
 use saga_wire::definitions::parse;
 use serde_json::Value;
 
@@ -661,5 +661,25 @@ async fn a_saga_may_begin_on_the_other_cloud() {
         world.on_the_way.push(opening);
         world.heal(id).await;
         assert_eq!((world.status(id), world.stock()), (end, left));
+    }
+}
+
+#[tokio::test]
+async fn lines_of_one_article_are_taken_together() {
+    let body = format!(
+        r#"{{"order_id":"o","amount":"10","currency":"EUR","items":[{{"sku":"{SKU}","quantity":2}},{{"sku":"other","quantity":1}},{{"sku":"{SKU}","quantity":3}}]}}"#
+    );
+    for (items, left) in [
+        (
+            body.replace(r#"{"sku":"other","quantity":1},"#, ""),
+            STOCK_BEFORE - 5,
+        ),
+        // Of the other article there is none: then nothing is taken at all.
+        (body, STOCK_BEFORE),
+    ] {
+        let mut world = World::default();
+        let id = world.try_start("key", &items).await.unwrap();
+        world.heal(id).await;
+        assert_eq!(world.stock(), left);
     }
 }
