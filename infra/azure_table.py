@@ -130,6 +130,8 @@ def token() -> tuple[str, float]:
         raise Failed("The Azure CLI did not give a token within two minutes. Run `az login`, then this again.") from error
     except subprocess.CalledProcessError as error:
         raise Failed(f"The Azure CLI gave no token: {error.stderr.strip()[-300:]} Run `az login`, then this again.") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise Failed("The Azure CLI answered something that is no token. Run `az upgrade`, then this again.") from error
 
 
 def export(table: Table, file: Path, any_moment: bool) -> int:

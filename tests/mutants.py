@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
 CHECKS = ["model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine"]
+          "list", "quarantine", "admission"]
 LONGEST_RUN = 600
 
 

@@ -40,7 +40,7 @@ class Service(ThreadingHTTPServer):
         self.stored = {key: {"Stock": number, **TYPED} for number, key in enumerate(keys)}
         self.now = 1_790_000_000
         self.written = dict.fromkeys(self.stored, (self.now - 3_600, 1))
-        self.only_new = False
+        self.only_new, self.full = False, False
         self.changes, self.broken, self.short, self.silent, self.refused, self.tokens = 0, 0, 0, False, set(), []
 
     def handle_error(self, *_):
@@ -80,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             service.broken -= 1
             return 503, b"busy", {}
         path, _, query = self.path.partition("?")
+        if self.command == "PUT" and service.full:
+            return 413, b"the account is full", {}
         if self.command == "PUT":
             row = json.loads(body)
             key = row.pop("PartitionKey"), row.pop("RowKey")
@@ -229,6 +231,18 @@ class AzureTable(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("503", said)
 
+    def test_a_restore_that_fails_ends_without_trying_every_row(self):
+        for number in range(200):
+            self.service.write(("a", f"more|{number:03}"), {})
+        self.export()
+        self.service.stored.clear()
+        self.service.tokens.clear()
+        self.service.full = True
+        status, said = self.restore()
+        self.assertEqual((status, self.service.stored), (1, {}))
+        self.assertIn("413", said)
+        self.assertLess(len(self.service.tokens), 100)
+
     def test_an_answer_that_never_comes_ends_the_run(self):
         self.service.silent = True
         with unittest.mock.patch.object(azure_table, "SECONDS", 0.1), unittest.mock.patch.object(azure_table, "TRIES", 2):
@@ -252,6 +266,11 @@ class AzureTable(unittest.TestCase):
                 status, said = self.export()
             self.assertEqual(status, 1)
             self.assertIn(expected, said)
+        for odd in ("", "{}", "[]"):
+            with unittest.mock.patch("subprocess.run", return_value=unittest.mock.Mock(stdout=odd)):
+                status, said = self.export()
+            self.assertEqual(status, 1)
+            self.assertIn("no token", said)
 
     def test_a_token_is_renewed_before_it_ends_and_when_it_is_refused(self):
         del os.environ["AZURE_STORAGE_KEY"]

@@ -45,10 +45,10 @@ class Restore(StackTest):
         return archive, bus
 
     def replay(self, archive: str, bus: str, since: float):
-        name = f"restore-{time.time_ns()}"
+        name, rule = f"restore-{time.time_ns()}", self.events("DescribeRule", Name="saga-to-azure", EventBusName=self.e["names"]["bus"])["Arn"]
         self.events(
             "StartReplay", ReplayName=name, EventSourceArn=archive, EventStartTime=int(since), EventEndTime=int(time.time()) + 1,
-            Destination={"Arn": bus},
+            Destination={"Arn": bus, "FilterArns": [rule]},
         )
         wait_for("the replay", lambda: self.events("DescribeReplay", ReplayName=name)["State"] == "COMPLETED")
 

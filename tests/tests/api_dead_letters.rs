@@ -429,3 +429,16 @@ async fn what_is_no_request_is_the_schedule_and_changes_no_letter() {
     }
     assert_eq!(desk.places.lying().len(), 2);
 }
+
+/// As many ids as one run takes, each as long as those of blobs are.
+#[tokio::test]
+async fn a_run_of_as_many_letters_as_may_be_named_fits_into_a_request() {
+    let (world, desk) = (World::default(), Desk::new());
+    let ids: Vec<String> = (0..MAX_RUN)
+        .map(|number| format!("event-grid.to-azure-participant~2F2026~2F11~2F21~2F2~2F{number:036}~2Ejson"))
+        .collect();
+    let body = json!({ "ids": ids }).to_string();
+    assert!(body.len() > 64 * 1024);
+    let answer = answer(&world, &desk, post("/dead-letters/replay", &body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}

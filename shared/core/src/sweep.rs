@@ -98,12 +98,13 @@ impl Origin<'_> {
             moved.max(self.saga.deadline)
         };
         let stuck_at = since.plus_millis(self.patience.stuck_millis);
-        // Since before that: only because its definition was missing, which it no longer is.
         if stuck_at > self.now {
+            // It has moved since, or was stuck only because its definition was missing.
             decision.saga.stuck = None;
             decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
             return;
         }
+        // Told already. One that is stuck since before then was stuck for want of its definition, of which people were told.
         if self.saga.stuck.is_some_and(|since| since >= stuck_at) {
             return;
         }

@@ -39,10 +39,6 @@ async fn main() -> ExitCode {
         }
     };
     let mut out = Output::new(arguments.json);
-    if let Command::Help = arguments.command {
-        out.text(arguments::USAGE);
-        return ExitCode::from(DONE);
-    }
     let one_letter = matches!(arguments.command, Command::Show { .. });
     let code = match carry_out(arguments, &mut out).await {
         Ok(code) => code,
@@ -58,7 +54,7 @@ async fn main() -> ExitCode {
     };
     if let Some(error) = out.lost() {
         output::complain(&format!(
-            "the output could not be written: {error}. What was asked for was done all the same"
+            "the output could not be written: {error}. What it would have said of the letters is done; list them again"
         ));
         return ExitCode::from(code.max(SOME_FAILED));
     }
@@ -66,6 +62,10 @@ async fn main() -> ExitCode {
 }
 
 async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure> {
+    if let Command::Help = arguments.command {
+        out.text(arguments::USAGE);
+        return Ok(DONE);
+    }
     let client = Client::connect(arguments.endpoint, arguments.region).await?;
     match arguments.command {
         Command::Help => Ok(DONE),
