@@ -32,8 +32,11 @@ dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows a
 	@test -x "$${CARGO_TARGET_DIR:-target}/release/dlq" || cargo build --release --locked --package dlq-replayer --bin dlq
 	@"$${CARGO_TARGET_DIR:-target}/release/dlq" $(ARGS)
 
-check: format lint unit ## before each commit: format, clippy, unit tests, rules of the Terraform (about two minutes when warm)
+check: format lint unit ## before each commit: format, clippy, unit tests, rules of the Terraform and of permissions (about two minutes when warm)
 	$(PYTHON) infra/rules.py
+	$(PYTHON) infra/iam_calls.py
+	$(PYTHON) infra/azure_roles.py
+	$(PYTHON) infra/deployer.py
 	@echo "make check: all passed; emulators, terraform validate and test, policy scan and dependencies are left to make test"
 
 test: format lint unit deny terraform terraform-apply policy workflows stack-test ## everything that CI runs

@@ -3,9 +3,9 @@
 //!
 //! Invariant: no event waits for its neighbours. Whatever one of them fails at, each of the others goes its way.
 
+use saga_core::Cloud;
 use saga_core::ids::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
-use saga_core::{Cloud, Event};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::Headers;
@@ -148,12 +148,6 @@ pub async fn keep_delivery<D, P, Q: Quarantine, A, T: Time>(
     })
 }
 
-/// Whether an event with our attributes may come from the other cloud: it is theirs, and for us. Whoever reaches the topic could
-/// else speak for the origin.
-pub(crate) fn comes_in(event: &Event) -> bool {
-    event.sender != Cloud::ORIGIN && event.target == Cloud::ORIGIN
-}
-
 enum Read {
     Event(OutboxRow),
     Alert(Alert),
@@ -178,7 +172,7 @@ async fn read<D: DefinitionNames, P, Q, A, T: Time>(
     let meant = match &incoming {
         Incoming::Ours(event) => match check(deployment, store, time, event).await? {
             Err(reason) => Err(reason),
-            Ok(_) if comes_in(event) => Ok(()),
+            Ok(_) if event.comes_in() => Ok(()),
             Ok(_) => Err(format!(
                 "an event from {} for {} does not come in here",
                 event.sender, event.target

@@ -121,6 +121,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it may come in from the other cloud: it is the other's, and meant for the origin. Without this
+    /// rule, anybody who can publish to the topic could speak for the origin.
+    #[must_use]
+    pub fn comes_in(&self) -> bool {
+        self.sender != Cloud::ORIGIN && self.target == Cloud::ORIGIN
+    }
+
     /// Why, when it asks for something to be undone.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {

@@ -8,7 +8,6 @@ use saga_wire::incoming::Incoming;
 use saga_wire::{alert_event, event_grid, parked_event};
 
 use super::Ports;
-use crate::admit_events::comes_in;
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
 
@@ -122,7 +121,7 @@ async fn refused<S: SagaStore, T: Time>(
         Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
         Some(Destination::ParticipantQueue) => event.target == Cloud::ORIGIN,
         // What the webhook quarantined goes past it now, and has to keep its rule.
-        Some(Destination::Bus) if letter.id.source == Source::Quarantine => !comes_in(&event),
+        Some(Destination::Bus) if letter.id.source == Source::Quarantine => !event.comes_in(),
         _ => false,
     };
     Ok(wrong_place.then(|| {
