@@ -8,8 +8,6 @@
 //! [`participate`] turns a row of the table into a step record and an outgoing event, [`origin`] does the
 //! same for the cloud that keeps the saga.
 
-pub mod dead_letter;
-pub mod dead_letter_run;
 pub mod definition;
 pub mod document;
 pub mod emit;

@@ -5,8 +5,8 @@ use aws_sdk_sqs::Client;
 use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{PortError, Published, Publisher, Refusal};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_core::outbox::{OutboxRow, Tries};
+use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::event_bridge::Bus;
 use crate::failure::failure;
