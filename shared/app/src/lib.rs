@@ -8,22 +8,24 @@ pub mod handle_event;
 pub mod keep_definitions;
 pub mod list_sagas;
 pub mod log;
+pub mod outbox;
 pub mod override_saga;
 pub mod park_saga;
 pub mod participate;
 pub mod ports;
-pub mod relay_outbox;
 pub mod start_saga;
 pub mod sweep_sagas;
 
 use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
 use saga_core::origin::Participants;
-use saga_core::outbox::{OutboxRow, Tries};
-use saga_core::relay::Rules;
 use saga_core::sweep::Patience;
 use saga_core::{Address, Definition, Event, Timestamp};
 pub use saga_participants::Settings;
+
+use crate::outbox::Rules;
+use crate::ports::Envelope;
+use crate::ports::outbox::{OutboxRow, Tries};
 
 /// What this deployment consists of: its definitions, its participants, its patience.
 pub struct Deployment {
@@ -65,10 +67,7 @@ impl Deployment {
         let opens = event.address == Address::Advance(definition.first_after_origin());
         OutboxRow {
             shard: event.saga.bucket(self.shards),
-            id: event.id.clone(),
-            saga: event.saga,
-            kind: event.kind.clone(),
-            body: saga_wire::cloud_event::write(event),
+            event: Envelope::of(event),
             at: event.time,
             queued: now,
             follows: !opens,
