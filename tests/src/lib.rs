@@ -19,6 +19,7 @@ pub mod example;
 pub mod function_url;
 pub mod laws;
 pub mod model;
+pub mod modules;
 pub mod openapi;
 pub mod played;
 pub mod property;
