@@ -48,7 +48,7 @@ impl About {
             event_id: Some(event.id.as_str().to_owned()),
             ..Self::facts(&facts)
         }
-        .addressed(facts.address().or_else(|| event.id.address(event.saga)))
+        .addressed(facts.address().or_else(|| Address::of_id(&event.id, event.saga)))
     }
 
     /// A message, whatever is in it: an event, in the envelope of the bus or in the encoding of a queue, or none.
@@ -87,7 +87,7 @@ impl About {
             event_id: Some(event.as_str().to_owned()),
             ..Self::default()
         }
-        .addressed(event.address(saga))
+        .addressed(Address::of_id(event, saga))
     }
 
     /// The same, of a saga that is at hand.
