@@ -21,6 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "infra"))
+from command_line import Parser  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
@@ -183,9 +186,12 @@ MUTANTS = [
 ]
 
 def main() -> int:
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    if "--list" in sys.argv:
+    parser = Parser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    asked = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if not asked.words or any(word in mutant.name for word in asked.words)]
+    if asked.list:
         print("\n".join(mutant.name for mutant in chosen))
         return 0
     copy_tree(TREE)
