@@ -242,10 +242,7 @@ fn of_a_message_that_the_host_could_not_decode_nobody_says_that_it_was_tried() {
     let letter = poison("k", &STANDARD.encode([0xff, 0xfe, b'{', 0]), None);
     assert!(letter.reason.contains("no UTF-8"), "{}", letter.reason);
     assert_eq!((letter.attempts, letter.facts.is_base64), (None, true));
-    assert_eq!(
-        letter.facts.bytes(),
-        [0xff, 0xfe, b'{', 0]
-    );
+    assert_eq!(letter.facts.bytes(), [0xff, 0xfe, b'{', 0]);
     assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("UTF-8")));
 }
 

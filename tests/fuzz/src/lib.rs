@@ -13,11 +13,11 @@ use saga_app::Deployment;
 use saga_app::dead_letters::command::{Act, command, filter};
 use saga_app::dead_letters::{Known, prospect};
 use saga_app::list_sagas::parse_cursor;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{self, NotStarted, start_saga};
 use saga_core::document::Number;
 use saga_core::ids::{EventId, IdempotencyKey, TraceParent};
-use saga_core::outbox::DEFAULT_SHARDS;
-use saga_core::sweep::Patience;
+use saga_core::patience::Patience;
 use saga_core::{SagaId, Timestamp};
 use saga_memory::{Clock, OriginCloud};
 use saga_runtime::http::{MAX_BODY, body, only, text_field};
@@ -207,7 +207,8 @@ pub fn sqs_record(bytes: &[u8]) {
 fn shown(letter: &DeadLetter) {
     for refused in [None, Some("why")] {
         let prospect = prospect(letter, refused, Known::No);
-        let shown = serde_json::to_value(Shown::of(letter, prospect.disposition.as_str(), prospect.text)).expect("a letter is written");
+        let shown = serde_json::to_value(Shown::of(letter, prospect.disposition.as_str(), prospect.text))
+            .expect("a letter is written");
         let facts = &letter.facts;
         if facts.is_base64 || shown["body_encoding"] == "text" {
             assert_eq!(shown["body"], facts.text);

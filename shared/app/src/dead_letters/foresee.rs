@@ -161,7 +161,7 @@ impl Known {
     pub fn of(saga: &Saga) -> Self {
         Known::Saga {
             status: saga.shown,
-            closing: saga.ends.closing,
+            closing: saga.lifecycle.closing,
         }
     }
 }

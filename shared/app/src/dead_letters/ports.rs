@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use futures_util::future::join_all;
 use saga_core::Timestamp;
-use saga_core::saga::Asked;
+use saga_core::mark::Asked;
 use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::ports::{PortError, Published};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
-use saga_core::saga::{Asked, Caller, Mark};
+use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
