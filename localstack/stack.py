@@ -209,7 +209,7 @@ def main() -> int:
     if arguments.emulator not in EMULATORS:
         parser.error(f"there is no emulator {arguments.emulator}: {' or '.join(EMULATORS)}")
 
-    # Being told to end is an interruption like Ctrl-C: what was started is stopped.
+    # A request to end is an interruption like Ctrl-C: what was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.state.resolve()
