@@ -8,7 +8,7 @@ use saga_core::definition::Catalogue;
 use saga_core::document::fields;
 use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{EntityKey, Participant, Placement};
-use saga_core::sweep::Patience;
+use saga_core::patience::Patience;
 use saga_tests::every_step::Case;
 use saga_tests::example::Seats;
 use saga_tests::world::{QUANTITY, SKU, World};

@@ -10,7 +10,7 @@ use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
-use saga_core::sweep::Patience;
+use saga_core::patience::Patience;
 use saga_core::{SagaId, Status};
 use saga_participants::inventory::Inventory;
 use saga_participants::payments::Payments;

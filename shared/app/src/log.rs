@@ -49,7 +49,7 @@ impl About {
             event_id: Some(row.id.as_str().to_owned()),
             ..Self::facts(&facts)
         }
-        .addressed(facts.address().or_else(|| row.id.address(row.saga)))
+        .addressed(facts.address().or_else(|| Address::of_id(&row.id, row.saga)))
     }
 
     /// A message, whatever is in it: an event, in the envelope of the bus or in the encoding of a queue, or none.
@@ -88,7 +88,7 @@ impl About {
             event_id: Some(event.as_str().to_owned()),
             ..Self::default()
         }
-        .addressed(event.address(saga))
+        .addressed(Address::of_id(event, saga))
     }
 
     /// The same, of a saga that is at hand.

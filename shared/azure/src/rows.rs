@@ -3,9 +3,9 @@
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
 use saga_core::document::{Fields, fields};
-use saga_core::observed::Told;
 use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::participate::StepRecord;
+use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
 
@@ -29,8 +29,8 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
     if !record.output.is_empty() {
         row.insert("Output".to_owned(), json::write_object(&record.output).into());
     }
-    if !record.told.is_empty() {
-        row.insert("Told".to_owned(), record.told.as_str().into());
+    if !record.reports.is_empty() {
+        row.insert("Told".to_owned(), record.reports.as_str().into());
     }
     row
 }
@@ -55,9 +55,9 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
             .map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
-        told: match row.get("Told") {
-            None => Told::default(),
-            Some(_) => Told::new(text(row, "Told")?),
+        reports: match row.get("Told") {
+            None => Reports::default(),
+            Some(_) => Reports::new(text(row, "Told")?),
         },
     })
 }
@@ -191,7 +191,7 @@ mod tests {
             reason: Some("the \u{1}customer\nchanged his mind".to_owned()),
             data: fields([("amount", "129.90".into()), ("n", 7.into())]),
             output: fields([("receipt", "r-1".into())]),
-            told: Told::new("2 REFUSED 1795226400100"),
+            reports: Reports::new("2 REFUSED 1795226400100"),
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
         let bare = StepRecord {
             reason: None,
             output: Fields::new(),
-            told: Told::default(),
+            reports: Reports::default(),
             ..record()
         };
         assert_eq!(step_record(&step_fields(&bare)).unwrap(), bare);

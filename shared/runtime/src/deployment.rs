@@ -3,8 +3,8 @@
 use saga_app::{Deployment, Settings};
 use saga_core::document::Number;
 use saga_core::outbox::DEFAULT_SHARDS;
+use saga_core::patience::Patience;
 use saga_core::relay::Rules;
-use saga_core::sweep::Patience;
 
 use crate::environment::{Misconfigured, parsed};
 

@@ -16,7 +16,7 @@ use saga_core::dead_letter::{Act, DeadLetter, Known, LetterId, Source, prospect}
 use saga_core::document::Number;
 use saga_core::ids::{EventId, IdempotencyKey, TraceParent};
 use saga_core::outbox::DEFAULT_SHARDS;
-use saga_core::sweep::Patience;
+use saga_core::patience::Patience;
 use saga_core::{SagaId, Timestamp};
 use saga_memory::{Clock, OriginCloud};
 use saga_runtime::http::{MAX_BODY, body, only, text_field};

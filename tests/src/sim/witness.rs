@@ -9,7 +9,7 @@ use saga_app::ports::{
     Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Time, Version,
     Versioned,
 };
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::origin::OriginDecision;
 use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::EntityKey;
@@ -29,7 +29,7 @@ struct Seen {
     taken: BTreeSet<EventId>,
     bodies: BTreeMap<EventId, String>,
     ids: BTreeMap<(SagaId, String), BTreeSet<EventId>>,
-    ends: BTreeMap<SagaId, Phase>,
+    phases: BTreeMap<SagaId, Phase>,
     /// Who has which shard, as far as those who took one were told.
     leases: BTreeMap<u16, Lease>,
 }
@@ -291,11 +291,11 @@ impl Watched<'_, saga_memory::Sagas> {
         let cloud: &OriginCloud = self.cloud;
         if let Some(saga) = cloud.saga(id) {
             let mut seen = self.witness.lock();
-            let before = seen.ends.insert(id, saga.ends.phase);
-            if before.is_some_and(|before| before != Phase::Open && before != saga.ends.phase) {
+            let before = seen.phases.insert(id, saga.lifecycle.phase);
+            if before.is_some_and(|before| before != Phase::Open && before != saga.lifecycle.phase) {
                 seen.breaks(format!(
                     "I5: saga {id} was {before:?} and is {:?}",
-                    saga.ends.phase
+                    saga.lifecycle.phase
                 ));
             }
         }
