@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",
            "known.as_ref() == Some(version)\n                && ", "known.is_some() && version.0 != \"\"\n                && "),
     Mutant("version guard of the entities dropped", "shared/memory/src/steps.rs",
-           " || !shelf.entities.are_as_read(commit.writes, commit.read)", ""),
+           " || !contents.entities.are_as_read(commit.writes, commit.read)", ""),
     Mutant("undo without guard", "shared/core/src/step.rs",
            "        (Cancel, Some(Done)) if last",
            "        (Compensate, Some(Undone)) => to(Undone, Effect::Undo, E::Compensate),\n"
