@@ -10,7 +10,6 @@ lines start a saga each, one that completes and one that is compensated.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import Parser
 from environment import NAME, settings
 
 HERE = Path(__file__).resolve().parent
@@ -156,7 +156,7 @@ class Shown(dict):
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("environment")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--over", default="10000.01", help="an amount above the participant's inventory_limit")
@@ -166,8 +166,7 @@ def main(arguments: list[str]) -> int:
     variables = (asked.folder or HERE / "environments" / asked.environment) / "aws.tfvars"
     region = settings(variables).get("region") if variables.is_file() else None
     if not region or not NAME.fullmatch(asked.environment):
-        print(f"day_one: {variables} does not say the region of {asked.environment}", file=sys.stderr)
-        return 2
+        parser.error(f"{variables} does not say the region of {asked.environment}")
     known = {"environment": asked.environment, "region": region, "run": uuid.uuid4().hex[:12], "over": asked.over}
     if asked.list:
         for number, line in enumerate(LINES, 1):

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Callable
 
 import providers
+from command_line import takes_nothing
 from pinned import installed
 
 HERE = Path(__file__).resolve().parent
@@ -471,4 +472,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

@@ -292,22 +292,8 @@ class Recorder(DeadLetters):
     def watch(self):
         self.invoke("dlq-replayer")
 
-    def azure_rows(self) -> list[dict]:
-        found, more = [], ""
-        while True:
-            path, headers = f"{self.azure.table}()", self.azure._table_headers(f"{self.azure.table}()")
-            headers["Accept"] = "application/json;odata=minimalmetadata"
-            status, answer = http.request("GET", f"{self.azure.url}/{path}" + (f"?{more}" if more else ""), headers=headers, seconds=60)
-            if status != 200:
-                raise RuntimeError(f"{status}: {answer[:200]!r}")
-            page = json.loads(answer)
-            found += [{name: value for name, value in row.items() if name not in ("odata.metadata", "odata.etag", "odata.id", "odata.type", "odata.editLink")} for row in page["value"]]
-            if len(page["value"]) < 1_000:
-                return found
-            more = f"NextPartitionKey={quote(page['value'][-1]['PartitionKey'])}&NextRowKey={quote(page['value'][-1]['RowKey'])}"
-
     def azure_row(self, prefix: str, *columns: str, **values) -> dict | None:
-        fits = [row for row in self.azure_rows() if row["RowKey"].startswith(prefix) and all(name in row for name in columns) and all(row.get(name) == value for name, value in values.items())]
+        fits = [row for row in self.azure.rows(prefix) if all(name in row for name in columns) and all(row.get(name) == value for name, value in values.items())]
         return fits[0] if fits else None
 
     def azure_outbox(self):
@@ -441,16 +427,14 @@ class Recorder(DeadLetters):
             "step_refused": self.azure_row("step|", State="REFUSED"),
             "step_undone": self.azure_row(f"step|{undone}|1"),
             "entity_stock": self.azure_row("entity|stock|keyboard"),
-            "entity_other": next((row for row in self.azure_rows() if row["RowKey"].startswith("entity|") and not row["RowKey"].startswith("entity|stock|")), None),
+            "entity_other": next((row for row in self.azure.rows("entity|") if not row["RowKey"].startswith("entity|stock|")), None),
             "definition": self.azure_row("definition"),
         }.items():
             self.keep(f"azure_rows/{name}", row) if row else say(f"  no row: {name}")
-        scanned = self.dynamo._call("Scan", {"TableName": self.e["names"]["sagas_table"], "ConsistentRead": True})["Items"]
-        definitions = [item for item in scanned if item["SagaId"]["S"].startswith("definition")]
+        definitions = [item for item in self.dynamo.items("sagas_table") if item["SagaId"]["S"].startswith("definition")]
         for item in definitions:
             self.keep("sagas/" + re.sub(r"\W+", "_", item["SagaId"]["S"]), {"item": item})
-        entities = self.dynamo._call("Scan", {"TableName": self.e["names"]["payments_table"], "ConsistentRead": True})["Items"]
-        other = next((item for item in entities if done in item["TransactionId"]["S"] and item["TransactionId"]["S"] != done), None)
+        other = next((item for item in self.dynamo.items("payments_table") if done in item["TransactionId"]["S"] and item["TransactionId"]["S"] != done), None)
         self.keep("entities/other", other) if other else say("  no other entity on AWS")
 
 

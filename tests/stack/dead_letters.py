@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import uuid
-from pathlib import Path
 
 from .proxy import Proxy, Rerouted
-from .support import PATIENCE_SECONDS, ROOT, StackTest, order, wait_for
+from .support import PATIENCE_SECONDS, StackTest, order, wait_for
 
-BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
-DLQ = BINARIES / "dlq"
+from local_stack import packages  # (support says where it is)
+
+DLQ = packages.binaries() / packages.DLQ
 
 
 class Failing(Proxy):

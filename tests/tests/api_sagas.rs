@@ -18,7 +18,8 @@ use routes::{Api, DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
 use saga_app::list_sagas::MAX_PAGE;
 use saga_app::ports::SagaStore;
 use saga_core::definition::DefinitionRef;
-use saga_core::saga::{Caller, Flag};
+use saga_core::mark::Caller;
+use saga_core::saga::Flag;
 use saga_core::timeline::Timeline;
 use saga_core::{Saga, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
@@ -124,7 +125,7 @@ fn every_code_is_in_a_document_and_has_one_status_in_both() {
         for outcome in document.outcomes() {
             if let [_, _, status, code] = outcome.split(' ').collect::<Vec<_>>()[..] {
                 let known = Code::ALL.into_iter().find(|known| known.as_str() == code);
-                assert_eq!(known.unwrap().status().0.to_string(), status, "{outcome}");
+                assert_eq!(known.unwrap().status().to_string(), status, "{outcome}");
                 used.insert(code.to_owned());
             }
         }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_app::ports::{
     Committed, Definitions, Outbox, Partition, SagaStore, Snapshot, StepCommit, StepStore,
 };
@@ -18,7 +19,6 @@ use saga_aws::outbox::{DynamoOutbox, row_of_image};
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::{Config, Secret, TableStore};
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
 use saga_tests::arbitrary;

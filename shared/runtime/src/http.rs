@@ -11,8 +11,8 @@ use saga_app::about;
 use saga_app::log::About;
 use saga_app::ports::{PortError, causes};
 use saga_core::document::Fields;
+use saga_core::mark::Caller;
 use saga_core::participant::FieldError;
-use saga_core::saga::Caller;
 use saga_core::text::{id_breaks, is_readable, shown};
 use saga_core::{Document, SagaId, TraceParent};
 use saga_wire::json::{self, Unreadable, legible};
@@ -55,7 +55,7 @@ fn to_root(request: &Request) -> String {
 /// An answer that says what to change. What it was caused by is logged.
 #[must_use]
 pub fn problem(request: &Request, problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(cause) = &problem.cause {
         log(request, problem.code, cause);
     }

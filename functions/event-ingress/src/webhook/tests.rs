@@ -3,9 +3,7 @@
 use std::sync::Mutex;
 
 use lambda_http::http::HeaderValue;
-use saga_app::ports::{Alert, Definitions, PortError, Published, Quarantined, Refusal};
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
+use saga_app::ports::{Alert, Definitions, Envelope, Limits, PortError, Published, Quarantined, Refusal};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::cloud_event;
 use saga_wire::incoming::Incoming;
@@ -29,7 +27,7 @@ struct Kept {
 /// The bus, the quarantine and the monitoring channel. What names one of these fails there.
 #[derive(Default)]
 struct Carriers {
-    published: Mutex<Vec<OutboxRow>>,
+    published: Mutex<Vec<Envelope>>,
     kept: Mutex<Vec<Kept>>,
     told: Mutex<Vec<Alert>>,
 }
@@ -44,18 +42,18 @@ impl Publisher for Carriers {
         bytes: 240 * 1024,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let answer = |row: &OutboxRow| {
-            if row.body.contains("never") {
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        let answer = |event: &&Envelope| {
+            if event.body.contains("never") {
                 return Err(Refusal::Never("MalformedDetail".to_owned()));
             }
-            if row.body.contains("later") {
+            if event.body.contains("later") {
                 return Err(Refusal::Later("InternalFailure".to_owned()));
             }
-            self.published.lock().unwrap().push(row.clone());
+            self.published.lock().unwrap().push((*event).clone());
             Ok(())
         };
-        Ok(rows.iter().map(answer).collect())
+        Ok(events.iter().map(answer).collect())
     }
 }
 

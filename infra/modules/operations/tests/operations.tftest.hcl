@@ -98,7 +98,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   # Messages of the code itself, so that a renamed line is seen here.
   assert {
     condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest/outbox_poller"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
-      strcontains(file("../../../shared/app/src/relay_outbox.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
+      strcontains(file("../../../shared/app/src/outbox/report.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
       length(regexall("about!\\([^;]*\"start\"\\s*\\)", file("../../../shared/app/src/start_saga.rs"))) == 1 && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
     )
     error_message = "The code logs another message than the filter looks for."

@@ -150,7 +150,7 @@ fn held(bucket: u16, columns: &Document) -> Option<Held> {
         outbox_row(bucket, &Row { key, ..row })
     });
     let (body, unreadable) = match pending {
-        Ok(pending) => (Some(pending.body), None),
+        Ok(pending) => (Some(pending.event.body), None),
         Err(why) => (text("Body"), Some(why)),
     };
     let letter = row(
