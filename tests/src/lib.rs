@@ -10,9 +10,9 @@
     reason = "this crate is linked by tests only, where a panic is the message"
 )]
 
+pub mod accounts;
 pub mod arbitrary;
 pub mod architecture;
-pub mod accounts;
 pub mod contract;
 pub mod dead_letters;
 pub mod every_step;
@@ -25,6 +25,8 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
+pub mod recorded;
+pub mod release_04d03cd;
 pub mod shown;
 pub mod sim;
 #[cfg(feature = "stack")]

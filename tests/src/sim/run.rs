@@ -33,8 +33,8 @@ use serde_json::Value;
 
 use super::chance::Chance;
 use super::witness::{Bus, Watched, Witness};
-use crate::arbitrary::nth_saga;
 use crate::accounts::Accounts;
+use crate::arbitrary::nth_saga;
 use crate::contract::given;
 use crate::shown::is_true;
 use crate::world::{Parcel, Place, envelope};
