@@ -1,14 +1,17 @@
-//! Places of dead letters in memory: queues that hide what they give, shelves that do not, and where letters go.
+//! Sources of dead letters in memory: queues that hide what they give, containers that do not, and what left them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::stream;
+use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::ports::{
-    Answer, Archive, Depth, Discarded, Held, LetterSource, Memory, Outlet, Receipt, Removal, Walk, Watched,
+    Answer, Answers, Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Depth, Discarded, Leased,
+    Memory, Outlet, Pages, Receipt, Removal, Watched,
 };
 use saga_app::ports::{PortError, Published, Refusal, Time};
 use saga_core::Timestamp;
-use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
+use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults, call};
@@ -30,7 +33,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    letters: BTreeMap<Source, BTreeMap<String, Lying>>,
+    stored: BTreeMap<Source, BTreeMap<String, Stored>>,
     receipts: u64,
     sent: Vec<(Destination, String)>,
     requeued: Vec<String>,
@@ -39,8 +42,8 @@ struct State {
     refuses: bool,
 }
 
-struct Lying {
-    letter: DeadLetter,
+struct Stored {
+    dead_letter: DeadLetter,
     hidden_until: i64,
     receipt: u64,
 }
@@ -64,36 +67,32 @@ impl DeadLetters {
         Self::new(clock, |_: &'static str| Fault::None)
     }
 
-    /// A letter falls out.
-    pub fn put(&self, letter: DeadLetter) {
-        let lying = Lying {
+    /// A dead letter arrives.
+    pub fn put(&self, dead_letter: DeadLetter) {
+        let id = dead_letter.id.clone();
+        let stored = Stored {
             hidden_until: 0,
             receipt: 0,
-            letter,
+            dead_letter,
         };
-        let id = lying.letter.id.clone();
         self.lock()
-            .letters
+            .stored
             .entry(id.source)
             .or_default()
-            .insert(id.key, lying);
+            .insert(id.key, stored);
     }
 
-    /// Takes all letters away, as somebody else may.
+    /// Takes all dead letters away, as somebody else may.
     pub fn clear(&self) {
-        self.lock().letters.clear();
+        self.lock().stored.clear();
     }
 
-    /// The letters that lie somewhere, hidden or not.
+    /// All dead letters, hidden or not.
     #[must_use]
-    pub fn lying(&self) -> Vec<DeadLetter> {
+    pub fn stored(&self) -> Vec<DeadLetter> {
         let state = self.lock();
-        state
-            .letters
-            .values()
-            .flat_map(BTreeMap::values)
-            .map(|lying| lying.letter.clone())
-            .collect()
+        let stored = state.stored.values().flat_map(BTreeMap::values);
+        stored.map(|one| one.dead_letter.clone()).collect()
     }
 
     /// What was sent since the last time.
@@ -108,7 +107,7 @@ impl DeadLetters {
         std::mem::take(&mut self.lock().requeued)
     }
 
-    /// The letters in the archive.
+    /// The dead letters in the archive.
     #[must_use]
     pub fn archived(&self) -> Vec<DeadLetter> {
         self.lock().archived.clone()
@@ -119,25 +118,45 @@ impl DeadLetters {
         self.lock().refuses = refuses;
     }
 
-    /// Another operator takes the letters and has not put them back yet.
+    /// Another operator takes the dead letters and has not put them back yet.
     pub fn hide(&self, source: Source, seconds: i64) {
         let until = self.shared.clock.now().millis() + seconds * 1_000;
-        for lying in self.lock().letters.entry(source).or_default().values_mut() {
-            lying.hidden_until = until;
-            lying.receipt = u64::MAX;
+        for stored in self.lock().stored.entry(source).or_default().values_mut() {
+            stored.hidden_until = until;
+            stored.receipt = u64::MAX;
         }
     }
 
     /// The port of each source.
     #[must_use]
-    pub fn sources(&self) -> Vec<Box<dyn LetterSource>> {
-        let each = Source::ALL.into_iter().map(|source| -> Box<dyn LetterSource> {
-            Box::new(Place {
-                all: self.clone(),
-                source,
-            })
-        });
-        each.collect()
+    pub fn sources(&self) -> Vec<DeadLetterSource> {
+        Source::ALL.map(|source| self.source(source)).into()
+    }
+
+    /// The port of one source.
+    #[must_use]
+    pub fn source(&self, source: Source) -> DeadLetterSource {
+        let all = self.clone();
+        let place = Box::new(Place { all, source });
+        match source {
+            Source::Outbox | Source::AzureOutbox => DeadLetterSource::Outbox(place),
+            Source::EventGrid => DeadLetterSource::Container(place),
+            _ => DeadLetterSource::Queue(place),
+        }
+    }
+
+    /// A source as the queue that it is.
+    #[must_use]
+    pub fn queue(&self, source: Source) -> impl DeadLetterQueue + use<> {
+        let all = self.clone();
+        Place { all, source }
+    }
+
+    /// A source as the dead rows that it holds.
+    #[must_use]
+    pub fn outbox(&self, source: Source) -> impl DeadOutbox + use<> {
+        let all = self.clone();
+        Place { all, source }
     }
 
     async fn call<T>(
@@ -166,127 +185,134 @@ impl Place {
         self.all.shared.clock.now().millis()
     }
 
-    /// Removes the letter if it is there, and, on a queue, if the receipt is the last that was given.
-    fn take(&self, state: &mut State, held: &Held) -> Option<DeadLetter> {
-        let letters = state.letters.entry(self.source).or_default();
-        let lying = letters.get(&held.letter.id.key)?;
-        let ours = !self.is_queue() || lying.receipt.to_string() == held.receipt.0;
-        if !ours {
-            return None;
-        }
-        letters.remove(&held.letter.id.key).map(|lying| lying.letter)
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        effect: impl FnOnce(&mut BTreeMap<String, Stored>, &mut u64) -> T,
+    ) -> Result<T, PortError> {
+        let effect = |state: &mut State| {
+            let State { stored, receipts, .. } = state;
+            Ok(effect(stored.entry(self.source).or_default(), receipts))
+        };
+        self.all.call(name, effect).await
     }
 }
 
-impl LetterSource for Place {
+fn removal(removed: Option<Stored>) -> Removal {
+    removed.map_or(Removal::NotOurs, |_| Removal::Removed)
+}
+
+impl DeadLetterQueue for Place {
     fn source(&self) -> Source {
         self.source
     }
 
-    fn is_queue(&self) -> bool {
-        !matches!(
-            self.source,
-            Source::Outbox | Source::AzureOutbox | Source::EventGrid
-        )
+    fn depth(&self) -> Answer<'_, Depth> {
+        let now = self.now();
+        Box::pin(self.call("DeadLetterQueue::depth", move |stored, _| {
+            let hidden = stored.values().filter(|one| one.hidden_until > now).count();
+            Depth {
+                visible: stored.len() - hidden,
+                hidden,
+            }
+        }))
     }
 
-    fn depth(&self) -> Answer<'_, Depth> {
+    fn lease(&self, seconds: u32, _: usize) -> Answer<'_, Vec<Leased>> {
         Box::pin(async move {
             let now = self.now();
-            self.all
-                .call("LetterSource::depth", |state| {
-                    let letters = state.letters.entry(self.source).or_default();
-                    let hidden = letters.values().filter(|lying| lying.hidden_until > now).count();
-                    Ok(Depth {
-                        visible: letters.len() - hidden,
-                        hidden,
-                    })
-                })
-                .await
-        })
-    }
-
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
-        Box::pin(async move {
-            let (now, queue) = (self.now(), self.is_queue());
-            self.all
-                .call("LetterSource::next", |state| {
-                    let State {
-                        letters, receipts, ..
-                    } = state;
-                    let letters = letters.entry(self.source).or_default();
-                    let after = walk.position.clone().or(walk.after.clone()).filter(|_| !queue);
-                    let wanted = letters.iter_mut().filter(|(key, lying)| {
-                        lying.hidden_until <= now
-                            && after.as_ref().is_none_or(|after| *key > after)
-                            && (queue || walk.only.as_ref().is_none_or(|only| only.contains(*key)))
-                            && (queue || walk.since.is_none_or(|since| lying.letter.arrived() >= since))
-                    });
-                    let mut given = Vec::new();
-                    for (_, lying) in wanted.take(BATCH) {
-                        if queue {
-                            *receipts += 1;
-                            lying.receipt = *receipts;
-                            lying.hidden_until = now + i64::from(walk.lease_seconds) * 1_000;
-                        }
-                        given.push(Held {
-                            letter: lying.letter.clone(),
-                            receipt: Receipt(lying.receipt.to_string()),
-                        });
+            self.call("DeadLetterQueue::lease", |stored, receipts| {
+                let visible = stored.values_mut().filter(|one| one.hidden_until <= now);
+                let leased = visible.take(BATCH).map(|one| {
+                    *receipts += 1;
+                    one.receipt = *receipts;
+                    one.hidden_until = now + i64::from(seconds) * 1_000;
+                    Leased {
+                        dead_letter: one.dead_letter.clone(),
+                        receipt: Receipt {
+                            message: one.dead_letter.id.key.clone(),
+                            handle: one.receipt.to_string(),
+                        },
                     }
-                    walk.position = given
-                        .last()
-                        .map(|held| held.letter.id.key.clone())
-                        .or(walk.position.take());
-                    Ok(given)
-                })
-                .await
+                });
+                leased.collect()
+            })
+            .await
         })
     }
 
     fn put_back(&self, receipts: Vec<Receipt>) -> Answer<'_, ()> {
-        Box::pin(async move {
-            self.all
-                .call("LetterSource::put_back", |state| {
-                    let receipts: BTreeSet<&str> =
-                        receipts.iter().map(|receipt| receipt.0.as_str()).collect();
-                    for lying in state.letters.entry(self.source).or_default().values_mut() {
-                        if receipts.contains(lying.receipt.to_string().as_str()) {
-                            lying.hidden_until = 0;
-                        }
-                    }
-                    Ok(())
-                })
-                .await
-        })
+        Box::pin(self.call("DeadLetterQueue::put_back", move |stored, _| {
+            for receipt in receipts {
+                let one = stored.get_mut(&receipt.message);
+                if let Some(one) = one.filter(|one| one.receipt.to_string() == receipt.handle) {
+                    one.hidden_until = 0;
+                }
+            }
+        }))
     }
 
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
+    fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal> {
         Box::pin(async move {
-            self.all
-                .call("LetterSource::remove", |state| {
-                    let taken = self.take(state, held);
-                    Ok(taken.map_or(Removal::NotOurs, |_| Removal::Removed))
-                })
-                .await
+            let mut removals = Vec::new();
+            for receipt in receipts {
+                let removed = self.call("DeadLetterQueue::remove", |stored, _| {
+                    let one = stored.get(&receipt.message);
+                    let ours = one.is_some_and(|one| one.receipt.to_string() == receipt.handle);
+                    removal(ours.then(|| stored.remove(&receipt.message)).flatten())
+                });
+                removals.push(removed.await);
+            }
+            removals
         })
     }
+}
 
-    fn requeue<'a>(&'a self, held: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            self.all
-                .call("LetterSource::requeue", |state| {
-                    let Some(letter) = self
-                        .take(state, held)
-                        .filter(|letter| letter.forward == Forward::Requeue)
-                    else {
-                        return Ok(Removal::NotOurs);
-                    };
-                    state.requeued.push(letter.facts.text);
-                    Ok(Removal::Removed)
-                })
-                .await
-        })
+impl DeadLetterContainer for Place {
+    fn source(&self) -> Source {
+        self.source
+    }
+
+    fn pages(&self, after: Option<String>, since: Option<Timestamp>) -> Pages<'_> {
+        let page = move |after: Option<String>| async move {
+            let page = self.call("DeadLetterContainer::pages", |stored, _| {
+                let wanted = stored.iter().filter(|(key, one)| {
+                    after.as_ref().is_none_or(|after| *key > after)
+                        && since.is_none_or(|since| one.dead_letter.arrived() >= since)
+                });
+                let page = wanted.take(BATCH).map(|(_, one)| one.dead_letter.clone());
+                page.collect::<Vec<_>>()
+            });
+            let page = page.await?;
+            let last = page.last().map(|last| last.id.key.clone());
+            Ok(last.map(|last| (page, Some(last))))
+        };
+        Box::pin(stream::try_unfold(after, page))
+    }
+
+    fn find<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
+        Box::pin(self.call("DeadLetterContainer::find", move |stored, _| {
+            stored.get(key).map(|one| one.dead_letter.clone())
+        }))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, Removal> {
+        Box::pin(self.call("DeadLetterContainer::remove", move |stored, _| {
+            removal(stored.remove(key))
+        }))
+    }
+}
+
+impl DeadOutbox for Place {
+    fn requeue<'a>(&'a self, key: &'a str, _: Timestamp) -> Answer<'a, Removal> {
+        Box::pin(self.all.call("DeadOutbox::requeue", move |state| {
+            let removed = state.stored.entry(self.source).or_default().remove(key);
+            let Some(Stored { dead_letter, .. }) = removed else {
+                return Ok(Removal::NotOurs);
+            };
+            state.requeued.push(dead_letter.facts.text);
+            Ok(Removal::Removed)
+        }))
     }
 }
 
@@ -309,7 +335,7 @@ impl Archive for DeadLetters {
     fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
             self.call("Archive::keep", |state| {
-                state.archived.push(discarded.letter.clone());
+                state.archived.push(discarded.dead_letter.clone());
                 Ok(())
             })
             .await

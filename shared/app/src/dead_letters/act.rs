@@ -10,10 +10,11 @@ use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Forward};
 
+use super::Ports;
 use super::command::Act;
-use super::ports::{Discarded, Held, LetterSource, Removal};
+use super::ports::{Discarded, Removal};
 use super::record::record;
-use super::{Disposition, Item, Ports};
+use super::source::{DeadLetterSource, Held};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
@@ -30,7 +31,7 @@ pub(super) struct Begun {
 
 impl Begun {
     fn saga(&self) -> Option<SagaId> {
-        self.held.letter.facts.saga.filter(|_| self.has_saga)
+        self.held.dead_letter.facts.saga.filter(|_| self.has_saga)
     }
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn place_all<S, T: Time>(
         match tried {
             Ok(by_what) => placed.push(Placed { letter, by_what }),
             Err(done) => {
-                log(&letter.held.letter, what, asked, &done);
+                log(&letter.held.dead_letter, what, asked, &done);
                 failed.push((letter.held, done));
             }
         }
@@ -76,7 +77,7 @@ pub(super) async fn place_all<S, T: Time>(
 /// Writes the record of it, saga by saga, and removes the letters.
 pub(super) async fn settle<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
-    source: &dyn LetterSource,
+    source: &DeadLetterSource,
     what: Act,
     asked: Asked<'_>,
     letters: Vec<Placed>,
@@ -84,7 +85,7 @@ pub(super) async fn settle<S: SagaStore, T: Time>(
     let mut of_sagas = BTreeMap::<SagaId, Vec<&DeadLetter>>::new();
     for Placed { letter, .. } in &letters {
         if let Some(saga) = letter.saga() {
-            of_sagas.entry(saga).or_default().push(&letter.held.letter);
+            of_sagas.entry(saga).or_default().push(&letter.held.dead_letter);
         }
     }
     let mark = Mark::new(ports.time.now(), asked.by, asked.why);
@@ -99,27 +100,27 @@ pub(super) async fn settle<S: SagaStore, T: Time>(
     let may_go = letters.iter().filter(|one| unwritten(&one.letter).is_none());
     let (pending, gone): (Vec<_>, Vec<_>) = may_go
         .map(|one| &one.letter.held)
-        .partition(|held| what == Act::Replay && held.letter.forward == Forward::Requeue);
+        .partition(|held| what == Act::Replay && held.dead_letter.forward == Forward::Requeue);
     let now = ports.time.now();
     let requeue = pending
         .iter()
-        .map(async |held| (&held.letter.id, source.requeue(held, now).await));
-    let (pending, removed) = join(join_all(requeue), source.remove_all(gone.clone())).await;
-    let removed = gone.iter().map(|held| &held.letter.id).zip(removed);
+        .map(async |held| (&held.dead_letter.id, source.requeue(held, now).await));
+    let (pending, removed) = join(join_all(requeue), source.remove(&gone)).await;
+    let removed = gone.iter().map(|held| &held.dead_letter.id).zip(removed);
     let mut removed: BTreeMap<DeadLetterId, _> = removed
         .chain(pending)
         .map(|(id, removed)| (id.clone(), removed))
         .collect();
     let done = letters.into_iter().map(|Placed { letter, by_what }| {
-        let done = match (unwritten(&letter), removed.remove(&letter.held.letter.id)) {
+        let done = match (unwritten(&letter), removed.remove(&letter.held.dead_letter.id)) {
             (Some(error), _) => failed("its saga's timeline could not be written", error, STAYS),
             (None, Some(Err(error))) => {
                 failed(&format!("{by_what}, but could not be removed"), &error, STAYS)
             }
             (None, Some(Ok(Removal::Removed))) => Done::Yes(by_what),
-            (None, _) => taken(&letter.held.letter, what, &by_what),
+            (None, _) => taken(&letter.held.dead_letter, what, &by_what),
         };
-        log(&letter.held.letter, what, asked, &done);
+        log(&letter.held.dead_letter, what, asked, &done);
         (letter.held, done)
     });
     done.collect()
@@ -161,11 +162,11 @@ async fn place<S, T: Time>(
 ) -> Result<String, Done> {
     let early = one.at.millis() - ports.time.now().millis();
     ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
-    let letter = &one.held.letter;
+    let letter = &one.held.dead_letter;
     match (what, &letter.forward) {
         (Act::Discard, _) => {
             let discarded = Discarded {
-                letter,
+                dead_letter: letter,
                 at: ports.time.now(),
                 asked,
             };
@@ -192,14 +193,4 @@ async fn place<S, T: Time>(
 
 fn failed(what: &str, error: &PortError, so: &str) -> Done {
     Done::Failed(format!("{what}: {}; {so}", causes(error)))
-}
-
-/// The line of a report.
-pub(super) fn item(held: &Held, disposition: Disposition, text: String) -> Item {
-    Item {
-        id: held.letter.id.clone(),
-        saga: held.letter.facts.saga,
-        disposition,
-        text,
-    }
 }

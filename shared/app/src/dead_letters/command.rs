@@ -1,10 +1,11 @@
 //! A replay or a discard, as it was asked for: which dead letters, how many, how fast, by whom and why.
 
-use saga_core::SagaId;
-use saga_core::Timestamp;
+use std::collections::BTreeSet;
+
 use saga_core::document::{Document, Fields};
 use saga_core::participant::FieldError;
 use saga_core::text::{id_breaks, is_readable, shown};
+use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source};
 use saga_wire::time;
 
@@ -78,6 +79,45 @@ pub enum Selection {
     Ids(Vec<DeadLetterId>),
     /// All that the filter takes.
     All(Filter),
+}
+
+impl Selection {
+    /// The ids, if it is by ids.
+    #[must_use]
+    pub fn ids(&self) -> &[DeadLetterId] {
+        match self {
+            Selection::Ids(ids) => ids,
+            Selection::All(_) => &[],
+        }
+    }
+
+    /// The filter, if it is by filter.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Filter> {
+        match self {
+            Selection::Ids(_) => None,
+            Selection::All(filter) => Some(filter),
+        }
+    }
+
+    /// Whether a dead letter of this source may be meant.
+    #[must_use]
+    pub fn names(&self, source: Source) -> bool {
+        match self {
+            Selection::Ids(ids) => ids.iter().any(|id| id.source == source),
+            Selection::All(filter) => filter.source.is_none_or(|only| only == source),
+        }
+    }
+
+    /// The keys in this source, if it is by ids.
+    #[must_use]
+    pub fn keys_of(&self, source: Source) -> Option<BTreeSet<String>> {
+        let Selection::Ids(ids) = self else {
+            return None;
+        };
+        let own = ids.iter().filter(|id| id.source == source);
+        Some(own.map(|id| id.key.clone()).collect())
+    }
 }
 
 /// A replay or a discard, as it was asked for.

@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Listed, Source};
 
 use super::command::Filter;
-use super::find::{Looked, look};
-use super::ports::{LetterSource, Walk};
+use super::look::{Looked, look};
+use super::source::{DeadLetterSource, Wanted};
 use super::{Notice, Ports, notice, problem};
 use crate::ports::{PortError, Time};
 
@@ -50,7 +50,7 @@ pub async fn list<S, T: Time>(
     let pages = sources.iter().map(|source| {
         let after = after.filter(|after| after.source == source.source());
         smallest(
-            *source,
+            source,
             ports.time,
             filter,
             after.map(|after| after.key.clone()),
@@ -95,19 +95,19 @@ pub async fn list<S, T: Time>(
 }
 
 async fn smallest(
-    source: &dyn LetterSource,
+    source: &DeadLetterSource,
     time: &impl Time,
     filter: &Filter,
     after: Option<String>,
     count: usize,
 ) -> Result<(Vec<DeadLetter>, Looked), PortError> {
     let mut kept = BTreeMap::<String, DeadLetter>::new();
-    let ordered = !source.is_queue();
-    let walk = Walk {
+    let ordered = source.queue().is_none();
+    let wanted = Wanted {
         after: after.clone(),
-        ..Walk::default()
+        ..Wanted::default()
     };
-    let looked = look(source, time, walk, |letter| {
+    let looked = look(source, time, wanted, |letter| {
         if after.as_ref().is_none_or(|after| letter.id.key > *after) && filter.takes(&letter) {
             kept.insert(letter.id.key.clone(), letter.without_body());
             if kept.len() > count {

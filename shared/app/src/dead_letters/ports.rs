@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use futures_util::future::join_all;
+use futures_util::Stream;
 use saga_core::Timestamp;
 use saga_core::mark::Asked;
 use saga_wire::dead_letter::{DeadLetter, Destination, Source};
@@ -15,45 +15,36 @@ use crate::ports::{PortError, Published};
 /// What a port answers, some time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, PortError>> + Send + 'a>>;
 
+/// Dead letters, page by page. A page may be empty and not the last.
+pub type Pages<'a> = Pin<Box<dyn Stream<Item = Result<Vec<DeadLetter>, PortError>> + Send + 'a>>;
+
 /// What a port answers to several questions, some time.
 pub type Answers<'a, T> = Pin<Box<dyn Future<Output = Vec<Result<T, PortError>>> + Send + 'a>>;
 
-/// What a source needs to find a letter again that it gave; opaque to everybody else.
+/// What a queue needs to put a message back or to remove it. It is valid until the lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt(pub String);
+pub struct Receipt {
+    /// The message's id.
+    pub message: String,
+    /// The queue's word for this lease of it.
+    pub handle: String,
+}
 
-/// A letter that a walk came to.
+/// A dead letter that a queue hides for whoever leased it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The letter.
-    pub letter: DeadLetter,
+pub struct Leased {
+    /// The dead letter.
+    pub dead_letter: DeadLetter,
     /// By which it is put back or removed.
     pub receipt: Receipt,
 }
 
-/// One pass over a source.
-#[derive(Debug, Clone, Default)]
-pub struct Walk {
-    /// Only letters with a greater key are wanted. A queue has no order and may give others, too.
-    pub after: Option<String>,
-    /// Only letters with these keys are wanted. A source that cannot look them up may give others, too.
-    pub only: Option<BTreeSet<String>>,
-    /// Only letters that came then or later are wanted. A source that cannot tell cheaply may give others, too.
-    pub since: Option<Timestamp>,
-    /// For so long a queue hides what it gives.
-    pub lease_seconds: u32,
-    /// Where the source stands; its own.
-    pub position: Option<String>,
-    /// The source has given all; its own.
-    pub ended: bool,
-}
-
-/// How many letters there are, as far as the source can say without looking at each.
+/// How many dead letters a queue holds, as far as it can say without looking at each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Letters that a walk would come to.
+    /// Those that it would give.
     pub visible: usize,
-    /// Letters that somebody else holds at the moment.
+    /// Those that somebody else holds at the moment.
     pub hidden: usize,
 }
 
@@ -65,7 +56,7 @@ impl Depth {
     }
 }
 
-/// What became of a letter that was to go.
+/// What became of a dead letter that was to be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// It is gone, by this call.
@@ -74,79 +65,95 @@ pub enum Removal {
     NotOurs,
 }
 
-/// A place where dead letters lie.
+/// A queue of dead letters. It has no order and shows a message only by hiding it.
 ///
-/// An adapter MUST NOT remove a letter but by `remove` and `requeue`; MUST give a letter at most once in one walk, as
-/// long as the lease lasts; MUST give a letter that it cannot read, too, with the reason; and what it hides MUST come
-/// back by itself when the lease ends, so that a process that dies loses nothing.
-pub trait LetterSource: Send + Sync {
+/// An adapter MUST NOT remove a dead letter but by `remove`; MUST give a dead letter at most once while its lease lasts;
+/// MUST give one that it cannot read, too, with the reason; and what it hides MUST come back by itself when the lease
+/// ends, so that a process that dies loses nothing.
+pub trait DeadLetterQueue: Send + Sync {
     /// Which it is.
     fn source(&self) -> Source;
 
-    /// Whether it is a queue, which hides what it gives and has no order. What is no queue hides nothing, and gives
-    /// its letters in the order of their keys.
-    fn is_queue(&self) -> bool;
-
-    /// How many letters there are.
+    /// How many dead letters there are.
     fn depth(&self) -> Answer<'_, Depth>;
 
-    /// The next letters of the walk; none when it has come to the end.
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>>;
+    /// Some dead letters, hidden for so many seconds; none when it has no more. `before`: how many the last lease of the
+    /// same walk gave, by which an adapter may tell that the queue is deep.
+    fn lease(&self, seconds: u32, before: usize) -> Answer<'_, Vec<Leased>>;
 
-    /// Shows what was hidden. What is gone or held by somebody else is no error. What is no queue has nothing to do.
+    /// Shows what was hidden. What is gone or held by somebody else is no error.
     fn put_back(&self, receipts: Vec<Receipt>) -> Answer<'_, ()>;
 
-    /// Removes a letter.
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal>;
-
-    /// Removes some letters, each as [`LetterSource::remove`] does; with fewer requests where the source can. MUST answer
-    /// one by one, in their order.
-    fn remove_all<'a>(&'a self, held: Vec<&'a Held>) -> Answers<'a, Removal> {
-        Box::pin(async move { join_all(held.into_iter().map(|one| self.remove(one))).await })
-    }
-
-    /// Makes a dead row a pending one, in one transaction. Sources whose letters say
-    /// [`Forward::Requeue`](saga_wire::dead_letter::Forward::Requeue) MUST have it.
-    fn requeue<'a>(&'a self, held: &'a Held, now: Timestamp) -> Answer<'a, Removal>;
+    /// Removes some messages. MUST answer one by one, in their order.
+    fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal>;
 }
 
-/// Where replayed letters go.
+/// A table or a container of dead letters, which hides nothing and keeps them in the order of their keys.
+///
+/// An adapter MUST NOT remove a dead letter but by `remove` and [`DeadOutbox::requeue`], and MUST give one that it cannot
+/// read, too, with the reason.
+pub trait DeadLetterContainer: Send + Sync {
+    /// Which it is.
+    fn source(&self) -> Source;
+
+    /// Those with greater keys than `after`, in their order, page by page. One that came before `since` may be left out,
+    /// where the container can tell cheaply.
+    fn pages(&self, after: Option<String>, since: Option<Timestamp>) -> Pages<'_>;
+
+    /// The one with this key.
+    fn find<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>>;
+
+    /// Removes the one with this key.
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, Removal>;
+}
+
+/// The dead rows of an outbox.
+pub trait DeadOutbox: DeadLetterContainer {
+    /// Makes the dead row with this key a pending one, in one transaction.
+    fn requeue<'a>(&'a self, key: &'a str, now: Timestamp) -> Answer<'a, Removal>;
+}
+
+/// Where replayed dead letters go.
 pub trait Outlet: Send + Sync {
-    /// Sends the message of a letter. MUST answer `Ok(Ok(()))` only when the service took it, and `Ok(Err(_))` only
+    /// Sends the message of a dead letter. MUST answer `Ok(Ok(()))` only when the service took it, and `Ok(Err(_))` only
     /// when it never will.
-    fn send<'a>(&'a self, to: Destination, letter: &'a DeadLetter, message: &'a str)
-    -> Answer<'a, Published>;
+    fn send<'a>(
+        &'a self,
+        to: Destination,
+        dead_letter: &'a DeadLetter,
+        message: &'a str,
+    ) -> Answer<'a, Published>;
 }
 
-/// A discarded letter, and who discarded it.
+/// A discarded dead letter, and who discarded it.
 #[derive(Debug, Clone, Copy)]
 pub struct Discarded<'a> {
-    /// The letter, with its body.
-    pub letter: &'a DeadLetter,
+    /// The dead letter, with its body.
+    pub dead_letter: &'a DeadLetter,
     /// When.
     pub at: Timestamp,
     /// Who asked, and why.
     pub asked: Asked<'a>,
 }
 
-/// Where discarded letters are kept. An adapter MUST keep the body whole.
+/// Where discarded dead letters are kept. An adapter MUST keep the body whole.
 pub trait Archive: Send + Sync {
-    /// Keeps a letter. Keeping it twice is no error.
+    /// Keeps a dead letter. Keeping it twice is no error.
     fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()>;
 }
 
 /// Up to where a source has been watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// The newest arrival that was told, in milliseconds since 1970.
+    /// The newest arrival that an alert was sent for, in milliseconds since 1970.
     pub until: i64,
-    /// Marks of the letters told that came shortly before it: they must not be told again.
-    pub told: BTreeSet<String>,
-    /// How many letters there were.
+    /// Marks of those that came shortly before it: no second alert may be sent for them.
+    pub announced: BTreeSet<String>,
+    /// How many dead letters a queue had; 0 for a container.
     pub depth: usize,
 }
 
-/// Remembers what was told.
+/// Remembers which dead letters an alert was sent for.
 pub trait Memory: Send + Sync {
     /// What is remembered of a source.
     fn load(&self, source: Source) -> Answer<'_, Watched>;

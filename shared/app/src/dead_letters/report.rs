@@ -3,7 +3,7 @@
 use saga_core::SagaId;
 use saga_wire::dead_letter::{DeadLetterId, Source};
 
-use super::command::Act;
+use super::command::{Act, MAX_RUN};
 use super::pace::End;
 
 /// A source of which an operator must know something besides its dead letters.
@@ -85,4 +85,45 @@ pub struct Report {
     pub items: Vec<Item>,
     /// What kept the run from seeing everything.
     pub notices: Vec<Notice>,
+}
+
+impl Report {
+    /// A run that has not begun.
+    pub(super) fn new(act: Act, dry_run: bool, notices: Vec<Notice>) -> Self {
+        Self {
+            act,
+            dry_run,
+            done: 0,
+            failed: 0,
+            left: 0,
+            ended: End::Done,
+            items: Vec::new(),
+            notices,
+        }
+    }
+
+    /// Counts a dead letter, and adds a line for it while an answer holds one more.
+    pub(super) fn say(
+        &mut self,
+        id: DeadLetterId,
+        saga: Option<SagaId>,
+        disposition: Disposition,
+        text: String,
+    ) {
+        *match disposition {
+            Disposition::Tried | Disposition::Ignored | Disposition::Replayed | Disposition::Discarded => {
+                &mut self.done
+            }
+            Disposition::Left | Disposition::Taken => &mut self.left,
+            Disposition::Unknown | Disposition::Failed => &mut self.failed,
+        } += 1;
+        if self.items.len() < MAX_RUN {
+            self.items.push(Item {
+                id,
+                saga,
+                disposition,
+                text,
+            });
+        }
+    }
 }

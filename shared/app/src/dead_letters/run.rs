@@ -9,23 +9,23 @@ use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
-use super::act::{Begun, Done, Placed, item, place_all, settle};
-use super::command::{Act, Command, Filter, MAX_RUN, Selection};
-use super::find::lease_ends;
+use super::act::{Begun, Done, Placed, place_all, settle};
+use super::command::{Act, Command, Filter, Selection};
 use super::foresee::{Foreseen, foresee, saga_of};
-use super::pace::Run;
-use super::ports::{Held, LetterSource, Receipt, Walk};
+use super::pace::{End, Run};
+use super::ports::{DeadLetterQueue, Depth, Receipt};
 use super::record::record_none_left;
-use super::{
-    Disposition, End, Item, LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, Report, WAIT_MILLIS, notice,
-    problem,
-};
+use super::report::{Disposition, Report};
+use super::source::{DeadLetterSource, Held, LEASE_SECONDS, MAX_HELD, Wanted};
+use super::{PATIENCE_MILLIS, Ports, WAIT_MILLIS, notice, problem};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
 
-/// So many letters are worked on side by side.
+/// So many dead letters are worked on side by side.
 const SIDE_BY_SIDE: usize = 10;
+/// A walk of a run ends so long before its first lease does.
+const LEASE_MARGIN_SECONDS: u32 = 20;
 
 /// Carries out the command for `by`, who is `caller` where the edge proves it, and ends before `until`.
 pub async fn run<S: SagaStore, T: Time>(
@@ -36,10 +36,7 @@ pub async fn run<S: SagaStore, T: Time>(
     until: Timestamp,
 ) -> Report {
     let began = ports.time.now();
-    let (sources, notices) = ports.chosen(|source| match &command.selection {
-        Selection::Ids(ids) => ids.iter().any(|id| id.source == source),
-        Selection::All(filter) => filter.source.is_none_or(|only| only == source),
-    });
+    let (sources, notices) = ports.chosen(|source| command.selection.names(source));
     let mut going = Going {
         ports,
         command,
@@ -49,25 +46,13 @@ pub async fn run<S: SagaStore, T: Time>(
             why: &command.reason,
         },
         until,
-        run: Run::new(command.bounds, ports.time.now(), until),
-        missing: match &command.selection {
-            Selection::Ids(ids) => ids.iter().cloned().collect(),
-            Selection::All(_) => BTreeSet::new(),
-        },
+        run: Run::new(command.bounds, began, until),
+        missing: command.selection.ids().iter().cloned().collect(),
         placed: Vec::new(),
         ended: None,
         // By chance: of two runs that hold what the other one waits for, one gives up first.
         waited: ports.time.below(PATIENCE_MILLIS / 2),
-        report: Report {
-            act: command.act,
-            dry_run: !command.confirm,
-            done: 0,
-            failed: 0,
-            left: 0,
-            ended: End::Done,
-            items: Vec::new(),
-            notices,
-        },
+        report: Report::new(command.act, !command.confirm, notices),
     };
     for source in sources {
         if going.ended.is_some() {
@@ -75,16 +60,12 @@ pub async fn run<S: SagaStore, T: Time>(
         }
         if let Err(error) = going.through(source).await {
             going.report.notices.push(problem(source.source(), &error));
-            let unseen = |id: &&DeadLetterId| id.source == source.source();
-            let unseen: Vec<DeadLetterId> = going.missing.iter().filter(unseen).cloned().collect();
+            let unseen = |id: &DeadLetterId| id.source == source.source();
+            let unseen: Vec<_> = going.missing.iter().filter(|id| unseen(id)).cloned().collect();
             for id in unseen {
                 going.missing.remove(&id);
-                going.say_of(
-                    &id,
-                    Disposition::Failed,
-                    format!("its source could not be read: {error}"),
-                );
-                going.report.failed += 1;
+                let text = format!("its source could not be read: {error}");
+                going.report.say(id, None, Disposition::Failed, text);
             }
         }
     }
@@ -113,67 +94,66 @@ struct Going<'a, S, T> {
     asked: Asked<'a>,
     until: Timestamp,
     run: Run,
-    /// Letters asked for by id that no source has shown yet.
+    /// Dead letters asked for by id that no source has shown yet.
     missing: BTreeSet<DeadLetterId>,
-    /// Letters that are sent, and not yet recorded and removed.
+    /// Dead letters that are sent, and not yet recorded and removed.
     placed: Vec<Placed>,
     ended: Option<End>,
-    /// So long it has waited for letters that somebody else holds, in milliseconds.
+    /// So long it has waited for dead letters that somebody else holds, in milliseconds.
     waited: u64,
     report: Report,
 }
 
 impl<S: SagaStore, T: Time> Going<'_, S, T> {
     /// One source, from its front to its end or that of the run.
-    async fn through(&mut self, source: &dyn LetterSource) -> Result<(), PortError> {
-        let mut walk = Walk {
-            lease_seconds: LEASE_SECONDS,
-            only: self.keys_of(source),
-            since: self.filter().and_then(|filter| filter.since),
-            ..Walk::default()
+    async fn through(&mut self, source: &DeadLetterSource) -> Result<(), PortError> {
+        let wanted = Wanted {
+            keys: self.command.selection.keys_of(source.source()),
+            since: self.command.selection.filter().and_then(|filter| filter.since),
+            ..Wanted::default()
         };
-        let ends = lease_ends(self.ports.time.now()).min(self.until);
-        let there = if source.is_queue() {
-            source.depth().await?.all()
-        } else {
-            0
+        let by_id = wanted.keys.is_some();
+        let mut walk = source.walk(wanted);
+        let lease = i64::from(LEASE_SECONDS - LEASE_MARGIN_SECONDS) * 1_000;
+        let ends = self.ports.time.now().plus_millis(lease).min(self.until);
+        let there = match source.queue() {
+            Some(queue) => queue.depth().await?.all(),
+            None => 0,
         };
-        let mut unseen = 0;
         // What stays is put back at the end: put back at once, the walk would come to it again.
         let mut stays: Vec<Receipt> = Vec::new();
-        let mut seen = 0;
+        let (mut seen, mut unseen) = (0, 0);
         let walked = loop {
-            let letters = match source.next(&mut walk).await {
-                Ok(letters) if letters.is_empty() => {
+            let held = match walk.next().await {
+                Ok(held) if held.is_empty() => {
                     stays.extend(self.settle(source).await);
                     if self.ended.is_some() {
                         break Ok(());
                     }
-                    unseen = left_by(source, there.saturating_sub(seen), stays.len()).await;
+                    unseen = left_by(source.queue(), there.saturating_sub(seen), stays.len()).await;
                     if unseen == 0 || !self.waits(ends).await {
                         break Ok(());
                     }
                     continue;
                 }
-                Ok(letters) => letters,
+                Ok(held) => held,
                 Err(error) => break Err(error),
             };
-            seen += letters.len();
-            let (wanted, others): (Vec<_>, Vec<_>) =
-                letters.into_iter().partition(|held| self.is_wanted(&held.letter));
-            stays.extend(others.into_iter().map(|held| held.receipt));
+            seen += held.len();
+            let (wanted, others): (Vec<_>, Vec<_>) = held
+                .into_iter()
+                .partition(|held| self.is_wanted(&held.dead_letter));
+            stays.extend(others.into_iter().filter_map(|held| held.receipt));
             let mut wanted = wanted.into_iter().peekable();
             while wanted.peek().is_some() {
                 let some: Vec<Held> = wanted.by_ref().take(SIDE_BY_SIDE).collect();
                 stays.extend(self.batch(source, some).await);
             }
-            if !source.is_queue() {
-                stays.clear();
-            }
-            if self.ended.is_some() || (walk.only.is_some() && self.has_all_of(source)) {
+            let has_all = self.missing.iter().all(|id| id.source != source.source());
+            if self.ended.is_some() || (by_id && has_all) {
                 break Ok(());
             }
-            if (source.is_queue() && seen >= MAX_HELD) || self.ports.time.now() >= ends {
+            if (source.queue().is_some() && seen >= MAX_HELD) || self.ports.time.now() >= ends {
                 self.ended = Some(End::Time);
                 break Ok(());
             }
@@ -182,78 +162,29 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         source.put_back(stays).await?;
         if unseen > 0 && self.ended.is_none() {
             let text = format!(
-                "{unseen} letters are held by somebody else and were not looked at; ask again in a minute"
+                "{unseen} dead letters are held by somebody else and were not looked at; ask again in a minute"
             );
             self.report.notices.push(notice(source.source(), text));
         }
         walked
     }
 
-    /// Some letters side by side, each in its time; gives back the receipts of those that stay.
-    async fn batch(&mut self, source: &dyn LetterSource, letters: Vec<Held>) -> Vec<Receipt> {
-        let ids: BTreeSet<SagaId> = letters.iter().filter_map(|held| held.letter.facts.saga).collect();
+    /// Some dead letters side by side, each in its time; gives back the receipts of those that stay.
+    async fn batch(&mut self, source: &DeadLetterSource, some: Vec<Held>) -> Vec<Receipt> {
+        let ids: BTreeSet<SagaId> = some
+            .iter()
+            .filter_map(|held| held.dead_letter.facts.saga)
+            .collect();
         let sagas = ids
             .into_iter()
             .map(async |id| (id, saga_of(self.ports, id).await));
-        let sagas: BTreeMap<SagaId, Result<Option<Saga>, PortError>> =
-            join_all(sagas).await.into_iter().collect();
-        let mut stays = Vec::new();
-        let mut begun = Vec::new();
-        for held in letters {
-            if self.ended.is_some() {
-                stays.push(held.receipt);
-                continue;
-            }
-            self.missing.remove(&held.letter.id);
-            let saga = match held.letter.facts.saga.and_then(|id| sagas.get(&id)) {
-                Some(Ok(saga)) => Ok(saga.as_ref()),
-                None => Ok(None),
-                Some(Err(error)) => Err(format!("its saga could not be read: {error}; nothing was done")),
-            };
-            let foreseen = match saga {
-                Ok(saga) => foresee(self.ports, &held.letter, saga)
-                    .await
-                    .map_err(|error| format!("its definition could not be read: {error}; nothing was done")),
-                Err(text) => Err(text),
-            };
-            let foreseen = match foreseen {
-                Ok(foreseen) => foreseen,
-                Err(text) => {
-                    self.fail(&held, text);
-                    stays.push(held.receipt);
-                    continue;
-                }
-            };
-            if self.command.act == Act::Replay && foreseen.prospect.disposition == Disposition::Left {
-                self.report.left += 1;
-                self.say(item(&held, Disposition::Left, foreseen.prospect.text));
-                stays.push(held.receipt);
-                continue;
-            }
-            let slot = if self.command.confirm {
-                self.run.begin(self.ports.time.now())
-            } else if self.report.done < self.command.bounds.limit {
-                Ok(self.ports.time.now())
-            } else {
-                Err(End::Limit)
-            };
-            match slot {
-                Ok(at) if self.command.confirm => begun.push(Begun {
-                    held,
-                    has_saga: foreseen.has_saga,
-                    at,
-                }),
-                Ok(_) => {
-                    let (outcome, text) = expected(self.command.act, &foreseen);
-                    self.report.done += 1;
-                    self.say(item(&held, outcome, text));
-                    stays.push(held.receipt);
-                }
-                Err(end) => {
-                    self.missing.insert(held.letter.id.clone());
-                    self.ended = Some(end);
-                    stays.push(held.receipt);
-                }
+        let sagas: BTreeMap<SagaId, _> = join_all(sagas).await.into_iter().collect();
+        let (mut stays, mut begun) = (Vec::new(), Vec::new());
+        for held in some {
+            let saga = held.dead_letter.facts.saga.and_then(|id| sagas.get(&id));
+            match self.begin(held, saga).await {
+                Ok(one) => begun.push(one),
+                Err(held) => stays.extend(held.receipt),
             }
         }
         // While these are sent, each in its time, those before them are recorded and removed.
@@ -264,11 +195,67 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         )
         .await;
         self.placed = placed;
-        stays.extend(self.tell(done.into_iter().chain(failed)));
+        stays.extend(self.count(done.into_iter().chain(failed)));
         stays
     }
 
-    /// Waits a moment for letters that somebody else holds, unless it has waited enough. A dry run waits for none.
+    /// Begins with one dead letter, or gives it back because it stays.
+    async fn begin(
+        &mut self,
+        held: Held,
+        saga: Option<&Result<Option<Saga>, PortError>>,
+    ) -> Result<Begun, Held> {
+        if self.ended.is_some() {
+            return Err(held);
+        }
+        self.missing.remove(&held.dead_letter.id);
+        let foreseen = match saga {
+            Some(Err(error)) => Err(format!("its saga could not be read: {error}; nothing was done")),
+            Some(Ok(saga)) => self.foresee(&held, saga.as_ref()).await,
+            None => self.foresee(&held, None).await,
+        };
+        let Foreseen { prospect, has_saga } = match foreseen {
+            Ok(foreseen) => foreseen,
+            Err(text) => {
+                self.fail(&held, text);
+                return Err(held);
+            }
+        };
+        if self.command.act == Act::Replay && prospect.disposition == Disposition::Left {
+            self.say(&held, Disposition::Left, prospect.text);
+            return Err(held);
+        }
+        let slot = if self.command.confirm {
+            self.run.begin(self.ports.time.now())
+        } else if self.report.done < self.command.bounds.limit {
+            let (disposition, text) = match self.command.act {
+                Act::Replay => (prospect.disposition, prospect.text),
+                Act::Discard => {
+                    let text = format!("would be archived and removed; a replay {}", prospect.text);
+                    (Disposition::Discarded, text)
+                }
+            };
+            self.say(&held, disposition, text);
+            return Err(held);
+        } else {
+            Err(End::Limit)
+        };
+        match slot {
+            Ok(at) => Ok(Begun { held, has_saga, at }),
+            Err(end) => {
+                self.missing.insert(held.dead_letter.id.clone());
+                self.ended = Some(end);
+                Err(held)
+            }
+        }
+    }
+
+    async fn foresee(&self, held: &Held, saga: Option<&Saga>) -> Result<Foreseen, String> {
+        let foreseen = foresee(self.ports, &held.dead_letter, saga).await;
+        foreseen.map_err(|error| format!("its definition could not be read: {error}; nothing was done"))
+    }
+
+    /// Waits a moment for dead letters that somebody else holds, unless it has waited enough. A dry run waits for none.
     async fn waits(&mut self, ends: Timestamp) -> bool {
         if !self.command.confirm || self.waited >= PATIENCE_MILLIS || self.ports.time.now() >= ends {
             return false;
@@ -279,32 +266,28 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
     }
 
     /// Records and removes what was sent last; gives back the receipts of those that stay.
-    async fn settle(&mut self, source: &dyn LetterSource) -> Vec<Receipt> {
+    async fn settle(&mut self, source: &DeadLetterSource) -> Vec<Receipt> {
         let last = std::mem::take(&mut self.placed);
         let done = settle(self.ports, source, self.command.act, self.asked, last).await;
-        self.tell(done)
+        self.count(done)
     }
 
-    /// Counts what became of letters; gives back the receipts of those that stay.
-    fn tell(&mut self, letters: impl IntoIterator<Item = (Held, Done)>) -> Vec<Receipt> {
+    /// Reports on some dead letters; gives back the receipts of those that stay.
+    fn count(&mut self, some: impl IntoIterator<Item = (Held, Done)>) -> Vec<Receipt> {
         let mut stays = Vec::new();
-        for (held, done) in letters {
+        for (held, done) in some {
             match done {
                 Done::Yes(text) => {
-                    self.report.done += 1;
-                    let outcome = match self.command.act {
+                    let disposition = match self.command.act {
                         Act::Replay => Disposition::Replayed,
                         Act::Discard => Disposition::Discarded,
                     };
-                    self.say(item(&held, outcome, text));
+                    self.say(&held, disposition, text);
                 }
-                Done::Taken(text) => {
-                    self.report.left += 1;
-                    self.say(item(&held, Disposition::Taken, text));
-                }
+                Done::Taken(text) => self.say(&held, Disposition::Taken, text),
                 Done::Failed(text) => {
                     self.fail(&held, text);
-                    stays.push(held.receipt);
+                    stays.extend(held.receipt);
                 }
             }
         }
@@ -313,73 +296,43 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
 
     fn fail(&mut self, held: &Held, text: String) {
         self.run.failed();
-        self.report.failed += 1;
-        self.say(item(held, Disposition::Failed, text));
+        self.say(held, Disposition::Failed, text);
         if self.report.failed >= self.command.bounds.stop_after {
             self.ended = Some(End::Failures);
         }
     }
 
-    fn say(&mut self, item: Item) {
-        // The counts are whole; the lines are as many as an answer holds.
-        if self.report.items.len() < MAX_RUN {
-            self.report.items.push(item);
-        }
+    fn say(&mut self, held: &Held, disposition: Disposition, text: String) {
+        let DeadLetter { id, facts, .. } = &held.dead_letter;
+        self.report.say(id.clone(), facts.saga, disposition, text);
     }
 
-    fn say_of(&mut self, id: &DeadLetterId, disposition: Disposition, text: String) {
-        self.say(Item {
-            id: id.clone(),
-            saga: None,
-            disposition,
-            text,
-        });
-    }
-
-    fn filter(&self) -> Option<&Filter> {
+    fn is_wanted(&self, one: &DeadLetter) -> bool {
         match &self.command.selection {
-            Selection::All(filter) => Some(filter),
-            Selection::Ids(_) => None,
+            Selection::All(filter) => filter.takes(one),
+            // Each once: a queue may show a dead letter again.
+            Selection::Ids(_) => self.missing.contains(&one.id),
         }
     }
 
-    fn is_wanted(&self, letter: &DeadLetter) -> bool {
-        match &self.command.selection {
-            Selection::All(filter) => filter.takes(letter),
-            // Each once: a queue may show a letter again.
-            Selection::Ids(_) => self.missing.contains(&letter.id),
-        }
-    }
-
-    /// The saga that the run was about, when the run went through all sources and left no letter of it: then what the saga
-    /// shows as parked has expired, say.
+    /// The saga that the run was about, when the run went through all sources and left no dead letter of it: then what the
+    /// saga shows as parked has expired, for example.
     fn nothing_left(&self) -> Option<SagaId> {
+        let filter = self.command.selection.filter()?;
         let all = Filter {
-            saga: self.filter()?.saga,
+            saga: filter.saga,
             ..Filter::default()
         };
-        let of_the_saga = self.command.confirm && *self.filter()? == all;
+        let of_the_saga = self.command.confirm && *filter == all;
         let report = &self.report;
         let to_the_end = self.ended.is_none() && report.notices.is_empty();
         let none = report.failed == 0 && report.left == 0;
         all.saga.filter(|_| of_the_saga && to_the_end && none)
     }
 
-    fn keys_of(&self, source: &dyn LetterSource) -> Option<BTreeSet<String>> {
-        let Selection::Ids(ids) = &self.command.selection else {
-            return None;
-        };
-        let own = ids.iter().filter(|id| id.source == source.source());
-        Some(own.map(|id| id.key.clone()).collect())
-    }
-
-    fn has_all_of(&self, source: &dyn LetterSource) -> bool {
-        self.missing.iter().all(|id| id.source != source.source())
-    }
-
     fn finish(mut self) -> Report {
-        let ended = self.ended.unwrap_or(End::Done);
-        if ended == End::Done {
+        self.report.ended = self.ended.unwrap_or(End::Done);
+        if self.report.ended == End::Done {
             for id in std::mem::take(&mut self.missing) {
                 let absent = self
                     .report
@@ -391,11 +344,9 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 } else {
                     "there is no such dead letter: it was replayed or discarded, or has expired"
                 };
-                self.report.failed += 1;
-                self.say_of(&id, Disposition::Unknown, text.to_owned());
+                self.report.say(id, None, Disposition::Unknown, text.to_owned());
             }
         }
-        self.report.ended = ended;
         tracing::info!(
             act = self.report.act.as_str(),
             dry_run = self.report.dry_run,
@@ -403,33 +354,21 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             done = self.report.done,
             failed = self.report.failed,
             left = self.report.left,
-            ended = ended.as_str(),
+            ended = self.report.ended.as_str(),
             "dead letters"
         );
         self.report
     }
 }
 
-/// How many of `unseen` letters, which were there when the walk began, are there besides `ours`.
-async fn left_by(source: &dyn LetterSource, unseen: usize, ours: usize) -> usize {
-    if unseen == 0 {
-        return 0;
-    }
-    // Some may have been removed meanwhile. A count that fails tells nothing new.
-    let depth = source.depth().await;
-    depth.map_or(unseen, |depth| unseen.min(depth.all().saturating_sub(ours)))
-}
-
-/// What a dry run says of a letter.
-fn expected(act: Act, foreseen: &Foreseen) -> (Disposition, String) {
-    match act {
-        Act::Replay => (foreseen.prospect.disposition, foreseen.prospect.text.clone()),
-        Act::Discard => {
-            let text = format!(
-                "would be archived and removed; a replay {}",
-                foreseen.prospect.text
-            );
-            (Disposition::Discarded, text)
+/// How many of `unseen` dead letters, which were there when the walk began, are there besides `ours`.
+async fn left_by(queue: Option<&dyn DeadLetterQueue>, unseen: usize, ours: usize) -> usize {
+    match queue {
+        // Some may have been removed meanwhile. A count that fails says nothing new.
+        Some(queue) if unseen > 0 => {
+            let there = queue.depth().await.map(Depth::all);
+            there.map_or(unseen, |there| unseen.min(there.saturating_sub(ours)))
         }
+        _ => 0,
     }
 }

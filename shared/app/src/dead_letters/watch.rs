@@ -1,6 +1,8 @@
-//! Tells what has newly come to each source: one message a source and run, with a count and an example.
+//! Sends an alert about new dead letters: one a source and run, with a count and an example.
 //!
-//! It is told first and remembered afterwards: a crash between tells it twice, never not at all.
+//! The alert is sent first and remembered afterwards: after a crash between the two it is sent twice, never not at all.
+
+use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use saga_core::Timestamp;
@@ -8,8 +10,9 @@ use saga_wire::dead_letter::{DeadLetter, Source};
 use sha2::{Digest, Sha256};
 
 use super::Ports;
-use super::find::look;
-use super::ports::{LetterSource, Memory, Walk, Watched};
+use super::look::look;
+use super::ports::{Depth, Memory, Watched};
+use super::source::{DeadLetterSource, Wanted};
 use crate::log::{About, not_shown};
 use crate::park_saga::park_letter;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
@@ -17,13 +20,13 @@ use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
 /// held was not seen. Longer than any lease.
 const OVERLAP_MILLIS: i64 = 300_000;
-/// At most so many letters told are remembered for a source; of a flood that is larger, only the time.
-const MAX_TOLD: usize = 4_000;
+/// At most so many dead letters are remembered for a source; of a larger flood, only the time.
+const MAX_ANNOUNCED: usize = 4_000;
 /// At most so many sagas are marked in one run: those of a flood show what the list of letters shows anyway.
 const MAX_PARKED: usize = 500;
 
-/// Of a queue with more letters than this, only the growth is told: looking at all of them every minute would hide them
-/// from the operators who work on them.
+/// The alert of a queue with more dead letters than this says only how many there are more: looking at all of them every
+/// minute would hide them from the operators who work on them.
 const DEEP: usize = 1_000;
 
 /// What a watch did.
@@ -32,19 +35,19 @@ pub struct Report {
     /// Letters that were new.
     pub new: usize,
     /// Messages that were sent.
-    pub told: usize,
-    /// Sources that could not be watched; the log says why, and the next run tells what they hold.
+    pub alerts: usize,
+    /// Sources that could not be watched; the log says why, and the next run announces what they hold.
     pub failed: usize,
 }
 
-/// Looks at every source, and tells what is new.
+/// Looks at every source, and sends an alert about what is new.
 pub async fn watch<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Report {
     let each = ports.sources.iter().map(|source| async move {
-        let watched = watch_one(source.as_ref(), ports, alerts, memory).await;
+        let watched = watch_one(source, ports, alerts, memory).await;
         watched.inspect_err(|error| {
             let source = source.source().as_str();
             tracing::error!(
@@ -61,14 +64,14 @@ pub async fn watch<S: SagaStore, T: Time>(
             Ok(0) => {}
             Ok(new) => {
                 report.new += new;
-                report.told += 1;
+                report.alerts += 1;
             }
             Err(_) => report.failed += 1,
         }
     }
     tracing::info!(
         new = report.new,
-        told = report.told,
+        told = report.alerts,
         failed = report.failed,
         "dead letters watched"
     );
@@ -93,47 +96,57 @@ fn parked(letter: &DeadLetter) -> Option<Parked> {
 }
 
 async fn watch_one<S: SagaStore, T: Time>(
-    source: &dyn LetterSource,
+    source: &DeadLetterSource,
     ports: &Ports<'_, S, T>,
     alerts: &impl Alerts,
     memory: &dyn Memory,
 ) -> Result<usize, PortError> {
-    let depth = source.depth().await?.all();
     let before = memory.load(source.source()).await?;
-    if depth == 0 {
-        // What comes next is all new.
-        if before.depth != 0 {
-            memory.save(source.source(), &Watched { depth, ..before }).await?;
+    // A container is small or ordered by time, and is not counted.
+    let depth = match source.queue() {
+        Some(queue) => Some(queue.depth().await?).map(Depth::all),
+        None => None,
+    };
+    let now = Watched {
+        depth: depth.unwrap_or_default(),
+        ..before.clone()
+    };
+    let counted = async || {
+        if now == before {
+            return Ok(());
         }
+        memory.save(source.source(), &now).await
+    };
+    if depth == Some(0) {
+        // What comes next is all new.
+        counted().await?;
         return Ok(0);
     }
-    if source.is_queue() && depth > DEEP {
-        let new = depth.saturating_sub(before.depth);
+    if now.depth > DEEP {
+        let new = now.depth.saturating_sub(before.depth);
         if new > 0 {
             alerts.raise(message(source, new, None)).await?;
         }
-        if depth != before.depth {
-            memory.save(source.source(), &Watched { depth, ..before }).await?;
-        }
+        counted().await?;
         return Ok(new);
     }
-    // Of a flood, which cannot be remembered letter by letter, the time alone says what was told.
-    let from = if before.told.is_empty() {
+    // Of a flood, which cannot be remembered letter by letter, the time alone says what was announced.
+    let from = if before.announced.is_empty() {
         before.until
     } else {
         before.until - OVERLAP_MILLIS
     };
-    let walk = Walk {
+    let wanted = Wanted {
         since: Some(Timestamp::from_millis(from)),
-        ..Walk::default()
+        ..Wanted::default()
     };
     let mut arrivals: Vec<(i64, String)> = Vec::new();
     let mut example: Option<DeadLetter> = None;
     let mut of_sagas = Vec::new();
-    look(source, ports.time, walk, |letter| {
+    look(source, ports.time, wanted, |letter| {
         let at = letter.arrived().millis();
         let mark = mark(&letter.id.key);
-        if at > from && !before.told.contains(&mark) {
+        if at > from && !before.announced.contains(&mark) {
             arrivals.push((at, mark));
             if of_sagas.len() < MAX_PARKED {
                 of_sagas.extend(parked(&letter).map(|parked| (letter.id.clone(), parked)));
@@ -149,18 +162,16 @@ async fn watch_one<S: SagaStore, T: Time>(
     })
     .await?;
     let Some(example) = example else {
-        if depth != before.depth {
-            memory.save(source.source(), &Watched { depth, ..before }).await?;
-        }
+        counted().await?;
         return Ok(0);
     };
     let new = arrivals.len();
     let mut failed = None;
     for (letter, parked) in &of_sagas {
-        // Its source is told below, so the saga's own alert is not.
+        // The alert about its source follows below, and no alert of the saga's own is sent.
         match park_letter(ports.store, ports.time, letter, parked).await {
             Ok(_) => {}
-            // A saga that cannot be read must not have the same letter told every minute.
+            // A saga that cannot be read must not cause the same alert every minute.
             Err(error @ PortError::Corrupt { .. }) => {
                 not_shown(&About::named(parked.saga, &parked.event), &error);
             }
@@ -168,7 +179,7 @@ async fn watch_one<S: SagaStore, T: Time>(
         }
     }
     alerts.raise(message(source, new, Some(&example))).await?;
-    // The next look does it; better told twice than a saga that does not show it.
+    // The next look does it; a second alert is better than a saga that does not show it.
     if let Some(error) = failed {
         return Err(error);
     }
@@ -177,21 +188,24 @@ async fn watch_one<S: SagaStore, T: Time>(
         .into_iter()
         .filter(|(at, _)| *at > until - OVERLAP_MILLIS)
         .map(|(_, mark)| mark);
-    let mut told: std::collections::BTreeSet<String> = recent.collect();
+    let mut announced: BTreeSet<String> = recent.collect();
     // Those of before only while they may be seen again.
     if before.until > until - OVERLAP_MILLIS {
-        told.extend(before.told);
+        announced.extend(before.announced);
     }
-    if told.len() > MAX_TOLD {
-        told.clear();
+    if announced.len() > MAX_ANNOUNCED {
+        announced.clear();
     }
-    memory
-        .save(source.source(), &Watched { until, told, depth })
-        .await?;
+    let watched = Watched {
+        until,
+        announced,
+        depth: now.depth,
+    };
+    memory.save(source.source(), &watched).await?;
     Ok(new)
 }
 
-fn message(source: &dyn LetterSource, new: usize, example: Option<&DeadLetter>) -> Alert {
+fn message(source: &DeadLetterSource, new: usize, example: Option<&DeadLetter>) -> Alert {
     let source = source.source();
     let (letters, came) = if new == 1 {
         ("letter", "has")

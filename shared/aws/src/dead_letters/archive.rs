@@ -1,4 +1,4 @@
-//! Discarded letters, and what the watch remembers: partitions of their own in the outbox table. No other store is
+//! Discarded dead letters, and the memory of the watch: partitions of their own in the outbox table. No other store is
 //! needed, the body stays whole in as many items as it takes, and the table's TTL clears it away after 90 days.
 
 use aws_config::SdkConfig;
@@ -22,12 +22,12 @@ const MAX_ID: usize = 900;
 
 /// Partitions of the outbox table that are no outbox.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub struct DynamoArchive {
     client: Client,
     table: String,
 }
 
-impl Shelf {
+impl DynamoArchive {
     /// That of this table.
     #[must_use]
     pub fn new(config: &SdkConfig, table: String) -> Self {
@@ -40,7 +40,7 @@ impl Shelf {
 
 /// The items that keep a discarded letter.
 fn items(discarded: Discarded<'_>) -> Vec<Item> {
-    let letter = discarded.letter;
+    let letter = discarded.dead_letter;
     let id = letter.id.to_string();
     let tail = &id[id.len().saturating_sub(MAX_ID)..];
     let parts = pieces(&letter.facts.text, PART_BYTES);
@@ -118,31 +118,31 @@ fn pieces(text: &str, limit: usize) -> Vec<&str> {
     out
 }
 
-/// The item that remembers what was told of a source.
+/// The item that remembers the dead letters of a source that were announced.
 fn remembered(source: Source, watched: &Watched) -> Item {
-    let told: Vec<&str> = watched.told.iter().map(String::as_str).collect();
-    // A blank when nothing was told: an empty text is not taken by every engine of DynamoDB.
-    let told = Some(told.join(" ")).filter(|told| !told.is_empty());
+    let announced: Vec<&str> = watched.announced.iter().map(String::as_str).collect();
+    // A blank when nothing was announced: an empty text is not taken by every engine of DynamoDB.
+    let announced = Some(announced.join(" ")).filter(|marks| !marks.is_empty());
     Item::from([
         ("Shard".into(), s(WATCHED)),
         ("EventId".into(), s(source.as_str())),
         ("Until".into(), n(watched.until)),
-        ("Told".into(), s(told.unwrap_or_else(|| " ".to_owned()))),
+        ("Told".into(), s(announced.unwrap_or_else(|| " ".to_owned()))),
         ("Depth".into(), n(watched.depth)),
     ])
 }
 
 fn watched(item: &Item) -> Result<Watched, PortError> {
     // Splitting nothing gives one mark that is nothing: a flood, of which none is kept, would not be known as one.
-    let told = text(item, "Told")?.split(' ').filter(|mark| !mark.is_empty());
+    let announced = text(item, "Told")?.split(' ').filter(|mark| !mark.is_empty());
     Ok(Watched {
         until: number(item, "Until")?,
-        told: told.map(str::to_owned).collect(),
+        announced: announced.map(str::to_owned).collect(),
         depth: number(item, "Depth")?,
     })
 }
 
-impl Archive for Shelf {
+impl Archive for DynamoArchive {
     fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
             for item in items(discarded) {
@@ -153,14 +153,14 @@ impl Archive for Shelf {
                     .set_item(Some(item))
                     .send()
                     .await;
-                sent.map_err(|error| failure("archiving a letter", error))?;
+                sent.map_err(|error| failure("archiving a dead letter", error))?;
             }
             Ok(())
         })
     }
 }
 
-impl Memory for Shelf {
+impl Memory for DynamoArchive {
     fn load(&self, source: Source) -> Answer<'_, Watched> {
         Box::pin(async move {
             let answer = self
@@ -172,7 +172,7 @@ impl Memory for Shelf {
                 .consistent_read(true)
                 .send()
                 .await
-                .map_err(|error| failure("reading what was told", error))?;
+                .map_err(|error| failure("reading what was announced", error))?;
             answer
                 .item
                 .map_or_else(|| Ok(Watched::default()), |item| watched(&item))
@@ -189,7 +189,7 @@ impl Memory for Shelf {
                 .send()
                 .await;
             sent.map(|_| ())
-                .map_err(|error| failure("remembering what was told", error))
+                .map_err(|error| failure("remembering what was announced", error))
         })
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         for count in [0, 1, 2, 4_000] {
             let known = Watched {
                 until: 1_795_226_400_123,
-                told: (0..count).map(|number| format!("{number:016x}")).collect(),
+                announced: (0..count).map(|number| format!("{number:016x}")).collect(),
                 depth: 17,
             };
             assert_eq!(watched(&remembered(Source::Events, &known)).unwrap(), known);
@@ -218,7 +218,7 @@ mod tests {
         let mut item = remembered(Source::Events, &Watched::default());
         item.insert("Told".into(), s(" aa bb"));
         assert_eq!(
-            watched(&item).unwrap().told,
+            watched(&item).unwrap().announced,
             ["aa", "bb"].map(str::to_owned).into()
         );
     }
@@ -238,7 +238,7 @@ mod tests {
         };
         let at = Timestamp::from_millis(0);
         let item = items(Discarded {
-            letter: &letter,
+            dead_letter: &letter,
             at,
             asked,
         })
@@ -262,7 +262,7 @@ mod tests {
                 ..Received::default()
             });
             let discarded = Discarded {
-                letter: &letter,
+                dead_letter: &letter,
                 at: Timestamp::from_millis(1_795_226_400_123),
                 asked: Asked {
                     by: "me",

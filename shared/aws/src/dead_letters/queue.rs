@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName as System, QueueAttributeName,
 };
 use futures_util::future::{join_all, try_join_all};
-use saga_app::dead_letters::ports::{Answer, Answers, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use saga_app::dead_letters::ports::{Answer, Answers, DeadLetterQueue, Depth, Leased, Receipt, Removal};
 use saga_app::ports::{PortError, causes};
 use saga_core::Timestamp;
 use saga_wire::dead_letter::Received;
@@ -20,7 +20,7 @@ use crate::failure::failure;
 
 /// The most that one request receives, or puts back.
 const BATCH: usize = 10;
-/// So many requests at a time when letters are put back.
+/// So many requests at a time when dead letters are put back.
 const SIDE_BY_SIDE: usize = 8;
 /// So many requests at a time once the queue has shown that it holds more than one gives.
 const RECEIVED_SIDE_BY_SIDE: usize = 4;
@@ -48,12 +48,12 @@ impl DeadQueue {
         }
     }
 
-    fn held(&self, message: Message) -> Option<Held> {
+    fn leased(&self, message: Message) -> Option<Leased> {
         let system = |name: System| message.attributes.as_ref().and_then(|all| all.get(&name));
         let sent = system(System::SentTimestamp).and_then(|text| text.parse().ok());
         let attributes = message.message_attributes.iter().flatten();
         let texts = attributes.filter_map(|(name, value)| Some((name.clone(), value.string_value.clone()?)));
-        let id = message.message_id.as_deref()?;
+        let id = message.message_id?;
         let received = Received {
             // The list is in the order of arrival.
             key: format!("{:013}-{id}", sent.unwrap_or(0_i64)),
@@ -62,13 +62,16 @@ impl DeadQueue {
             moved_from: system(System::DeadLetterQueueSourceArn).cloned(),
             body: message.body.clone().unwrap_or_default(),
         };
-        Some(Held {
-            letter: (self.read)(&received),
-            receipt: Receipt(message.receipt_handle?),
+        Some(Leased {
+            dead_letter: (self.read)(&received),
+            receipt: Receipt {
+                message: id,
+                handle: message.receipt_handle?,
+            },
         })
     }
 
-    async fn receive(&self, lease_seconds: i32) -> Result<Vec<Held>, PortError> {
+    async fn receive(&self, lease_seconds: i32) -> Result<Vec<Leased>, PortError> {
         let answer = self
             .client
             .receive_message()
@@ -80,23 +83,23 @@ impl DeadQueue {
             .message_system_attribute_names(System::All)
             .send()
             .await
-            .map_err(|error| failure("reading the letters of a queue", error))?;
+            .map_err(|error| failure("reading the dead letters of a queue", error))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
-        Ok(messages.filter_map(|message| self.held(message)).collect())
+        Ok(messages.filter_map(|message| self.leased(message)).collect())
     }
 
     async fn show(&self, receipts: &[Receipt]) -> Result<(), PortError> {
-        const WHAT: &str = "showing letters again on their queue";
+        const WHAT: &str = "showing dead letters again on their queue";
         let mut entries = Vec::with_capacity(receipts.len());
         for (index, receipt) in receipts.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
-                .receipt_handle(&receipt.0)
+                .receipt_handle(&receipt.handle)
                 .visibility_timeout(0)
                 .build();
             entries.push(entry.map_err(|error| PortError::unavailable(WHAT, error))?);
         }
-        // An entry that fails is a letter that is gone, or that somebody else holds by now.
+        // An entry that fails is a message that is gone, or that somebody else holds by now.
         let sent = self
             .client
             .change_message_visibility_batch()
@@ -108,13 +111,13 @@ impl DeadQueue {
     }
 
     /// At most [`BATCH`] of them, one by one what became of each.
-    async fn delete(&self, batch: &[&Held]) -> Vec<Result<Removal, PortError>> {
-        const WHAT: &str = "removing letters from their queue";
-        let entries = batch.iter().enumerate().map(|(index, held)| {
+    async fn delete(&self, batch: &[&Receipt]) -> Vec<Result<Removal, PortError>> {
+        const WHAT: &str = "removing dead letters from their queue";
+        let entries = batch.iter().enumerate().map(|(index, receipt)| {
             let entry = DeleteMessageBatchRequestEntry::builder();
             entry
                 .id(index.to_string())
-                .receipt_handle(&held.receipt.0)
+                .receipt_handle(&receipt.handle)
                 .build()
         });
         let sent = async {
@@ -158,13 +161,9 @@ fn is_not_ours(code: &str) -> bool {
     .contains(&code)
 }
 
-impl LetterSource for DeadQueue {
+impl DeadLetterQueue for DeadQueue {
     fn source(&self) -> Source {
         self.source
-    }
-
-    fn is_queue(&self) -> bool {
-        true
     }
 
     fn depth(&self) -> Answer<'_, Depth> {
@@ -181,7 +180,7 @@ impl LetterSource for DeadQueue {
                 .attribute_names(hidden.clone())
                 .send()
                 .await
-                .map_err(|error| failure("counting the letters of a queue", error))?;
+                .map_err(|error| failure("counting the dead letters of a queue", error))?;
             let count = |name| {
                 let text = answer.attributes().and_then(|all| all.get(name));
                 text.and_then(|text| text.parse().ok()).unwrap_or(0)
@@ -193,24 +192,21 @@ impl LetterSource for DeadQueue {
         })
     }
 
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+    fn lease(&self, seconds: u32, before: usize) -> Answer<'_, Vec<Leased>> {
         Box::pin(async move {
-            let many = walk.position.is_some();
-            let count = if many { RECEIVED_SIDE_BY_SIDE } else { 1 };
-            let lease = i32::try_from(walk.lease_seconds).unwrap_or(75);
-            let mut held = Vec::new();
-            let mut failed = None;
-            for received in join_all((0..count).map(|_| self.receive(lease))).await {
+            let count = if before >= BATCH { RECEIVED_SIDE_BY_SIDE } else { 1 };
+            let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+            let (mut leased, mut failed) = (Vec::new(), None);
+            for received in join_all((0..count).map(|_| self.receive(seconds))).await {
                 match received {
-                    Ok(some) => held.extend(some),
+                    Ok(some) => leased.extend(some),
                     Err(error) => failed = Some(error),
                 }
             }
-            walk.position = (held.len() >= BATCH).then(String::new);
             match failed {
                 // What the others gave is hidden now, and must be known to be put back.
-                Some(error) if held.is_empty() => Err(error),
-                _ => Ok(held),
+                Some(error) if leased.is_empty() => Err(error),
+                _ => Ok(leased),
             }
         })
     }
@@ -224,23 +220,10 @@ impl LetterSource for DeadQueue {
         })
     }
 
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
-        Box::pin(async move { self.delete(&[held]).await.pop().unwrap_or(Ok(Removal::NotOurs)) })
-    }
-
-    fn remove_all<'a>(&'a self, held: Vec<&'a Held>) -> Answers<'a, Removal> {
+    fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal> {
         Box::pin(async move {
-            let batches = held.chunks(BATCH).map(|batch| self.delete(batch));
+            let batches = receipts.chunks(BATCH).map(|batch| self.delete(batch));
             join_all(batches).await.into_iter().flatten().collect()
-        })
-    }
-
-    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            Err(PortError::unavailable(
-                "an SQS queue",
-                "its letters are no rows of an outbox",
-            ))
         })
     }
 }

@@ -7,12 +7,12 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Delete, Put, Select, TransactWriteItem};
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use futures_util::stream;
+use saga_app::dead_letters::ports::{Answer, DeadLetterContainer, DeadOutbox, Pages, Removal};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_wire::dead_letter::Source;
-use saga_wire::dead_letter::{Row, row};
+use saga_wire::dead_letter::{DeadLetter, Row, Source, row};
 
 use crate::failure::failure;
 use crate::item::{Item, n, number, s, text};
@@ -21,6 +21,8 @@ use crate::item::{Item, n, number, s, text};
 const DEAD: &str = "dead";
 /// A page is well under 1 MB, where DynamoDB cuts it.
 const PAGE: i32 = 15;
+/// What a dead row shares with the pending one that it was.
+const PENDING: [&str; 5] = ["EventId", "SagaId", "Type", "Body", "At"];
 /// The row must be there: else somebody else took it.
 const IS_THERE: &str = "attribute_exists(EventId)";
 
@@ -41,7 +43,7 @@ impl DeadRows {
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Held>, PortError> {
+    async fn get(&self, key: &str) -> Result<Option<Item>, PortError> {
         let answer = self
             .client
             .get_item()
@@ -52,10 +54,11 @@ impl DeadRows {
             .send()
             .await
             .map_err(|error| failure("reading a dead row", error))?;
-        Ok(answer.item.as_ref().and_then(held))
+        Ok(answer.item)
     }
 
-    async fn page(&self, after: Option<&str>) -> Result<(Vec<Held>, Option<String>), PortError> {
+    /// The rows after this key, a page of them, and where the next page begins.
+    async fn page(&self, after: Option<&str>) -> Result<(Vec<DeadLetter>, Option<String>), PortError> {
         let mut request = self
             .client
             .query()
@@ -78,55 +81,60 @@ impl DeadRows {
             .last_evaluated_key()
             .map(|key| text(key, "EventId").map(str::to_owned))
             .transpose()?;
-        Ok((answer.items().iter().filter_map(held).collect(), next))
+        Ok((answer.items().iter().filter_map(dead_letter).collect(), next))
     }
 
-    /// The two changes that make a dead row a pending one.
-    fn changes(&self, held: &Held, now: Timestamp) -> Result<[TransactWriteItem; 2], PortError> {
+    /// The two changes that make a dead row a pending one; none when this version cannot read the row.
+    fn changes(&self, dead: &Item, now: Timestamp) -> Result<Option<[TransactWriteItem; 2]>, PortError> {
         const WHAT: &str = "making a dead row pending";
-        let letter = &held.letter;
-        let saga = letter.facts.saga.map(|saga| saga.to_string()).unwrap_or_default();
-        let pending = Put::builder()
-            .table_name(&self.table)
-            // The receipt is the shard that it was in.
-            .item("Shard", s(&held.receipt.0))
-            .item("EventId", s(&letter.id.key))
-            .item("SagaId", s(saga))
-            .item("Type", s(letter.facts.kind.as_deref().unwrap_or_default()))
-            .item("Body", s(&letter.facts.text))
-            .item("At", n(letter.first.map_or(0, Timestamp::millis)))
-            .item("Queued", n(now.millis()))
+        let (Some(shard), Ok(key)) = (shard(dead), text(dead, "EventId")) else {
+            return Ok(None);
+        };
+        let mut pending = dead.clone();
+        pending.retain(|name, _| PENDING.contains(&name.as_str()));
+        pending.entry("At".to_owned()).or_insert_with(|| n(0));
+        pending.extend([
+            ("Shard".to_owned(), s(shard)),
+            ("Queued".to_owned(), n(now.millis())),
             // Other events of its saga may be on their way.
-            .item("Follows", n(1))
-            .build()
-            .map_err(|error| PortError::unavailable(WHAT, error))?;
-        let dead = Delete::builder()
+            ("Follows".to_owned(), n(1)),
+        ]);
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(pending))
+            .build();
+        let delete = Delete::builder()
             .table_name(&self.table)
             .key("Shard", s(DEAD))
-            .key("EventId", s(&letter.id.key))
+            .key("EventId", s(key))
             .condition_expression(IS_THERE)
-            .build()
-            .map_err(|error| PortError::unavailable(WHAT, error))?;
-        Ok([
-            TransactWriteItem::builder().put(pending).build(),
-            TransactWriteItem::builder().delete(dead).build(),
-        ])
+            .build();
+        Ok(Some([
+            TransactWriteItem::builder()
+                .put(put.map_err(|error| PortError::unavailable(WHAT, error))?)
+                .build(),
+            TransactWriteItem::builder()
+                .delete(delete.map_err(|error| PortError::unavailable(WHAT, error))?)
+                .build(),
+        ]))
     }
 }
 
-/// The letter of a row; `None` for what has no key, which no row of a table is.
-fn held(item: &Item) -> Option<Held> {
+/// The shard that a dead row was in.
+fn shard(item: &Item) -> Option<&str> {
+    text(item, "From").ok().filter(|from| from.parse::<u16>().is_ok())
+}
+
+/// The dead letter of a row; `None` for what has no key, which no row of a table is.
+fn dead_letter(item: &Item) -> Option<DeadLetter> {
     let key = text(item, "EventId").ok()?.to_owned();
     let given = |name: &str| text(item, name).ok().map(str::to_owned);
     let time = |name: &str| number::<i64>(item, name).ok().map(Timestamp::from_millis);
-    let from = given("From").filter(|from| from.parse::<u16>().is_ok());
-    let missing = ["Body", "SagaId", "Type", "From"]
+    let missing = ["Body", "SagaId", "Type"]
         .into_iter()
-        .find(|name| match *name {
-            "From" => from.is_none(),
-            name => given(name).is_none(),
-        });
-    let letter = row(
+        .find(|name| given(name).is_none());
+    let missing = missing.or(shard(item).is_none().then_some("From"));
+    Some(row(
         Source::Outbox,
         Row {
             key,
@@ -137,78 +145,35 @@ fn held(item: &Item) -> Option<Held> {
             dead_at: time("DeadAt"),
             unreadable: missing.map(|name| format!("attribute {name} is missing or not readable")),
         },
-    );
-    Some(Held {
-        letter,
-        receipt: Receipt(from.unwrap_or_default()),
-    })
+    ))
 }
 
-impl LetterSource for DeadRows {
+impl DeadLetterContainer for DeadRows {
     fn source(&self) -> Source {
         Source::Outbox
     }
 
-    fn is_queue(&self) -> bool {
-        false
+    fn pages(&self, after: Option<String>, _: Option<Timestamp>) -> Pages<'_> {
+        let page = move |next: Option<Option<String>>| async move {
+            let Some(after) = next else { return Ok(None) };
+            let (page, next) = self.page(after.as_deref()).await?;
+            Ok(Some((page, next.map(Some))))
+        };
+        Box::pin(stream::try_unfold(Some(after), page))
     }
 
-    fn depth(&self) -> Answer<'_, Depth> {
-        Box::pin(async move {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("#shard = :dead")
-                .expression_attribute_names("#shard", "Shard")
-                .expression_attribute_values(":dead", s(DEAD))
-                .select(Select::Count)
-                .limit(100)
-                .send()
-                .await
-                .map_err(|error| failure("counting the dead rows", error))?;
-            Ok(Depth {
-                visible: usize::try_from(answer.count()).unwrap_or(0),
-                hidden: 0,
-            })
-        })
+    fn find<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
+        Box::pin(async move { Ok(self.get(key).await?.as_ref().and_then(dead_letter)) })
     }
 
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
-        Box::pin(async move {
-            if let Some(only) = &mut walk.only {
-                while let Some(key) = only.pop_first() {
-                    if let Some(held) = self.get(&key).await? {
-                        return Ok(vec![held]);
-                    }
-                }
-                return Ok(Vec::new());
-            }
-            while !walk.ended {
-                let after = walk.position.as_deref().or(walk.after.as_deref());
-                let (page, next) = self.page(after).await?;
-                walk.ended = next.is_none();
-                walk.position = next;
-                if !page.is_empty() {
-                    return Ok(page);
-                }
-            }
-            Ok(Vec::new())
-        })
-    }
-
-    fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, Removal> {
         Box::pin(async move {
             let sent = self
                 .client
                 .delete_item()
                 .table_name(&self.table)
                 .key("Shard", s(DEAD))
-                .key("EventId", s(&held.letter.id.key))
+                .key("EventId", s(key))
                 .condition_expression(IS_THERE)
                 .send()
                 .await;
@@ -225,10 +190,17 @@ impl LetterSource for DeadRows {
             }
         })
     }
+}
 
-    fn requeue<'a>(&'a self, held: &'a Held, now: Timestamp) -> Answer<'a, Removal> {
+impl DeadOutbox for DeadRows {
+    fn requeue<'a>(&'a self, key: &'a str, now: Timestamp) -> Answer<'a, Removal> {
         Box::pin(async move {
-            let changes = self.changes(held, now)?;
+            let Some(dead) = self.get(key).await? else {
+                return Ok(Removal::NotOurs);
+            };
+            let Some(changes) = self.changes(&dead, now)? else {
+                return Ok(Removal::NotOurs);
+            };
             let sent = self
                 .client
                 .transact_write_items()
