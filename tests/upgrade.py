@@ -302,7 +302,7 @@ class Checks:
         if status != 200:
             return [*left, f"the list of dead letters was answered with {status}: {answer[:300].decode(errors='replace')}"]
         page = json.loads(answer)
-        left += [f"a dead letter: {letter}" for letter in page["letters"]] + [f"not looked at: {notice}" for notice in page.get("notices", [])]
+        left += [f"a dead letter: {dead_letter}" for dead_letter in page["letters"]] + [f"not looked at: {notice}" for notice in page.get("notices", [])]
         for queue in ("events_dlq", "destination_dlq", "quarantine_queue"):
             if count := self.test.waiting(queue):
                 left.append(f"{count} messages in {queue}")

@@ -1,7 +1,7 @@
 //! What the timeline of a saga says of its dead letters, and which of them it shows as parked.
 
-use saga_core::origin::{OriginDecision, command_entry};
 use saga_core::mark::{Caller, Mark};
+use saga_core::origin::{OriginDecision, command_entry};
 use saga_core::text::shown;
 use saga_core::timeline::Entry;
 use saga_core::{EventId, Outcome, Saga, Timestamp};
