@@ -1,10 +1,11 @@
 //! What the tests of the table's two ports share.
 
+use saga_app::ports::Time;
 use saga_core::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
 
-use crate::table_store::TableStore;
-use crate::test_server::{Reply, TestServer, config, quick};
+use super::{Reply, TestServer, azure};
+use crate::table::TableStore;
 
 pub(crate) const SAGA: &str = "00000000-0000-8000-8000-000000000001";
 pub(crate) const NO_ROW: &str =
@@ -12,8 +13,7 @@ pub(crate) const NO_ROW: &str =
 
 /// A table on that server.
 pub(crate) fn store(server: &TestServer) -> TableStore {
-    let config = config(server);
-    TableStore::on(&quick(&config), &config).unwrap()
+    azure(server).store
 }
 
 /// The answer to a batch, change by change.
@@ -43,5 +43,19 @@ pub(crate) fn row(shard: u16, id: &str) -> OutboxRow {
         queued: Timestamp::from_millis(1),
         follows: false,
         tries: Tries::default(),
+    }
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub(crate) struct Noon;
+
+impl Time for Noon {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_795_262_400_000)
+    }
+    async fn sleep(&self, _: u64) {}
+    fn below(&self, _: u64) -> u64 {
+        0
     }
 }
