@@ -1,4 +1,4 @@
-//! The worked example of the README beside this crate: a participant that does not exist yet, and a saga that uses it.
+//! The example of the page "Write your own saga" (`shared/participants/README.md`): a participant that the product does not have.
 
 use saga_core::document::{Document, Fields, fields};
 use saga_core::money::Amounts;

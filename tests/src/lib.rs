@@ -2,7 +2,7 @@
 //!
 //! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`laws`] is what every participant keeps, [`contract`] is what every adapter must do, [`arbitrary`] makes values
 //! of every type that is stored or sent, [`architecture`] knows which crate may use which, [`purity`] what the source of a
-//! pure one may say.
+//! pure one may say, [`tree`] the files of the repository.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,6 +19,7 @@ pub mod example;
 pub mod function_url;
 pub mod laws;
 pub mod model;
+pub mod modules;
 pub mod openapi;
 pub mod played;
 pub mod property;
@@ -27,4 +28,5 @@ pub mod shown;
 pub mod sim;
 #[cfg(feature = "stack")]
 pub mod stack;
+pub mod tree;
 pub mod world;

@@ -70,15 +70,15 @@ async fn an_order_that_is_undone_from_the_last_step() {
     .await;
 }
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../../shared/participants/README.md");
 
-/// The first block of this language in the README.
+/// The first block of this language of the page "Write your own saga".
 fn block(language: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("```{language}\n")).unwrap();
+    let (_, rest) = PAGE.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("```").unwrap().0
 }
 
-/// The deployment of the README's example: its file, its participant, and what is there already.
+/// The deployment of that page's example: its file, its participant, and what is there already.
 fn with_the_example() -> Deployment {
     let definition = saga_wire::definitions::parse(block("toml")).unwrap();
     let mut deployment = deployed();
@@ -88,7 +88,7 @@ fn with_the_example() -> Deployment {
 }
 
 #[tokio::test]
-async fn the_example_of_the_readme() {
+async fn the_example_of_the_page() {
     // Two seats: the laws also look at another saga that takes one in between.
     for (free, end) in [(2, Completed), (0, CancelledViaCompensation)] {
         let flight = |world: &World| {
@@ -116,11 +116,11 @@ async fn the_example_of_the_readme() {
 }
 
 #[test]
-fn the_participant_of_the_readme_is_the_one_that_is_tested() {
+fn the_participant_of_the_page_is_the_one_that_is_tested() {
     let tested = include_str!("../src/example.rs");
     let words = |text: &str| text.split_whitespace().collect::<String>();
     assert!(
         words(tested).contains(&words(block("rust"))),
-        "README.md shows another participant than src/example.rs"
+        "shared/participants/README.md shows another participant than src/example.rs"
     );
 }

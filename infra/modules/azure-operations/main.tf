@@ -69,25 +69,25 @@ locals {
       metric    = "DeadLetteredCount"
       threshold = 0
       severity  = 1
-      text      = "Event Grid gave events up and dead-lettered them."
+      text      = "Event Grid gave up delivering events and wrote them into the dead-letter container. They are kept for 90 days, and their sagas wait. Correct the cause, then replay them."
     }
     dropped = {
       metric    = "DroppedEventCount"
       threshold = 0
       severity  = 0
-      text      = "Event Grid lost events: neither delivered nor dead-lettered."
+      text      = "Event Grid could neither deliver events nor write them into the dead-letter container. These events are lost, and retransmission heals their sagas. Check the topic's role on the container."
     }
     delivery-failing = {
       metric    = "DeliveryAttemptFailCount"
       threshold = var.delivery_failures
       severity  = 2
-      text      = "Deliveries fail and are tried again."
+      text      = "Deliveries of events fail and are tried again for a day. Sagas are late; nothing is lost. Find the subscription and the error in the topic's metrics."
     }
     publish-failing = {
       metric    = "PublishFailCount"
       threshold = var.publish_failures
       severity  = 2
-      text      = "The topic refuses publishers."
+      text      = "The topic refuses publishers. Their events wait in the outbox or in EventBridge's retries; nothing is lost. Check the roles and the secret."
     }
   }
 }
@@ -137,21 +137,21 @@ locals {
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "A message failed five times, or the host could not decode it; it is in the poison queue now."
+      text      = "A message failed five times, or the host could not decode it, and is in the poison queue now. The message is kept, and its saga waits. Correct the cause, then replay it."
     }
     azure-quarantine = {
       query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.quarantine}'"
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "The participant was given an event that it cannot understand."
+      text      = "The participant received an event that it cannot understand. The event is kept in the quarantine, and no other event waits for it. Look at the reason, then replay or discard it."
     }
     participant-failing = {
       query     = "AppRequests | where AppRoleName =~ '${var.function_app_name}' and Success == false and TimeGenerated > datetime(${local.quiet_until})"
       operator  = "GreaterThan"
       threshold = var.participant_failures
       severity  = 2
-      text      = "Invocations of the participant fail."
+      text      = "Invocations of the participant fail. Each message is tried five times and then becomes a dead letter; nothing is lost. Read the app's log for the cause."
     }
     participant-silent = {
       # One row when there is nothing to count, so that silence itself is counted, but for the first hour.
@@ -159,14 +159,14 @@ locals {
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "The participant's timer has not run for a quarter of an hour."
+      text      = "The participant's timer has not run for a quarter of an hour. Steps and answers may wait; nothing is lost. Check whether the app runs, or apply the stack again."
     }
     logs-over-quota = {
       query     = "_LogOperation | where Category =~ 'Ingestion' and Detail contains 'OverQuota'"
       operator  = "GreaterThan"
       threshold = 0
       severity  = 2
-      text      = "The day's quota of logs is used up: until tomorrow no line of a saga is kept, and alerts on logs see nothing."
+      text      = "The daily quota of logs is used up. Sagas go on, but until tomorrow their log lines are lost and alerts on logs see nothing. Look for a loop, or raise log_daily_quota_gb."
     }
   })
 
@@ -177,7 +177,7 @@ locals {
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "The secret that AWS publishes with expires within 30 days; then nothing of AWS reaches Azure."
+      text      = "The secret with which AWS publishes to Azure expires within 30 days. Afterwards events for Azure wait and then become dead letters. Rotate the secret."
     }
   }
 }

@@ -4,7 +4,7 @@ resource "aws_cloudwatch_event_rule" "connection" {
   count = var.connection == null ? 0 : 1
 
   name        = "${var.prefix}saga-connection"
-  description = "EventBridge may no longer sign in to Azure. Runbook: ${var.runbook_url}#connection"
+  description = "EventBridge cannot sign in to Azure. Events for Azure wait; nothing is lost. Check the client secret. Runbook: ${var.runbook_url}#connection"
 
   # https://docs.aws.amazon.com/eventbridge/latest/userguide/event-reference.html
   event_pattern = jsonencode({
@@ -26,7 +26,7 @@ resource "aws_cloudwatch_event_target" "connection" {
       state  = "$.detail-type"
       reason = "$.detail.StateReason"
     }
-    input_template = "\"<state> (${var.connection}): <reason>. Events for Azure are tried for a day and then lie in saga-destination-dlq. Runbook: ${var.runbook_url}#connection\""
+    input_template = "\"<state> (${var.connection}): <reason>. Events for Azure are tried for a day and then become dead letters in saga-destination-dlq; nothing is lost. Check the client secret. Runbook: ${var.runbook_url}#connection\""
   }
 
   retry_policy {
@@ -48,7 +48,7 @@ resource "aws_scheduler_schedule" "secret" {
   for_each = local.warnings
 
   name                         = "${var.prefix}saga-secret-expires-${each.key}"
-  description                  = "Tells that the client secret for Azure expires in ${each.key} days"
+  description                  = "Warns that the client secret for Azure expires in ${each.key} days"
   schedule_expression          = "at(${each.value})"
   schedule_expression_timezone = "UTC"
 
@@ -59,7 +59,7 @@ resource "aws_scheduler_schedule" "secret" {
   target {
     arn      = var.alerts_topic_arn
     role_arn = aws_iam_role.scheduler[0].arn
-    input    = "The client secret of saga-bridge for Azure expires in ${each.key} days, at ${var.secret_expires}. Then EventBridge cannot sign in, and events for Azure wait. Runbook: ${var.runbook_url}#secret-expires"
+    input    = "The client secret of saga-bridge for Azure expires in ${each.key} days, at ${var.secret_expires}. Afterwards EventBridge cannot sign in, and events for Azure wait; nothing is lost. Rotate the secret before that. Runbook: ${var.runbook_url}#secret-expires"
   }
 }
 

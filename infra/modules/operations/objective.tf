@@ -55,7 +55,7 @@ resource "aws_cloudwatch_composite_alarm" "burn" {
   for_each = local.burns
 
   alarm_name        = "${var.prefix}saga-late-${each.key}"
-  alarm_description = "Sagas end late, ${each.value.times} times as many as the objective allows (${var.objective.percent} % within ${var.objective.seconds} seconds). Runbook: ${var.runbook_url}#late-sagas"
+  alarm_description = "${each.value.times} times as many sagas end late as the objective allows (${var.objective.percent} % within ${var.objective.seconds} seconds). Nothing is lost. Find out where sagas wait. Runbook: ${var.runbook_url}#late-sagas"
   alarm_rule        = join(" AND ", [for window in ["long", "short"] : "ALARM(\"${aws_cloudwatch_metric_alarm.burn["${each.key}-${window}"].alarm_name}\")"])
   alarm_actions     = [var.alerts_topic_arn]
   ok_actions        = [var.alerts_topic_arn]

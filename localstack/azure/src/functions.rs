@@ -13,10 +13,7 @@ mod timer_trigger;
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -26,7 +23,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 pub(crate) use app::AppError;
 use app::{App, Trigger};
 use handler_process::HandlerProcess;
-use invocation::Invoker;
+use invocation::{FunctionCounts, Invoker};
 
 use crate::{config, storage::StorageAccount};
 
@@ -34,14 +31,6 @@ use crate::{config, storage::StorageAccount};
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long the stop then waits for their messages to be given back.
 const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// Counts of one function, for the status page.
-#[derive(Debug, Default)]
-pub(crate) struct FunctionCounts {
-    invocations: AtomicU64,
-    failures: AtomicU64,
-    poisoned: AtomicU64,
-}
 
 /// One function's line on the status page.
 #[derive(Debug, Serialize)]

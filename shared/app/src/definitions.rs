@@ -4,8 +4,7 @@
 //! it started with, also when a release has another text under the same version, or no longer has the file at all.
 //! The files of the release say which definitions there are to start; of what else there is, the store is asked once.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use saga_core::{Cloud, Definition, DefinitionRef, Event, Timestamp};
 use saga_wire::incoming;
@@ -17,32 +16,6 @@ use crate::ports::{DefinitionNames, Definitions, PortError, Time, causes};
 const REMEMBERED_MILLIS: i64 = 5_000;
 /// So many definitions that are nowhere are remembered: events may name any number.
 const MAX_ABSENT: usize = 256;
-
-/// What this process has learnt from the store.
-#[derive(Default)]
-pub struct Learnt {
-    memory: Mutex<Memory>,
-    /// Many messages may want the same answer at once: one of them asks, the others wait for it.
-    pub(crate) asking: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-pub(crate) struct Memory {
-    pub(crate) stored: BTreeMap<DefinitionRef, Arc<Definition>>,
-    /// What the store does not have, and when it is asked again.
-    absent: BTreeMap<DefinitionRef, Timestamp>,
-    /// When it is asked again which definitions it has.
-    names_after: Option<Timestamp>,
-    /// Of which definitions it has been told that the release says something else.
-    pub(crate) told: Vec<DefinitionRef>,
-}
-
-impl Learnt {
-    /// What was learnt. A thread that panicked while it held the lock had written all of it or nothing.
-    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Deployment {
     /// Remembers what is stored. A release that says something else under the same version is told of once a process.

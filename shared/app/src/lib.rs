@@ -4,8 +4,10 @@
 pub mod admit_events;
 pub mod dead_letters;
 pub mod definitions;
+mod deployment;
 pub mod handle_event;
 pub mod keep_definitions;
+mod learnt;
 pub mod list_sagas;
 pub mod log;
 pub mod override_saga;
@@ -16,66 +18,9 @@ pub mod relay_outbox;
 pub mod start_saga;
 pub mod sweep_sagas;
 
-use saga_core::Catalogue;
-use saga_core::definition::InvalidDefinition;
-use saga_core::origin::Participants;
-use saga_core::outbox::{OutboxRow, Tries};
-use saga_core::relay::Rules;
-use saga_core::sweep::Patience;
-use saga_core::{Address, Definition, Event, Timestamp};
+pub use deployment::Deployment;
+pub use learnt::Learnt;
 pub use saga_participants::Settings;
-
-/// What this deployment consists of: its definitions, its participants, its patience.
-pub struct Deployment {
-    /// The definitions of this release.
-    pub catalogue: Catalogue,
-    /// What was learnt of definitions that are kept beside the sagas.
-    pub learnt: definitions::Learnt,
-    /// The participants.
-    pub participants: Participants,
-    /// How long the origin waits before it sends again.
-    pub patience: Patience,
-    /// How many shards an outbox has.
-    pub shards: u16,
-    /// How patient a relay is with a row that is not taken.
-    pub relay: Rules,
-}
-
-impl Deployment {
-    /// Loads the definitions and registers the participants.
-    ///
-    /// # Errors
-    /// [`InvalidDefinition`] when a definition is wrong, or names a participant that is not registered.
-    pub fn load(settings: &Settings, patience: Patience, shards: u16) -> Result<Self, InvalidDefinition> {
-        let participants = saga_participants::all(settings);
-        let catalogue = saga_wire::definitions::load(&|name| participants.contains_key(name))?;
-        Ok(Self {
-            catalogue,
-            learnt: definitions::Learnt::default(),
-            participants,
-            patience,
-            shards,
-            relay: Rules::default(),
-        })
-    }
-
-    /// The outbox row of an event of a saga of this definition that is emitted now.
-    #[must_use]
-    pub fn row(&self, event: &Event, definition: &Definition, now: Timestamp) -> OutboxRow {
-        let opens = event.address == Address::Advance(definition.first_after_origin());
-        OutboxRow {
-            shard: event.saga.bucket(self.shards),
-            id: event.id.clone(),
-            saga: event.saga,
-            kind: event.kind.clone(),
-            body: saga_wire::cloud_event::write(event),
-            at: event.time,
-            queued: now,
-            follows: !opens,
-            tries: Tries::default(),
-        }
-    }
-}
 
 /// What became of a message. Both are acknowledged; only a port's failure leaves a message on its queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub struct EventGridAlerts<T> {
     time: T,
 }
 
-impl<T: Time> EventGridAlerts<T> {
+impl<T> EventGridAlerts<T> {
     pub(crate) fn new(events: EventGrid, time: T) -> Self {
         Self { events, time }
     }
@@ -57,8 +57,23 @@ impl<T: Time> Parking for EventGridAlerts<T> {
 
 #[cfg(test)]
 mod tests {
+    use saga_core::Timestamp;
+
     use super::*;
     use crate::support::{Reply, TestServer, azure};
+
+    #[derive(Debug)]
+    struct Noon;
+
+    impl Time for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_795_262_400_000)
+        }
+        async fn sleep(&self, _: u64) {}
+        fn below(&self, _: u64) -> u64 {
+            0
+        }
+    }
 
     #[tokio::test]
     async fn an_alert_goes_out_as_an_event_that_the_other_side_reads() {
@@ -67,7 +82,7 @@ mod tests {
             subject: "s".into(),
             text: "t".into(),
         };
-        azure(&server).alerts.raise(alert).await.unwrap();
+        azure(&server, Noon).alerts.raise(alert).await.unwrap();
         let request = server.requests().remove(0);
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");

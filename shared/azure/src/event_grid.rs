@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn topic(server: &TestServer) -> EventGrid {
-        azure(server).events
+        azure(server, ()).events
     }
 
     #[tokio::test]

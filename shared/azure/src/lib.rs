@@ -50,7 +50,9 @@ impl<T: Time> Azure<T> {
         };
         Self::on(&Connection::new(&identity)?, config, time)
     }
+}
 
+impl<T> Azure<T> {
     fn on(connection: &Connection, config: &Config, time: T) -> Result<Self, InvalidConfig> {
         let account = StorageAccount {
             connection,

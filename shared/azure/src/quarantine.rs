@@ -55,7 +55,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_one_message_does_not_hold_goes_in_several_that_the_service_takes() {
         let server = TestServer::start(vec![Reply::status(201); 4]).await;
-        let queue = azure(&server).quarantine;
+        let queue = azure(&server, ()).quarantine;
         queue.keep(quarantined("r", &[0xff; 100_000])).await.unwrap();
         let requests = server.requests();
         assert_eq!(requests.len(), 3);
@@ -69,7 +69,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_kept_for_ever_and_a_refusal_is_an_error() {
         let server = TestServer::start(vec![Reply::status(201), Reply::status(403)]).await;
-        let queue = azure(&server).quarantine;
+        let queue = azure(&server, ()).quarantine;
         queue.keep(quarantined("r", b"b")).await.unwrap();
         assert!(queue.keep(quarantined("r", b"b")).await.is_err());
         let first = server.requests().remove(0);

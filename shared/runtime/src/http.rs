@@ -55,7 +55,7 @@ fn to_root(request: &Request) -> String {
 /// An answer that says what to change. What it was caused by is logged.
 #[must_use]
 pub fn problem(request: &Request, problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.code.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(cause) = &problem.cause {
         log(request, problem.code, cause);
     }

@@ -69,7 +69,7 @@ mod tests {
         *request.method_mut() = method.parse().unwrap();
         let request = request.with_raw_http_path(path);
         let found = find(ROUTES, &request).map(|(to, given)| (to, given.to_owned()));
-        found.map_err(|problem| (problem.code.status().0, problem.possible.map(|(_, value)| value)))
+        found.map_err(|problem| (problem.code.status(), problem.possible.map(|(_, value)| value)))
     }
 
     #[test]

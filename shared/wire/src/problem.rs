@@ -98,23 +98,48 @@ impl Code {
         }
     }
 
-    /// The HTTP status, and what it means in words.
+    /// The HTTP status.
     #[must_use]
-    pub fn status(self) -> (u16, &'static str) {
+    pub fn status(self) -> u16 {
         match self {
-            Code::InvalidJson | Code::InvalidRequest => (400, "Bad Request"),
+            Code::InvalidJson | Code::InvalidRequest => 400,
             Code::NotFound
             | Code::UnknownDefinition
             | Code::UnknownSaga
             | Code::UnknownDeadLetter
-            | Code::UnknownProblem => (404, "Not Found"),
-            Code::MethodNotAllowed => (405, "Method Not Allowed"),
-            Code::TooLate | Code::NotDeployed => (409, "Conflict"),
-            Code::TooLarge => (413, "Content Too Large"),
-            Code::UnsupportedMediaType => (415, "Unsupported Media Type"),
-            Code::InvalidInput | Code::KeyReused | Code::Refused => (422, "Unprocessable Content"),
-            Code::Internal => (500, "Internal Server Error"),
-            Code::Busy | Code::Unavailable => (503, "Service Unavailable"),
+            | Code::UnknownProblem => 404,
+            Code::MethodNotAllowed => 405,
+            Code::TooLate | Code::NotDeployed => 409,
+            Code::TooLarge => 413,
+            Code::UnsupportedMediaType => 415,
+            Code::InvalidInput | Code::KeyReused | Code::Refused => 422,
+            Code::Internal => 500,
+            Code::Busy | Code::Unavailable => 503,
+        }
+    }
+
+    /// One short sentence for people: the same for every answer with this code.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Code::InvalidJson => "The body is not valid JSON",
+            Code::InvalidRequest => "The request is not valid",
+            Code::NotFound => "There is nothing at this path",
+            Code::UnknownDefinition => "No saga definition has this name",
+            Code::UnknownSaga => "No saga has this id",
+            Code::UnknownDeadLetter => "No dead letter has this id",
+            Code::UnknownProblem => "No problem has this code",
+            Code::MethodNotAllowed => "This path does not take this method",
+            Code::TooLate => "The saga has already ended",
+            Code::NotDeployed => "The deployment lacks a definition or participant of this saga",
+            Code::TooLarge => "The body is too large",
+            Code::UnsupportedMediaType => "The body must be plain JSON in UTF-8",
+            Code::InvalidInput => "The input is not valid",
+            Code::KeyReused => "The idempotency key belongs to another request",
+            Code::Refused => "The first step refused the saga",
+            Code::Internal => "The request cannot be served",
+            Code::Busy => "The store is busy",
+            Code::Unavailable => "The store did not answer",
         }
     }
 
@@ -196,11 +221,10 @@ impl Problem {
     /// the root of the API (RFC 9457, 3.1.1: it is resolved against the base URI, that of the request).
     #[must_use]
     pub fn body(&self, to_root: &str) -> String {
-        let (status, title) = self.code.status();
         let out = Out {
             r#type: format!("{to_root}{}", self.code.path()),
-            title,
-            status,
+            title: self.code.title(),
+            status: self.code.status(),
             detail: &self.detail,
             code: self.code.as_str(),
             errors: &self.errors,
@@ -232,15 +256,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_has_a_title_of_its_own() {
+        let titles: std::collections::HashSet<&str> = Code::ALL.into_iter().map(Code::title).collect();
+        assert_eq!(titles.len(), Code::ALL.len());
+    }
+
+    #[test]
     fn every_code_has_its_page_and_no_page_is_without_a_code() {
         let codes: Vec<&str> = Code::ALL.into_iter().map(Code::as_str).collect();
         assert_eq!(pages().map(|(code, _)| code).collect::<Vec<_>>(), codes);
         for code in Code::ALL {
-            let (status, title) = code.status();
+            let (status, title) = (code.status(), code.title());
             let page = code.page();
             assert!(
-                page.contains(&format!("\nStatus {status} {title}.")),
-                "{}: the page names another status",
+                page.contains(&format!("\n{title} (status {status}).")),
+                "{}: the page has another title or status",
                 code.as_str()
             );
             for part in ["**What it means.** ", "**What to do.** "] {

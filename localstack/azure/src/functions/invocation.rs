@@ -3,17 +3,28 @@
 //! The bodies are what the host's serializer makes of the binding data, which is why strings arrive encoded
 //! twice: a JSON string whose content is the JSON of the value.
 
-use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::FunctionCounts;
 use crate::{storage::QueueMessage, system};
 
 /// How long an invocation may take. The real host's default is far longer and it renews its hold on the message
 /// meanwhile; here the hold is a little longer than this instead (see `queue_trigger`).
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Counts of one function, for the status page.
+#[derive(Debug, Default)]
+pub(crate) struct FunctionCounts {
+    pub(super) invocations: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) poisoned: AtomicU64,
+}
 
 /// Calls one function of the handler.
 #[derive(Clone)]

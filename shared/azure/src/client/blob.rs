@@ -7,7 +7,7 @@ use saga_core::Timestamp;
 
 use super::Written;
 use super::connection::{STORAGE_VERSION, StorageAccount};
-use super::service::{Answer, Call, Service};
+use super::service::{Call, Service};
 use super::shared_key::Dialect;
 use super::url::percent;
 use super::xml;
@@ -110,7 +110,7 @@ impl Container {
 
     /// A second attempt finds the ETag changed.
     async fn change(&self, call: Call) -> Result<Written, PortError> {
-        let answer: Answer = self.service.send(&call).await?;
+        let answer = self.service.send(&call).await?;
         match answer.status {
             200..300 => Ok(Written::Applied),
             412 => Ok(Written::ConditionFailed),

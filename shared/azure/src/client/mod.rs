@@ -5,6 +5,7 @@
 //! repeated only where doing it twice is the same as doing it once; a failed condition is an answer and never an
 //! error; no `Debug` shows a key.
 
+mod answer;
 mod batch;
 mod blob;
 mod connection;

@@ -8,8 +8,9 @@ use saga_app::ports::{PortError, Published, Refusal};
 use saga_core::Timestamp;
 
 use super::Written;
+use super::answer::Answer;
 use super::connection::{STORAGE_VERSION, StorageAccount};
-use super::service::{Answer, Call, Service};
+use super::service::{Call, Service};
 use super::shared_key::Dialect;
 use super::url::percent;
 use super::xml;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use azure_core::error::ErrorKind;
 
+use super::answer::Answer;
 use super::error::Failure;
-use super::service::Answer;
 
 /// A service that asks for a longer pause than this is not waited for: the message waits on its queue instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

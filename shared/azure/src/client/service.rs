@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::policies::Policy;
 use azure_core::http::{
     ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
 };
 use saga_app::ports::PortError;
 
-use super::error::{Failure, error_code};
+use super::answer::Answer;
+use super::error::Failure;
 use super::retry::{Limits, Repeat};
 
 /// A request. It is repeated freely unless it says otherwise.
@@ -48,32 +48,6 @@ impl Call {
     pub(super) fn repeat(mut self, repeat: Repeat) -> Self {
         self.repeat = repeat;
         self
-    }
-}
-
-/// The answer to a request.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    headers: Headers,
-    pub(super) body: String,
-}
-
-impl Answer {
-    pub(super) fn header(&self, name: &'static str) -> Option<&str> {
-        self.headers.get_optional_str(&HeaderName::from_static(name))
-    }
-
-    pub(super) fn succeeded(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// The service's error code; empty if it gave none.
-    pub(super) fn code(&self) -> String {
-        match self.header("x-ms-error-code") {
-            Some(code) => code.to_owned(),
-            None => error_code(&self.body),
-        }
     }
 }
 
@@ -186,14 +160,6 @@ impl Service {
             .await
             .map_err(|_| Failure::Silent(self.limits.attempt))?
             .map_err(Failure::Broken)?;
-        let (status, headers, body) = answer.deconstruct();
-        let body = body
-            .into_string()
-            .map_err(|error| Failure::Unreadable(error.to_string()))?;
-        Ok(Answer {
-            status: status.into(),
-            headers,
-            body,
-        })
+        Answer::read(answer)
     }
 }

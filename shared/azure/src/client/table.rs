@@ -8,11 +8,12 @@ use saga_core::document::Fields;
 use saga_wire::json;
 
 use super::Written;
+use super::answer::Answer;
 use super::batch::{Answered, Batch, answered, row_body, row_path};
 use super::connection::{STORAGE_VERSION, StorageAccount};
 use super::error::{Failure, condition_failed, is_missing_row};
 use super::retry::Repeat;
-use super::service::{Answer, Call, Service};
+use super::service::{Call, Service};
 use super::shared_key::Dialect;
 use super::url::percent;
 use crate::config::{InvalidConfig, table_name};

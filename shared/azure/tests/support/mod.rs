@@ -4,4 +4,4 @@ mod server;
 mod table;
 
 pub(crate) use server::{Reply, TestServer, account, azure, config, quick};
-pub(crate) use table::{NO_ROW, Noon, SAGA, inner, row, store};
+pub(crate) use table::{NO_ROW, SAGA, inner, row, store};

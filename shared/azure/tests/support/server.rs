@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Noon;
 use crate::client::{Connection, Identity, Limits, StorageAccount};
 use crate::{Azure, Config, Secret};
 
@@ -151,6 +150,6 @@ pub(crate) fn account<'a>(connection: &'a Connection, config: &'a Config) -> Sto
 }
 
 /// All adapters on that server.
-pub(crate) fn azure(server: &TestServer) -> Azure<Noon> {
-    Azure::on(&quick(), &config(server), Noon).unwrap()
+pub(crate) fn azure<T>(server: &TestServer, time: T) -> Azure<T> {
+    Azure::on(&quick(), &config(server), time).unwrap()
 }

@@ -1,6 +1,5 @@
 //! What the tests of the table's two ports share.
 
-use saga_app::ports::Time;
 use saga_core::Timestamp;
 use saga_core::outbox::{OutboxRow, Tries};
 
@@ -13,7 +12,7 @@ pub(crate) const NO_ROW: &str =
 
 /// A table on that server.
 pub(crate) fn store(server: &TestServer) -> TableStore {
-    azure(server).store
+    azure(server, ()).store
 }
 
 /// The answer to a batch, change by change.
@@ -43,19 +42,5 @@ pub(crate) fn row(shard: u16, id: &str) -> OutboxRow {
         queued: Timestamp::from_millis(1),
         follows: false,
         tries: Tries::default(),
-    }
-}
-
-/// A clock that stands still.
-#[derive(Debug)]
-pub(crate) struct Noon;
-
-impl Time for Noon {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_795_262_400_000)
-    }
-    async fn sleep(&self, _: u64) {}
-    fn below(&self, _: u64) -> u64 {
-        0
     }
 }

@@ -1,0 +1,64 @@
+//! What this deployment consists of.
+
+use saga_core::Catalogue;
+use saga_core::definition::InvalidDefinition;
+use saga_core::origin::Participants;
+use saga_core::outbox::{OutboxRow, Tries};
+use saga_core::relay::Rules;
+use saga_core::sweep::Patience;
+use saga_core::{Address, Definition, Event, Timestamp};
+use saga_participants::Settings;
+
+use crate::learnt::Learnt;
+
+/// What this deployment consists of: its definitions, its participants, its patience.
+pub struct Deployment {
+    /// The definitions of this release.
+    pub catalogue: Catalogue,
+    /// What was learnt of definitions that are kept beside the sagas.
+    pub learnt: Learnt,
+    /// The participants.
+    pub participants: Participants,
+    /// How long the origin waits before it sends again.
+    pub patience: Patience,
+    /// How many shards an outbox has.
+    pub shards: u16,
+    /// How patient a relay is with a row that is not taken.
+    pub relay: Rules,
+}
+
+impl Deployment {
+    /// Loads the definitions and registers the participants.
+    ///
+    /// # Errors
+    /// [`InvalidDefinition`] when a definition is wrong, or names a participant that is not registered.
+    pub fn load(settings: &Settings, patience: Patience, shards: u16) -> Result<Self, InvalidDefinition> {
+        let participants = saga_participants::all(settings);
+        let catalogue = saga_wire::definitions::load(&|name| participants.contains_key(name))?;
+        Ok(Self {
+            catalogue,
+            learnt: Learnt::default(),
+            participants,
+            patience,
+            shards,
+            relay: Rules::default(),
+        })
+    }
+
+    /// The outbox row of an event of a saga of this definition that is emitted now.
+    #[must_use]
+    pub fn row(&self, event: &Event, definition: &Definition, now: Timestamp) -> OutboxRow {
+        let opens = event.address == Address::Advance(definition.first_after_origin());
+        OutboxRow {
+            shard: event.saga.bucket(self.shards),
+            id: event.id.clone(),
+            saga: event.saga,
+            kind: event.kind.clone(),
+            body: saga_wire::cloud_event::write(event),
+            at: event.time,
+            queued: now,
+            follows: !opens,
+            tries: Tries::default(),
+        }
+    }
+}
