@@ -22,6 +22,8 @@ import re
 import sys
 from pathlib import Path
 
+from command_line import Parser
+
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ROOT / "infra" / "modules" / "saga-aws" / "tests" / "calls.json"
 SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "sns": "sns", "sqs": "sqs", "sts": "sts"}
@@ -225,13 +227,16 @@ def reach(adapters: dict[str, Adapter], used: set[str], called: set[str], marks_
 
 
 def main(arguments: list[str]) -> int:
+    parser = Parser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args(arguments)
     try:
         found = calls()
     except Unaccounted as why:
         print(f"iam: {why}", file=sys.stderr)
         return 1
     text = json.dumps(found, indent=2) + "\n"
-    if arguments == ["--write"]:
+    if asked.write:
         CALLS.write_text(text)
     elif not CALLS.exists() or CALLS.read_text() != text:
         known = json.loads(CALLS.read_text()) if CALLS.exists() else {}

@@ -21,6 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "infra"))
+from command_line import Parser  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
@@ -49,14 +52,14 @@ MUTANTS = [
     Mutant("deadline writes CANCELLED locally", "shared/core/src/sweep.rs",
            'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;',
            'let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;\n'
-           "            decision.saga.ends.phase = Phase::Cancelled;\n"
+           "            decision.saga.lifecycle.phase = Phase::Cancelled;\n"
            "            decision.status = decision.saga.status(self.definition);"),
     Mutant("step and outbox in two transactions", "shared/app/src/participate.rs",
            "row: row.as_ref(),", "row: None,"),
     Mutant("saga and outbox in two transactions", "shared/app/src/handle_event.rs",
            ".commit(&decision, &saga.version, &read, row.as_ref())",
            ".commit(&decision, &saga.version, &read, row.as_ref().filter(|_| false))"),
-    Mutant("published row deleted before publish", "shared/app/src/relay_outbox.rs",
+    Mutant("published row deleted before publish", "shared/app/src/outbox/relay.rs",
            "        run.report.calls += wave.len();\n",
            "        run.report.calls += wave.len();\n"
            "        for rows in &wave {\n            self.outbox.delete(rows).await?;\n        }\n"),
@@ -66,28 +69,28 @@ MUTANTS = [
            ".chain_update(gist(&self.payload()))", ".chain_update(gist(&reason_data(&self.data, None)))"),
     Mutant("another team's event about another order", "shared/core/src/origin.rs",
            "if outsider.is_some() {\n            self.check_claims", "if outsider.is_some_and(str::is_empty) {\n            self.check_claims"),
-    Mutant("an outsider who says that AWS sent it", "shared/app/src/admit_events.rs",
-           "event.sender != Cloud::ORIGIN && event.target", "event.target"),
+    Mutant("an outsider who says that AWS sent it", "shared/core/src/event.rs",
+           "self.sender != Cloud::ORIGIN && self.target", "self.target"),
     Mutant("the origin's voice from outside", "shared/app/src/admit_events.rs",
            "source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);", "source.is_empty();"),
     Mutant("hops without room for an answer", "shared/wire/src/incoming.rs",
-           "event.hop.saturating_add(event.address.answers(definition)) > MAX_HOPS", "event.hop > MAX_HOPS"),
+           "event.hop.saturating_add(definition.answers(event.address)) > MAX_HOPS", "event.hop > MAX_HOPS"),
     Mutant("version guard of the step dropped", "shared/memory/src/steps.rs",
            "if known.as_ref() != commit.version || ", "if "),
     Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",
            "known.as_ref() == Some(version)\n                && ", "known.is_some() && version.0 != \"\"\n                && "),
     Mutant("version guard of the entities dropped", "shared/memory/src/steps.rs",
-           " || !shelf.entities.are_as_read(commit.writes, commit.read)", ""),
+           " || !contents.entities.are_as_read(commit.writes, commit.read)", ""),
     Mutant("undo without guard", "shared/core/src/step.rs",
            "        (Cancel, Some(Done)) if last",
            "        (Compensate, Some(Undone)) => to(Undone, Effect::Undo, E::Compensate),\n"
            "        (Cancel, Some(Done)) if last"),
     Mutant("cancel stops at the first DONE step", "shared/core/src/step.rs",
            "(Cancel, Some(Done)) => again(E::Cancel)", "(Cancel, Some(Done)) => again(E::Advance)"),
-    Mutant("complete ignored while cancelling", "shared/core/src/ends.rs",
-           "        (Knock::Complete, Open) => moved(",
-           "        (Knock::Complete, Open) if ends.cancelling => Verdict::Late(None),\n"
-           "        (Knock::Complete, Open) => moved("),
+    Mutant("complete ignored while cancelling", "shared/core/src/lifecycle.rs",
+           "        (Trigger::Complete, Open) => moved(",
+           "        (Trigger::Complete, Open) if lifecycle.cancelling => Transition::Late(None),\n"
+           "        (Trigger::Complete, Open) => moved("),
     Mutant("new event id on re-emission", "shared/app/src/participate.rs",
            "            row.shard = partition.0;\n",
            "            row.shard = partition.0;\n"
@@ -99,7 +102,7 @@ MUTANTS = [
            "&About::message(&String::from_utf8_lossy(body)),\n        )\n        .await;\n",
            "&About::message(&String::from_utf8_lossy(body)),\n        )\n        .await;\n"
            '        return Err(PortError::unavailable("the quarantine", "not acknowledged"));\n'),
-    Mutant("refused row deleted from the outbox", "shared/app/src/relay_outbox.rs",
+    Mutant("refused row deleted from the outbox", "shared/app/src/outbox/relay.rs",
            "                    Err(Refusal::Later(reason)) => {\n",
            "                    Err(Refusal::Later(reason)) => {\n                        done.push(row.clone());\n"),
     Mutant("lease not checked on release", "shared/memory/src/outbox.rs",
@@ -108,27 +111,27 @@ MUTANTS = [
     Mutant("a lease is taken from who has it", "shared/memory/src/outbox.rs",
            "held.is_none_or(|held| held.until <= now || held.owner == wanted.owner);",
            "held.is_none_or(|held| held.until <= now || !held.owner.is_empty());"),
-    Mutant("a lost lease is used on", "shared/app/src/relay_outbox.rs",
-           "                run.plan.give_up(Some(longer.shard));\n", ""),
-    Mutant("a lease is never renewed and used for ever", "shared/app/src/relay_outbox.rs",
+    Mutant("a lost lease is used on", "shared/app/src/outbox/relay.rs",
+           "                run.plan.give_up(Some(shard));\n", "                let _ = shard;\n"),
+    Mutant("a lease is never renewed and used for ever", "shared/app/src/outbox/lease.rs",
            "if lease.until > now.plus_millis(RENEW_MILLIS) {", "if lease.until > Timestamp::from_millis(0) {"),
-    Mutant("later events of a saga do not wait", "shared/core/src/relay.rs",
+    Mutant("later events of a saga do not wait", "shared/app/src/outbox/plan.rs",
            "        self.blocked.insert(row.saga);\n", ""),
-    Mutant("two events of a saga side by side", "shared/core/src/relay.rs",
+    Mutant("two events of a saga side by side", "shared/app/src/outbox/plan.rs",
            "            if sagas.contains(&row.saga) {", "            if sagas.contains(&row.saga) && row.saga.bucket(2) > 1 {"),
-    Mutant("a sweep takes what is the stream's", "shared/core/src/relay.rs",
+    Mutant("a sweep takes what is the stream's", "shared/app/src/outbox/rules.rs",
            "row.tries.next.unwrap_or(grace)", "row.tries.next.unwrap_or(row.queued.min(grace))"),
-    Mutant("the pause after a failure is forgotten", "shared/core/src/relay.rs",
+    Mutant("the pause after a failure is forgotten", "shared/app/src/outbox/rules.rs",
            "            next: Some(now.plus_millis(1 + wait)),", "            next: Some(now.plus_millis(wait.min(0))),"),
-    Mutant("a row is tried for ever", "shared/core/src/relay.rs",
+    Mutant("a row is tried for ever", "shared/app/src/outbox/rules.rs",
            "if old || failed >= self.attempts {", "if old && failed >= self.attempts {"),
-    Mutant("buried without a word", "shared/app/src/relay_outbox.rs",
-           "if !dead.is_empty() && !self.tell(&dead).await {", "if dead.is_empty() && !self.tell(&dead).await {"),
+    Mutant("set aside without a word", "shared/app/src/outbox/relay.rs",
+           "if !dead.is_empty() && !announce(", "if dead.is_empty() && !announce("),
     Mutant("stuck is told at every look", "shared/core/src/sweep.rs",
            "if self.saga.stuck.is_some_and(|since| since >= stuck_at) {", "if false {"),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin.rs",
            "            // It moves again.\n            decision.saga.stuck = None;\n", ""),
-    Mutant("a letter that was dealt with stays parked", "shared/core/src/dead_letter.rs",
+    Mutant("a dead letter that was dealt with stays parked", "shared/core/src/dead_letter.rs",
            "event.is_none_or(|event| event.as_str() != parked.by)", "event.is_none_or(|event| event.as_str() != parked.reason)"),
     Mutant("the word of another publisher is a step's", "shared/core/src/origin.rs",
            "        if outsider.is_none() {\n            decision.saga.observe", "        if event.hop == 0 || outsider.is_none() {\n            decision.saga.observe"),
@@ -137,25 +140,25 @@ MUTANTS = [
     Mutant("what is not understood is not kept", "shared/app/src/participate.rs",
            "if let Handled::Quarantined(reason) = &handled {",
            "if let Handled::Quarantined(reason) = &handled\n        && reason.is_empty()\n    {"),
-    Mutant("the relay leaves out shards", "shared/app/src/relay_outbox.rs",
+    Mutant("the relay leaves out shards", "shared/app/src/outbox/relay.rs",
            "for shard in overdue {", "for shard in overdue.into_iter().filter(|shard| *shard < 8) {"),
     Mutant("the sweep leaves out a bucket", "shared/app/src/sweep_sagas.rs",
            "for bucket in (0..shards).map(|number| (first + number) % shards) {",
            "for bucket in (0..shards / 2).map(|number| (first + number) % (shards / 2)) {"),
-    Mutant("an override closes at once", "shared/core/src/ends.rs",
+    Mutant("an override closes at once", "shared/core/src/lifecycle.rs",
            "closing: true,", "closing: false,"),
-    Mutant("complete to a cancelled saga not answered", "shared/core/src/ends.rs",
-           "Verdict::Late(Some(Send::CompensateLast))", "Verdict::Late(None)"),
-    Mutant("an override does not undo step 0", "shared/core/src/ends.rs",
-           "moved(ends, true, Some(Send::CancelFirst))", "moved(ends, false, Some(Send::CancelFirst))"),
-    Mutant("an end can be left", "shared/core/src/ends.rs",
-           "(Knock::Cancelled, Completed) => Verdict::Contradicted,",
-           "(Knock::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..ends }, true, None),"),
+    Mutant("complete to a cancelled saga not answered", "shared/core/src/lifecycle.rs",
+           "Transition::Late(Some(Send::CompensateLast))", "Transition::Late(None)"),
+    Mutant("an override does not undo step 0", "shared/core/src/lifecycle.rs",
+           "moved(lifecycle, true, Some(Send::CancelFirst))", "moved(lifecycle, false, Some(Send::CancelFirst))"),
+    Mutant("an end can be left", "shared/core/src/lifecycle.rs",
+           "(Trigger::Cancelled, Completed) => Transition::Contradicted,",
+           "(Trigger::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..lifecycle }, true, None),"),
     Mutant("status fold forgets refusals", "shared/core/src/saga.rs",
            "if self.steps.values().any(|record| record.state != StepState::Done) {",
            "if self.steps.values().any(|record| record.state == StepState::Undone) {"),
     Mutant("the sweep sends the opening while closing", "shared/core/src/sweep.rs",
-           "if self.saga.ends.cancelling || self.saga.ends.closing {", "if self.saga.ends.cancelling {"),
+           "if self.saga.lifecycle.cancelling || self.saga.lifecycle.closing {", "if self.saga.lifecycle.cancelling {"),
     Mutant("the sweep looks only once", "shared/core/src/sweep.rs",
            "        decision.saga.due = Some(\n            self.patience\n"
            "                .next(self.now, decision.saga.nudges, self.saga.deadline),\n        );",
@@ -183,9 +186,12 @@ MUTANTS = [
 ]
 
 def main() -> int:
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    if "--list" in sys.argv:
+    parser = Parser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    asked = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if not asked.words or any(word in mutant.name for word in asked.words)]
+    if asked.list:
         print("\n".join(mutant.name for mutant in chosen))
         return 0
     copy_tree(TREE)

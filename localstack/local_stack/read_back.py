@@ -30,9 +30,17 @@ def aws_json(endpoints: dict, service: str, target: str, body: dict, version: st
 
 def aws_get(endpoints: dict, service: str, path: str) -> bytes:
     """A read of one of AWS' other protocols."""
+    return aws_rest(endpoints, service, "GET", path)
+
+
+def aws_rest(endpoints: dict, service: str, method: str, path: str, body: dict | None = None) -> bytes:
+    """A call of one of AWS' other protocols."""
     scope = f"test/20260101/{endpoints['region']}/{service}/aws4_request"
-    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"}
-    status, body = http.request("GET", endpoints["aws"] + path, headers=headers, seconds=60)
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
+    }
+    status, body = http.request(method, endpoints["aws"] + path, json.dumps(body).encode() if body else None, headers, seconds=60)
     if status != 200:
         raise Problem(f"{service} answered {status}: {body[:300].decode(errors='replace')}", "read the log of the emulator")
     return body

@@ -3,13 +3,14 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use saga_core::address::Address;
 use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Document, Fields, Number};
-use saga_core::ends::{Ends, Phase};
-use saga_core::event::{Address, Event, MAX_HOPS};
-use saga_core::observed::{Observed, Told};
+use saga_core::event::{Event, MAX_HOPS};
+use saga_core::lifecycle::{Lifecycle, Phase};
+use saga_core::mark::{Caller, Mark};
 use saga_core::participate::StepRecord;
-use saga_core::saga::{Caller, Mark};
+use saga_core::reports::{Observed, Reports};
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
 use saga_core::timeline::{Entry, Timeline};
@@ -61,7 +62,7 @@ pub fn document() -> impl Strategy<Value = Document> {
 pub fn fields() -> impl Strategy<Value = Fields> {
     btree_map(text(), document(), 0..5).prop_map(|mut fields| {
         fields.remove("saga_id");
-        fields.remove(Told::MEMBER);
+        fields.remove(Reports::MEMBER);
         fields
     })
 }
@@ -141,35 +142,35 @@ pub fn step_record() -> impl Strategy<Value = StepRecord> {
         option::of(text()),
         fields(),
         fields(),
-        told(),
+        reports(),
     );
-    parts.prop_map(|(state, at, hop, reason, data, output, told)| StepRecord {
+    parts.prop_map(|(state, at, hop, reason, data, output, reports)| StepRecord {
         state,
         at,
         hop,
         reason,
         data,
         output,
-        told,
+        reports,
     })
 }
 
 /// What steps have said of themselves; or any text, as another version might write it.
-fn told() -> impl Strategy<Value = Told> {
+fn reports() -> impl Strategy<Value = Reports> {
     let word = (0_u8..16, state(), timestamp())
         .prop_map(|(step, state, at)| format!("{step} {} {}", state.as_str(), at.millis()));
     let words = vec(word, 0..4).prop_map(|words| words.join(", "));
-    prop_oneof![words, text()].prop_map(|text| Told::new(&text))
+    prop_oneof![words, text()].prop_map(|text| Reports::new(&text))
 }
 
 fn mark() -> impl Strategy<Value = Mark> {
     (timestamp(), text(), text()).prop_map(|(at, by, reason)| Mark { at, by, reason })
 }
 
-fn ends() -> impl Strategy<Value = Ends> {
+fn lifecycle() -> impl Strategy<Value = Lifecycle> {
     let phase = prop_oneof![Just(Phase::Open), Just(Phase::Completed), Just(Phase::Cancelled)];
     (phase, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(phase, closing, cancelling, overridden)| Ends {
+        |(phase, closing, cancelling, overridden)| Lifecycle {
             phase,
             closing,
             cancelling,
@@ -228,7 +229,7 @@ pub fn saga() -> impl Strategy<Value = Saga> {
     let own_steps = btree_map((0_u8..16).prop_map(StepIndex::new), step_record(), 0..3);
     let parts = (
         (saga_id(), plain_name(), 1_u32.., fields()),
-        (timestamp(), timestamp(), trace(), ends()),
+        (timestamp(), timestamp(), trace(), lifecycle()),
         (own_steps, any::<bool>(), option::of(mark()), option::of(mark())),
         (
             timeline(),
@@ -240,11 +241,11 @@ pub fn saga() -> impl Strategy<Value = Saga> {
     );
     parts.prop_map(|(what, times, known, rest, (parked, stuck))| {
         let (id, name, version, input) = what;
-        let (created, deadline, trace, ends) = times;
+        let (created, deadline, trace, lifecycle) = times;
         let (mut steps, same_data, cancel, resolved) = known;
         let (timeline, due, nudges, shown) = rest;
         for record in steps.values_mut() {
-            record.told = Told::default();
+            record.reports = Reports::default();
         }
         if same_data {
             // The usual case: a step was given just the saga's input.
@@ -260,7 +261,7 @@ pub fn saga() -> impl Strategy<Value = Saga> {
             created,
             deadline,
             trace,
-            ends,
+            lifecycle,
             steps,
             cancel,
             resolved,
@@ -304,10 +305,10 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
     let parts = (
         (definition(), address, cloud()),
         (event_id(), timestamp(), saga_id()),
-        (0..=MAX_HOPS, trace(), fields(), told()),
+        (0..=MAX_HOPS, trace(), fields(), reports()),
     );
     parts.prop_map(
-        |((definition, (verb, step), sender), (id, time, saga), (hop, trace, data, told))| {
+        |((definition, (verb, step), sender), (id, time, saga), (hop, trace, data, reports))| {
             let step = StepIndex::new(step.index(definition.steps().len()) as u8);
             let address = match verb {
                 0 => Address::Advance(step),
@@ -331,14 +332,14 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
                 saga,
                 definition: definition.reference().clone(),
                 address,
-                step_number: address.step_number(&definition),
+                step_number: definition.step_number(address),
                 target: definition.target(address).unwrap(),
                 sender,
                 // With room for its answers.
-                hop: hop.min(MAX_HOPS - address.answers(&definition)),
+                hop: hop.min(MAX_HOPS - definition.answers(address)),
                 trace,
                 data,
-                told,
+                reports,
                 unverified: false,
             };
             (definition, event)

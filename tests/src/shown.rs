@@ -2,7 +2,7 @@
 
 use saga_app::Deployment;
 use saga_core::definition::Definition;
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::{Saga, StepIndex};
 use saga_memory::StepCloud;
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub fn truth(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Vec<Ste
 /// # Errors
 /// The difference.
 pub fn is_true(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Result<(), String> {
-    let forced = saga.ends.overridden && saga.ends.phase == Phase::Completed;
+    let forced = saga.lifecycle.overridden && saga.lifecycle.phase == Phase::Completed;
     let (told, truth) = (told(&view(deployment, saga)), truth(deployment, azure, saga));
     let behind = |told: &Step, truth: &Step| match told.0.as_str() {
         "UNKNOWN" | "WAITING" => true,

@@ -10,21 +10,20 @@ use saga_app::Deployment;
 use saga_app::Learnt;
 use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
+use saga_app::outbox::{Relay, Rules};
 use saga_app::override_saga::{Command, command};
 use saga_app::participate::{self, participate, partition};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Partition, PortError, Time};
-use saga_app::relay_outbox::Relay;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::document::{Document, Fields, fields};
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{EntityKey, Placement};
 use saga_core::participate::StepRecord;
-use saga_core::relay::Rules;
+use saga_core::patience::Patience;
 use saga_core::step::StepState;
-use saga_core::sweep::Patience;
 use saga_core::{Catalogue, Cloud, Definition, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_participants::Settings;
@@ -384,8 +383,8 @@ impl World {
         // Some rounds before the deadline, and more than enough after it.
         for wait in [90_000; 12].into_iter().chain([3_600_000; 12]) {
             self.settle().await;
-            let ends = self.saga(id).ends;
-            if ends.phase != Phase::Open && !ends.closing {
+            let lifecycle = self.saga(id).lifecycle;
+            if lifecycle.phase != Phase::Open && !lifecycle.closing {
                 return self.empty_outboxes().await;
             }
             self.wait_and_sweep(wait).await;
@@ -477,7 +476,7 @@ impl World {
                     if payment == "CANCELLED_VIA_COMPENSATION" => {}
                 _ => panic!("a mix, or no end: {facts:?}\n{saga:#?}"),
             }
-            assert!(!saga.ends.closing, "still closing: {saga:#?}");
+            assert!(!saga.lifecycle.closing, "still closing: {saga:#?}");
             assert_eq!(saga.due, None, "still owed something: {saga:#?}");
         }
         assert_eq!(self.stock(), STOCK_BEFORE - taken);

@@ -11,8 +11,8 @@ use saga_app::dead_letters::ports::Memory;
 use saga_app::dead_letters::{Found, find, list, watch};
 use saga_app::ports::Time;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Source, Verdict, unparked};
-use saga_core::ends::Phase;
-use saga_core::saga::{Caller, Mark};
+use saga_core::lifecycle::Phase;
+use saga_core::mark::{Caller, Mark};
 use saga_core::{EventId, SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
@@ -1087,7 +1087,7 @@ async fn replaying_everything_twice_in_any_order_while_sagas_run_does_no_harm() 
         assert!(
             sagas
                 .iter()
-                .all(|saga| world.saga(*saga).ends.phase != Phase::Open)
+                .all(|saga| world.saga(*saga).lifecycle.phase != Phase::Open)
         );
         world.check(&sagas);
         assert!(

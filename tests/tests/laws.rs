@@ -3,14 +3,14 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::document::{Document, Fields, fields};
 use saga_core::money::Amounts;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
-use saga_core::sweep::Patience;
+use saga_core::patience::Patience;
 use saga_core::{SagaId, Status};
 use saga_participants::inventory::Inventory;
 use saga_participants::payments::Payments;

@@ -5,7 +5,7 @@
 use saga_app::ports::{Alert, SagaStore};
 use saga_app::start_saga::NotStarted;
 use saga_core::ids::EventId;
-use saga_core::saga::Mark;
+use saga_core::mark::Mark;
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
 use saga_core::timeline::Entry;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saga_app::list_sagas::{Query, list_sagas, parse_cursor};
 use saga_app::ports::{Inserted, SagaStore};
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::saga::Flag;
 use saga_core::{Saga, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
@@ -18,7 +18,7 @@ use saga_tests::world::World;
 fn numbered(number: usize, every: usize) -> Saga {
     let mut saga = saga(number as u64, time((number / 3) as i64));
     if number.is_multiple_of(every) {
-        saga.ends.phase = Phase::Completed;
+        saga.lifecycle.phase = Phase::Completed;
         saga.stuck = Some(time(0));
     }
     saga
@@ -78,7 +78,7 @@ async fn the_pages_of_a_filtered_list_are_the_filtered_list() {
                 _ => (None, Some(Flag::Stuck)),
             };
             let mut wanted: Vec<Saga> = (0..count).map(|number| numbered(number, every)).collect();
-            wanted.retain(|saga| by == 0 || (saga.ends.phase == Phase::Completed) == (by != 2));
+            wanted.retain(|saga| by == 0 || (saga.lifecycle.phase == Phase::Completed) == (by != 2));
             wanted.sort_by_key(|saga| std::cmp::Reverse((saga.created, saga.id)));
             let wanted: Vec<String> = wanted.iter().map(|saga| saga.id.to_string()).collect();
             let found = all_pages(&world, query(status, flag, limit), count + 1).await?;

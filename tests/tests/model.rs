@@ -167,7 +167,7 @@ fn other_code_is_another_model() {
     let an_override_sends_nothing_and_closes = Code {
         resolve: |origin, to| {
             let mut decision = (Code::CORE.resolve)(origin, to)?;
-            decision.saga.ends.closing = false;
+            decision.saga.lifecycle.closing = false;
             decision.emit = None;
             Ok(decision)
         },

@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::override_saga::{Command, command};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
+use saga_core::mark::Asked;
 use saga_core::origin::Override;
-use saga_core::saga::Asked;
 use saga_core::{Outcome, SagaId, Status};
 use saga_memory::{OriginCloud, StepCloud};
-use saga_tests::books::Books;
+use saga_tests::accounts::Accounts;
 use saga_tests::contract::given::ASKED;
 use saga_tests::dead_letters::event_in;
 use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, switch};
@@ -47,12 +47,12 @@ async fn start(world: &World, amount: &str, destination: &str) -> SagaId {
 }
 
 fn check(world: &World, id: SagaId) {
-    let books = Books {
+    let accounts = Accounts {
         deployment: &world.deployment,
         aws: &world.aws,
         azure: &world.azure,
     };
-    books
+    accounts
         .close(&[id], &BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]))
         .unwrap();
 }
@@ -222,7 +222,7 @@ async fn another_teams_compensation_is_understood_for_payments_and_for_orders() 
         assert_eq!(world.status(id), Status::CancelledViaCompensation);
         assert_eq!(world.payment(id), "CANCELLED_VIA_COMPENSATION");
         world.settle().await;
-        assert!(!world.saga(id).ends.closing);
+        assert!(!world.saga(id).lifecycle.closing);
     }
     assert_eq!(world.stock(), STOCK_BEFORE);
     world.outsider_compensates_in_event_grid_schema(order);
@@ -252,7 +252,11 @@ async fn another_publisher_makes_no_step_act_before_its_turn() {
             .await
             .unwrap();
         let saga = world.saga(id);
-        assert_eq!((saga.steps, saga.ends), (before.steps, before.ends), "{kind}");
+        assert_eq!(
+            (saga.steps, saga.lifecycle),
+            (before.steps, before.lifecycle),
+            "{kind}"
+        );
         assert_eq!(world.aws.quarantined().len(), 1, "{kind}");
         world.publish().await;
         assert!(world.on_the_way.is_empty(), "{kind}");

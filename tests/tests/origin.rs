@@ -5,10 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::override_saga::Command;
 use saga_app::ports::Time;
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
+use saga_core::mark::Mark;
 use saga_core::origin::{Misaddressed, Origin, Override};
 use saga_core::participant::{Entities, EntityKey};
-use saga_core::saga::Mark;
 use saga_core::step::StepState;
 use saga_core::sweep::park;
 use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
@@ -64,7 +64,7 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
     let (none, stranger): (&[EntityKey], _) = (&[], Some("billing"));
     let open = world.saga(id);
     let mut ended = open.clone();
-    ended.ends.phase = Phase::Completed;
+    ended.lifecycle.phase = Phase::Completed;
     for (saga, address, outsider, expected) in [
         (&open, Address::Compensate(first), None, &payment[..]),
         (&open, Address::Compensate(first), stranger, &payment),
@@ -158,7 +158,7 @@ async fn what_moves_a_stuck_saga_takes_the_flag_away_and_what_comes_again_does_n
         world.deliver_at(0).await;
     }
     let saga = world.saga(id);
-    assert_eq!((saga.ends.phase, saga.stuck), (Phase::Open, None));
+    assert_eq!((saga.lifecycle.phase, saga.stuck), (Phase::Open, None));
     world.settle().await;
     world.heal(id).await;
     assert_eq!(world.saga(id).stuck, None);
@@ -185,7 +185,7 @@ async fn a_stuck_saga_that_is_ended_by_hand_is_stuck_no_more() {
     world.resolve(id, Override::Completed).await;
     let saga = world.saga(id);
     assert_eq!(
-        (saga.ends.phase, saga.is_owed(), saga.stuck),
+        (saga.lifecycle.phase, saga.is_owed(), saga.stuck),
         (Phase::Completed, false, None)
     );
 }
@@ -243,7 +243,7 @@ async fn a_step_in_the_middle_that_is_undone_in_turn_is_nothing_to_tell_of() {
     let saga = world.saga(id);
     assert_eq!(saga.steps[&StepIndex::new(2)].state, StepState::Undone);
     assert_eq!(
-        (saga.ends.phase, world.aws.alerts()),
+        (saga.lifecycle.phase, world.aws.alerts()),
         (Phase::Cancelled, Vec::new())
     );
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use saga_app::override_saga::Command;
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
@@ -153,7 +153,7 @@ async fn outsider_cancels_a_pending_payment(ask: fn(&mut World, SagaId)) {
 
     assert_eq!(world.status(id), Status::CancelledViaCompensation);
     assert_eq!(world.payment(id), "CANCELLED_VIA_COMPENSATION");
-    assert!(world.saga(id).ends.closing);
+    assert!(world.saga(id).lifecycle.closing);
     assert!(world.inventory(id).is_none());
     let mark = world.saga(id).resolved.unwrap();
     assert_eq!(mark.reason, "the card was stolen");
@@ -513,7 +513,7 @@ async fn a_participant_keeps_what_is_not_for_it() {
         "{alert:?}"
     );
     assert!(alert.text.starts_with(&kept[0].reason), "{alert:?}");
-    assert_eq!(world.saga(id).ends.phase, Phase::Open);
+    assert_eq!(world.saga(id).lifecycle.phase, Phase::Open);
 }
 
 /// Another team's event of this type about a saga, as a carrier brings it to this place.
@@ -545,7 +545,11 @@ async fn another_teams_cancel_is_a_cancel() {
         (mark.by.as_str(), mark.reason.as_str()),
         ("publisher billing.example", "not wanted")
     );
-    assert_eq!(world.saga(id).ends.phase, Phase::Open, "the next step decides");
+    assert_eq!(
+        world.saga(id).lifecycle.phase,
+        Phase::Open,
+        "the next step decides"
+    );
     world.heal(id).await;
     assert_eq!(world.status(id), Status::CancelledViaCompensation);
     world.check(&[id]);

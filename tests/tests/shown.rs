@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 use saga_app::override_saga::Command;
-use saga_core::ends::{Ends, Phase};
-use saga_core::observed::{Observed, Told};
+use saga_core::lifecycle::{Lifecycle, Phase};
+use saga_core::mark::Mark;
 use saga_core::origin::Override;
-use saga_core::saga::Mark;
+use saga_core::reports::{Observed, Reports};
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, SagaId, StepIndex};
@@ -233,7 +233,7 @@ fn as_before(parcel: &mut Parcel) {
         if event["data"]
             .as_object_mut()
             .unwrap()
-            .remove(Told::MEMBER)
+            .remove(Reports::MEMBER)
             .is_some()
         {
             event.as_object_mut().unwrap().remove("sagasum");
@@ -403,7 +403,7 @@ async fn what_is_said_of_steps_is_changed_by_nobody_on_its_way() {
     let id = order(&world, SMALL, "AQ").await;
     let meddle = |parcel: &mut Parcel| {
         changed(parcel, |event| {
-            if let Some(told) = event["data"].get_mut(Told::MEMBER) {
+            if let Some(told) = event["data"].get_mut(Reports::MEMBER) {
                 *told = json!(told.as_str().unwrap().replace('1', "2"));
             }
         });
@@ -423,7 +423,7 @@ fn in_state(phase: Phase, flags: u8) -> Saga {
     let set = |bit: u8| flags & (1 << bit) != 0;
     let mark = |reason: &str| Mark::new(given::time(1), "by", reason);
     let mut saga = given::saga(1, given::time(0));
-    saga.ends = Ends {
+    saga.lifecycle = Lifecycle {
         phase,
         closing: set(0),
         cancelling: set(1),
@@ -456,7 +456,7 @@ fn the_reason_is_that_of_the_state_that_is_shown_whatever_was_asked_before() {
     for phase in [Phase::Open, Phase::Completed, Phase::Cancelled] {
         for flags in 0..64 {
             let saga = in_state(phase, flags);
-            let expected = match (saga.ends.overridden, phase) {
+            let expected = match (saga.lifecycle.overridden, phase) {
                 (true, _) => Some("the override's"),
                 (false, Phase::Completed) => None,
                 (false, Phase::Open | Phase::Cancelled) if flags & (1 << 4) != 0 => Some("the step's"),

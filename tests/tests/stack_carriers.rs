@@ -8,7 +8,8 @@
 
 use saga_app::dead_letters::ports::{LetterSource, Walk};
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
@@ -19,7 +20,6 @@ use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
 use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
 use saga_azure_standin::StandIn;
 use saga_core::dead_letter::{Destination, Source};
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
@@ -99,10 +99,10 @@ impl PublisherSide for OnBus {
     }
 
     /// The bus would drop it without a word.
-    fn never(&self) -> Option<OutboxRow> {
-        Some(OutboxRow {
+    fn never(&self) -> Option<Envelope> {
+        Some(Envelope {
             kind: "x".repeat(129),
-            ..row(9, time(9), "advance1")
+            ..row(9, time(9), "advance1").event
         })
     }
 }
@@ -345,10 +345,10 @@ impl PublisherSide for OnEventGrid {
         distinct(self.events(count).await)
     }
 
-    fn never(&self) -> Option<OutboxRow> {
-        Some(OutboxRow {
+    fn never(&self) -> Option<Envelope> {
+        Some(Envelope {
             body: "{\"no\":\"CloudEvent\"}".to_owned(),
-            ..row(9, time(9), "advance1")
+            ..row(9, time(9), "advance1").event
         })
     }
 }

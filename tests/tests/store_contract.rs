@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use saga_app::dead_letters::ports::LetterSource;
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_core::dead_letter::{Destination, Forward, Source};
-use saga_core::outbox::OutboxRow;
 use saga_core::{EventId, Saga, SagaId};
 use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
 use saga_runtime::clock::SystemClock;
@@ -59,7 +58,7 @@ impl PublisherSide for Carrier {
         self.0.take_published().into_iter().map(|row| row.body).collect()
     }
 
-    fn never(&self) -> Option<OutboxRow> {
+    fn never(&self) -> Option<Envelope> {
         None
     }
 }

@@ -4,8 +4,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
+use saga_core::address::Address;
 use saga_core::definition::Cloud;
-use saga_core::event::{Address, Event, MAX_HOPS};
+use saga_core::event::{Event, MAX_HOPS};
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::arbitrary;
 use saga_wire::event_grid::{Delivery, delivery};

@@ -9,8 +9,9 @@ use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
 use saga_core::document::Document;
 use saga_core::ids::IdempotencyKey;
+use saga_core::mark::Asked;
 use saga_core::origin::Override;
-use saga_core::saga::{Asked, Flag};
+use saga_core::saga::Flag;
 use saga_core::{Outcome, SagaId, Status};
 use saga_runtime::http::{
     self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use saga_core::ends::{Knock, Verdict, knock};
+use saga_core::lifecycle::{Transition, Trigger, transition};
+use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::origin::{Misaddressed, Origin, Override, command_entry};
-use saga_core::saga::{Asked, Caller, Mark};
 use saga_core::timeline::Entry;
 use saga_core::{Definition, Outcome, Saga, SagaId};
 use saga_wire::http::unknown_definition;
@@ -52,13 +52,13 @@ pub enum NotCommanded {
 /// What a command does to a saga of which no definition is known: it may have ended, which needs none.
 fn without_definition(saga: &Saga, command: Command) -> Result<Outcome, NotCommanded> {
     let with = match command {
-        Command::Cancel => Knock::Cancel,
-        Command::Resolve(Override::Completed) => Knock::OverrideCompleted,
-        Command::Resolve(Override::Cancelled) => Knock::OverrideCancelled,
+        Command::Cancel => Trigger::Cancel,
+        Command::Resolve(Override::Completed) => Trigger::OverrideCompleted,
+        Command::Resolve(Override::Cancelled) => Trigger::OverrideCancelled,
     };
-    match knock(saga.ends, with) {
-        Verdict::Late(None) => Ok(Outcome::Late),
-        Verdict::Repeated(None) => Ok(Outcome::Repeated),
+    match transition(saga.lifecycle, with) {
+        Transition::Late(None) => Ok(Outcome::Late),
+        Transition::Repeated(None) => Ok(Outcome::Repeated),
         _ => Err(NotCommanded::UnknownDefinition(unknown_definition(
             &saga.definition,
         ))),

@@ -1,7 +1,7 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
 use saga_core::dead_letter::{LetterId, is_dealt_with};
-use saga_core::saga::Mark;
+use saga_core::mark::Mark;
 use saga_core::sweep::park;
 use saga_core::{EventId, Saga, SagaId};
 

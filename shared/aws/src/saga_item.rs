@@ -8,11 +8,12 @@ use saga_app::ports::PortError;
 use saga_core::Outcome;
 use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::Fields;
-use saga_core::ends::{Ends, Phase};
 use saga_core::ids::{EventId, StepIndex, Timestamp};
-use saga_core::observed::{Observed, Told};
+use saga_core::lifecycle::{Lifecycle, Phase};
+use saga_core::mark::{Caller, Mark};
 use saga_core::participate::StepRecord;
-use saga_core::saga::{Caller, Mark, Saga, Status};
+use saga_core::reports::{Observed, Reports};
+use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
 use saga_core::timeline::{Entry, Timeline};
 use saga_wire::json;
@@ -42,7 +43,7 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         ("CreatedAt".into(), n(saga.created.millis())),
         ("Deadline".into(), n(saga.deadline.millis())),
         ("Trace".into(), s(saga.trace.as_str())),
-        ("Ends".into(), s(write_ends(saga.ends))),
+        ("Ends".into(), s(write_lifecycle(saga.lifecycle))),
         ("ListBucket".into(), s(bucket(saga.id.bucket(LIST_BUCKETS)))),
     ]);
     let steps = saga
@@ -148,7 +149,7 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         created: time(item, "CreatedAt")?,
         deadline: time(item, "Deadline")?,
         trace: parsed(item, "Trace")?,
-        ends: read_ends(text(item, "Ends")?)?,
+        lifecycle: read_lifecycle(text(item, "Ends")?)?,
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
@@ -264,22 +265,22 @@ fn object(item: &Item, name: &str) -> Result<Fields, PortError> {
     json::parse_object(text(item, name)?).map_err(|error| corrupt(format!("attribute {name}: {error}")))
 }
 
-fn write_ends(ends: Ends) -> String {
-    let phase = match ends.phase {
+fn write_lifecycle(lifecycle: Lifecycle) -> String {
+    let phase = match lifecycle.phase {
         Phase::Open => "OPEN",
         Phase::Completed => "COMPLETED",
         Phase::Cancelled => "CANCELLED",
     };
     let flags = [
-        (ends.closing, "closing"),
-        (ends.cancelling, "cancelling"),
-        (ends.overridden, "overridden"),
+        (lifecycle.closing, "closing"),
+        (lifecycle.cancelling, "cancelling"),
+        (lifecycle.overridden, "overridden"),
     ];
     let set = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name);
     std::iter::once(phase).chain(set).collect::<Vec<_>>().join(" ")
 }
 
-fn read_ends(text: &str) -> Result<Ends, PortError> {
+fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     let mut words = text.split(' ');
     let phase = match words.next() {
         Some("OPEN") => Phase::Open,
@@ -287,19 +288,19 @@ fn read_ends(text: &str) -> Result<Ends, PortError> {
         Some("CANCELLED") => Phase::Cancelled,
         _ => return Err(corrupt(format!("`{text}` says no end of a saga"))),
     };
-    let mut ends = Ends {
+    let mut lifecycle = Lifecycle {
         phase,
-        ..Ends::default()
+        ..Lifecycle::default()
     };
     for word in words {
         match word {
-            "closing" => ends.closing = true,
-            "cancelling" => ends.cancelling = true,
-            "overridden" => ends.overridden = true,
+            "closing" => lifecycle.closing = true,
+            "cancelling" => lifecycle.cancelling = true,
+            "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),
         }
     }
-    Ok(ends)
+    Ok(lifecycle)
 }
 
 fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
@@ -329,7 +330,7 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
         data: optional(item, "Data", object)?.unwrap_or_else(|| input.clone()),
         output: optional(item, "Out", object)?.unwrap_or_default(),
         // The origin hears of the other cloud's steps itself: `Far`.
-        told: Told::default(),
+        reports: Reports::default(),
     })
 }
 
@@ -448,7 +449,7 @@ mod tests {
             reason: refusal.map(str::to_owned),
             data: input.clone(),
             output: fields([("reserved_amount", "129.90".into())]),
-            told: Told::default(),
+            reports: Reports::default(),
         };
         let said = Observed {
             state: Some(if refusal.is_some() {
@@ -474,9 +475,9 @@ mod tests {
             created: at(0),
             deadline: at(900),
             trace: TraceParent::for_saga(id),
-            ends: Ends {
+            lifecycle: Lifecycle {
                 phase,
-                ..Ends::default()
+                ..Lifecycle::default()
             },
             steps: BTreeMap::from([(StepIndex::FIRST, record)]),
             cancel: None,

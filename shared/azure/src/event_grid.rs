@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use saga_app::ports::{PortError, Published, Publisher, Refusal, causes};
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
+use saga_app::ports::{Envelope, Limits, PortError, Published, Publisher, Refusal, causes};
 
 use crate::client::{Assertion, Connection, Identity, Topic};
 use crate::config::{InvalidConfig, Secret};
@@ -61,19 +59,19 @@ impl Publisher for EventGrid {
         bytes: 900 * 1024,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        match rows {
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        match events {
             [] => Ok(Vec::new()),
             [only] => Ok(vec![self.publish_one(only.body.clone()).await?]),
             _ => {
-                let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
+                let bodies: Vec<&str> = events.iter().map(|event| event.body.as_str()).collect();
                 if self.topic.publish_batch(&bodies).await?.is_ok() {
-                    return Ok(vec![Ok(()); rows.len()]);
+                    return Ok(vec![Ok(()); events.len()]);
                 }
-                let mut each = Vec::with_capacity(rows.len());
-                for row in rows {
+                let mut each = Vec::with_capacity(events.len());
+                for event in events {
                     // What an outage cuts off stays for the next time; what was taken before it is known.
-                    let one = self.publish_one(row.body.clone()).await;
+                    let one = self.publish_one(event.body.clone()).await;
                     each.push(one.unwrap_or_else(|error| Err(refusal(&error))));
                 }
                 Ok(each)
@@ -87,10 +85,10 @@ mod tests {
     use super::*;
     use crate::support::{Reply, TestServer, azure};
 
-    fn row(body: &str) -> OutboxRow {
-        OutboxRow {
+    fn event(body: &str) -> Envelope {
+        Envelope {
             body: body.into(),
-            ..crate::support::row(0, "1")
+            ..crate::support::row(0, "1").event
         }
     }
 
@@ -102,9 +100,9 @@ mod tests {
     async fn one_event_goes_alone_and_several_in_a_batch() {
         let server = TestServer::start(vec![Reply::status(200), Reply::status(200)]).await;
         let topic = topic(&server);
-        assert_eq!(topic.publish(&[row("{\"a\":1}")]).await.unwrap(), [Ok(())]);
+        assert_eq!(topic.publish(&[&event("{\"a\":1}")]).await.unwrap(), [Ok(())]);
         assert_eq!(
-            topic.publish(&[row("{}"), row("[]")]).await.unwrap(),
+            topic.publish(&[&event("{}"), &event("[]")]).await.unwrap(),
             [Ok(()), Ok(())]
         );
         let [one, batch] = &server.requests()[..] else {
@@ -132,7 +130,10 @@ mod tests {
     async fn an_event_that_is_never_taken_does_not_hold_back_the_others() {
         let bad = || Reply::body(400, "{\"error\":{\"code\":\"BadRequest\"}}");
         let server = TestServer::start(vec![bad(), Reply::status(200), bad()]).await;
-        let answers = topic(&server).publish(&[row("{}"), row("x")]).await.unwrap();
+        let answers = topic(&server)
+            .publish(&[&event("{}"), &event("x")])
+            .await
+            .unwrap();
         assert_eq!(answers[0], Ok(()));
         assert!(
             matches!(&answers[1], Err(Refusal::Never(reason)) if reason.contains("400 BadRequest")),
@@ -144,14 +145,14 @@ mod tests {
     async fn what_is_not_about_the_events_is_an_error_of_the_port() {
         for status in [401, 403, 404, 500] {
             let server = TestServer::start(vec![Reply::status(status); 3]).await;
-            let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+            let error = topic(&server).publish(&[&event("{}")]).await.unwrap_err();
             assert!(
                 matches!(error, PortError::Unavailable { .. }),
                 "{status}: {error:?}"
             );
         }
         let server = TestServer::start(vec![Reply::status(429); 3]).await;
-        let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+        let error = topic(&server).publish(&[&event("{}")]).await.unwrap_err();
         assert!(matches!(error, PortError::Throttled { .. }), "{error:?}");
     }
 }

@@ -9,12 +9,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Outcome;
+use crate::address::Address;
 use crate::definition::Cloud;
 use crate::emit::command_entry;
-use crate::event::Address;
 use crate::ids::{EventId, SagaId, Timestamp, TraceParent};
+use crate::mark::{Caller, Mark};
 use crate::origin::OriginDecision;
-use crate::saga::{Caller, Mark, Saga, Status};
+use crate::saga::{Saga, Status};
 use crate::text::shown;
 use crate::timeline::Entry;
 
@@ -362,7 +363,7 @@ impl Known {
     pub fn of(saga: &Saga) -> Self {
         Known::Saga {
             status: saga.shown,
-            closing: saga.ends.closing,
+            closing: saga.lifecycle.closing,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::Address;
+use crate::address::Address;
 use crate::ids::StepIndex;
 use crate::money::Amounts;
 
@@ -230,6 +230,33 @@ impl Definition {
     #[must_use]
     pub fn opens_at_origin(&self) -> bool {
         self.steps[0].cloud == Cloud::ORIGIN
+    }
+
+    /// The step's number of a message in events: past the last for `complete`, -1 for `cancelled`.
+    #[must_use]
+    pub fn step_number(&self, address: Address) -> i32 {
+        match address {
+            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
+                i32::from(step.get())
+            }
+            Address::Complete => i32::from(self.last().get()) + 1,
+            Address::Cancelled => -1,
+        }
+    }
+
+    /// The longest chain of answers that a message with this address can cause: up to the end, and down again.
+    #[must_use]
+    pub fn answers(&self, address: Address) -> u16 {
+        let steps = u16::from(self.last().get()) + 1;
+        let down = |from: u16| from + 1;
+        match address {
+            Address::Advance(step) | Address::Cancel(step) => {
+                steps.saturating_sub(u16::from(step.get())) + down(steps)
+            }
+            Address::Complete => down(steps),
+            Address::Compensate(step) => down(u16::from(step.get())),
+            Address::Cancelled => 0,
+        }
     }
 
     /// Which cloud a message with this address goes to; `None` when the definition has no such step.

@@ -1,15 +1,17 @@
 //! What the origin sends, each event the same whenever it is sent again, and the lines of its timeline.
 
 use crate::Outcome;
+use crate::address::Address;
 use crate::definition::{Cloud, Definition};
 use crate::document::Fields;
-use crate::event::{Address, Emit, Event, reason_data};
+use crate::event::{Emit, Event, reason_data};
 use crate::ids::{EventId, StepIndex, Timestamp};
-use crate::observed::Told;
+use crate::mark::Mark;
 use crate::origin::{Participants, step_at};
 use crate::participant::Entities;
 use crate::participate::Message;
-use crate::saga::{Mark, Saga};
+use crate::reports::Reports;
+use crate::saga::Saga;
 use crate::step::StepVerb;
 use crate::text::shown;
 use crate::timeline::Entry;
@@ -29,7 +31,7 @@ pub(crate) fn opening_event(
                 hop: 0,
                 trace: &saga.trace,
                 data: &record.data,
-                told: Told::NOTHING,
+                reports: Reports::NOTHING,
             };
             return step
                 .decide(Some(record), &message, &Entities::new(), record.at)
@@ -95,7 +97,7 @@ fn origin_event(
         trace: &saga.trace,
         data,
         // The origin knows its own steps.
-        told: Told::default(),
+        reports: Reports::default(),
     }
     .event()
 }

@@ -2,90 +2,12 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::address::Address;
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields, gist};
-use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
-use crate::observed::Told;
+use crate::ids::{EventId, SagaId, Timestamp, TraceParent};
+use crate::reports::Reports;
 use crate::text::shown;
-
-/// Who a message is for, and what it asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Address {
-    /// Do step k.
-    Advance(StepIndex),
-    /// Undo step k.
-    Compensate(StepIndex),
-    /// Stand in the way at step k, or pass it on.
-    Cancel(StepIndex),
-    /// All steps are done: `advance` past the last.
-    Complete,
-    /// All steps are undone: `compensate` before the first.
-    Cancelled,
-}
-
-impl Address {
-    /// The verb's word in events, logs and timelines.
-    #[must_use]
-    pub fn verb(self) -> &'static str {
-        match self {
-            Address::Advance(_) => "advance",
-            Address::Compensate(_) => "compensate",
-            Address::Cancel(_) => "cancel",
-            Address::Complete => "complete",
-            Address::Cancelled => "cancelled",
-        }
-    }
-
-    /// The step's number in events: past the last for `complete`, -1 for `cancelled`.
-    #[must_use]
-    pub fn step_number(self, definition: &Definition) -> i32 {
-        match self {
-            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
-                i32::from(step.get())
-            }
-            Address::Complete => i32::from(definition.last().get()) + 1,
-            Address::Cancelled => -1,
-        }
-    }
-
-    /// The address that a verb and a step's number say, if they say one.
-    #[must_use]
-    pub fn parse(verb: &str, step: i32) -> Option<Self> {
-        let index = u8::try_from(step).ok().map(StepIndex::new);
-        match verb {
-            "advance" => index.map(Address::Advance),
-            "compensate" => index.map(Address::Compensate),
-            "cancel" => index.map(Address::Cancel),
-            "complete" => index.map(|_| Address::Complete),
-            "cancelled" if step == -1 => Some(Address::Cancelled),
-            _ => None,
-        }
-    }
-
-    /// The longest chain of answers that a message with this address can cause: up to the end, and down again.
-    #[must_use]
-    pub fn answers(self, definition: &Definition) -> u16 {
-        let steps = u16::from(definition.last().get()) + 1;
-        let down = |from: u16| from + 1;
-        match self {
-            Address::Advance(step) | Address::Cancel(step) => {
-                steps.saturating_sub(u16::from(step.get())) + down(steps)
-            }
-            Address::Complete => down(steps),
-            Address::Compensate(step) => down(u16::from(step.get())),
-            Address::Cancelled => 0,
-        }
-    }
-
-    /// The step addressed; `None` at the two ends.
-    #[must_use]
-    pub fn step(self) -> Option<StepIndex> {
-        match self {
-            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => Some(step),
-            Address::Complete | Address::Cancelled => None,
-        }
-    }
-}
 
 /// A message of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +24,7 @@ pub struct Event {
     pub definition: DefinitionRef,
     /// Who it is for.
     pub address: Address,
-    /// The step's number as the wire says it (see [`Address::step_number`]).
+    /// The step's number as the wire says it (see [`Definition::step_number`]).
     pub step_number: i32,
     /// The cloud it goes to.
     pub target: Cloud,
@@ -115,7 +37,7 @@ pub struct Event {
     /// What travels, beside the saga's id.
     pub data: Fields,
     /// What the steps of the sender's cloud have said of themselves.
-    pub told: Told,
+    pub reports: Reports,
     /// It came without a checksum: nothing shows that it is as it was sent.
     pub unverified: bool,
 }
@@ -138,8 +60,8 @@ impl Event {
     #[must_use]
     pub fn payload(&self) -> Fields {
         let mut data = self.data.clone();
-        if !self.told.is_empty() {
-            data.insert(Told::MEMBER.into(), self.told.as_str().into());
+        if !self.reports.is_empty() {
+            data.insert(Reports::MEMBER.into(), self.reports.as_str().into());
         }
         data
     }
@@ -192,14 +114,14 @@ pub struct Emit<'a> {
     /// What travels.
     pub data: Fields,
     /// What the steps of the cloud that emits have said of themselves.
-    pub told: Told,
+    pub reports: Reports,
 }
 
 impl Emit<'_> {
     /// The event. `None` when the definition has no such step, which a definition's own indices rule out.
     #[must_use]
     pub fn event(self) -> Option<Event> {
-        let step_number = self.address.step_number(self.definition);
+        let step_number = self.definition.step_number(self.address);
         Some(Event {
             id: EventId::ours(
                 self.time,
@@ -217,7 +139,7 @@ impl Emit<'_> {
             hop: self.hop,
             trace: self.trace.clone(),
             data: self.data,
-            told: self.told,
+            reports: self.reports,
             unverified: false,
         })
     }
@@ -240,6 +162,7 @@ pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
 mod tests {
     use super::*;
     use crate::definition::StepDefinition;
+    use crate::ids::StepIndex;
 
     fn of_steps(count: u8) -> Definition {
         let step = |number: u8| StepDefinition {
@@ -273,7 +196,7 @@ mod tests {
             (Address::Complete, "complete", 3, None),
             (Address::Cancelled, "cancelled", -1, None),
         ] {
-            assert_eq!((address.verb(), address.step_number(&definition)), (verb, number));
+            assert_eq!((address.verb(), definition.step_number(address)), (verb, number));
             assert_eq!(Address::parse(verb, number), Some(address));
             assert_eq!(address.step(), step);
         }
@@ -299,12 +222,12 @@ mod tests {
             for index in 0..count {
                 let (step, number) = (StepIndex::new(index), u16::from(index));
                 let (up, down) = (steps - number, steps + 1);
-                assert_eq!(Address::Advance(step).answers(&definition), up + down);
-                assert_eq!(Address::Cancel(step).answers(&definition), up + down);
-                assert_eq!(Address::Compensate(step).answers(&definition), number + 1);
+                assert_eq!(definition.answers(Address::Advance(step)), up + down);
+                assert_eq!(definition.answers(Address::Cancel(step)), up + down);
+                assert_eq!(definition.answers(Address::Compensate(step)), number + 1);
             }
-            assert_eq!(Address::Complete.answers(&definition), steps + 1);
-            assert_eq!(Address::Cancelled.answers(&definition), 0);
+            assert_eq!(definition.answers(Address::Complete), steps + 1);
+            assert_eq!(definition.answers(Address::Cancelled), 0);
         }
     }
 }

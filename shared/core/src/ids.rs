@@ -6,7 +6,6 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::event::Address;
 use crate::text::id_breaks;
 
 /// Why a text is not an identifier. The message names the rule that it breaks.
@@ -149,16 +148,6 @@ impl EventId {
     #[must_use]
     pub fn stored(text: String) -> Self {
         Self(text)
-    }
-
-    /// Who the event is for, where this is the id of one of ours, of this saga.
-    #[must_use]
-    pub fn address(&self, saga: SagaId) -> Option<Address> {
-        self.decided_at(saga)?;
-        let (_, label) = self.0.split_once(&format!("-{saga}-"))?;
-        let number = label.find(|c: char| c == '-' || c.is_ascii_digit())?;
-        let (verb, number) = label.split_at(number);
-        Address::parse(verb, number.parse().ok()?)
     }
 
     /// When the step or the origin decided what the event says, where this is the id of one of ours, of this saga.

@@ -1,27 +1,29 @@
-//! The cloud that keeps the saga: starts it, hears of its steps, ends it, and sends again what was lost.
+//! The cloud that keeps the saga: starts it, hears of its steps, lifecycle it, and sends again what was lost.
 //!
 //! Each function takes the saga as it is and gives back the saga as it is to be, with everything that must
 //! be committed in the same transaction. Invariants: every decision emits at most one event; a write happens
-//! only through such a decision; the ends are decided by [`crate::ends::knock`] and the steps by
+//! only through such a decision; the lifecycle are decided by [`crate::lifecycle::transition`] and the steps by
 //! [`crate::step::transition`], nowhere else.
 
 use std::collections::BTreeMap;
 
 use crate::Outcome;
+use crate::address::Address;
 use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
 pub use crate::emit::command_entry;
 use crate::emit::{cancel_event, compensate_last, entry, opening_event};
-use crate::ends::{Ends, Knock, Phase, Send, Verdict, knock};
-use crate::event::{Address, Event, reason_data};
+use crate::event::{Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::observed::Told;
+use crate::lifecycle::{Lifecycle, Phase, Send, Transition, Trigger, transition};
+use crate::mark::Mark;
 pub use crate::participant::Participants;
 use crate::participant::{Context, Entities, EntityKey, EntityWrite, Work, decimals};
 use crate::participate::{Message, Step};
-use crate::saga::{Mark, Saga, Status};
+use crate::patience::Patience;
+use crate::reports::Reports;
+use crate::saga::{Saga, Status};
 use crate::step::{Effect, StepState, StepVerb};
-use crate::sweep::Patience;
 use crate::timeline::Timeline;
 
 /// What is to be committed, in one transaction, guarded by the revision of the saga that was read.
@@ -122,7 +124,7 @@ pub fn start(
         created: now,
         deadline,
         trace,
-        ends: Ends::default(),
+        lifecycle: Lifecycle::default(),
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
@@ -144,7 +146,7 @@ pub fn start(
             hop: 0,
             trace: &trace,
             data: &data,
-            told: Told::NOTHING,
+            reports: Reports::NOTHING,
         };
         let step = step_at(definition, participants, id, StepIndex::FIRST)?;
         let decision = step.decide(None, &message, &Entities::new(), now);
@@ -213,8 +215,8 @@ impl Origin<'_> {
                 self.resolve(Override::Completed, by, reason, entities)?
             }
             Address::Advance(_) if outsider.is_some() => return Err(Misaddressed::OutOfTurn),
-            Address::Complete => self.end(Knock::Complete, event.hop, reason, entities)?,
-            Address::Cancelled => self.end(Knock::Cancelled, event.hop, reason, entities)?,
+            Address::Complete => self.end(Trigger::Complete, event.hop, reason, entities)?,
+            Address::Cancelled => self.end(Trigger::Cancelled, event.hop, reason, entities)?,
             Address::Compensate(step) if outsider.is_some() => {
                 self.owned(step)?;
                 let by = format!("publisher {}", outsider.unwrap_or_default());
@@ -226,7 +228,7 @@ impl Origin<'_> {
                 )?
             }
             Address::Compensate(StepIndex::FIRST) if self.definition.opens_at_origin() => {
-                self.end(Knock::Cancelled, event.hop, reason, entities)?
+                self.end(Trigger::Cancelled, event.hop, reason, entities)?
             }
             Address::Cancel(StepIndex::FIRST) if self.definition.opens_at_origin() => {
                 let by = format!("publisher {}", outsider.unwrap_or(event.sender.as_str()));
@@ -302,8 +304,8 @@ impl Origin<'_> {
     /// [`Misaddressed`] when a participant is missing.
     pub fn reads_to_undo(&self) -> Result<Vec<EntityKey>, Misaddressed> {
         let record = self.saga.steps.get(&StepIndex::FIRST);
-        let done =
-            record.filter(|record| record.state == StepState::Done && self.saga.ends.phase == Phase::Open);
+        let done = record
+            .filter(|record| record.state == StepState::Done && self.saga.lifecycle.phase == Phase::Open);
         let Some(record) = done else { return Ok(Vec::new()) };
         let context = Context {
             saga: self.saga.id,
@@ -330,7 +332,7 @@ impl Origin<'_> {
             saga: &marked,
             ..*self
         }
-        .end(Knock::Cancel, 0, None, &Entities::new())?;
+        .end(Trigger::Cancel, 0, None, &Entities::new())?;
         if decision.outcome == Outcome::Late {
             decision.saga.cancel.clone_from(&self.saga.cancel);
         }
@@ -348,9 +350,9 @@ impl Origin<'_> {
         reason: String,
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
-        let knock = match to {
-            Override::Completed => Knock::OverrideCompleted,
-            Override::Cancelled => Knock::OverrideCancelled,
+        let trigger = match to {
+            Override::Completed => Trigger::OverrideCompleted,
+            Override::Cancelled => Trigger::OverrideCancelled,
         };
         // The time is part of the id of the cancel that closes the saga, which is another event than that of a cancel
         // that was asked for in the same millisecond.
@@ -366,7 +368,7 @@ impl Origin<'_> {
             saga: &marked,
             ..*self
         }
-        .end(knock, 0, Some(&reason), entities)?;
+        .end(trigger, 0, Some(&reason), entities)?;
         if decision.outcome != Outcome::Applied {
             decision.saga.resolved.clone_from(&self.saga.resolved);
         }
@@ -401,7 +403,7 @@ impl Origin<'_> {
         let completes = |emitted: &Event| emitted.address == Address::Complete;
         let origin = Origin { saga: &saga, ..*self };
         let mut decision = if step_decision.emit.as_ref().is_some_and(completes) {
-            origin.end(Knock::Complete, message.hop, None, entities)?
+            origin.end(Trigger::Complete, message.hop, None, entities)?
         } else {
             OriginDecision {
                 emit: step_decision.emit,
@@ -424,26 +426,30 @@ impl Origin<'_> {
         Ok(decision)
     }
 
-    /// The ends: what a knock changes, undoes and sends.
+    /// The lifecycle: what a trigger changes, undoes and sends.
     fn end(
         &self,
-        with: Knock,
+        with: Trigger,
         hop: u16,
         reason: Option<&str>,
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
         let mut decision = self.unchanged(Outcome::Repeated);
-        let send = match knock(self.saga.ends, with) {
-            Verdict::Moved { ends, undo, send } => {
+        let send = match transition(self.saga.lifecycle, with) {
+            Transition::Moved {
+                lifecycle,
+                undo,
+                send,
+            } => {
                 decision.outcome = Outcome::Applied;
-                decision.saga.ends = ends;
+                decision.saga.lifecycle = lifecycle;
                 if undo {
                     self.undo_first(&mut decision, reason, entities)?;
                 }
-                if ends.phase == Phase::Completed {
+                if lifecycle.phase == Phase::Completed {
                     decision.settle = self.settle()?;
                 }
-                let owed = ends.phase == Phase::Open || ends.closing;
+                let owed = lifecycle.phase == Phase::Open || lifecycle.closing;
                 if !owed {
                     decision.saga.stuck = None;
                 }
@@ -453,14 +459,14 @@ impl Origin<'_> {
                 });
                 send
             }
-            Verdict::Repeated(send) => send,
-            Verdict::Late(send) => {
+            Transition::Repeated(send) => send,
+            Transition::Late(send) => {
                 decision.outcome = Outcome::Late;
                 send
             }
-            Verdict::Contradicted => {
+            Transition::Contradicted => {
                 decision.outcome = Outcome::Contradicted;
-                let how = if self.saga.ends.overridden {
+                let how = if self.saga.lifecycle.overridden {
                     "was resolved as completed"
                 } else {
                     "had completed"
@@ -495,7 +501,7 @@ impl Origin<'_> {
             hop: 0,
             trace: &self.saga.trace,
             data: &data,
-            told: Told::NOTHING,
+            reports: Reports::NOTHING,
         };
         let undone = step.decide(
             self.saga.steps.get(&StepIndex::FIRST),

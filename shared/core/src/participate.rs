@@ -4,12 +4,13 @@
 //! itself), so a repeated message causes the same event again, with the same id and content.
 
 use crate::Outcome;
+use crate::address::Address;
 use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
-use crate::event::{Address, Emit, Event, reason_data};
+use crate::event::{Emit, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::observed::Told;
 use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
+use crate::reports::Reports;
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
 use crate::text::shown;
 
@@ -29,7 +30,7 @@ pub struct StepRecord {
     /// The output of its participant.
     pub output: Fields,
     /// What other steps of its cloud had said when it decided; at the origin nothing, which hears of them itself.
-    pub told: Told,
+    pub reports: Reports,
 }
 
 /// A message, as far as a step needs it.
@@ -46,7 +47,7 @@ pub struct Message<'a> {
     /// What travels with it.
     pub data: &'a Fields,
     /// What steps of the other cloud have said of themselves.
-    pub told: &'a Told,
+    pub reports: &'a Reports,
 }
 
 impl<'a> Message<'a> {
@@ -65,7 +66,7 @@ impl<'a> Message<'a> {
             hop: event.hop,
             trace: &event.trace,
             data: &event.data,
-            told: &event.told,
+            reports: &event.reports,
         };
         Some((step, message))
     }
@@ -179,10 +180,10 @@ impl<'a> Step<'a> {
                 None => carried(message.data.clone(), &decimals),
             },
             output,
-            told: if self.cloud == Cloud::ORIGIN {
-                Told::default()
+            reports: if self.cloud == Cloud::ORIGIN {
+                Reports::default()
             } else {
-                message.told.of_others(self.index)
+                message.reports.of_others(self.index)
             },
         });
         let emit = new
@@ -244,10 +245,10 @@ impl<'a> Step<'a> {
             hop,
             trace: message.trace,
             data,
-            told: if self.cloud == Cloud::ORIGIN {
-                Told::default()
+            reports: if self.cloud == Cloud::ORIGIN {
+                Reports::default()
             } else {
-                record.told.and(self.index, record.state, record.at)
+                record.reports.and(self.index, record.state, record.at)
             },
         }
         .event()

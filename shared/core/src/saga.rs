@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields};
-use crate::ends::{Ends, Phase};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::mark::Mark;
 use crate::participate::StepRecord;
 use crate::step::StepState;
-use crate::text::shown;
 use crate::timeline::Timeline;
 
 /// Where a saga stands, in the words that users of the pattern know.
@@ -134,64 +134,6 @@ impl FromStr for Flag {
     }
 }
 
-/// Who asked for something, when and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// When.
-    pub at: Timestamp,
-    /// Who, as far as the edge knows.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl Mark {
-    /// A mark, as it is to be shown: others write it, and it is stored with every write.
-    #[must_use]
-    pub fn new(at: Timestamp, by: &str, reason: &str) -> Self {
-        Self {
-            at,
-            by: shown(by),
-            reason: shown(reason),
-        }
-    }
-}
-
-/// The identity of a caller that the edge has proven, such as an ARN of AWS. What a caller only says of itself is never
-/// one: that is a [`Mark`]'s `by`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller(String);
-
-impl Caller {
-    /// Longer than an ARN is: a path of 512 characters, a name of 64, and what stands before them
-    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
-    pub const MAX_CHARS: usize = 640;
-
-    /// The identity; `None` when it is empty. One that is too long is cut, since it is stored with every write.
-    #[must_use]
-    pub fn new(identity: &str) -> Option<Self> {
-        let kept = identity.chars().take(Self::MAX_CHARS).collect::<String>();
-        (!kept.is_empty()).then_some(Self(kept))
-    }
-
-    /// As it was proven.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Who asks for something, and why.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// As they call themselves: anybody may write any name here.
-    pub by: &'a str,
-    /// Who they are, where the edge proves it.
-    pub caller: Option<&'a Caller>,
-    /// Why.
-    pub why: &'a str,
-}
-
 /// One saga: what the origin knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saga {
@@ -208,7 +150,7 @@ pub struct Saga {
     /// The caller's trace context.
     pub trace: TraceParent,
     /// The two ends.
-    pub ends: Ends,
+    pub lifecycle: Lifecycle,
     /// The records of the origin cloud's own steps.
     pub steps: BTreeMap<StepIndex, StepRecord>,
     /// Who asked for the cancel, if anybody did.
@@ -236,7 +178,7 @@ impl Saga {
     pub fn flags(&self) -> impl Iterator<Item = Flag> {
         let set = |flag: &Flag| match flag {
             Flag::CancelRequested => self.cancel.is_some(),
-            Flag::Closing => self.ends.closing,
+            Flag::Closing => self.lifecycle.closing,
             Flag::Parked => !self.parked.is_empty(),
             Flag::Stuck => self.stuck.is_some(),
             Flag::Resolved => self.resolved.is_some(),
@@ -257,10 +199,10 @@ impl Saga {
     /// `None` when it completed in the ordinary way, whatever was asked of it before.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        if self.ends.overridden {
+        if self.lifecycle.overridden {
             return self.resolved.as_ref().map(|mark| mark.reason.as_str());
         }
-        if self.ends.phase == Phase::Completed {
+        if self.lifecycle.phase == Phase::Completed {
             return None;
         }
         // All that one refusal, or one cancel, undid has its reason; the highest step heard of it first.
@@ -310,7 +252,7 @@ impl Saga {
     /// Whether anything is still owed to it: it has not ended, or not everywhere yet.
     #[must_use]
     pub fn is_owed(&self) -> bool {
-        self.ends.phase == Phase::Open || self.ends.closing
+        self.lifecycle.phase == Phase::Open || self.lifecycle.closing
     }
 
     /// The status, for whoever may not know the saga's definition: then it is the last that was shown.
@@ -322,7 +264,7 @@ impl Saga {
     /// The status, folded from the facts.
     #[must_use]
     pub fn status(&self, definition: &Definition) -> Status {
-        match self.ends.phase {
+        match self.lifecycle.phase {
             Phase::Completed => return Status::Completed,
             Phase::Cancelled => return Status::CancelledViaCompensation,
             Phase::Open => {}
@@ -369,7 +311,7 @@ mod tests {
             created: Timestamp::from_millis(0),
             deadline: Timestamp::from_millis(0),
             trace: TraceParent::for_saga(id),
-            ends: Ends::default(),
+            lifecycle: Lifecycle::default(),
             steps: BTreeMap::new(),
             cancel: None,
             resolved: None,

@@ -4,43 +4,12 @@
 
 use crate::Outcome;
 use crate::emit::{cancel_event, command_entry, opening_event};
-use crate::ends::Phase;
 use crate::ids::{StepIndex, Timestamp};
+use crate::lifecycle::Phase;
+use crate::mark::Mark;
 use crate::origin::{Misaddressed, Origin, OriginDecision};
-use crate::saga::{Mark, Saga};
-
-/// How long the origin waits before it sends again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// Before the first time, in milliseconds.
-    pub first_millis: i64,
-    /// At most, in milliseconds; it doubles from the first.
-    pub longest_millis: i64,
-    /// A saga whose end is overdue and that has not moved for so long is stuck, in milliseconds.
-    pub stuck_millis: i64,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            first_millis: 60_000,
-            longest_millis: 3_600_000,
-            stuck_millis: 15 * 60_000,
-        }
-    }
-}
-
-impl Patience {
-    /// When to look again, after `nudges` retransmissions; never past the deadline while that is ahead.
-    #[must_use]
-    pub fn next(self, now: Timestamp, nudges: u32, deadline: Timestamp) -> Timestamp {
-        let wait = self
-            .first_millis
-            .saturating_mul(1_i64.checked_shl(nudges.min(32)).unwrap_or(i64::MAX));
-        let next = now.plus_millis(wait.clamp(1, self.longest_millis.max(1)));
-        if now < deadline { next.min(deadline) } else { next }
-    }
-}
+use crate::patience::Patience;
+use crate::saga::Saga;
 
 impl Origin<'_> {
     /// What the sweeper does with this saga: `None` when it is not due.
@@ -54,8 +23,8 @@ impl Origin<'_> {
         if !self.saga.is_owed() {
             return Ok(Some(owed_nothing(self.saga)));
         }
-        let open = self.saga.ends.phase == Phase::Open;
-        if open && !self.saga.ends.cancelling && self.saga.deadline <= self.now {
+        let open = self.saga.lifecycle.phase == Phase::Open;
+        if open && !self.saga.lifecycle.cancelling && self.saga.deadline <= self.now {
             let mut decision = self.cancel("deadline".to_owned(), "the deadline has passed".to_owned())?;
             if let Some(mark) = decision.saga.cancel.clone() {
                 decision
@@ -70,7 +39,7 @@ impl Origin<'_> {
             self.owned(StepIndex::FIRST)?;
         }
         let mut decision = self.unchanged(Outcome::Applied);
-        decision.emit = if self.saga.ends.cancelling || self.saga.ends.closing {
+        decision.emit = if self.saga.lifecycle.cancelling || self.saga.lifecycle.closing {
             cancel_event(self.saga, self.definition)
         } else {
             opening_event(self.saga, self.definition, self.participants)
@@ -86,13 +55,13 @@ impl Origin<'_> {
 
     /// A saga that should have ended and has not moved for long is stuck: shown, and told once.
     fn judge_stuck(&self, decision: &mut OriginDecision) {
-        let overdue = self.saga.deadline <= self.now || self.saga.ends.closing;
+        let overdue = self.saga.deadline <= self.now || self.saga.lifecycle.closing;
         if !overdue {
             decision.saga.stuck = None;
             return;
         }
         let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
-        let since = if self.saga.ends.closing {
+        let since = if self.saga.lifecycle.closing {
             moved
         } else {
             moved.max(self.saga.deadline)
@@ -104,7 +73,7 @@ impl Origin<'_> {
             decision.saga.due = decision.saga.due.map(|due| due.min(stuck_at));
             return;
         }
-        // Told already. One that is stuck since before then was stuck for want of its definition, of which people were told.
+        // Reports already. One that is stuck since before then was stuck for want of its definition, of which people were told.
         if self.saga.stuck.is_some_and(|since| since >= stuck_at) {
             return;
         }
@@ -167,23 +136,4 @@ pub fn park(saga: &Saga, mark: Mark) -> Option<OriginDecision> {
         decision.saga.parked.remove(0);
     }
     Some(decision)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_from_a_minute_to_an_hour_and_end_at_a_deadline_that_is_ahead() {
-        let now = Timestamp::from_millis(1_000);
-        let seconds = |nudges, deadline| {
-            let next = Patience::default().next(now, nudges, deadline);
-            (next.millis() - now.millis()) / 1_000
-        };
-        assert_eq!(
-            [0, 1, 2, 5, 6, 40, u32::MAX].map(|nudges| seconds(nudges, now)),
-            [60, 120, 240, 1_920, 3_600, 3_600, 3_600]
-        );
-        assert_eq!(seconds(3, now.plus_millis(90_000)), 90);
-    }
 }

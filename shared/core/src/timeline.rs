@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::Outcome;
+use crate::address::Address;
 use crate::definition::Cloud;
-use crate::event::Address;
 use crate::ids::{EventId, StepIndex, Timestamp};
-use crate::observed::Observed;
-use crate::saga::Caller;
+use crate::mark::Caller;
+use crate::reports::Observed;
 
 /// One line of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]

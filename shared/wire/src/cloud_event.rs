@@ -11,11 +11,12 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use saga_core::address::Address;
 use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::{Document, Fields, Number};
-use saga_core::event::{Address, Event, MAX_HOPS};
+use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{InvalidId, SagaId, Timestamp, TraceParent};
-use saga_core::observed::Told;
+use saga_core::reports::Reports;
 use saga_core::text::id_breaks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -372,7 +373,7 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
         sender: attributes.cloud("sagaorigin")?,
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
-        told: told(&mut data),
+        reports: reports(&mut data),
         data,
         unverified: sum.is_none(),
     };
@@ -393,13 +394,13 @@ pub fn parse(text: &str) -> Result<Incoming, Malformed> {
 }
 
 /// What steps have said of themselves, out of an event's data. What is no text is data like any other.
-fn told(data: &mut Fields) -> Told {
-    let text = data.get(Told::MEMBER).and_then(Document::as_text);
-    match text.map(Told::new) {
-        Some(told) if !told.is_empty() => {
-            data.remove(Told::MEMBER);
-            told
+fn reports(data: &mut Fields) -> Reports {
+    let text = data.get(Reports::MEMBER).and_then(Document::as_text);
+    match text.map(Reports::new) {
+        Some(reports) if !reports.is_empty() => {
+            data.remove(Reports::MEMBER);
+            reports
         }
-        _ => Told::default(),
+        _ => Reports::default(),
     }
 }

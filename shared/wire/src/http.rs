@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
-use saga_core::observed::Observed;
-use saga_core::saga::{Caller, Flag, Mark, Saga, Status};
+use saga_core::mark::{Caller, Mark};
+use saga_core::reports::Observed;
+use saga_core::saga::{Flag, Saga, Status};
 use saga_core::step::StepState;
 use saga_core::{StepIndex, Timestamp, text};
 use serde::{Serialize, Serializer};
@@ -148,7 +149,7 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
         reason: saga.reason(),
         flags: Flags {
             cancel_requested: saga.cancel.is_some(),
-            closing: saga.ends.closing,
+            closing: saga.lifecycle.closing,
             parked: saga.parked.last().map(|mark| mark.reason.as_str()),
             stuck: saga.stuck.is_some(),
             resolved_by: saga.resolved.as_ref().map(|mark: &Mark| mark.by.as_str()),
@@ -209,7 +210,7 @@ fn as_known<'a>(
             reason: record.reason.as_deref(),
         };
     }
-    let undone = status == Status::CancelledViaCompensation && !saga.ends.closing;
+    let undone = status == Status::CancelledViaCompensation && !saga.lifecycle.closing;
     match observed.get(&step) {
         // Nobody said so of this one, but all have followed.
         Some(said) if said.state == Some(StepState::Done) && undone => Shown {
@@ -247,8 +248,8 @@ fn unheard(
         return "NOT_DONE";
     }
     match status {
-        Status::Completed if !saga.ends.overridden => "DONE",
-        Status::CancelledViaCompensation if !saga.ends.closing => "NOT_DONE",
+        Status::Completed if !saga.lifecycle.overridden => "DONE",
+        Status::CancelledViaCompensation if !saga.lifecycle.closing => "NOT_DONE",
         _ if cloud == Cloud::ORIGIN => "WAITING",
         _ => "UNKNOWN",
     }

@@ -5,7 +5,7 @@ use saga_core::definition::{Cloud, Definition};
 use saga_core::document::{Document, Fields};
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::ids::{EventId, SagaId, Timestamp};
-use saga_core::observed::Told;
+use saga_core::reports::Reports;
 use saga_core::saga::Saga;
 use saga_core::text::id_breaks;
 
@@ -143,13 +143,13 @@ impl Outside {
             saga: self.saga,
             definition: definition.reference().clone(),
             address,
-            step_number: address.step_number(definition),
+            step_number: definition.step_number(address),
             target: definition.target(address).ok_or_else(unknown)?,
             sender,
             hop: 0,
             trace: saga.trace.clone(),
             data: self.data.clone(),
-            told: Told::default(),
+            reports: Reports::default(),
             unverified: true,
         })
     }
@@ -173,7 +173,7 @@ pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
             event.address.verb()
         )));
     }
-    if event.address.step_number(definition) != event.step_number {
+    if definition.step_number(event.address) != event.step_number {
         return Err(Malformed(format!(
             "{reference} has no step {}",
             event.step_number
@@ -189,7 +189,7 @@ pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
         )));
     }
     // Else an answer to it would be refused on its way, each time that it is said again.
-    if event.hop.saturating_add(event.address.answers(definition)) > MAX_HOPS {
+    if event.hop.saturating_add(definition.answers(event.address)) > MAX_HOPS {
         let hop = event.hop;
         return Err(Malformed(format!("after {hop} hops no answer to it can arrive")));
     }

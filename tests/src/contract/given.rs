@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use saga_app::ports::Outbox;
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
+use saga_app::ports::{Envelope, Outbox};
 use saga_core::definition::DefinitionRef;
 use saga_core::document::{Fields, fields};
-use saga_core::ends::Ends;
-use saga_core::observed::Told;
+use saga_core::lifecycle::Lifecycle;
+use saga_core::mark::Asked;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
-use saga_core::saga::Asked;
+use saga_core::reports::Reports;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, Status, Timestamp, TraceParent};
@@ -82,7 +82,7 @@ pub fn saga(number: u64, created: Timestamp) -> Saga {
         created,
         deadline: created.plus_millis(900_000),
         trace: TraceParent::for_saga(id),
-        ends: Ends::default(),
+        lifecycle: Lifecycle::default(),
         steps: BTreeMap::new(),
         cancel: None,
         resolved: None,
@@ -128,7 +128,7 @@ pub fn record(reason: &str) -> StepRecord {
         reason: Some(reason.to_owned()),
         data: fields([("order_id", "order".into())]),
         output: Fields::new(),
-        told: Told::default(),
+        reports: Reports::default(),
     }
 }
 
@@ -153,10 +153,12 @@ pub fn row(number: u64, at: Timestamp, label: &str) -> OutboxRow {
     let saga = nth_saga(number);
     OutboxRow {
         shard: saga.bucket(DEFAULT_SHARDS),
-        id: format!("{:013}-{saga}-{label}", at.millis()).parse().unwrap(),
-        saga,
-        kind: "PaymentReserved".to_owned(),
-        body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
+        event: Envelope {
+            id: format!("{:013}-{saga}-{label}", at.millis()).parse().unwrap(),
+            saga,
+            kind: "PaymentReserved".to_owned(),
+            body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
+        },
         at,
         queued: at.plus_millis(3),
         follows: label != "advance1",

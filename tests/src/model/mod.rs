@@ -15,7 +15,7 @@ use std::sync::Mutex;
 pub use code::{Code, Decided};
 pub use liveness::dead_end;
 use saga_core::Cloud;
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::step::StepState;
 pub use state::{Broken, MAX, Messages, Network, State};
 use stateright::{Checker, Model, Property};
@@ -123,7 +123,7 @@ fn all_or_nothing(proof: &Proof, state: &State) -> bool {
     if !state.is_over() || state.is_completed_by_override() {
         return true;
     }
-    let all = state.ends.phase == Phase::Completed;
+    let all = state.lifecycle.phase == Phase::Completed;
     (0..proof.world.steps()).all(|step| {
         let done = state.steps[step] == Some(StepState::Done);
         let in_effect = state.acted[step] > state.undone[step];

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use saga_core::ends::{Ends, Phase};
+use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::step::StepState;
 use saga_core::{Address, StepIndex};
 
@@ -88,7 +88,7 @@ pub struct State {
     /// The record of each step, on whichever cloud.
     pub steps: [Option<StepState>; MAX],
     /// The ends, as the origin knows them.
-    pub ends: Ends,
+    pub lifecycle: Lifecycle,
     /// A cancel was asked for.
     pub asked: bool,
     /// An override was given.
@@ -111,13 +111,13 @@ impl State {
     /// Terminal and closed: nothing is owed any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.ends.phase != Phase::Open && !self.ends.closing
+        self.lifecycle.phase != Phase::Open && !self.lifecycle.closing
     }
 
     /// An operator's word made it COMPLETED: that end is his, the protocol does not vouch for it.
     #[must_use]
     pub fn is_completed_by_override(&self) -> bool {
-        self.ends.overridden && self.ends.phase == Phase::Completed
+        self.lifecycle.overridden && self.lifecycle.phase == Phase::Completed
     }
 
     /// The same with every message lost.

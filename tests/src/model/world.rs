@@ -5,18 +5,18 @@ use std::sync::{PoisonError, RwLock};
 
 use saga_core::definition::{Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Fields, fields};
-use saga_core::ends::Phase;
 use saga_core::event::Emit;
+use saga_core::lifecycle::Phase;
+use saga_core::mark::Mark;
 use saga_core::money::Amounts;
-use saga_core::observed::Told;
 use saga_core::origin::{Origin, OriginDecision, Override, Participants, Start, start};
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
 use saga_core::participate::{Message, Step, StepRecord};
-use saga_core::saga::Mark;
+use saga_core::patience::Patience;
+use saga_core::reports::Reports;
 use saga_core::step::{StepState, StepVerb};
-use saga_core::sweep::Patience;
 use saga_core::timeline::Timeline;
 use saga_core::{Address, Cloud, Event, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
 use saga_wire::incoming::check;
@@ -133,7 +133,7 @@ fn record(state: StepState) -> StepRecord {
         reason: None,
         data: Fields::new(),
         output: Fields::new(),
-        told: Told::default(),
+        reports: Reports::default(),
     }
 }
 
@@ -197,7 +197,7 @@ impl World {
             .ok()?;
         let nothing = State {
             steps: [None; MAX],
-            ends: saga_core::ends::Ends::default(),
+            lifecycle: saga_core::lifecycle::Lifecycle::default(),
             asked: false,
             resolved: false,
             due: false,
@@ -380,7 +380,7 @@ impl World {
     fn answer(&self, own: State, decision: &OriginDecision) -> Answer {
         let saga = &decision.saga;
         let mut state = State {
-            ends: saga.ends,
+            lifecycle: saga.lifecycle,
             asked: saga.cancel.is_some(),
             resolved: saga.resolved.is_some(),
             due: saga.due.is_some(),
@@ -403,7 +403,7 @@ impl World {
     /// The origin's part of `own` over the whole of `before`.
     fn merged(&self, before: &State, own: State) -> State {
         let mut after = State {
-            ends: own.ends,
+            lifecycle: own.lifecycle,
             asked: own.asked,
             resolved: own.resolved,
             due: own.due,
@@ -437,7 +437,7 @@ impl World {
             created: t0(),
             deadline: t0().plus_millis(self.definition.deadline_millis()),
             trace: TraceParent::for_saga(id()),
-            ends: own.ends,
+            lifecycle: own.lifecycle,
             steps: steps.collect(),
             cancel: own.asked.then(|| mark("a cancel")),
             resolved: own.resolved.then(|| mark("an override")),
@@ -460,7 +460,7 @@ impl World {
             hop: 1,
             trace: &TraceParent::for_saga(id()),
             data: Fields::new(),
-            told: Told::default(),
+            reports: Reports::default(),
         };
         emit.event().expect("the definition has such a step")
     }
@@ -480,7 +480,7 @@ impl World {
             .filter(|number| own.steps[*number].is_some())
             .collect();
         let owes = known.last().map_or(0, |last| last + 1);
-        match own.ends.phase {
+        match own.lifecycle.phase {
             Phase::Completed => Status::Completed,
             Phase::Cancelled => Status::CancelledViaCompensation,
             Phase::Open
@@ -518,7 +518,7 @@ impl World {
                 let late = action == Action::SweepAfterDeadline;
                 let owed = if before.is_over() {
                     None
-                } else if late || before.ends.cancelling || before.ends.closing {
+                } else if late || before.lifecycle.cancelling || before.lifecycle.closing {
                     Some(Address::Cancel(first))
                 } else {
                     Some(Address::Advance(first))
@@ -529,7 +529,7 @@ impl World {
             Action::Deliver(address) => address,
             Action::OutsiderCompensates => Address::Compensate(StepIndex::FIRST),
             // A command that comes too late changes nothing at all.
-            _ if before.is_over() && (after.steps, after.ends) != (before.steps, before.ends) => {
+            _ if before.is_over() && (after.steps, after.lifecycle) != (before.steps, before.lifecycle) => {
                 return Some(Broken::NotHarmless);
             }
             _ => return None,
@@ -547,13 +547,13 @@ impl World {
         }
         // I5. Once the saga has ended, the ends stay as they are, but for the flag that the closing takes down; and once
         // that is down (and no operator completed it against the facts) nothing moves anywhere any more.
-        let ended = before.ends.phase != Phase::Open;
-        let closed = saga_core::ends::Ends {
-            closing: before.ends.closing && after.ends.closing,
-            ..before.ends
+        let ended = before.lifecycle.phase != Phase::Open;
+        let closed = saga_core::lifecycle::Lifecycle {
+            closing: before.lifecycle.closing && after.lifecycle.closing,
+            ..before.lifecycle
         };
         let first = self.definition.opens_at_origin() && before.steps[0] != after.steps[0];
-        if ended && (after.ends != closed || first) {
+        if ended && (after.lifecycle != closed || first) {
             return Some(Broken::NotHarmless);
         }
         if before.is_over() && !before.is_completed_by_override() && after.steps != before.steps {
@@ -578,7 +578,7 @@ impl World {
                 let onward = Address::Cancel(StepIndex::new(at as u8).next());
                 // From the last step the saga completes: at the origin in the same transaction, else by a message.
                 let chases = if last {
-                    emitted == Some(Address::Complete) || after.ends.phase != Phase::Open
+                    emitted == Some(Address::Complete) || after.lifecycle.phase != Phase::Open
                 } else {
                     emitted == Some(onward)
                 };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::{join, join_all};
 use saga_core::dead_letter::{Act, DeadLetter, Forward, LetterId};
-use saga_core::saga::{Asked, Caller, Mark};
+use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::http::Item;
 

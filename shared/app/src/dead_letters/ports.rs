@@ -8,7 +8,7 @@ use std::pin::Pin;
 use futures_util::future::join_all;
 use saga_core::Timestamp;
 use saga_core::dead_letter::{DeadLetter, Destination, Source};
-use saga_core::saga::Asked;
+use saga_core::mark::Asked;
 
 use crate::ports::{PortError, Published};
 

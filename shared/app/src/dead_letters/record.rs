@@ -1,8 +1,8 @@
 //! The lines in the timeline of a saga's letters: who did what, and when; and with them what it shows as parked.
 
 use saga_core::dead_letter::{Act, DeadLetter, recorded, unparked};
+use saga_core::mark::{Caller, Mark};
 use saga_core::origin::OriginDecision;
-use saga_core::saga::{Caller, Mark};
 use saga_core::{Saga, SagaId, Timestamp};
 
 use super::Ports;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join, join_all};
 use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
 use saga_core::dead_letter_run::{End, Run};
-use saga_core::saga::{Asked, Caller, Mark};
+use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
 

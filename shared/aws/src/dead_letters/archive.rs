@@ -199,7 +199,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use saga_core::Timestamp;
-    use saga_core::saga::Asked;
+    use saga_core::mark::Asked;
     use saga_wire::dead_letter::{Received, events};
 
     use super::*;

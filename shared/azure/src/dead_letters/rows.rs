@@ -83,7 +83,7 @@ fn held(bucket: u16, columns: &Fields) -> Option<Held> {
         outbox_row(bucket, &Row { key, ..row })
     });
     let (body, unreadable) = match pending {
-        Ok(pending) => (Some(pending.body), None),
+        Ok(pending) => (Some(pending.event.body), None),
         Err(why) => (text("Body"), Some(why)),
     };
     let letter = row(

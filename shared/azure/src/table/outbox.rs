@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
+use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Outbox, Page, PortError, Version};
-use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::{EventId, Timestamp};
 
 use super::rows::{dead_fields, lease, lease_fields, outbox_row, tries_fields};
@@ -211,8 +211,8 @@ impl Outbox for TableStore {
             .map(drop)
     }
 
-    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
-        let dead = keys::dead(&row.id).map_err(over_limit)?;
+    async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+        let dead = keys::dead(&row.event.id).map_err(over_limit)?;
         let batch = Batch {
             partition: keys::partition(row.shard),
             changes: vec![
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deleting_burying_or_postponing_what_is_gone_is_no_error() {
+    async fn deleting_setting_aside_or_postponing_what_is_gone_is_no_error() {
         let server = TestServer::start(vec![Reply::body(404, NO_ROW)]).await;
         store(&server).delete(&[row(5, "1"), row(5, "1")]).await.unwrap();
         let server = TestServer::start(vec![
@@ -329,7 +329,7 @@ mod tests {
         .await;
         store(&server).postpone(&[row(5, "1")]).await.unwrap();
         store(&server)
-            .bury(&row(5, "1"), Timestamp::from_millis(2))
+            .set_aside(&row(5, "1"), Timestamp::from_millis(2))
             .await
             .unwrap();
     }

@@ -2,10 +2,11 @@
 //!
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
+use saga_app::ports::Envelope;
+use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
-use saga_core::observed::Told;
-use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::participate::StepRecord;
+use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
 
@@ -29,8 +30,8 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
     if !record.output.is_empty() {
         row.insert("Output".to_owned(), json::write_object(&record.output).into());
     }
-    if !record.told.is_empty() {
-        row.insert("Told".to_owned(), record.told.as_str().into());
+    if !record.reports.is_empty() {
+        row.insert("Told".to_owned(), record.reports.as_str().into());
     }
     row
 }
@@ -55,9 +56,9 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
             .map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
-        told: match row.get("Told") {
-            None => Told::default(),
-            Some(_) => Told::new(text(row, "Told")?),
+        reports: match row.get("Told") {
+            None => Reports::default(),
+            Some(_) => Reports::new(text(row, "Told")?),
         },
     })
 }
@@ -123,12 +124,14 @@ pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
     let failed = optional("Attempts")?.unwrap_or(0);
     Ok(OutboxRow {
         shard,
-        id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
-        saga: text(&row.fields, "Saga")?
-            .parse()
-            .map_err(|error| format!("`Saga` {error}"))?,
-        kind: text(&row.fields, "Type")?.to_owned(),
-        body: text(&row.fields, "Body")?.to_owned(),
+        event: Envelope {
+            id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
+            saga: text(&row.fields, "Saga")?
+                .parse()
+                .map_err(|error| format!("`Saga` {error}"))?,
+            kind: text(&row.fields, "Type")?.to_owned(),
+            body: text(&row.fields, "Body")?.to_owned(),
+        },
         at: Timestamp::from_millis(at),
         queued: Timestamp::from_millis(optional("Queued")?.unwrap_or(at)),
         follows: row.fields.contains_key("Follows"),
@@ -191,7 +194,7 @@ mod tests {
             reason: Some("the \u{1}customer\nchanged his mind".to_owned()),
             data: fields([("amount", "129.90".into()), ("n", 7.into())]),
             output: fields([("receipt", "r-1".into())]),
-            told: Told::new("2 REFUSED 1795226400100"),
+            reports: Reports::new("2 REFUSED 1795226400100"),
         }
     }
 
@@ -201,7 +204,7 @@ mod tests {
         let bare = StepRecord {
             reason: None,
             output: Fields::new(),
-            told: Told::default(),
+            reports: Reports::default(),
             ..record()
         };
         assert_eq!(step_record(&step_fields(&bare)).unwrap(), bare);
@@ -211,10 +214,12 @@ mod tests {
     fn an_outbox_row_comes_back_with_the_id_in_its_key() {
         let row = OutboxRow {
             shard: 5,
-            id: "1795226400123-4b1c-advance2".parse().unwrap(),
-            saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
-            kind: "InventoryReserved".to_owned(),
-            body: "{\"specversion\":\"1.0\"}".to_owned(),
+            event: Envelope {
+                id: "1795226400123-4b1c-advance2".parse().unwrap(),
+                saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
+                kind: "InventoryReserved".to_owned(),
+                body: "{\"specversion\":\"1.0\"}".to_owned(),
+            },
             at: Timestamp::from_millis(1_795_226_400_123),
             queued: Timestamp::from_millis(1_795_226_400_200),
             follows: true,

@@ -103,8 +103,8 @@ fn guard(version: Option<&Version>) -> Verb {
 mod tests {
     use saga_core::Timestamp;
     use saga_core::document::Fields;
-    use saga_core::observed::Told;
     use saga_core::participant::EntityWrite;
+    use saga_core::reports::Reports;
     use saga_core::step::StepState;
 
     use super::*;
@@ -121,7 +121,7 @@ mod tests {
             reason: None,
             data: Fields::new(),
             output: Fields::new(),
-            told: Told::default(),
+            reports: Reports::default(),
         };
         let key = EntityKey::new("stock", "a");
         let mut read = Snapshot::default();

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use saga_core::address::Address;
 use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
 use saga_core::dead_letter_run::Bounds;
 use saga_core::document::{Document, Fields};
-use saga_core::event::Address;
 use saga_core::ids::StepIndex;
 use saga_core::participant::FieldError;
 use saga_core::text::{id_breaks, is_readable, shown};

@@ -10,7 +10,7 @@ use saga_app::Deployment;
 use saga_app::participate::partition;
 use saga_app::ports::Partition;
 use saga_core::document::{Document, Fields};
-use saga_core::ends::Phase;
+use saga_core::lifecycle::Phase;
 use saga_core::participant::EntityKey;
 use saga_core::step::StepState;
 use saga_core::{Cloud, Saga, SagaId, StepIndex};
@@ -35,7 +35,7 @@ pub enum Said {
 
 /// The stores of both clouds.
 #[derive(Clone, Copy)]
-pub struct Books<'a> {
+pub struct Accounts<'a> {
     /// The definitions and participants.
     pub deployment: &'a Deployment,
     /// The cloud that keeps the sagas.
@@ -44,7 +44,7 @@ pub struct Books<'a> {
     pub azure: &'a StepCloud,
 }
 
-impl Books<'_> {
+impl Accounts<'_> {
     /// Where a participant keeps what it keeps for this saga.
     #[must_use]
     pub fn partition(&self, participant: &str, saga: SagaId) -> Partition {
@@ -109,10 +109,10 @@ impl Books<'_> {
             .catalogue
             .get(&saga.definition)
             .expect("its definition is known");
-        let all = match (saga.ends.phase, saga.ends.closing) {
+        let all = match (saga.lifecycle.phase, saga.lifecycle.closing) {
             (Phase::Completed, false) => true,
             (Phase::Cancelled, false) => false,
-            _ => return Err(format!("saga {} has not ended: {:?}", saga.id, saga.ends)),
+            _ => return Err(format!("saga {} has not ended: {:?}", saga.id, saga.lifecycle)),
         };
         let mut facts = Vec::new();
         let mut mixed = false;
@@ -131,8 +131,8 @@ impl Books<'_> {
             facts.push(format!("{}: record {record:?}, entity {said:?}", step.name));
         }
         if mixed {
-            let (ends, facts) = (saga.ends, facts.join("; "));
-            return Err(format!("I1: saga {} is a mix: {ends:?}; {facts}", saga.id));
+            let (lifecycle, facts) = (saga.lifecycle, facts.join("; "));
+            return Err(format!("I1: saga {} is a mix: {lifecycle:?}; {facts}", saga.id));
         }
         Ok(all)
     }
@@ -151,7 +151,10 @@ impl Books<'_> {
                 .saga(*id)
                 .ok_or_else(|| format!("I3: saga {id} was started and is not there"))?;
             if saga.due.is_some() {
-                return Err(format!("I3: saga {id} is still owed something: {:?}", saga.ends));
+                return Err(format!(
+                    "I3: saga {id} is still owed something: {:?}",
+                    saga.lifecycle
+                ));
             }
             let steps = self
                 .deployment
@@ -160,7 +163,7 @@ impl Books<'_> {
                 .map(|definition| definition.steps());
             let has =
                 |name: &str| steps.is_some_and(|steps| steps.iter().any(|step| step.participant == name));
-            let done = if saga.ends.overridden && saga.ends.phase == Phase::Completed {
+            let done = if saga.lifecycle.overridden && saga.lifecycle.phase == Phase::Completed {
                 let azure = StepIndex::new(1);
                 self.record(&saga, Cloud::Azure, azure) == Some(StepState::Done)
             } else {
