@@ -131,7 +131,7 @@ MUTANTS = [
            "if self.saga.stuck.is_some_and(|since| since >= stuck_at) {", "if false {"),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin.rs",
            "            // It moves again.\n            decision.saga.stuck = None;\n", ""),
-    Mutant("a dead letter that was dealt with stays parked", "shared/core/src/dead_letter.rs",
+    Mutant("a dead letter that was dealt with stays parked", "shared/app/src/dead_letters/timeline.rs",
            "event.is_none_or(|event| event.as_str() != parked.by)", "event.is_none_or(|event| event.as_str() != parked.reason)"),
     Mutant("the word of another publisher is a step's", "shared/core/src/origin.rs",
            "        if outsider.is_none() {\n            decision.saga.observe", "        if event.hop == 0 || outsider.is_none() {\n            decision.saga.observe"),

@@ -22,7 +22,6 @@ use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
-use saga_core::dead_letter::Source;
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::contract::given::time;
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
@@ -30,7 +29,7 @@ use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_blob, create_container, create_participants_table, create_queue,
     dynamodb_local, outbox_table, participant,
 };
-use saga_wire::dead_letter::events;
+use saga_wire::dead_letter::{Source, events};
 
 saga_tests::letter_source_contract!(sqs_queue, sqs_queue);
 saga_tests::letter_source_contract!(dynamodb_rows, dynamodb_rows);

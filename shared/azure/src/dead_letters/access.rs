@@ -3,7 +3,7 @@
 //! (<https://learn.microsoft.com/entra/workload-id/workload-identity-federation>).
 
 use saga_app::dead_letters::ports::LetterSource;
-use saga_core::dead_letter::Source;
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::{azure_quarantine, poison};
 
 use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows, blobs, outlet, queue, rows};

@@ -9,8 +9,8 @@ use futures_util::future::try_join_all;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_core::dead_letter::Source;
-use saga_wire::dead_letter::{BlobLetter, blob};
+use saga_wire::dead_letter::Source;
+use saga_wire::dead_letter::{BlobEvent, blob};
 
 use crate::client::{BlobName, Container, Written};
 
@@ -33,7 +33,7 @@ impl DeadBlobs {
         Self { container }
     }
 
-    async fn letters(&self, named: &BlobName) -> Result<Vec<BlobLetter>, PortError> {
+    async fn letters(&self, named: &BlobName) -> Result<Vec<BlobEvent>, PortError> {
         let Some(read) = self.container.read(&named.name).await? else {
             return Ok(Vec::new());
         };

@@ -2,7 +2,7 @@
 
 use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{Published, Refusal};
-use saga_core::dead_letter::{DeadLetter, Destination};
+use saga_wire::dead_letter::{DeadLetter, Destination};
 
 use crate::client::Queue;
 use crate::event_grid::EventGrid;

@@ -5,9 +5,9 @@
 
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
-use saga_core::dead_letter::Source;
 use saga_core::document::Fields;
 use saga_core::{Document, Timestamp};
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::row;
 
 use crate::client::{Batch, Change, Failure, Repeat, Table, Written, quoted};
