@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",
            "known.as_ref() == Some(version)\n                && ", "known.is_some() && version.0 != \"\"\n                && "),
     Mutant("version guard of the entities dropped", "shared/memory/src/steps.rs",
-           " || !shelf.entities.are_as_read(commit.writes, commit.read)", ""),
+           " || !contents.entities.are_as_read(commit.writes, commit.read)", ""),
     Mutant("undo without guard", "shared/core/src/step.rs",
            "        (Cancel, Some(Done)) if last",
            "        (Compensate, Some(Undone)) => to(Undone, Effect::Undo, E::Compensate),\n"
@@ -131,7 +131,7 @@ MUTANTS = [
            "if self.saga.stuck.is_some_and(|since| since >= stuck_at) {", "if false {"),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin.rs",
            "            // It moves again.\n            decision.saga.stuck = None;\n", ""),
-    Mutant("a letter that was dealt with stays parked", "shared/core/src/dead_letter.rs",
+    Mutant("a dead letter that was dealt with stays parked", "shared/app/src/dead_letters/timeline.rs",
            "event.is_none_or(|event| event.as_str() != parked.by)", "event.is_none_or(|event| event.as_str() != parked.reason)"),
     Mutant("the word of another publisher is a step's", "shared/core/src/origin.rs",
            "        if outsider.is_none() {\n            decision.saga.observe", "        if event.hop == 0 || outsider.is_none() {\n            decision.saga.observe"),

@@ -19,7 +19,6 @@ use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
 use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
 use saga_azure_standin::StandIn;
-use saga_core::dead_letter::{Destination, Source};
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
@@ -28,7 +27,7 @@ use saga_tests::contract::letters::{OutletSide, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
-use saga_wire::dead_letter::quarantine;
+use saga_wire::dead_letter::{Destination, Source, quarantine};
 use saga_wire::inbound::{self, Inbound};
 use serde_json::{Value, json};
 use tempfile::TempDir;

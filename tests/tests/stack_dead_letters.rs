@@ -26,14 +26,13 @@ use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_azure::{QuarantineQueue, TableStore};
-use saga_core::dead_letter::Source;
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::contract::given::time;
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, dynamodb_local, outbox_table, participant,
 };
-use saga_wire::dead_letter::events;
+use saga_wire::dead_letter::{Source, events};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -33,8 +33,8 @@ use serde_json::Value;
 
 use super::chance::Chance;
 use super::witness::{Bus, Watched, Witness};
+use crate::accounts::Accounts;
 use crate::arbitrary::nth_saga;
-use crate::books::Books;
 use crate::contract::given;
 use crate::shown::is_true;
 use crate::world::{Parcel, Place, envelope};
@@ -400,7 +400,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         answered: RefCell::default(),
         relays: Cell::default(),
     };
-    let books = Books {
+    let accounts = Accounts {
         deployment: &stage.deployment,
         aws: &stage.aws,
         azure: &stage.azure,
@@ -408,7 +408,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
     for (sku, count) in SKUS {
         let stock = fields([("Available", count.into())]);
         stage.azure.put_entity(
-            &books.partition("inventory", nth_saga(0)),
+            &accounts.partition("inventory", nth_saga(0)),
             EntityKey::new(STOCK, sku),
             stock,
         );
@@ -457,7 +457,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
             "I3: the caller was told that saga {id} exists, and it does not"
         ));
     }
-    if let Err(why) = books.close(&started, &before) {
+    if let Err(why) = accounts.close(&started, &before) {
         return failed(why);
     }
     for id in &started {

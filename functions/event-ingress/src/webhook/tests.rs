@@ -29,7 +29,7 @@ struct Kept {
 struct Carriers {
     published: Mutex<Vec<Envelope>>,
     kept: Mutex<Vec<Kept>>,
-    told: Mutex<Vec<Alert>>,
+    alerts: Mutex<Vec<Alert>>,
 }
 
 fn failure(what: &'static str) -> PortError {
@@ -95,7 +95,7 @@ impl Alerts for Carriers {
         if alert.text.contains("cannot be told") {
             return Err(failure("the monitoring channel"));
         }
-        self.told.lock().unwrap().push(alert);
+        self.alerts.lock().unwrap().push(alert);
         Ok(())
     }
 }
@@ -221,7 +221,7 @@ async fn only_the_configured_origin_passes_the_handshake() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_are_possible() {
+async fn another_method_is_answered_with_those_that_are_possible() {
     let methods = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"];
     let requests = methods.map(|method| request(method, &[("webhook-request-origin", ORIGIN)]));
     let (answers, _) = Bench::start().await.answer(requests.into()).await;
@@ -321,7 +321,7 @@ async fn whatever_one_event_fails_at_the_others_go_their_way() {
     assert_eq!(kept[1].reason, "the bus refuses it for good: MalformedDetail");
     let never: Value = serde_json::from_slice(&kept[1].body).unwrap();
     assert_eq!(never, compensation("e-4", "never"), "as it came");
-    assert_eq!(carriers.told.lock().unwrap().len(), 1);
+    assert_eq!(carriers.alerts.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn an_alert_of_azures_counts_as_an_event_that_was_taken() {
         (status, answer),
         (200, json!({ "admitted": 2, "quarantined": 0 }))
     );
-    assert_eq!(carriers.told.lock().unwrap().len(), 1);
+    assert_eq!(carriers.alerts.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   }
 }
 
-run "the_objective_is_told_of_by_how_fast_its_budget_is_spent" {
+run "alarms_report_how_fast_the_budget_of_the_objective_is_spent" {
   command = apply
 
   variables {
@@ -185,7 +185,7 @@ run "options" {
   }
 }
 
-run "a_connection_that_is_refused_and_a_secret_that_expires_are_told" {
+run "a_connection_that_is_refused_and_a_secret_that_expires_are_reported" {
   command = apply
 
   variables {

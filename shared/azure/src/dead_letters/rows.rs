@@ -6,9 +6,9 @@
 use azure_core::http::Method;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::{Partition, PortError};
-use saga_core::dead_letter::Source;
 use saga_core::document::Fields;
 use saga_core::{Document, Timestamp};
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::row;
 use saga_wire::json;
 
