@@ -179,7 +179,7 @@ MUTANTS = [
     Mutant("any origin passes the handshake", "functions/event-ingress/src/webhook.rs",
            "if !origin.is_some_and(allowed) ||", "if !origin.is_some_and(|origin| allowed(origin) || !origin.is_empty()) ||",
            "event-ingress"),
-    Mutant("If-Match is not signed", "shared/azure/src/shared_key.rs",
+    Mutant("If-Match is not signed", "shared/azure/src/client/shared_key.rs",
            'header("if-match"));', 'header("no-such-header"));', "saga-azure"),
     Mutant("stuck counts from the last move, not from the deadline", "shared/core/src/sweep.rs",
            "            moved.max(self.saga.deadline)\n", "            moved\n"),

@@ -292,10 +292,10 @@ async fn topic() -> Option<OnEventGrid> {
         .await
         .unwrap();
     access.topic_endpoint = format!("http://{}/api/events", stand_in.address());
-    let config = participant(&access);
+    let participant = participant(&access);
     Some(OnEventGrid {
-        port: EventGrid::new(&config).unwrap(),
-        alerts: EventGridAlerts::new(EventGrid::new(&config).unwrap(), SystemClock),
+        port: participant.events,
+        alerts: participant.alerts,
         participants_queue: poison(Access {
             poison_queue: access.queue.clone(),
             ..access.clone()
@@ -424,7 +424,7 @@ async fn storage_quarantine() -> Option<InStorage> {
     let access = azure();
     create_queue(&access, &access.quarantine_queue).await;
     Some(InStorage {
-        port: QuarantineQueue::new(&participant(&access)).unwrap(),
+        port: participant(&access).quarantine,
         sources: connected(&access),
     })
 }

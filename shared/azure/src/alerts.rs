@@ -10,14 +10,13 @@ use crate::event_grid::EventGrid;
 /// Alerts by way of the topic.
 #[derive(Debug)]
 pub struct EventGridAlerts<T> {
-    topic: EventGrid,
+    events: EventGrid,
     time: T,
 }
 
-impl<T: Time> EventGridAlerts<T> {
-    /// Alerts by way of `topic`.
-    pub fn new(topic: EventGrid, time: T) -> Self {
-        Self { topic, time }
+impl<T> EventGridAlerts<T> {
+    pub(crate) fn new(events: EventGrid, time: T) -> Self {
+        Self { events, time }
     }
 }
 
@@ -32,7 +31,7 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
             .collect();
         let id = format!("{:013}-alert-{mark}", now.millis());
         let text = notice::write_alert(&id, &alert, now);
-        let published = self.topic.publish_one(text).await?;
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
@@ -40,7 +39,7 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
 impl<T: Time> Parking for EventGridAlerts<T> {
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
         let text = notice::write_parked(parked);
-        let published = self.topic.publish_one(text).await?;
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
@@ -51,8 +50,7 @@ mod tests {
     use saga_wire::inbound::{self, Inbound};
 
     use super::*;
-    use crate::config::Secret;
-    use crate::test_server::{Reply, TestServer, config, quick};
+    use crate::support::{Reply, TestServer, azure};
 
     #[derive(Debug)]
     struct Noon;
@@ -70,17 +68,11 @@ mod tests {
     #[tokio::test]
     async fn an_alert_goes_out_as_an_event_that_the_other_side_reads() {
         let server = TestServer::start(vec![Reply::status(200)]).await;
-        let mut config = config(&server);
-        config.topic_key = Some(Secret::new("k"));
-        let topic = EventGrid::on(&quick(&config), &config).unwrap();
         let alert = Alert {
             subject: "s".into(),
             text: "t".into(),
         };
-        EventGridAlerts::new(topic, Noon)
-            .raise(alert.clone())
-            .await
-            .unwrap();
+        azure(&server, Noon).alerts.raise(alert.clone()).await.unwrap();
         let request = server.requests().remove(0);
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");
