@@ -6,8 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
-use saga_app::dead_letters::ports::LetterSource;
-use saga_app::dead_letters::{Bounds, Report};
+use saga_app::dead_letters::{Bounds, DeadLetterSource, Report};
 use saga_app::dead_letters::{Ports, run};
 use saga_app::ports::{Quarantined, Time};
 use saga_core::Timestamp;
@@ -26,7 +25,7 @@ pub struct Desk {
     /// Where the letters lie.
     pub places: DeadLetters,
     /// The ports of the places.
-    pub sources: Vec<Box<dyn LetterSource>>,
+    pub sources: Vec<DeadLetterSource>,
     /// The clock of leases and rates.
     pub clock: Arc<Clock>,
 }
@@ -171,7 +170,7 @@ pub fn dead(parcel: &Parcel, chance: u64, number: u64) -> DeadLetter {
         let added = r#","deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":30}"#;
         let content = format!("[{}{added}]", &event[..event.len() - 1]);
         let name = format!("{subscription}/2026/11/21/2/{number:08}.json");
-        blob(&name, &content, Some(at)).remove(0).letter
+        blob(&name, &content, Some(at)).remove(0).dead_letter
     };
     let row_of = |source| {
         row(

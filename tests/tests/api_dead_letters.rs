@@ -235,7 +235,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
 async fn both_apis_read_a_request_alike() {
     let (mut world, desk) = (World::default(), Desk::new());
     let letter = poisoned(&mut world, &desk).await;
-    let lying = desk.places.lying().len();
+    let lying = desk.places.stored().len();
     let shown = format!("/dead-letters/{}", letter.id);
     for path in [
         "/health",
@@ -312,7 +312,7 @@ async fn both_apis_read_a_request_alike() {
             );
         }
     }
-    assert_eq!(desk.places.lying().len(), lying);
+    assert_eq!(desk.places.stored().len(), lying);
     let refused = outcome(
         &world,
         &desk,
@@ -429,7 +429,7 @@ async fn what_is_no_request_is_the_schedule_and_changes_no_letter() {
             "{answer}"
         );
     }
-    assert_eq!(desk.places.lying().len(), 2);
+    assert_eq!(desk.places.stored().len(), 2);
 }
 
 /// As many ids as one run takes, each as long as those of blobs are.

@@ -8,8 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use futures_util::stream;
+use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::command::{Act, Command, Filter, MAX_RUN, Selection};
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use saga_app::dead_letters::ports::{
+    Answer, Answers, DeadLetterContainer, DeadLetterQueue, Depth, Leased, Pages, Receipt, Removal,
+};
 use saga_app::dead_letters::{Page, Ports, Report, list, run};
 use saga_app::ports::Time;
 use saga_core::Timestamp;
@@ -54,7 +58,7 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
             };
             // Whatever is not there any more has gone on, or is in the archive.
             let lying: BTreeSet<DeadLetterId> =
-                desk.places.lying().into_iter().map(|letter| letter.id).collect();
+                desk.places.stored().into_iter().map(|letter| letter.id).collect();
             let mut gone: BTreeSet<String> = desk
                 .places
                 .archived()
@@ -82,7 +86,7 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
                 (lying.len(), 0),
                 "{act:?}, killed after {polls} polls"
             );
-            assert!(desk.places.lying().is_empty());
+            assert!(desk.places.stored().is_empty());
             if done.is_some() {
                 break;
             }
@@ -99,6 +103,8 @@ struct Endless {
     size: usize,
     /// So many milliseconds pass with each request, on this clock.
     slow: Option<(i64, Arc<Clock>)>,
+    /// So many of the queue are hidden by the walk.
+    hidden: AtomicUsize,
     given: Arc<AtomicUsize>,
 }
 
@@ -114,12 +120,37 @@ impl Endless {
     }
 }
 
-impl LetterSource for Endless {
+impl Endless {
+    /// So many of the next from `start`.
+    fn give(&self, start: usize) -> Vec<DeadLetter> {
+        if let Some((millis, clock)) = &self.slow {
+            clock.advance(*millis);
+        }
+        let numbers = start..self.many.min(start + 10);
+        self.given.fetch_add(numbers.len(), Ordering::SeqCst);
+        // A queue has no order, and a container has one.
+        let key = |number: usize| {
+            if self.queue {
+                self.many - 1 - number
+            } else {
+                number
+            }
+        };
+        numbers.map(|number| self.letter(key(number))).collect()
+    }
+
+    fn source(self) -> DeadLetterSource {
+        if self.queue {
+            DeadLetterSource::Queue(Box::new(self))
+        } else {
+            DeadLetterSource::Container(Box::new(self))
+        }
+    }
+}
+
+impl DeadLetterQueue for Endless {
     fn source(&self) -> Source {
         Source::Events
-    }
-    fn is_queue(&self) -> bool {
-        self.queue
     }
     fn depth(&self) -> Answer<'_, Depth> {
         Box::pin(async {
@@ -129,47 +160,50 @@ impl LetterSource for Endless {
             })
         })
     }
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+    fn lease(&self, _: u32, before: usize) -> Answer<'_, Vec<Leased>> {
         Box::pin(async move {
-            let start = match walk
-                .position
-                .as_ref()
-                .or(walk.after.as_ref().filter(|_| !self.queue))
-            {
-                Some(key) => key.parse::<usize>().unwrap() + 1,
-                None => 0,
+            // A walk begins at the front.
+            let start = if before == 0 {
+                0
+            } else {
+                self.hidden.load(Ordering::SeqCst)
             };
-            if let Some((millis, clock)) = &self.slow {
-                clock.advance(*millis);
-            }
-            let numbers: Vec<usize> = (start..self.many.min(start + 10)).collect();
-            // A queue has no order, and a page has one.
-            let key = |number: usize| {
-                if self.queue {
-                    self.many - 1 - number
-                } else {
-                    number
-                }
-            };
-            walk.position = numbers
-                .last()
-                .map(|number| format!("{number:08}"))
-                .or(walk.position.take());
-            self.given.fetch_add(numbers.len(), Ordering::SeqCst);
-            let held = numbers.into_iter().map(|number| Held {
-                letter: self.letter(key(number)),
-                receipt: Receipt(number.to_string()),
+            let some = self.give(start);
+            self.hidden.store(start + some.len(), Ordering::SeqCst);
+            let leased = some.into_iter().map(|dead_letter| Leased {
+                receipt: Receipt {
+                    message: dead_letter.id.key.clone(),
+                    handle: String::new(),
+                },
+                dead_letter,
             });
-            Ok(held.collect())
+            Ok(leased.collect())
         })
     }
     fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove<'a>(&'a self, _: &'a Held) -> Answer<'a, Removal> {
-        Box::pin(async { Ok(Removal::Removed) })
+    fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal> {
+        Box::pin(async move { receipts.iter().map(|_| Ok(Removal::Removed)).collect() })
     }
-    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
+}
+
+impl DeadLetterContainer for Endless {
+    fn source(&self) -> Source {
+        Source::Events
+    }
+    fn pages(&self, after: Option<String>, _: Option<Timestamp>) -> Pages<'_> {
+        let start = after.map_or(0, |key| key.parse::<usize>().unwrap() + 1);
+        Box::pin(stream::try_unfold(start, move |start| async move {
+            let page = self.give(start);
+            let next = start + page.len();
+            Ok((!page.is_empty()).then_some((page, next)))
+        }))
+    }
+    fn find<'a>(&'a self, _: &'a str) -> Answer<'a, Option<DeadLetter>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn remove<'a>(&'a self, _: &'a str) -> Answer<'a, Removal> {
         Box::pin(async { Ok(Removal::Removed) })
     }
 }
@@ -187,14 +221,16 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
     let (world, desk) = (World::default(), Desk::new());
     for queue in [false, true] {
         let given = Arc::new(AtomicUsize::new(0));
-        let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
+        let sources = [Endless {
             queue,
             many: MANY,
             // A whole queue message each: all of them together are half a gigabyte.
             size: 48 * 1024,
             slow: None,
+            hidden: AtomicUsize::new(0),
             given: Arc::clone(&given),
-        })];
+        }
+        .source()];
         let ports = Ports {
             sources: &sources,
             ..desk.ports(&world)
@@ -237,13 +273,15 @@ type Ran = (Report, usize, i64);
 async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
     let (world, desk) = (World::default(), Desk::new());
     let given = Arc::new(AtomicUsize::new(0));
-    let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
+    let sources = [Endless {
         queue,
         many,
         size: 2,
         slow: slow.map(|millis| (millis, Arc::clone(&desk.clock))),
+        hidden: AtomicUsize::new(0),
         given: Arc::clone(&given),
-    })];
+    }
+    .source()];
     let ports = Ports {
         sources: &sources,
         ..desk.ports(&world)
@@ -279,7 +317,7 @@ async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
 async fn of_a_queue_that_has_no_end_so_many_letters_are_held_as_fit_into_memory() {
     let ((page, listed, _), (report, ran, _)) = over(30_000, true, None).await;
     assert_eq!((listed, ran), (20_000, 20_000));
-    let said = "there are more letters than one look takes; 20000 were looked at";
+    let said = "there are more dead letters than one look takes; 20000 were looked at";
     assert_eq!(page.notices[0].problem, said);
     assert_eq!(
         (report.ended.as_str(), report.ended.is_resumable()),
@@ -364,7 +402,12 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
         }
     }
     assert_eq!(pages, [13, 7, 1, 13, 6], "as many as fit");
-    let all: Vec<String> = desk.places.lying().iter().map(|one| one.id.to_string()).collect();
+    let all: Vec<String> = desk
+        .places
+        .stored()
+        .iter()
+        .map(|one| one.id.to_string())
+        .collect();
     assert_eq!(seen, all);
 }
 
@@ -411,7 +454,7 @@ async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
         );
         assert!(rate > 100 || cut_short > 0, "no request was cut short");
     }
-    assert_eq!(desk.places.lying(), []);
+    assert_eq!(desk.places.stored(), []);
     assert_eq!(desk.places.take_sent().len(), MANY);
     let lines = world.saga(letters[0].facts.saga.unwrap()).timeline;
     assert!(lines.entries.len() <= saga_core::timeline::Timeline::MAX_ENTRIES && lines.dropped > 0);

@@ -256,7 +256,7 @@ fn a_blob_of_cloud_events_loses_what_event_grid_added() {
     let created = Timestamp::from_millis(1_795_262_500_000);
     let letters = blob(BLOB, &format!("[{event},{other},{event}]"), Some(created));
     assert_eq!(letters.len(), 3);
-    let first = &letters[0].letter;
+    let first = &letters[0].dead_letter;
     check_facts(first);
     assert_eq!(
         first.reason,
@@ -271,7 +271,10 @@ fn a_blob_of_cloud_events_loses_what_event_grid_added() {
     };
     assert!(to == Destination::Topic && same(message, &ours()), "{message}");
     // Each has an id of its own, also the same event twice; and the raw text by which it is found again.
-    let mut keys: Vec<&str> = letters.iter().map(|one| one.letter.id.key.as_str()).collect();
+    let mut keys: Vec<&str> = letters
+        .iter()
+        .map(|one| one.dead_letter.id.key.as_str())
+        .collect();
     keys.dedup();
     assert_eq!(keys.len(), 3);
     assert_eq!(letters[1].raw, other);
@@ -287,7 +290,7 @@ fn a_blob_in_event_grids_own_schema_becomes_the_cloud_event_that_the_topic_takes
         "lastHttpStatusCode":400}}]"#
     );
     let letters = blob(BLOB, &content, None);
-    let letter = &letters[0].letter;
+    let letter = &letters[0].dead_letter;
     assert_eq!(
         letter.reason,
         "UndeliverableDueToHttpBadRequest (BadRequest), subscription TO-AWS-INGRESS"
@@ -308,8 +311,10 @@ fn a_blob_that_is_no_array_of_events_is_one_letter() {
     for content in ["", "[]", "[1,", "not json", "{\"a\":"] {
         let letters = blob(BLOB, content, None);
         assert_eq!(letters.len(), 1, "{content}");
-        assert!(letters[0].letter.facts.unreadable.is_some() && letters[0].letter.facts.text == content);
-        assert!(matches!(letters[0].letter.forward, Forward::Nothing(_)));
+        assert!(
+            letters[0].dead_letter.facts.unreadable.is_some() && letters[0].dead_letter.facts.text == content
+        );
+        assert!(matches!(letters[0].dead_letter.forward, Forward::Nothing(_)));
     }
 }
 
@@ -404,7 +409,7 @@ proptest! {
             destination(&message), events(&message), stream(&message), quarantine(&message),
             azure_quarantine("k", &body, None), poison("k", &body, None),
         ];
-        letters.extend(blob(BLOB, &body, None).into_iter().map(|one| one.letter));
+        letters.extend(blob(BLOB, &body, None).into_iter().map(|one| one.dead_letter));
         for letter in letters {
             prop_assert!(!letter.reason.is_empty(), "{:?}", letter.id);
             prop_assert!(!letter.facts.text.is_empty() || body.is_empty() || wrapped == 3 || wrapped == 2);
@@ -473,7 +478,9 @@ fn a_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_s
             r#"[{{"id":"1",{topic}"eventType":"PaymentCompensationRequested","subject":"saga/{saga}/x","eventTime":"2026-11-21T00:00:00Z",
                 "data":{{"order_id":"o"}},"deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":30}}]"#
         );
-        let letter = blob("SUB/2026/11/21/2/1.json", &content, None).remove(0).letter;
+        let letter = blob("SUB/2026/11/21/2/1.json", &content, None)
+            .remove(0)
+            .dead_letter;
         let event: serde_json::Value = serde_json::from_str(&letter.facts.text).unwrap();
         assert_eq!(
             (&event["specversion"], &event["source"], &event["type"]),

@@ -31,6 +31,16 @@ async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
     (saga, letter)
 }
 
+/// Whether a call asks a source for dead letters.
+fn is_read(call: &str) -> bool {
+    [
+        "DeadLetterQueue::lease",
+        "DeadLetterContainer::pages",
+        "DeadLetterContainer::find",
+    ]
+    .contains(&call)
+}
+
 /// A desk at which another operator does something at the first call of this name.
 fn interrupted(at: &'static str, other: impl Fn(&DeadLetters) + Send + Sync + 'static) -> Desk {
     let places: Arc<OnceLock<DeadLetters>> = Arc::default();
@@ -71,8 +81,8 @@ async fn a_list_consumes_nothing_and_names_the_saga() {
         assert_eq!((&page.next, page.notices.len()), (&None, 0));
     }
     let found = find(&desk.ports(&world), &letter.id).await.unwrap();
-    assert!(matches!(found, Found::Letter(_, prospect) if prospect.disposition == Disposition::Tried));
-    assert_eq!(desk.places.lying().len(), 1);
+    assert!(matches!(found, Found::Here(_, prospect) if prospect.disposition == Disposition::Tried));
+    assert_eq!(desk.places.stored().len(), 1);
 }
 
 #[tokio::test]
@@ -94,7 +104,7 @@ async fn a_dry_run_changes_nothing_and_says_what_would_happen() {
             && report.items[0].disposition.as_str() == "tried"
             && desk.places.take_sent().is_empty()
     );
-    assert_eq!((world.saga(saga), desk.places.lying().len()), (before, 1));
+    assert_eq!((world.saga(saga), desk.places.stored().len()), (before, 1));
     // The sweeper was faster: the saga is complete, and the letter of no use.
     world.heal(saga).await;
     let report = desk.run(&world, &dry).await;
@@ -116,7 +126,7 @@ async fn a_replay_moves_the_saga_on_and_is_in_its_timeline() {
         (report.done, report.failed, report.items[0].disposition.as_str()),
         (1, 0, "replayed")
     );
-    assert!(desk.places.lying().is_empty());
+    assert!(desk.places.stored().is_empty());
     desk.bring(&mut world);
     world.settle().await;
     assert_eq!(world.status(saga), Status::Completed);
@@ -140,7 +150,7 @@ async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (saga, _) = poisoned(&mut world, &desk).await;
     world.heal(saga).await;
-    let body = desk.places.lying()[0].facts.text.clone();
+    let body = desk.places.stored()[0].facts.text.clone();
     for number in 2..5_u8 {
         desk.places.put(events(&Received {
             key: format!("k{number}"),
@@ -392,7 +402,7 @@ async fn the_watch_comes_later_while_an_operator_works_and_not_never() {
 async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
     let (mut world, desk) = (
         World::default(),
-        interrupted("LetterSource::remove", |places| places.hide(Source::Events, 4)),
+        interrupted("DeadLetterQueue::remove", |places| places.hide(Source::Events, 4)),
     );
     let (_, letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
@@ -411,7 +421,7 @@ async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
 
 #[tokio::test]
 async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
-    let (broken, choose) = switch("LetterSource::depth", true);
+    let (broken, choose) = switch("DeadLetterQueue::depth", true);
     let (mut world, desk) = (
         World::default(),
         Desk::with(|clock| DeadLetters::new(clock, choose)),
@@ -456,15 +466,19 @@ async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
         text.starts_with("sent to the ") && text.contains("but meanwhile another operator took it"),
         "{text}"
     );
-    assert_eq!(desk.places.lying().len(), 1);
+    assert_eq!(desk.places.stored().len(), 1);
 }
 
 /// A dead row is made pending in one step, so whoever comes second has done nothing at all.
 #[tokio::test]
 async fn of_a_row_that_another_operator_takes_it_is_said_what_was_done() {
     for (act, at, said) in [
-        (Act::Replay, "LetterSource::requeue", "nothing was done"),
-        (Act::Discard, "LetterSource::remove", "archived, but meanwhile"),
+        (Act::Replay, "DeadOutbox::requeue", "nothing was done"),
+        (
+            Act::Discard,
+            "DeadLetterContainer::remove",
+            "archived, but meanwhile",
+        ),
     ] {
         let (mut world, desk) = (World::default(), interrupted(at, DeadLetters::clear));
         world.start("100").await;
@@ -493,8 +507,11 @@ async fn a_letter_whose_saga_cannot_be_told_stays() {
     for act in [Act::Replay, Act::Discard] {
         let report = desk.run(&world, &only(&letter, act)).await;
         assert_eq!((report.done, report.failed), (0, 1), "{report:?}");
-        assert!(report.items[0].text.contains("the letter stays"), "{report:?}");
-        assert_eq!(desk.places.lying().len(), 1);
+        assert!(
+            report.items[0].text.contains("the dead letter stays"),
+            "{report:?}"
+        );
+        assert_eq!(desk.places.stored().len(), 1);
     }
     broken.store(false, Ordering::SeqCst);
     assert_eq!(desk.run(&world, &only(&letter, Act::Discard)).await.done, 1);
@@ -523,7 +540,7 @@ async fn a_receiver_that_refuses_stops_the_run_and_takes_nothing() {
             .contains("refuses it: it refuses everything; it stays"),
         "{report:?}"
     );
-    assert_eq!(desk.places.lying().len(), 10);
+    assert_eq!(desk.places.stored().len(), 10);
     desk.places.refuse(false);
     assert_eq!(desk.run(&world, &command).await.done, 10);
 }
@@ -629,7 +646,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
     let counted = Arc::clone(&asked);
     let desk = Desk::with(|clock| {
         DeadLetters::new(clock, move |call: &'static str| {
-            counted.fetch_add(usize::from(call == "LetterSource::next"), Ordering::SeqCst);
+            counted.fetch_add(usize::from(is_read(call)), Ordering::SeqCst);
             Fault::None
         })
     });
@@ -646,7 +663,12 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
             desk.places.put(more);
         }
     }
-    let all: Vec<String> = desk.places.lying().iter().map(|one| one.id.to_string()).collect();
+    let all: Vec<String> = desk
+        .places
+        .stored()
+        .iter()
+        .map(|one| one.id.to_string())
+        .collect();
     for limit in [1, 7, 25, 100] {
         let (mut seen, mut cursor) = (Vec::new(), None::<DeadLetterId>);
         loop {
@@ -669,7 +691,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
     };
     assert!(matches!(
         find(&desk.ports(&world), &id).await.unwrap(),
-        Found::Letter(..)
+        Found::Here(..)
     ));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let gone = DeadLetterId {
@@ -690,7 +712,7 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
     let counted = Arc::clone(&asked);
     let desk = Desk::with(|clock| {
         DeadLetters::new(clock, move |call: &'static str| {
-            counted.fetch_add(usize::from(call == "LetterSource::next"), Ordering::SeqCst);
+            counted.fetch_add(usize::from(is_read(call)), Ordering::SeqCst);
             Fault::None
         })
     });
@@ -765,13 +787,14 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
     assert_eq!((report.new, report.failed), (1, 0));
     let of_the_queue = desk
         .places
-        .lying()
+        .stored()
         .iter()
         .filter(|one| one.id.source == Source::Poison)
         .count()
         .div_ceil(10)
         + 1;
-    assert_eq!(asked.load(Ordering::SeqCst), of_the_queue + 2);
+    // A page of what is new and the end; of each outbox, that it is empty.
+    assert_eq!(asked.load(Ordering::SeqCst), of_the_queue + 4);
 }
 
 #[tokio::test]
@@ -868,7 +891,7 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
         (report.done, report.failed, report.ended.as_str()),
         (29, 0, "done")
     );
-    let left = desk.places.lying();
+    let left = desk.places.stored();
     assert_eq!(left.len(), 30);
     assert!(left.iter().all(|letter| letter.id.source == Source::Events));
 }
@@ -931,7 +954,7 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     told(1).await;
     told(0).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
-    assert_eq!(watched.told.len(), 1, "and it is forgotten");
+    assert_eq!(watched.announced.len(), 1, "and it is forgotten");
     // Nor is it remembered when it comes late itself.
     for hours in [1, 2] {
         let mut more = letter.clone();
@@ -941,7 +964,7 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
     }
     told(2).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
-    assert_eq!(watched.told.len(), 1, "of the newest alone");
+    assert_eq!(watched.announced.len(), 1, "of the newest alone");
     told(0).await;
 }
 
@@ -961,7 +984,7 @@ async fn a_flood_is_told_once_and_the_next_one_after_it_was_drained_again() {
     };
     let told = async || watch(&desk.ports(&world), &world.aws, &desk.places).await.new;
     // So many are remembered one by one; of more, only the time.
-    let remembered = async || desk.places.load(Source::EventGrid).await.unwrap().told.len();
+    let remembered = async || desk.places.load(Source::EventGrid).await.unwrap().announced.len();
     flood(0, 6_000);
     assert_eq!((told().await, remembered().await), (6_000, 0));
     for _ in 0..3 {
@@ -1047,9 +1070,12 @@ async fn an_alert_that_cannot_be_sent_is_sent_by_the_next_watch() {
     });
     poisoned(&mut world, &failing).await;
     let report = watch(&failing.ports(&world), &world.aws, &failing.places).await;
-    assert_eq!((report.told, report.failed), (0, 1));
+    assert_eq!((report.alerts, report.failed), (0, 1));
     let report = watch(&failing.ports(&world), &world.aws, &failing.places).await;
-    assert_eq!((report.told, report.failed, world.aws.alerts().len()), (1, 0, 2));
+    assert_eq!(
+        (report.alerts, report.failed, world.aws.alerts().len()),
+        (1, 0, 2)
+    );
 }
 
 #[tokio::test]
@@ -1121,9 +1147,9 @@ async fn replaying_everything_twice_in_any_order_while_sagas_run_does_no_harm() 
         );
         world.check(&sagas);
         assert!(
-            desk.places.lying().is_empty(),
+            desk.places.stored().is_empty(),
             "seed {seed}: {:#?}",
-            desk.places.lying()
+            desk.places.stored()
         );
     }
     assert!(replayed > 500, "only {replayed} replays were tried");

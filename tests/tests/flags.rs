@@ -332,7 +332,7 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
 /// A run that did not look everywhere, or left letters, cannot say that nothing of the saga lies anywhere.
 #[tokio::test]
 async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
-    let (uncounted, choose) = switch("LetterSource::depth", false);
+    let (uncounted, choose) = switch("DeadLetterQueue::depth", false);
     let (mut world, desk) = (
         World::default(),
         Desk::with(|clock| DeadLetters::new(clock, choose)),

@@ -343,7 +343,7 @@ async fn parts_are_shown_as_one_body() {
     });
     for part in &parts {
         let found = find(&desk.ports(&world), &part.id).await.unwrap();
-        let Found::Letter(letter, prospect) = found else {
+        let Found::Here(letter, prospect) = found else {
             panic!("{found:?}")
         };
         assert!(letter.facts.text == event, "not the whole body");
@@ -354,7 +354,7 @@ async fn parts_are_shown_as_one_body() {
     // With one of them gone, each of the others is shown as what it is.
     desk.places.clear();
     parts[1..].iter().for_each(|part| desk.places.put(part.clone()));
-    let Found::Letter(letter, _) = find(&desk.ports(&world), &parts[1].id).await.unwrap() else {
+    let Found::Here(letter, _) = find(&desk.ports(&world), &parts[1].id).await.unwrap() else {
         panic!()
     };
     assert_eq!(letter.facts, parts[1].facts);
@@ -396,7 +396,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
         )
         .remove(0);
         desk.places.put(letter.clone());
-        let Found::Letter(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+        let Found::Here(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
             panic!()
         };
         assert_eq!(
@@ -543,7 +543,7 @@ async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does(
         )
         .remove(0);
         desk.places.put(letter.clone());
-        let Found::Letter(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+        let Found::Here(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
             panic!("{text}")
         };
         assert!(prospect.text.contains("alerts topic"), "{}", prospect.text);

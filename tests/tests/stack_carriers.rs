@@ -6,7 +6,8 @@
     reason = "the helpers of these tests are tests, too"
 )]
 
-use saga_app::dead_letters::ports::{LetterSource, Walk};
+use saga_app::dead_letters::DeadLetterSource;
+use saga_app::dead_letters::ports::DeadLetterQueue;
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
@@ -23,7 +24,7 @@ use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
 use saga_tests::contract::given::{decision, row, time};
-use saga_tests::contract::letters::{OutletSide, walked};
+use saga_tests::contract::letters::{OutletSide, leased};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
@@ -205,15 +206,11 @@ impl QuarantineSide for InSqs {
 }
 
 /// Why, and the text, of so many letters; they are hidden then.
-async fn letters(source: &dyn LetterSource, count: usize) -> Vec<(String, String)> {
+async fn letters(queue: &dyn DeadLetterQueue, count: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     until(async || {
-        let walk = Walk {
-            lease_seconds: 600,
-            ..Walk::default()
-        };
-        let held = walked(source, walk).await.into_iter().map(|held| held.letter);
-        found.extend(held.map(|letter| (letter.reason, letter.facts.text)));
+        let some = leased(queue).await.into_iter().map(|one| one.dead_letter);
+        found.extend(some.map(|one| (one.reason, one.facts.text)));
         (found.len() >= count).then_some(())
     })
     .await;
@@ -262,7 +259,7 @@ struct OnEventGrid {
     alerts: EventGridAlerts<SystemClock>,
     sources: Sources,
     /// The participant's queue, read as a poison queue is.
-    participants_queue: Box<dyn LetterSource>,
+    participants_queue: Box<dyn DeadLetterQueue>,
     came: std::sync::Mutex<Vec<String>>,
     _stand_in: StandIn,
     _folder: TempDir,
@@ -308,22 +305,27 @@ async fn topic() -> Option<OnEventGrid> {
 }
 
 /// The reader of the poison queue.
-fn poison(access: Access) -> Box<dyn LetterSource> {
+fn poison(access: Access) -> Box<dyn DeadLetterQueue> {
     let mut sources = connected(&access).sources.into_iter();
-    sources.find(|source| source.source() == Source::Poison).unwrap()
+    match sources.find(|source| source.source() == Source::Poison) {
+        Some(DeadLetterSource::Queue(queue)) => queue,
+        _ => panic!("there is no poison queue"),
+    }
+}
+
+fn queue(sources: &Sources, wanted: Source) -> &dyn DeadLetterQueue {
+    match sources.sources.iter().find(|source| source.source() == wanted) {
+        Some(DeadLetterSource::Queue(queue)) => queue.as_ref(),
+        _ => panic!("{wanted} is no queue"),
+    }
 }
 
 impl OnEventGrid {
-    fn source(&self, wanted: Source) -> &dyn LetterSource {
-        let mut sources = self.sources.sources.iter();
-        sources.find(|source| source.source() == wanted).unwrap().as_ref()
-    }
-
     /// The queue of the subscription is read as the participant's poison queue is.
     async fn events(&self, count: usize) -> Vec<String> {
         let missing = count.saturating_sub(self.came.lock().unwrap().len());
         if missing > 0 {
-            let new = letters(self.source(Source::Poison), missing).await;
+            let new = letters(queue(&self.sources, Source::Poison), missing).await;
             self.came
                 .lock()
                 .unwrap()
@@ -437,10 +439,6 @@ impl QuarantineSide for InStorage {
     }
 
     async fn kept(&self, count: usize) -> Vec<(String, String)> {
-        let mut sources = self.sources.sources.iter();
-        let source = sources
-            .find(|source| source.source() == Source::AzureQuarantine)
-            .unwrap();
-        letters(source.as_ref(), count).await
+        letters(queue(&self.sources, Source::AzureQuarantine), count).await
     }
 }

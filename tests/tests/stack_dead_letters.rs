@@ -12,41 +12,68 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use saga_app::dead_letters::ports::{LetterSource, Removal, Walk};
+use saga_app::dead_letters::DeadLetterSource;
+use saga_app::dead_letters::ports::{DeadLetterContainer, DeadLetterQueue, DeadOutbox, Removal};
 use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_app::ports::{
     Committed, Envelope, Outbox, Partition, Quarantine, Quarantined, Snapshot, StepCommit, StepStore,
 };
-use saga_aws::dead_letters::archive::Shelf;
+use saga_aws::dead_letters::archive::DynamoArchive;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::contract::given::time;
-use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
+use saga_tests::contract::letters::{
+    ArchiveSide, COUNT, ContainerSide, OutboxSide, QueueSide, SAGA, event, event_id, kept,
+};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_blob, create_container, create_participants_table, create_queue,
     dynamodb_local, outbox_table, participant,
 };
 use saga_wire::dead_letter::{Source, events};
 
-saga_tests::letter_source_contract!(sqs_queue, sqs_queue);
-saga_tests::letter_source_contract!(dynamodb_rows, dynamodb_rows);
-saga_tests::letter_source_contract!(storage_queue, storage_queue);
-saga_tests::letter_source_contract!(table_rows, table_rows);
-saga_tests::letter_source_contract!(blobs, blobs);
-saga_tests::archive_contract!(dynamodb_archive, shelf);
-saga_tests::archive_contract!(dynamodb_local_archive, shelf_of_awss_own);
+saga_tests::dead_letter_queue_contract!(sqs_queue, sqs_queue);
+saga_tests::dead_letter_queue_contract!(storage_queue, storage_queue);
+saga_tests::dead_letter_container_contract!(dynamodb_container, dynamodb_rows);
+saga_tests::dead_letter_container_contract!(table_container, table_rows);
+saga_tests::dead_letter_container_contract!(blobs, blobs);
+saga_tests::dead_outbox_contract!(dynamodb_rows, dynamodb_rows);
+saga_tests::dead_outbox_contract!(table_rows, table_rows);
+saga_tests::archive_contract!(dynamodb_archive, archive);
+saga_tests::archive_contract!(dynamodb_local_archive, archive_of_awss_own);
 saga_tests::memory_contract!(dynamodb_memory, memory);
 saga_tests::memory_contract!(dynamodb_local_memory, memory_of_awss_own);
 
 /// A source, filled.
-struct Filled(Box<dyn LetterSource>);
+struct Filled(DeadLetterSource);
 
-impl LettersSide for Filled {
-    fn source(&self) -> &dyn LetterSource {
-        self.0.as_ref()
+impl OutboxSide for Filled {
+    fn outbox(&self) -> &dyn DeadOutbox {
+        match &self.0 {
+            DeadLetterSource::Outbox(outbox) => outbox.as_ref(),
+            other => panic!("{} is no outbox", other.source()),
+        }
+    }
+}
+
+impl ContainerSide for Filled {
+    fn container(&self) -> &dyn DeadLetterContainer {
+        match &self.0 {
+            DeadLetterSource::Container(container) => container.as_ref(),
+            DeadLetterSource::Outbox(outbox) => outbox.as_ref(),
+            DeadLetterSource::Queue(queue) => panic!("{} is a queue", queue.source()),
+        }
+    }
+}
+
+impl QueueSide for Filled {
+    fn queue(&self) -> &dyn DeadLetterQueue {
+        match &self.0 {
+            DeadLetterSource::Queue(queue) => queue.as_ref(),
+            other => panic!("{} is no queue", other.source()),
+        }
     }
 
     async fn pass(&self, seconds: u32) {
@@ -61,7 +88,7 @@ async fn sqs_queue() -> Option<Filled> {
         queue.put(&event(number)).await;
     }
     let source = DeadQueue::new(&config, queue.url, Source::Events, events);
-    Some(Filled(Box::new(source)))
+    Some(Filled(DeadLetterSource::Queue(Box::new(source))))
 }
 
 async fn dead_table(config: &SdkConfig) -> String {
@@ -96,7 +123,7 @@ async fn dead_table(config: &SdkConfig) -> String {
 async fn dynamodb_rows() -> Option<Filled> {
     let config = aws().await;
     let rows = DeadRows::new(&config, dead_table(&config).await);
-    Some(Filled(Box::new(rows)))
+    Some(Filled(DeadLetterSource::Outbox(Box::new(rows))))
 }
 
 /// As a script or the relay finds it.
@@ -105,15 +132,15 @@ async fn a_dead_row_of_dynamodb_that_is_pending_again_has_the_attributes_of_a_pe
     let config = aws().await;
     let (client, table) = (Client::new(&config), dead_table(&config).await);
     let rows = DeadRows::new(&config, table.clone());
-    let held = walked(&rows, Walk::default()).await.remove(0);
+    let dead = kept(&rows, None).await.remove(0);
     let now = Timestamp::from_millis(1_795_226_400_123);
-    assert_eq!(rows.requeue(&held, now).await.unwrap(), Removal::Removed);
+    assert_eq!(rows.requeue(&dead.id.key, now).await.unwrap(), Removal::Removed);
     let key = |shard: &str| {
         let key = client
             .get_item()
             .table_name(&table)
             .key("Shard", AttributeValue::S(shard.to_owned()));
-        key.key("EventId", AttributeValue::S(held.letter.id.key.clone()))
+        key.key("EventId", AttributeValue::S(dead.id.key.clone()))
     };
     assert!(key("dead").send().await.unwrap().item.is_none());
     let pending = key("03").send().await.unwrap().item.unwrap();
@@ -152,7 +179,7 @@ async fn what_was_published_meanwhile_is_not_set_aside() {
     let outbox = DynamoOutbox::new(&config, table.clone());
     outbox.set_aside(&dead_row(COUNT), time(6)).await.unwrap();
     let rows = DeadRows::new(&config, table);
-    assert_eq!(walked(&rows, Walk::default()).await.len(), COUNT);
+    assert_eq!(kept(&rows, None).await.len(), COUNT);
 }
 
 /// The one of this source among those of the account.
@@ -218,42 +245,42 @@ async fn blobs() -> Option<Filled> {
     Some(source(&access, Source::EventGrid))
 }
 
-/// A shelf, and its table.
-struct OnShelf {
-    port: Shelf,
+/// An archive, and its table.
+struct OnDynamo {
+    port: DynamoArchive,
     client: Client,
     table: String,
 }
 
-async fn on_shelf(config: SdkConfig) -> OnShelf {
+async fn on_dynamo(config: SdkConfig) -> OnDynamo {
     let table = outbox_table(&config).await;
-    OnShelf {
-        port: Shelf::new(&config, table.clone()),
+    OnDynamo {
+        port: DynamoArchive::new(&config, table.clone()),
         client: Client::new(&config),
         table,
     }
 }
 
-async fn shelf() -> Option<OnShelf> {
-    Some(on_shelf(aws().await).await)
+async fn archive() -> Option<OnDynamo> {
+    Some(on_dynamo(aws().await).await)
 }
 
-async fn shelf_of_awss_own() -> Option<OnShelf> {
-    Some(on_shelf(dynamodb_local().await?).await)
+async fn archive_of_awss_own() -> Option<OnDynamo> {
+    Some(on_dynamo(dynamodb_local().await?).await)
 }
 
-async fn memory() -> Option<Shelf> {
-    Some(shelf().await?.port)
+async fn memory() -> Option<DynamoArchive> {
+    Some(archive().await?.port)
 }
 
-async fn memory_of_awss_own() -> Option<Shelf> {
-    Some(shelf_of_awss_own().await?.port)
+async fn memory_of_awss_own() -> Option<DynamoArchive> {
+    Some(archive_of_awss_own().await?.port)
 }
 
-impl ArchiveSide for OnShelf {
-    type Port = Shelf;
+impl ArchiveSide for OnDynamo {
+    type Port = DynamoArchive;
 
-    fn port(&self) -> &Shelf {
+    fn port(&self) -> &DynamoArchive {
         &self.port
     }
 

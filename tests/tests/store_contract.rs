@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use saga_app::dead_letters::ports::LetterSource;
+use saga_app::dead_letters::DeadLetterSource;
+use saga_app::dead_letters::ports::{DeadLetterContainer, DeadLetterQueue, DeadOutbox};
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_core::{EventId, Saga, SagaId};
@@ -11,7 +12,9 @@ use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
 use saga_tests::contract::given::{decision, time};
-use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, OutletSide, event, event_id};
+use saga_tests::contract::letters::{
+    ArchiveSide, COUNT, ContainerSide, OutboxSide, OutletSide, QueueSide, event, event_id,
+};
 use saga_wire::dead_letter::{Destination, Forward, Received, Row, Source, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
@@ -26,8 +29,9 @@ saga_tests::parking_contract!(memory_parking, carrier);
 saga_tests::parking_contract!(parking_at_the_origin, origin);
 saga_tests::time_contract!(memory_clock, clock);
 saga_tests::time_contract!(system_clock, system_clock);
-saga_tests::letter_source_contract!(memory_queue, full_queue);
-saga_tests::letter_source_contract!(memory_rows, full_rows);
+saga_tests::dead_letter_queue_contract!(memory_queue, full_queue);
+saga_tests::dead_letter_container_contract!(memory_container, full_rows);
+saga_tests::dead_outbox_contract!(memory_rows, full_rows);
 saga_tests::outlet_contract!(memory_outlet, empty_letters);
 saga_tests::archive_contract!(memory_archive, empty_letters);
 saga_tests::memory_contract!(memory_memory, empty_places);
@@ -155,21 +159,16 @@ async fn system_clock() -> Option<SystemClock> {
 
 struct Letters {
     places: DeadLetters,
-    source: Box<dyn LetterSource>,
+    source: DeadLetterSource,
     clock: Arc<Clock>,
 }
 
 fn letters(source: Source) -> Letters {
     let clock = Arc::new(Clock::new(time(0), 7));
     let places = DeadLetters::sound(Arc::clone(&clock));
-    let source = places
-        .sources()
-        .into_iter()
-        .find(|one| one.source() == source)
-        .unwrap();
     Letters {
+        source: places.source(source),
         places,
-        source,
         clock,
     }
 }
@@ -207,9 +206,27 @@ async fn full_rows() -> Option<Letters> {
     Some(letters)
 }
 
-impl LettersSide for Letters {
-    fn source(&self) -> &dyn LetterSource {
-        self.source.as_ref()
+impl OutboxSide for Letters {
+    fn outbox(&self) -> &dyn DeadOutbox {
+        let DeadLetterSource::Outbox(outbox) = &self.source else {
+            panic!("{} is no outbox", self.source.source());
+        };
+        outbox.as_ref()
+    }
+}
+
+impl ContainerSide for Letters {
+    fn container(&self) -> &dyn DeadLetterContainer {
+        self.outbox()
+    }
+}
+
+impl QueueSide for Letters {
+    fn queue(&self) -> &dyn DeadLetterQueue {
+        let DeadLetterSource::Queue(queue) = &self.source else {
+            panic!("{} is no queue", self.source.source());
+        };
+        queue.as_ref()
     }
 
     async fn pass(&self, seconds: u32) {

@@ -101,15 +101,15 @@ fn messages_that_came_to_rest_are_read_as_dead_letters() {
         let [dead_letter] = &blob("a/blob.json", &file.text, None)[..] else {
             panic!("{file}")
         };
-        let event = event_of(&file, &dead_letter.letter.facts.text);
-        assert_eq!(dead_letter.letter.facts.saga, Some(event.saga), "{file}");
+        let event = event_of(&file, &dead_letter.dead_letter.facts.text);
+        assert_eq!(dead_letter.dead_letter.facts.saga, Some(event.saga), "{file}");
         assert!(
-            dead_letter.letter.reason.contains("BadRequest"),
+            dead_letter.dead_letter.reason.contains("BadRequest"),
             "{file}: {}",
-            dead_letter.letter.reason
+            dead_letter.dead_letter.reason
         );
         assert_eq!(
-            dead_letter.letter.facts.verb.as_deref(),
+            dead_letter.dead_letter.facts.verb.as_deref(),
             Some("complete"),
             "{file}"
         );

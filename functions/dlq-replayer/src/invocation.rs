@@ -22,7 +22,7 @@ pub async fn answer<S: SagaStore, T: Time, A: Alerts>(
 ) -> Result<Value, Error> {
     if event.payload.get("requestContext").is_none() {
         let report = Box::pin(watch(ports, alerts, memory)).await;
-        return Ok(json!({ "new": report.new, "told": report.told, "failed": report.failed }));
+        return Ok(json!({ "new": report.new, "told": report.alerts, "failed": report.failed }));
     }
     let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
     let until = Timestamp::from_millis(deadline).plus_millis(-MARGIN_MILLIS);

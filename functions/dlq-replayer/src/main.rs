@@ -28,11 +28,11 @@ async fn main() -> Result<(), Error> {
         sources: &places.sources,
         absent: places::ABSENT,
         outlet: &places.outlet,
-        archive: &places.shelf,
+        archive: &places.archive,
         store: &store,
         time: &SystemClock,
     };
-    let (ports, alerts, memory) = (&ports, &alerts, &places.shelf);
+    let (ports, alerts, memory) = (&ports, &alerts, &places.archive);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         invocation::answer(ports, alerts, memory, event).await
     }))

@@ -2,9 +2,10 @@
 
 use aws_config::SdkConfig;
 use lambda_runtime::Error;
-use saga_app::dead_letters::ports::{Answer, LetterSource, Outlet};
+use saga_app::dead_letters::DeadLetterSource;
+use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{Published, Refusal};
-use saga_aws::dead_letters::archive::Shelf;
+use saga_aws::dead_letters::archive::DynamoArchive;
 use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
@@ -20,9 +21,9 @@ pub const ABSENT: &str = "access to Azure is not set up for this function (AZURE
 
 /// All places.
 pub struct Places {
-    pub sources: Vec<Box<dyn LetterSource>>,
+    pub sources: Vec<DeadLetterSource>,
     pub outlet: Outlets,
-    pub shelf: Shelf,
+    pub archive: DynamoArchive,
 }
 
 /// The ways back on both clouds.
@@ -53,14 +54,16 @@ impl Outlet for Outlets {
 /// Builds them. `buckets`: how many the stores of both clouds have.
 pub fn connect(config: &SdkConfig, buckets: u16) -> Result<Places, Error> {
     let outbox = required("OUTBOX_TABLE")?;
-    let queue =
-        |name, source, read| Ok::<_, Misconfigured>(DeadQueue::new(config, required(name)?, source, read));
-    let mut sources: Vec<Box<dyn LetterSource>> = vec![
-        Box::new(DeadRows::new(config, outbox.clone())),
-        Box::new(queue("DESTINATION_DLQ_URL", Source::Destination, destination)?),
-        Box::new(queue("EVENTS_DLQ_URL", Source::Events, events)?),
-        Box::new(queue("OUTBOX_FAILURES_URL", Source::Stream, stream)?),
-        Box::new(queue("QUARANTINE_QUEUE_URL", Source::Quarantine, quarantine)?),
+    let queue = |name, source, read| {
+        let queue = DeadQueue::new(config, required(name)?, source, read);
+        Ok::<_, Misconfigured>(DeadLetterSource::Queue(Box::new(queue)))
+    };
+    let mut sources: Vec<DeadLetterSource> = vec![
+        DeadLetterSource::Outbox(Box::new(DeadRows::new(config, outbox.clone()))),
+        queue("DESTINATION_DLQ_URL", Source::Destination, destination)?,
+        queue("EVENTS_DLQ_URL", Source::Events, events)?,
+        queue("OUTBOX_FAILURES_URL", Source::Stream, stream)?,
+        queue("QUARANTINE_QUEUE_URL", Source::Quarantine, quarantine)?,
     ];
     let mut outlet = Outlets {
         aws: AwsOutlet::new(config, &required("EVENT_BUS")?, required("EVENTS_QUEUE_URL")?),
@@ -77,7 +80,7 @@ pub fn connect(config: &SdkConfig, buckets: u16) -> Result<Places, Error> {
     Ok(Places {
         sources,
         outlet,
-        shelf: Shelf::new(config, outbox),
+        archive: DynamoArchive::new(config, outbox),
     })
 }
 

@@ -105,7 +105,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
             return Err(unknown(format!("`{id}` is no id of a dead letter")));
         };
         match find(self.ports, &id).await.map_err(|error| http::port(&error))? {
-            Found::Letter(found, Prospect { disposition, text }) => {
+            Found::Here(found, Prospect { disposition, text }) => {
                 Ok(ok(answers::json(&Shown::of(&found, disposition.as_str(), text))))
             }
             Found::No(why) => Err(unknown(why)),

@@ -145,20 +145,6 @@ impl DeadLetters {
         }
     }
 
-    /// A source as the queue that it is.
-    #[must_use]
-    pub fn queue(&self, source: Source) -> impl DeadLetterQueue + use<> {
-        let all = self.clone();
-        Place { all, source }
-    }
-
-    /// A source as the dead rows that it holds.
-    #[must_use]
-    pub fn outbox(&self, source: Source) -> impl DeadOutbox + use<> {
-        let all = self.clone();
-        Place { all, source }
-    }
-
     async fn call<T>(
         &self,
         name: &'static str,

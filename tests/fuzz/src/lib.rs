@@ -253,11 +253,14 @@ pub fn dead_letter(bytes: &[u8]) {
 pub fn dead_letter_blob(bytes: &[u8]) {
     let letters = blob("SUBSCRIPTION/2026/11/21/2/name.json", &text(bytes), Some(now()));
     assert!(!letters.is_empty(), "nothing that lies somewhere is hidden");
-    let mut keys: Vec<&str> = letters.iter().map(|one| one.letter.id.key.as_str()).collect();
+    let mut keys: Vec<&str> = letters
+        .iter()
+        .map(|one| one.dead_letter.id.key.as_str())
+        .collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), letters.len(), "each letter has an id of its own");
-    letters.iter().for_each(|one| shown(&one.letter));
+    letters.iter().for_each(|one| shown(&one.dead_letter));
 }
 
 /// What the Functions host calls the participant with.

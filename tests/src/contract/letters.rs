@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::TryStreamExt;
 use saga_app::dead_letters::ports::{
-    Archive, Discarded, Held, LetterSource, Memory, Outlet, Receipt, Removal, Walk, Watched,
+    Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Discarded, Leased, Memory, Outlet, Receipt,
+    Removal, Watched,
 };
 use saga_app::ports::Refusal;
 use saga_core::Timestamp;
@@ -19,13 +21,25 @@ pub const COUNT: usize = 45;
 pub const SAGA: &str = "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93";
 const LEASE_SECONDS: u32 = 60;
 
-/// A [`LetterSource`] that holds [`COUNT`] letters, each the [`event`] of its number.
-pub trait LettersSide {
-    /// The source.
-    fn source(&self) -> &dyn LetterSource;
+/// A [`DeadLetterQueue`] that holds [`COUNT`] dead letters, each the [`event`] of its number.
+pub trait QueueSide {
+    /// The queue.
+    fn queue(&self) -> &dyn DeadLetterQueue;
 
-    /// Waits until so many seconds have passed for the source.
+    /// Waits until so many seconds have passed for the queue.
     fn pass(&self, seconds: u32) -> impl Future<Output = ()>;
+}
+
+/// A [`DeadLetterContainer`] that holds [`COUNT`] dead letters, each the [`event`] of its number.
+pub trait ContainerSide {
+    /// The container.
+    fn container(&self) -> &dyn DeadLetterContainer;
+}
+
+/// A [`DeadOutbox`] that holds [`COUNT`] dead rows, each the [`event`] of its number.
+pub trait OutboxSide {
+    /// The dead rows.
+    fn outbox(&self) -> &dyn DeadOutbox;
 }
 
 /// The event of this number.
@@ -43,144 +57,158 @@ pub fn event_id(number: usize) -> String {
     format!("{number:013}-{SAGA}-complete2")
 }
 
-fn walk() -> Walk {
-    Walk {
-        lease_seconds: LEASE_SECONDS,
-        ..Walk::default()
-    }
-}
-
-/// All that a walk comes to.
-pub async fn walked(source: &dyn LetterSource, mut walk: Walk) -> Vec<Held> {
-    let mut all = Vec::new();
+/// All that a queue gives.
+pub async fn leased(queue: &dyn DeadLetterQueue) -> Vec<Leased> {
+    let (mut all, mut before) = (Vec::new(), 0);
     loop {
-        let some = source.next(&mut walk).await.unwrap();
+        let some = queue.lease(LEASE_SECONDS, before).await.unwrap();
         if some.is_empty() {
             return all;
         }
+        before = some.len();
         all.extend(some);
     }
 }
 
-async fn all(side: &impl LettersSide) -> Vec<Held> {
-    walked(side.source(), walk()).await
+/// All that a container holds after this key.
+pub async fn kept(container: &dyn DeadLetterContainer, after: Option<&str>) -> Vec<DeadLetter> {
+    let pages = container.pages(after.map(str::to_owned), None);
+    let pages: Vec<Vec<DeadLetter>> = pages.try_collect().await.unwrap();
+    pages.concat()
 }
 
-fn keys(held: &[Held]) -> BTreeSet<&str> {
-    held.iter().map(|held| held.letter.id.key.as_str()).collect()
+fn keys<'a>(all: impl IntoIterator<Item = &'a DeadLetter>) -> BTreeSet<&'a str> {
+    all.into_iter().map(|one| one.id.key.as_str()).collect()
 }
 
-fn receipts(held: &[Held]) -> Vec<Receipt> {
-    held.iter().map(|held| held.receipt.clone()).collect()
+fn letters(leased: &[Leased]) -> impl Iterator<Item = &DeadLetter> {
+    leased.iter().map(|one| &one.dead_letter)
+}
+
+fn receipts(leased: &[Leased]) -> Vec<Receipt> {
+    leased.iter().map(|one| one.receipt.clone()).collect()
+}
+
+/// Each has an id of its own, and what is known of it.
+fn check_all(source: Source, all: &[&DeadLetter]) {
+    let ids = keys(all.iter().copied());
+    assert_eq!((all.len(), ids.len()), (COUNT, COUNT));
+    // As JSON: what was added to it is taken out again.
+    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap().to_string();
+    let found: BTreeSet<String> = all.iter().map(|one| value(&one.facts.text)).collect();
+    assert!(found == (0..COUNT).map(|number| value(&event(number))).collect());
+    for one in all {
+        assert_eq!(one.id.source, source);
+        let saga = one.facts.saga.map(|saga| saga.to_string());
+        assert_eq!(saga.as_deref(), Some(SAGA));
+    }
 }
 
 /// With what is known of it.
-pub async fn a_walk_gives_each_letter_once(side: &impl LettersSide) {
-    assert!(side.source().depth().await.unwrap().visible > 0);
-    let first = all(side).await;
-    assert_eq!((first.len(), keys(&first).len()), (COUNT, COUNT));
-    // As JSON: what was added to it is taken out again.
-    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap().to_string();
-    let found: BTreeSet<String> = first.iter().map(|held| value(&held.letter.facts.text)).collect();
-    assert!(found == (0..COUNT).map(|number| value(&event(number))).collect());
-    for held in &first {
-        assert_eq!(held.letter.id.source, side.source().source());
-        assert_eq!(
-            held.letter.facts.saga.map(|saga| saga.to_string()).as_deref(),
-            Some(SAGA)
-        );
-    }
-    // While somebody holds them, another operator sees none; what is no queue hides nothing.
-    let others = if side.source().is_queue() { 0 } else { COUNT };
-    assert_eq!(all(side).await.len(), others);
-}
-
-/// A place without a queue is walked in order, from where and to what is wanted.
-pub async fn a_shelf_is_walked_in_order(side: &impl LettersSide) {
-    if side.source().is_queue() {
-        return;
-    }
-    let first = all(side).await;
-    let in_order: Vec<&str> = first.iter().map(|held| held.letter.id.key.as_str()).collect();
-    assert!(in_order.is_sorted(), "{in_order:?}");
-    let after = Walk {
-        after: Some(in_order[9].to_owned()),
-        ..walk()
-    };
-    let rest = walked(side.source(), after).await;
-    assert_eq!(keys(&rest), keys(&first[10..]));
-    let only = Walk {
-        only: Some([in_order[7].to_owned(), "no such key".to_owned()].into()),
-        ..walk()
-    };
-    // One that is kept with others brings them along.
-    let found = walked(side.source(), only).await;
-    assert!(keys(&found).contains(in_order[7]) && found.len() < COUNT);
+pub async fn a_queue_gives_each_dead_letter_once(side: &impl QueueSide) {
+    let queue = side.queue();
+    assert!(queue.depth().await.unwrap().visible > 0);
+    let first = leased(queue).await;
+    check_all(queue.source(), &letters(&first).collect::<Vec<_>>());
+    // While somebody holds them, another operator sees none.
+    assert_eq!(leased(queue).await.len(), 0);
 }
 
 /// What was looked at is there as before.
-pub async fn a_look_consumes_nothing(side: &impl LettersSide) {
-    let first = all(side).await;
-    side.source().put_back(receipts(&first)).await.unwrap();
-    let second = all(side).await;
-    assert_eq!(keys(&second), keys(&first));
-    let texts = |held: &[Held]| -> BTreeSet<(String, String)> {
-        let each = held.iter().map(|held| &held.letter);
-        each.map(|letter| (letter.id.key.clone(), letter.facts.text.clone()))
+pub async fn a_look_consumes_nothing(side: &impl QueueSide) {
+    let first = leased(side.queue()).await;
+    side.queue().put_back(receipts(&first)).await.unwrap();
+    let second = leased(side.queue()).await;
+    let texts = |all: &[Leased]| -> BTreeSet<(String, String)> {
+        letters(all)
+            .map(|one| (one.id.key.clone(), one.facts.text.clone()))
             .collect()
     };
     assert_eq!(texts(&second), texts(&first));
 }
 
 /// Whoever held it died: it is there again when the lease has ended.
-pub async fn what_is_hidden_comes_back_by_itself(side: &impl LettersSide) {
-    let mut short = Walk {
-        lease_seconds: 2,
-        ..Walk::default()
-    };
-    assert!(!side.source().next(&mut short).await.unwrap().is_empty());
+pub async fn what_is_hidden_comes_back_by_itself(side: &impl QueueSide) {
+    assert!(!side.queue().lease(2, 0).await.unwrap().is_empty());
     side.pass(3).await;
-    let mut found = all(side).await;
+    let mut found = leased(side.queue()).await;
     // A queue may need a moment.
     for _ in 0..100 {
         if found.len() >= COUNT {
             break;
         }
         side.pass(1).await;
-        found.extend(all(side).await);
+        found.extend(leased(side.queue()).await);
     }
-    assert_eq!((found.len(), keys(&found).len()), (COUNT, COUNT));
+    assert_eq!((found.len(), keys(letters(&found)).len()), (COUNT, COUNT));
 }
 
 /// One by one, and several at once; the others stay.
-pub async fn what_is_removed_is_gone_and_nothing_else(side: &impl LettersSide) {
-    let held = all(side).await;
-    let source = side.source();
-    assert_eq!(source.remove(&held[0]).await.unwrap(), Removal::Removed);
-    let some = source.remove_all(held[1..4].iter().collect()).await;
-    for removed in some {
-        assert_eq!(removed.unwrap(), Removal::Removed);
+pub async fn what_is_leased_is_removed_and_nothing_else(side: &impl QueueSide) {
+    let queue = side.queue();
+    let held = leased(queue).await;
+    for some in [&held[..1], &held[1..4]] {
+        let removals = queue.remove(some.iter().map(|one| &one.receipt).collect()).await;
+        assert_eq!(removals.len(), some.len());
+        for removal in removals {
+            assert_eq!(removal.unwrap(), Removal::Removed);
+        }
     }
-    if !source.is_queue() {
-        assert_eq!(source.remove(&held[0]).await.unwrap(), Removal::NotOurs);
+    queue.put_back(receipts(&held[4..])).await.unwrap();
+    let rest = leased(queue).await;
+    assert_eq!(keys(letters(&rest)), keys(letters(&held[4..])));
+}
+
+/// With what is known of it; nothing is hidden.
+pub async fn a_container_gives_each_dead_letter_once_and_in_order(side: &impl ContainerSide) {
+    let container = side.container();
+    for _ in 0..2 {
+        let all = kept(container, None).await;
+        check_all(container.source(), &all.iter().collect::<Vec<_>>());
+        assert!(all.iter().map(|one| &one.id.key).is_sorted());
     }
-    source.put_back(receipts(&held[4..])).await.unwrap();
-    let rest = all(side).await;
-    assert_eq!(keys(&rest), keys(&held[4..]));
+}
+
+/// From where it is wanted, or one alone.
+pub async fn a_container_is_read_from_a_key_and_by_key(side: &impl ContainerSide) {
+    let container = side.container();
+    let all = kept(container, None).await;
+    let rest = kept(container, Some(&all[9].id.key)).await;
+    assert_eq!(rest, all[10..]);
+    assert_eq!(
+        container.find(&all[7].id.key).await.unwrap().map(|one| one.id),
+        Some(all[7].id.clone())
+    );
+    assert_eq!(container.find("no such key").await.unwrap(), None);
+}
+
+/// One by one; the others stay.
+pub async fn what_is_removed_is_gone_and_nothing_else(side: &impl ContainerSide) {
+    let container = side.container();
+    let all = kept(container, None).await;
+    for one in &all[..4] {
+        assert_eq!(container.remove(&one.id.key).await.unwrap(), Removal::Removed);
+        assert_eq!(container.remove(&one.id.key).await.unwrap(), Removal::NotOurs);
+        assert_eq!(container.find(&one.id.key).await.unwrap(), None);
+    }
+    let rest = kept(container, None).await;
+    assert_eq!(keys(&rest), keys(&all[4..]));
 }
 
 /// A dead row is pending again, once.
-pub async fn a_letter_that_can_be_pending_again_is_so_once(side: &impl LettersSide) {
-    let held = all(side).await;
-    for one in held
-        .iter()
-        .filter(|held| held.letter.forward == Forward::Requeue)
-        .take(2)
-    {
-        let source = side.source();
-        assert_eq!(source.requeue(one, time(7)).await.unwrap(), Removal::Removed);
-        assert_eq!(source.requeue(one, time(8)).await.unwrap(), Removal::NotOurs);
-        assert!(!keys(&all(side).await).contains(one.letter.id.key.as_str()));
+pub async fn a_dead_row_is_pending_again_once(side: &impl OutboxSide) {
+    let outbox = side.outbox();
+    for one in &kept(outbox, None).await[..2] {
+        assert_eq!(one.forward, Forward::Requeue);
+        assert_eq!(
+            outbox.requeue(&one.id.key, time(7)).await.unwrap(),
+            Removal::Removed
+        );
+        assert_eq!(
+            outbox.requeue(&one.id.key, time(8)).await.unwrap(),
+            Removal::NotOurs
+        );
+        assert!(!keys(&kept(outbox, None).await).contains(one.id.key.as_str()));
     }
 }
 
@@ -255,7 +283,7 @@ pub async fn a_discarded_letter_is_kept_whole(side: &impl ArchiveSide) {
         });
         for _ in 0..2 {
             let discarded = Discarded {
-                letter: &letter,
+                dead_letter: &letter,
                 at: time(0),
                 asked: ASKED,
             };
@@ -285,7 +313,7 @@ pub async fn what_was_told_is_remembered_as_it_was(memory: &impl Memory) {
     for (number, count) in [4_000, 0, 1, 2].into_iter().enumerate() {
         let known = |source: usize| Watched {
             until: Timestamp::from_millis(1_795_226_400_123 + source as i64).millis(),
-            told: marks(count),
+            announced: marks(count),
             depth: number,
         };
         for (place, source) in Source::ALL.into_iter().enumerate() {

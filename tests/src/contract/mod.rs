@@ -218,17 +218,38 @@ macro_rules! time_contract {
     };
 }
 
-/// Holds an adapter of [`saga_app::dead_letters::ports::LetterSource`] to the contract (see [`mod@crate::contract`]).
+/// Holds an adapter of [`saga_app::dead_letters::ports::DeadLetterQueue`] to the contract (see [`mod@crate::contract`]).
 #[macro_export]
-macro_rules! letter_source_contract {
+macro_rules! dead_letter_queue_contract {
     ($adapter:ident, $empty:path) => {
         $crate::run_contract! { $adapter, $empty, letters:
-            a_walk_gives_each_letter_once
-            a_shelf_is_walked_in_order
+            a_queue_gives_each_dead_letter_once
             a_look_consumes_nothing
             what_is_hidden_comes_back_by_itself
+            what_is_leased_is_removed_and_nothing_else
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::DeadLetterContainer`] to the contract (see
+/// [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! dead_letter_container_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            a_container_gives_each_dead_letter_once_and_in_order
+            a_container_is_read_from_a_key_and_by_key
             what_is_removed_is_gone_and_nothing_else
-            a_letter_that_can_be_pending_again_is_so_once
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::dead_letters::ports::DeadOutbox`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! dead_outbox_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, letters:
+            a_dead_row_is_pending_again_once
         }
     };
 }

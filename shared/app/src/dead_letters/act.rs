@@ -45,7 +45,7 @@ pub(super) enum Done {
     Failed(String),
 }
 
-const STAYS: &str = "the letter stays, and a second replay does no harm";
+const STAYS: &str = "the dead letter stays, and a second replay does no harm";
 
 /// A letter whose place is taken, and by what.
 pub(super) struct Placed {

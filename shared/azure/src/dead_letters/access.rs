@@ -2,9 +2,8 @@
 //! that Entra takes as a client assertion, so that no secret is kept anywhere
 //! (<https://learn.microsoft.com/entra/workload-id/workload-identity-federation>).
 
-use saga_app::dead_letters::ports::LetterSource;
-use saga_wire::dead_letter::Source;
-use saga_wire::dead_letter::{azure_quarantine, poison};
+use saga_app::dead_letters::DeadLetterSource;
+use saga_wire::dead_letter::{Source, azure_quarantine, poison};
 
 use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows, blobs, outlet, queue, rows};
 use crate::client::{Assertion, Connection, Container, Identity, Queue, StorageAccount, Table};
@@ -47,7 +46,7 @@ pub struct Access {
 /// Everything on Azure that has to do with dead letters.
 pub struct Sources {
     /// The sources, in the order in which they are listed.
-    pub sources: Vec<Box<dyn LetterSource>>,
+    pub sources: Vec<DeadLetterSource>,
     /// The ways back.
     pub outlet: AzureOutlet,
 }
@@ -69,13 +68,14 @@ impl Access {
         let container = Container::new(account, &self.blob_endpoint, &self.container, blobs::WHAT)?;
         let queue = |name: &str, what| Queue::new(account, &self.queue_endpoint, name, what);
         let poison_queue = queue(&self.poison_queue, queue::WHAT)?;
+        let dead_queue = |queue| DeadLetterSource::Queue(Box::new(queue));
         let quarantine = queue(&self.quarantine_queue, queue::WHAT)?;
         Ok(Sources {
             sources: vec![
-                Box::new(DeadRows::new(table, self.buckets)),
-                Box::new(DeadBlobs::new(container)),
-                Box::new(DeadQueue::new(poison_queue, Source::Poison, poison)),
-                Box::new(DeadQueue::new(
+                DeadLetterSource::Outbox(Box::new(DeadRows::new(table, self.buckets))),
+                DeadLetterSource::Container(Box::new(DeadBlobs::new(container))),
+                dead_queue(DeadQueue::new(poison_queue, Source::Poison, poison)),
+                dead_queue(DeadQueue::new(
                     quarantine,
                     Source::AzureQuarantine,
                     azure_quarantine,

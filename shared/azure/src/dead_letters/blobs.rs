@@ -1,16 +1,17 @@
 //! Event Grid's dead-letter blobs: each holds one event or several.
 //!
-//! A letter is one event. Removing it writes the blob without it, guarded by the blob's ETag, and removes the blob with
-//! its last event: so two operators on one blob never take each other's letters.
+//! A dead letter is one event. Removing it writes the blob without it, guarded by the blob's ETag, and removes the blob with
+//! its last event: so two operators on one blob never take each other's dead letters.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use futures_util::stream;
+use saga_app::dead_letters::ports::{Answer, DeadLetterContainer, Pages, Removal};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_wire::dead_letter::Source;
-use saga_wire::dead_letter::{BlobEvent, blob};
+use saga_wire::dead_letter::{DeadLetter, Source, blob};
 
 use crate::client::{BlobName, Container, Written};
 
@@ -20,7 +21,7 @@ const NAMES: usize = 500;
 /// So many blobs are read at a time.
 const READS: usize = 8;
 /// Others may write the same blob between our reading and our writing.
-const ATTEMPTS: usize = 12;
+const ATTEMPTS: u32 = 12;
 
 /// The container of dead-letter blobs.
 #[derive(Debug)]
@@ -33,172 +34,121 @@ impl DeadBlobs {
         Self { container }
     }
 
-    async fn letters(&self, named: &BlobName) -> Result<Vec<BlobEvent>, PortError> {
+    /// The events of a blob; none when it is gone.
+    async fn events(&self, named: &BlobName) -> Result<Vec<DeadLetter>, PortError> {
         let Some(read) = self.container.read(&named.name).await? else {
             return Ok(Vec::new());
         };
-        let mut letters = blob(&named.name, &read.content, named.created.or(read.created));
-        letters.sort_by(|a, b| a.letter.id.key.cmp(&b.letter.id.key));
-        Ok(letters)
+        let events = blob(&named.name, &read.content, named.created.or(read.created));
+        let mut events: Vec<DeadLetter> = events.into_iter().map(|one| one.dead_letter).collect();
+        events.sort_by(|a, b| a.id.key.cmp(&b.id.key));
+        Ok(events)
     }
 
-    /// Writes the blob without one event; what the attempt came to, or none when the blob changed under it.
-    async fn without(&self, name: &str, raw: &str) -> Result<Option<Removal>, PortError> {
+    /// Writes the blob without one event; none when the blob changed under it.
+    async fn without(&self, key: &str) -> Result<Option<Removal>, PortError> {
+        let name = blob_of(key);
         let Some(read) = self.container.read(name).await? else {
             return Ok(Some(Removal::NotOurs));
         };
-        let mut events: Vec<String> = blob(name, &read.content, None)
-            .into_iter()
-            .map(|one| one.raw)
-            .collect();
-        let Some(index) = events.iter().position(|event| event == raw) else {
+        let mut events = blob(name, &read.content, None);
+        // Of two equal events it does not matter which one goes.
+        let Some(index) = events
+            .iter()
+            .position(|one| content_of(&one.dead_letter.id.key) == content_of(key))
+        else {
             return Ok(Some(Removal::NotOurs));
         };
         events.remove(index);
         let written = if events.is_empty() {
             self.container.delete(name, &read.etag).await?
         } else {
-            let rest = format!("[{}]", events.join(","));
+            let rest: Vec<&str> = events.iter().map(|one| one.raw.as_str()).collect();
+            let rest = format!("[{}]", rest.join(","));
             self.container.replace(name, &read.etag, rest).await?
         };
         Ok((written == Written::Applied).then_some(Removal::Removed))
     }
 }
 
-/// The blob of a letter's key.
-fn name_in(key: &str) -> &str {
+/// The blob of a dead letter's key.
+fn blob_of(key: &str) -> &str {
     key.rsplit_once('/').map_or(key, |(name, _)| name)
 }
 
-/// A walk's position: the marker of the next page of names, then the names and times still to be read, line by line.
-fn parse_position(position: &str) -> (Option<String>, VecDeque<BlobName>) {
-    let mut lines = position.lines();
-    let marker = lines
-        .next()
-        .filter(|marker| !marker.is_empty())
-        .map(str::to_owned);
-    let names = lines
-        .filter_map(|line| line.split_once(' '))
-        .map(|(created, name)| BlobName {
-            name: name.to_owned(),
-            created: created.parse().ok().map(Timestamp::from_millis),
-        });
-    (marker, names.collect())
+/// A key without the number that tells equal events of one blob apart.
+fn content_of(key: &str) -> &str {
+    let digest = blob_of(key).len();
+    let number = key[digest..].find('-');
+    number.map_or(key, |at| &key[..digest + at])
 }
 
-fn write_position(marker: Option<&str>, names: &VecDeque<BlobName>) -> String {
-    let mut out = marker.unwrap_or_default().to_owned();
-    for named in names {
-        let created = named
-            .created
-            .map(|at| at.millis().to_string())
-            .unwrap_or_default();
-        out.push_str(&format!("\n{created} {}", named.name));
-    }
-    out
+/// What of the container is still to be read.
+struct Rest {
+    names: VecDeque<BlobName>,
+    /// Where the next page of names begins: `None` when there is none, an empty one before the first page.
+    marker: Option<Option<String>>,
 }
 
-impl LetterSource for DeadBlobs {
+impl DeadLetterContainer for DeadBlobs {
     fn source(&self) -> Source {
         Source::EventGrid
     }
 
-    fn is_queue(&self) -> bool {
-        false
+    fn pages(&self, after: Option<String>, since: Option<Timestamp>) -> Pages<'_> {
+        let after = Arc::new(after);
+        let page = move |mut rest: Rest| {
+            let after = Arc::clone(&after);
+            async move {
+                let after = after.as_deref();
+                if rest.names.is_empty() {
+                    let Some(marker) = rest.marker else {
+                        return Ok(None);
+                    };
+                    let (names, next) = self.container.list(marker.as_deref(), NAMES).await?;
+                    (rest.names, rest.marker) = (names.into(), next.map(Some));
+                    let first = after.map(blob_of);
+                    rest.names.retain(|named| {
+                        first.is_none_or(|first| named.name.as_str() >= first)
+                            && since.zip(named.created).is_none_or(|(since, at)| at >= since)
+                    });
+                }
+                let some: Vec<BlobName> = rest.names.drain(..rest.names.len().min(READS)).collect();
+                let read = try_join_all(some.iter().map(|named| self.events(named))).await?;
+                let mut page: Vec<DeadLetter> = read.into_iter().flatten().collect();
+                page.retain(|one| after.is_none_or(|after| *one.id.key > *after));
+                Ok(Some((page, rest)))
+            }
+        };
+        let all = Rest {
+            names: VecDeque::new(),
+            marker: Some(None),
+        };
+        Box::pin(stream::try_unfold(all, page))
     }
 
-    fn depth(&self) -> Answer<'_, Depth> {
+    fn find<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
         Box::pin(async move {
-            let (names, _) = self.container.list(None, 1).await?;
-            Ok(Depth {
-                visible: names.len(),
-                hidden: 0,
-            })
+            let named = BlobName {
+                name: blob_of(key).to_owned(),
+                created: None,
+            };
+            let events = self.events(&named).await?;
+            Ok(events.into_iter().find(|one| one.id.key == key))
         })
     }
 
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
-        Box::pin(async move {
-            let only: Option<VecDeque<BlobName>> = walk.only.take().map(|keys| {
-                let mut names: Vec<&str> = keys.iter().map(|key| name_in(key)).collect();
-                names.dedup();
-                let named = names.into_iter().map(|name| BlobName {
-                    name: name.to_owned(),
-                    created: None,
-                });
-                named.collect()
-            });
-            if let Some(names) = only {
-                walk.position = Some(write_position(None, &names));
-            }
-            let first = walk.position.is_none();
-            let (mut marker, mut names) = parse_position(walk.position.as_deref().unwrap_or_default());
-            loop {
-                if names.is_empty() {
-                    if !first && marker.is_none() || walk.ended {
-                        return Ok(Vec::new());
-                    }
-                    let (listed, next) = self.container.list(marker.as_deref(), NAMES).await?;
-                    (names, marker) = (listed.into(), next);
-                    walk.ended = marker.is_none();
-                    let (after, since) = (walk.after.as_deref().map(name_in), walk.since);
-                    names.retain(|named| after.is_none_or(|after| named.name.as_str() >= after));
-                    names.retain(|named| since.zip(named.created).is_none_or(|(since, at)| at >= since));
-                    if names.is_empty() && walk.ended {
-                        walk.position = Some(String::new());
-                        return Ok(Vec::new());
-                    }
-                    continue;
-                }
-                let some: Vec<BlobName> = names.drain(..names.len().min(READS)).collect();
-                let read = try_join_all(some.iter().map(|named| self.letters(named))).await?;
-                walk.position = Some(write_position(marker.as_deref(), &names));
-                let held: Vec<Held> = read
-                    .into_iter()
-                    .flatten()
-                    .filter(|one| {
-                        let after = walk.after.as_ref();
-                        after.is_none_or(|after| one.letter.id.key > *after)
-                    })
-                    .map(|one| Held {
-                        letter: one.letter,
-                        receipt: Receipt(one.raw),
-                    })
-                    .collect();
-                if !held.is_empty() {
-                    return Ok(held);
-                }
-            }
-        })
-    }
-
-    fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, Removal> {
         Box::pin(async move {
             for _ in 0..ATTEMPTS {
-                if let Some(removal) = self
-                    .without(name_in(&held.letter.id.key), &held.receipt.0)
-                    .await?
-                {
+                if let Some(removal) = self.without(key).await? {
                     return Ok(removal);
                 }
             }
             Err(PortError::Contended {
                 what: "the dead-letter blob",
-                attempts: u32::try_from(ATTEMPTS).unwrap_or(u32::MAX),
+                attempts: ATTEMPTS,
             })
-        })
-    }
-
-    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            Err(PortError::unavailable(
-                WHAT,
-                "its letters are no rows of an outbox",
-            ))
         })
     }
 }
@@ -228,12 +178,16 @@ mod tests {
         script.extend(replies);
         let server = TestServer::start(script).await;
         let blobs = blobs(&server);
-        let mut walk = Walk {
-            only: Some([format!("{NAME}/0")].into()),
-            ..Walk::default()
+        let named = BlobName {
+            name: NAME.to_owned(),
+            created: None,
         };
-        let held = blobs.next(&mut walk).await.unwrap();
-        let removal = blobs.remove(&held[0]).await.unwrap();
+        let events = blobs.events(&named).await.unwrap();
+        let first = events
+            .iter()
+            .find(|one| one.facts.text.contains("\"1\""))
+            .unwrap();
+        let removal = blobs.remove(&first.id.key).await.unwrap();
         (removal, server.requests().split_off(1))
     }
 

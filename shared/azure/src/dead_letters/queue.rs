@@ -4,9 +4,8 @@
 //! raises their dequeue counts; nothing is triggered by these queues, so nothing follows from it
 //! (<https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>).
 
-use futures_util::future::try_join_all;
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
-use saga_app::ports::PortError;
+use futures_util::future::{join_all, try_join_all};
+use saga_app::dead_letters::ports::{Answer, Answers, DeadLetterQueue, Depth, Leased, Receipt, Removal};
 use saga_core::Timestamp;
 use saga_wire::dead_letter::{DeadLetter, Source};
 
@@ -33,25 +32,27 @@ impl DeadQueue {
     }
 }
 
-fn receipt(handle: &MessageHandle) -> Receipt {
-    Receipt(format!("{} {}", handle.id, handle.pop_receipt))
-}
-
-fn handle(receipt: &Receipt) -> MessageHandle {
-    let (id, pop_receipt) = receipt.0.split_once(' ').unwrap_or((&receipt.0, ""));
-    MessageHandle {
-        id: id.to_owned(),
-        pop_receipt: pop_receipt.to_owned(),
+impl From<MessageHandle> for Receipt {
+    fn from(handle: MessageHandle) -> Self {
+        Self {
+            message: handle.id,
+            handle: handle.pop_receipt,
+        }
     }
 }
 
-impl LetterSource for DeadQueue {
+impl From<&Receipt> for MessageHandle {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            id: receipt.message.clone(),
+            pop_receipt: receipt.handle.clone(),
+        }
+    }
+}
+
+impl DeadLetterQueue for DeadQueue {
     fn source(&self) -> Source {
         self.source
-    }
-
-    fn is_queue(&self) -> bool {
-        true
     }
 
     /// The count is of all messages, hidden ones among them.
@@ -64,18 +65,18 @@ impl LetterSource for DeadQueue {
         })
     }
 
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+    fn lease(&self, seconds: u32, _: usize) -> Answer<'_, Vec<Leased>> {
         Box::pin(async move {
-            let messages = self.queue.take(walk.lease_seconds.max(1)).await?;
-            let held = messages.into_iter().map(|message| {
+            let messages = self.queue.take(seconds).await?;
+            let leased = messages.into_iter().map(|message| {
                 let at = message.inserted.map_or(0, Timestamp::millis);
                 let key = format!("{at:013}-{}", message.handle.id);
-                Held {
-                    letter: (self.read)(&key, &message.text, message.inserted),
-                    receipt: receipt(&message.handle),
+                Leased {
+                    dead_letter: (self.read)(&key, &message.text, message.inserted),
+                    receipt: message.handle.into(),
                 }
             });
-            Ok(held.collect())
+            Ok(leased.collect())
         })
     }
 
@@ -84,28 +85,20 @@ impl LetterSource for DeadQueue {
             for some in receipts.chunks(SIDE_BY_SIDE) {
                 let each = some
                     .iter()
-                    .map(|receipt| async move { self.queue.show(&handle(receipt)).await });
+                    .map(|receipt| async move { self.queue.show(&receipt.into()).await });
                 try_join_all(each).await?;
             }
             Ok(())
         })
     }
 
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            Ok(match self.queue.delete(&handle(&held.receipt)).await? {
+    fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal> {
+        let each = receipts.into_iter().map(move |receipt| async move {
+            Ok(match self.queue.delete(&receipt.into()).await? {
                 Written::Applied => Removal::Removed,
                 Written::ConditionFailed => Removal::NotOurs,
             })
-        })
-    }
-
-    fn requeue<'a>(&'a self, _: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            Err(PortError::unavailable(
-                WHAT,
-                "its dead letters are no rows of an outbox",
-            ))
-        })
+        });
+        Box::pin(join_all(each))
     }
 }

@@ -3,12 +3,12 @@
 //! A replay is one entity-group transaction: the pending row is there and the dead one is not, or the other way round.
 //! The participant's sweep sends it from there.
 
-use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
+use futures_util::stream;
+use saga_app::dead_letters::ports::{Answer, DeadLetterContainer, DeadOutbox, Pages, Removal};
 use saga_app::ports::PortError;
 use saga_core::document::Fields;
 use saga_core::{Document, Timestamp};
-use saga_wire::dead_letter::Source;
-use saga_wire::dead_letter::row;
+use saga_wire::dead_letter::{DeadLetter, Source, row};
 
 use crate::client::{Batch, Change, Failure, Repeat, Table, Written, quoted};
 use crate::table::keys::{self, DEAD};
@@ -35,7 +35,7 @@ impl DeadRows {
     }
 
     /// The rows of a bucket whose keys follow `after`, a page of them.
-    async fn page(&self, bucket: u16, after: &str) -> Result<Vec<Held>, PortError> {
+    async fn page(&self, bucket: u16, after: &str) -> Result<Vec<DeadLetter>, PortError> {
         let partition = keys::partition(bucket);
         let from = quoted(after);
         let filter =
@@ -43,7 +43,8 @@ impl DeadRows {
         let mut next = String::new();
         loop {
             let page = self.table.query(&filter, PAGE, &next).await?;
-            let rows: Vec<Held> = page.rows.iter().filter_map(|row| held(bucket, row)).collect();
+            let rows = page.rows.iter().filter_map(|row| dead_letter(bucket, row));
+            let rows: Vec<DeadLetter> = rows.collect();
             // A page may be empty and not the last.
             match page.next {
                 Some(more) if rows.is_empty() => next = more,
@@ -51,24 +52,16 @@ impl DeadRows {
             }
         }
     }
-
-    async fn get(&self, key: &str) -> Result<Option<Held>, PortError> {
-        let Some((bucket, row_key)) = parted(key) else {
-            return Ok(None);
-        };
-        let columns = self.table.get(&keys::partition(bucket), &row_key).await?;
-        Ok(columns.and_then(|columns| held(bucket, &columns)))
-    }
 }
 
-/// A letter's key is the bucket and the row's key, `05|<escaped event id>`.
+/// A dead letter's key is the bucket and the row's key, `05|<escaped event id>`.
 fn parted(key: &str) -> Option<(u16, String)> {
     let (bucket, rest) = key.split_once('|')?;
     Some((bucket.parse().ok()?, format!("{DEAD}{rest}")))
 }
 
-/// The letter of a row; `None` for what has no key, which no row of a table is.
-fn held(bucket: u16, columns: &Fields) -> Option<Held> {
+/// The dead letter of a row; `None` for what has no key, which no row of a table is.
+fn dead_letter(bucket: u16, columns: &Fields) -> Option<DeadLetter> {
     let rest = columns.get("RowKey")?.as_text()?.strip_prefix(DEAD)?;
     let text = |name: &str| columns.get(name).and_then(Document::as_text).map(str::to_owned);
     let number = |name: &str| {
@@ -86,7 +79,7 @@ fn held(bucket: u16, columns: &Fields) -> Option<Held> {
         Ok(pending) => (Some(pending.event.body), None),
         Err(why) => (text("Body"), Some(why)),
     };
-    let letter = row(
+    Some(row(
         Source::AzureOutbox,
         saga_wire::dead_letter::Row {
             key: format!("{}|{rest}", keys::partition(bucket)),
@@ -97,81 +90,52 @@ fn held(bucket: u16, columns: &Fields) -> Option<Held> {
             dead_at: number("DeadAt").map(Timestamp::from_millis),
             unreadable,
         },
-    );
-    Some(Held {
-        letter,
-        receipt: Receipt(String::new()),
-    })
+    ))
 }
 
-impl LetterSource for DeadRows {
+impl DeadLetterContainer for DeadRows {
     fn source(&self) -> Source {
         Source::AzureOutbox
     }
 
-    fn is_queue(&self) -> bool {
-        false
+    fn pages(&self, after: Option<String>, _: Option<Timestamp>) -> Pages<'_> {
+        let start = after.as_deref().and_then(parted);
+        let page = move |(bucket, after): (u16, String)| async move {
+            if bucket >= self.buckets {
+                return Ok(None);
+            }
+            let page = self.page(bucket, &after).await?;
+            let last = page.last().and_then(|last| parted(&last.id.key));
+            Ok(Some((page, last.unwrap_or((bucket + 1, DEAD.to_owned())))))
+        };
+        Box::pin(stream::try_unfold(start.unwrap_or((0, DEAD.to_owned())), page))
     }
 
-    fn depth(&self) -> Answer<'_, Depth> {
+    fn find<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
         Box::pin(async move {
-            let mut depth = Depth::default();
-            for bucket in 0..self.buckets {
-                depth.visible += self.page(bucket, DEAD).await?.len();
-                // More than none is all that anybody asks.
-                if depth.visible > 0 {
-                    break;
-                }
-            }
-            Ok(depth)
+            let Some((bucket, key)) = parted(key) else {
+                return Ok(None);
+            };
+            let columns = self.table.get(&keys::partition(bucket), &key).await?;
+            Ok(columns.and_then(|columns| dead_letter(bucket, &columns)))
         })
     }
 
-    fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, Removal> {
         Box::pin(async move {
-            if let Some(only) = &mut walk.only {
-                while let Some(key) = only.pop_first() {
-                    if let Some(held) = self.get(&key).await? {
-                        return Ok(vec![held]);
-                    }
-                }
-                return Ok(Vec::new());
-            }
-            let start = walk
-                .position
-                .as_deref()
-                .or(walk.after.as_deref())
-                .and_then(parted);
-            let (mut bucket, mut after) = start.unwrap_or((0, DEAD.to_owned()));
-            while bucket < self.buckets {
-                let page = self.page(bucket, &after).await?;
-                if let Some(last) = page.last() {
-                    walk.position = Some(last.letter.id.key.clone());
-                    return Ok(page);
-                }
-                (bucket, after) = (bucket + 1, DEAD.to_owned());
-            }
-            Ok(Vec::new())
-        })
-    }
-
-    fn put_back(&self, _: Vec<Receipt>) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(&'a self, held: &'a Held) -> Answer<'a, Removal> {
-        Box::pin(async move {
-            let Some((bucket, key)) = parted(&held.letter.id.key) else {
+            let Some((bucket, key)) = parted(key) else {
                 return Ok(Removal::NotOurs);
             };
             let partition = keys::partition(bucket);
             self.table.delete(&partition, &key, "*").await.map(removal)
         })
     }
+}
 
-    fn requeue<'a>(&'a self, held: &'a Held, _: Timestamp) -> Answer<'a, Removal> {
+impl DeadOutbox for DeadRows {
+    fn requeue<'a>(&'a self, key: &'a str, _: Timestamp) -> Answer<'a, Removal> {
         Box::pin(async move {
-            let Some((bucket, key)) = parted(&held.letter.id.key) else {
+            let Some((bucket, key)) = parted(key) else {
                 return Ok(Removal::NotOurs);
             };
             let partition = keys::partition(bucket);

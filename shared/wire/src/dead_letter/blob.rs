@@ -29,13 +29,13 @@ const ADDED: [&str; 7] = [
 /// One event of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobEvent {
-    /// The letter.
-    pub letter: DeadLetter,
+    /// The dead letter.
+    pub dead_letter: DeadLetter,
     /// The event as it stands in the blob, by which it is found again when the blob is written anew.
     pub raw: String,
 }
 
-/// The letters of a blob, in its order. What is no array of events is one letter.
+/// The events of a blob, in its order. What is no array of events is one dead letter.
 #[must_use]
 pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobEvent> {
     let events: Vec<&RawValue> = match content.trim_start().as_bytes().first() {
@@ -53,7 +53,7 @@ pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobEv
         .map(|raw| {
             let raw = raw.get();
             let digest = mark(raw);
-            // The same event twice in one blob is two letters.
+            // The same event twice in one blob is two dead letters.
             let times = seen.entry(digest.clone()).or_default();
             *times += 1;
             let key = if *times == 1 {
@@ -62,7 +62,7 @@ pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobEv
                 format!("{name}/{digest}-{times}")
             };
             BlobEvent {
-                letter: event(name, &key, raw, created),
+                dead_letter: event(name, &key, raw, created),
                 raw: raw.to_owned(),
             }
         })
@@ -162,7 +162,7 @@ fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobEven
     };
     let forward = Forward::Nothing(format!("the blob {why}"));
     BlobEvent {
-        letter: envelope.around(
+        dead_letter: envelope.around(
             Source::EventGrid,
             &format!("{name}/{}", mark(content)),
             facts,
