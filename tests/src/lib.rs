@@ -1,6 +1,6 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
-//! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`laws`] is what every participant keeps, [`contract`] is what every adapter must do, [`arbitrary`] makes values
+//! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`laws`] is what every participant keeps, [`sagas`] are the definitions that the tests run, [`contract`] is what every adapter must do, [`arbitrary`] makes values
 //! of every type that is stored or sent, [`architecture`] knows which crate may use which, [`purity`] what the source of a
 //! pure one may say, [`tree`] the files of the repository.
 #![allow(
@@ -24,6 +24,7 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
+pub mod sagas;
 pub mod shown;
 pub mod sim;
 #[cfg(feature = "stack")]

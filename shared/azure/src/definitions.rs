@@ -55,8 +55,7 @@ mod tests {
     use crate::test_table::{NO_ROW, inner, store};
 
     fn payment() -> Definition {
-        let definitions = saga_wire::definitions::load(&|_| true).unwrap();
-        definitions.latest("payment").unwrap().clone()
+        saga_wire::definitions::parse(include_str!("../../../tests/definitions/payment.toml")).unwrap()
     }
 
     fn kept(definition: &Definition) -> Reply {

@@ -6,8 +6,9 @@ use lambda_http::http::HeaderValue;
 use saga_app::ports::{Alert, Definitions, PortError, Published, Quarantined, Refusal};
 use saga_core::outbox::OutboxRow;
 use saga_core::relay::Limits;
-use saga_core::{Definition, DefinitionRef};
+use saga_core::{Catalogue, Definition, DefinitionRef};
 use saga_wire::cloud_event;
+use saga_wire::definitions::parse;
 use saga_wire::incoming::Incoming;
 use saga_wire::json::holds_what_sqs_refuses;
 use serde_json::{Value, json};
@@ -114,8 +115,11 @@ impl Bench {
     async fn start() -> Self {
         let issuer = Issuer::start().await;
         let token = format!("Bearer {}", issuer.token(json!({})));
+        let mut deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+        let payment = include_str!("../../../../tests/definitions/payment.toml");
+        deployment.catalogue = Catalogue::new([parse(payment).unwrap()]).unwrap();
         Self {
-            deployment: Deployment::load(&Default::default(), Default::default(), 16).unwrap(),
+            deployment,
             carriers: Carriers::default(),
             clock: issuer.clock,
             guard: issuer.guard,
