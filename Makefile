@@ -9,7 +9,7 @@ STACK = $(PYTHON) localstack/stack.py
 DLQ = $${CARGO_TARGET_DIR:-target}/local/dlq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dlq check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test prove fuzz mutants bench package package-test
+.PHONY: help setup demo up down status dlq check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test upgrade-test prove fuzz mutants bench package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lamb
 
 package-test: ## what `make package` left: architecture, glibc and bytes of every zip, then sagas on those for x86-64
 	$(PYTHON) tests/run.py packages
+
+upgrade-test: ## upgrade a local stack in place while sagas run, and back: make upgrade-test OLD=04d03cd (a git revision, built first, or a folder of packages; not part of `make test`: about fifteen minutes)
+	$(PYTHON) tests/upgrade.py "$(or $(OLD),04d03cd)" "$(or $(NEW),.)" --back
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored

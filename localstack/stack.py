@@ -223,7 +223,7 @@ def main() -> int:
         parser.error(f"there is no emulator {arguments.emulator}: {' or '.join(EMULATORS)}")
     first_port = arguments.port_base or port_base()
 
-    # Being told to end is an interruption like Ctrl-C: what was started is stopped.
+    # A request to end is an interruption like Ctrl-C: what was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.state.resolve()

@@ -85,7 +85,7 @@ def differences(state: State) -> list[str]:
     """What another apply of the same would change: address, action, and each attribute before and after."""
     plan = state.terraform / "again.plan"
     _terraform(state, "plan", "-input=false", "-parallelism=40", f"-out={plan}", _variables(state))
-    return [f"{address}: {told(change)}" for address, change in changes(_answer(state, "show", "-json", str(plan))).items()]
+    return [f"{address}: {described(change)}" for address, change in changes(_answer(state, "show", "-json", str(plan))).items()]
 
 
 def changes(planned: dict) -> dict[str, dict]:
@@ -95,7 +95,7 @@ def changes(planned: dict) -> dict[str, dict]:
     return {address: change for address, change in found.items() if change["actions"] != ["no-op"]}
 
 
-def told(change: dict) -> str:
+def described(change: dict) -> str:
     """A planned change in a line, without what is secret."""
     before, after = (change[side] if isinstance(change[side], dict) else {"value": change[side]} for side in ("before", "after"))
     marks = ("after_unknown", "before_sensitive", "after_sensitive")

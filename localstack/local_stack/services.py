@@ -67,7 +67,7 @@ def localstack(state: State) -> tuple[list[str], dict[str, str]]:
         "LAMBDA_RUNTIME_EXECUTOR": "process",
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
-        "DISABLE_EVENTS": "1",  # nothing is told to anybody
+        "DISABLE_EVENTS": "1",  # nothing is reported to anybody
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",  # no name server
         "DISABLE_PREFLIGHT_PROCESSING": "1",  # OPTIONS is the webhook's to answer

@@ -1,9 +1,9 @@
 //! The sagas that the tests run. Their files are the tests' own (`tests/definitions/`), so that the reference sagas can be
 //! changed, renamed or taken out without breaking tests of the protocol.
 
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::definition::Catalogue;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::patience::Patience;
 use saga_wire::definitions::parse;
 

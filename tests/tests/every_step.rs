@@ -3,10 +3,10 @@
 #![allow(clippy::print_stdout, reason = "what was looked at is part of the result")]
 
 use saga_app::Deployment;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_core::Status::{self, CancelledViaCompensation, Completed};
 use saga_core::definition::Catalogue;
 use saga_core::document::fields;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{EntityKey, Participant, Placement};
 use saga_tests::every_step::Case;
 use saga_tests::example::Seats;

@@ -10,11 +10,11 @@ pub mod keep_definitions;
 mod learnt;
 pub mod list_sagas;
 pub mod log;
+pub mod outbox;
 pub mod override_saga;
 pub mod park_saga;
 pub mod participate;
 pub mod ports;
-pub mod relay_outbox;
 pub mod start_saga;
 pub mod sweep_sagas;
 

@@ -4,7 +4,6 @@
 
 use saga_core::ids::bucket_of;
 use saga_core::origin::undid_nothing;
-use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
@@ -19,11 +18,12 @@ use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
 use crate::log::{About, not_shown};
+use crate::outbox::Relay;
+use crate::ports::outbox::OutboxRow;
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
     StepCommit, StepStore, Time, back_off, causes,
 };
-use crate::relay_outbox::Relay;
 use crate::{Deployment, Handled, MAX_CONFLICTS};
 
 /// The ports that taking part needs.
@@ -294,7 +294,7 @@ async fn publish<S, P, Q, A, K, T>(
     K: Parking,
     T: Time,
 {
-    let about = About::row(&row);
+    let about = About::envelope(&row);
     let rules = deployment.relay;
     let relay = Relay::new(
         ports.store,
