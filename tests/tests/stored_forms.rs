@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
-use saga_app::dead_letters::ports::{Held, LetterSource, Memory, Removal, Walk};
+use futures_util::StreamExt;
+use saga_app::dead_letters::DeadLetterSource;
+use saga_app::dead_letters::ports::{DeadOutbox, Memory, Removal};
 use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_app::ports::{
     Committed, Definitions, Outbox, Partition, SagaStore, Snapshot, StepCommit, StepStore, Version,
@@ -25,10 +27,11 @@ use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
 use saga_runtime::clock::SystemClock;
 use saga_tests::arbitrary;
+use saga_tests::contract::letters::kept;
 use saga_tests::property::holds;
 use saga_tests::recorded::{Recorded, Request, Service, recorded};
 use saga_tests::release_04d03cd;
-use saga_wire::dead_letter::Source;
+use saga_wire::dead_letter::{DeadLetter, Source};
 use serde_json::{Value, json};
 
 fn far_future() -> Timestamp {
@@ -275,16 +278,12 @@ async fn dead_rows_on_aws_are_read_as_dead_letters_and_become_pending_again() {
     for (file, item) in outbox_items("dead") {
         dynamo.hold(&item);
         let rows = saga_aws::dead_letters::rows::DeadRows::new(&dynamo.config, "SagaOutbox".to_owned());
-        let [held] = <[Held; 1]>::try_from(rows.next(&mut Walk::default()).await.unwrap()).unwrap();
-        assert_eq!(held.letter.facts.text, item["Body"]["S"], "{file}");
-        assert!(
-            held.letter.reason.contains("MalformedDetail"),
-            "{file}: {}",
-            held.letter.reason
-        );
+        let [dead] = <[DeadLetter; 1]>::try_from(kept(&rows, None).await).unwrap();
+        assert_eq!(dead.facts.text, item["Body"]["S"], "{file}");
+        assert!(dead.reason.contains("MalformedDetail"), "{file}: {}", dead.reason);
         drop(dynamo.service.asked());
         let became = rows
-            .requeue(&held, Timestamp::from_millis(1_800_000_000_000))
+            .requeue(&dead.id.key, Timestamp::from_millis(1_800_000_000_000))
             .await;
         assert_eq!(became.unwrap(), Removal::Removed, "{file}");
         let sent: Value = serde_json::from_str(&dynamo.service.asked().pop().unwrap().body).unwrap();
@@ -300,7 +299,8 @@ async fn the_watch_remembers_what_it_knew() {
     let dynamo = Dynamo::new().await;
     for (file, item) in outbox_items("watched") {
         dynamo.hold(&item);
-        let memory = saga_aws::dead_letters::archive::Shelf::new(&dynamo.config, "SagaOutbox".to_owned());
+        let memory =
+            saga_aws::dead_letters::archive::DynamoArchive::new(&dynamo.config, "SagaOutbox".to_owned());
         let known = memory.load(Source::Outbox).await.unwrap();
         assert_eq!(
             known.until.to_string(),
@@ -312,7 +312,7 @@ async fn the_watch_remembers_what_it_knew() {
             item["Depth"]["N"].as_str().unwrap(),
             "{file}"
         );
-        let marks: Vec<&str> = known.told.iter().map(String::as_str).collect();
+        let marks: Vec<&str> = known.announced.iter().map(String::as_str).collect();
         assert_eq!(marks.join(" "), item["Told"]["S"].as_str().unwrap(), "{file}");
     }
 }
@@ -595,16 +595,17 @@ async fn dead_rows_on_azure_are_read_as_dead_letters() {
     for (file, row) in azure_rows("dead") {
         table.hold(&row);
         let sources = table.access.connect().unwrap().sources;
-        let rows = sources
-            .iter()
-            .find(|one| one.source() == Source::AzureOutbox)
-            .unwrap();
-        let held = rows.next(&mut Walk::default()).await.unwrap();
-        assert_eq!(held[0].letter.facts.text, row["Body"], "{file}");
+        let rows = sources.iter().find_map(|one| match one {
+            DeadLetterSource::Outbox(rows) => Some(rows.as_ref()),
+            _ => None,
+        });
+        // The table here answers every question with this row.
+        let dead = rows.unwrap().pages(None, None).next().await.unwrap().unwrap();
+        assert_eq!(dead[0].facts.text, row["Body"], "{file}");
         assert!(
-            held[0].letter.reason.contains("400 BadRequest"),
+            dead[0].reason.contains("400 BadRequest"),
             "{file}: {}",
-            held[0].letter.reason
+            dead[0].reason
         );
     }
 }
