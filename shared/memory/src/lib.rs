@@ -15,14 +15,16 @@ mod definitions;
 mod entities;
 mod faults;
 mod outbox;
+mod rows;
 mod sagas;
+mod state;
 mod steps;
 
-pub use carriers::Kept;
 pub use clock::Clock;
 pub use cloud::Cloud;
 pub use dead_letters::DeadLetters;
 pub use entities::Written;
 pub use faults::{Fault, Faults};
 pub use sagas::{OriginCloud, Sagas};
+pub use state::Kept;
 pub use steps::{StepCloud, Steps};
