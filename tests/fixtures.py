@@ -24,7 +24,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack"), str(ROOT / "infra")]
 
 from command_line import Parser  # noqa: E402
 from local_stack import http  # noqa: E402
