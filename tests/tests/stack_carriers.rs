@@ -249,7 +249,7 @@ impl ParkingSide for AtTheOrigin {
         assert_eq!(stored, Inserted::Yes);
     }
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
         Some((mark.by.parse().unwrap(), mark.reason))
     }
@@ -388,7 +388,7 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let told = self.events(1).await;
         let told = told.iter().filter_map(|text| parked_event::parse(text));
         let mut told = told.filter(|parked| parked.saga == saga);
