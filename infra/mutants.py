@@ -78,7 +78,7 @@ MISTAKES = [
     mistake("a queue trigger that cannot release a message", "azure-participant", r'(events +=.*)"Storage Queue Data Contributor"', '\\1"Storage Queue Data Message Processor"', tests=False),
     mistake("a role wider than what is done", "azure-participant", r'(quarantine =.*)"Storage Queue Data Message Sender"', '\\1"Storage Queue Data Contributor"', tests=False),
     mistake("Event Grid that cannot write dead letters", "azure-topic", r'"Storage Blob Data Contributor"', '"Storage Blob Data Reader"', tests=False),
-    Mistake("a request of the code that no role was held against", "shared/azure/src/dead_letters/queue.rs", r"Method::Delete", "Method::Patch"),
+    Mistake("a request of the code that no role was held against", "shared/azure/src/client/queue.rs", r"Method::Delete", "Method::Patch"),
     Mistake("a publisher without a role on the topic", "infra/stacks/azure/main.tf", r"\{ aws = module\.access\.publisher\.object_id \}", "{}"),
     mistake("owners that follow who runs", "azure-access", r"toset\(\[terraform_data\.first_caller\.output\]\)", "toset([data.azuread_client_config.current.object_id])"),
     mistake("writers that follow who runs", "azure-access", r"(?m)^    ignore_changes = \[input\]\n", ""),

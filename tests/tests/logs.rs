@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::watch;
 use saga_app::log::About;
 use saga_app::outbox::{Relay, Rules};
@@ -14,14 +15,12 @@ use saga_app::override_saga;
 use saga_app::park_saga::{AtOrigin, park_saga};
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Envelope, Parked, PortError, Time};
-use saga_core::dead_letter::{Act, Filter};
 use saga_core::origin::Override;
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{Message, Place, World, envelope, order, switch};
-use saga_wire::dead_letter::http::{Command, Selection};
 use saga_wire::{definitions, json, parked_event};
 use serde_json::Value;
 

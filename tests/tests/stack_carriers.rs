@@ -19,7 +19,6 @@ use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
 use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
 use saga_azure_standin::StandIn;
-use saga_core::dead_letter::{Destination, Source};
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
@@ -28,7 +27,7 @@ use saga_tests::contract::letters::{OutletSide, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
-use saga_wire::dead_letter::quarantine;
+use saga_wire::dead_letter::{Destination, Source, quarantine};
 use saga_wire::{alert_event, parked_event};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -293,10 +292,10 @@ async fn topic() -> Option<OnEventGrid> {
         .await
         .unwrap();
     access.topic_endpoint = format!("http://{}/api/events", stand_in.address());
-    let config = participant(&access);
+    let participant = participant(&access);
     Some(OnEventGrid {
-        port: EventGrid::new(&config).unwrap(),
-        alerts: EventGridAlerts::new(EventGrid::new(&config).unwrap(), SystemClock),
+        port: participant.events,
+        alerts: participant.alerts,
         participants_queue: poison(Access {
             poison_queue: access.queue.clone(),
             ..access.clone()
@@ -427,7 +426,7 @@ async fn storage_quarantine() -> Option<InStorage> {
     let access = azure();
     create_queue(&access, &access.quarantine_queue).await;
     Some(InStorage {
-        port: QuarantineQueue::new(&participant(&access)).unwrap(),
+        port: participant(&access).quarantine,
         sources: connected(&access),
     })
 }

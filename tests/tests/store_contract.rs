@@ -6,14 +6,13 @@ use std::sync::Arc;
 use saga_app::dead_letters::ports::LetterSource;
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
-use saga_core::dead_letter::{Destination, Forward, Source};
 use saga_core::{EventId, Saga, SagaId};
 use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
 use saga_tests::contract::given::{decision, time};
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, OutletSide, event, event_id};
-use saga_wire::dead_letter::{Received, Row, events, row};
+use saga_wire::dead_letter::{Destination, Forward, Received, Row, Source, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
 saga_tests::step_store_contract!(memory_steps, empty_steps);

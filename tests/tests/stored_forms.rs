@@ -17,10 +17,11 @@ use saga_app::ports::{
 };
 use saga_aws::outbox::{DynamoOutbox, row_of_image};
 use saga_aws::saga_store::{DynamoSagas, Tables};
-use saga_azure::{Config, Secret, TableStore};
+use saga_azure::{Azure, Config, Secret, TableStore};
 use saga_core::origin::OriginDecision;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
+use saga_runtime::clock::SystemClock;
 use saga_tests::arbitrary;
 use saga_tests::property::holds;
 use saga_tests::recorded::{Recorded, Request, Service, recorded};
@@ -304,7 +305,7 @@ impl Table {
         Self {
             service,
             row,
-            store: TableStore::new(&config).unwrap(),
+            store: Azure::connect(&config, SystemClock).unwrap().store,
         }
     }
 

@@ -1,10 +1,9 @@
 //! What every log line about an event or a saga says beside its own words, under the same names: so that one search shows
 //! one saga on both clouds.
 
-use saga_core::dead_letter::Facts;
 use saga_core::{Address, Event, EventId, Saga, SagaId, StepIndex};
 use saga_wire::custom_handler;
-use saga_wire::dead_letter::said;
+use saga_wire::dead_letter::{Facts, said};
 use saga_wire::event_bridge::event_in;
 
 use crate::about;

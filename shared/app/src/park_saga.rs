@@ -1,10 +1,11 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
-use saga_core::dead_letter::{LetterId, is_dealt_with};
 use saga_core::mark::Mark;
 use saga_core::sweep::park;
 use saga_core::{EventId, Saga, SagaId};
+use saga_wire::dead_letter::DeadLetterId;
 
+use crate::dead_letters::is_dealt_with;
 use crate::log::About;
 use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
 use crate::{MAX_CONFLICTS, about};
@@ -30,7 +31,7 @@ pub async fn park_saga(
 pub async fn park_letter(
     store: &impl SagaStore,
     time: &impl Time,
-    letter: &LetterId,
+    letter: &DeadLetterId,
     parked: &Parked,
 ) -> Result<Option<Alert>, PortError> {
     let dealt_with = |saga: &Saga| is_dealt_with(saga, letter, parked.at);

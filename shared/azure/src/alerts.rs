@@ -10,14 +10,13 @@ use crate::event_grid::EventGrid;
 /// Alerts by way of the topic.
 #[derive(Debug)]
 pub struct EventGridAlerts<T> {
-    topic: EventGrid,
+    events: EventGrid,
     time: T,
 }
 
-impl<T: Time> EventGridAlerts<T> {
-    /// Alerts by way of `topic`.
-    pub fn new(topic: EventGrid, time: T) -> Self {
-        Self { topic, time }
+impl<T> EventGridAlerts<T> {
+    pub(crate) fn new(events: EventGrid, time: T) -> Self {
+        Self { events, time }
     }
 }
 
@@ -36,7 +35,7 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
             text: alert.text,
         };
         let published = self
-            .topic
+            .events
             .publish_one(alert_event::write(&id, &text, now))
             .await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
@@ -51,7 +50,7 @@ impl<T: Time> Parking for EventGridAlerts<T> {
             reason: parked.reason.clone(),
         };
         let text = parked_event::write(&event, self.time.now());
-        let published = self.topic.publish_one(text).await?;
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
@@ -61,8 +60,7 @@ mod tests {
     use saga_core::Timestamp;
 
     use super::*;
-    use crate::config::Secret;
-    use crate::test_server::{Reply, TestServer, config, quick};
+    use crate::support::{Reply, TestServer, azure};
 
     #[derive(Debug)]
     struct Noon;
@@ -80,14 +78,11 @@ mod tests {
     #[tokio::test]
     async fn an_alert_goes_out_as_an_event_that_the_other_side_reads() {
         let server = TestServer::start(vec![Reply::status(200)]).await;
-        let mut config = config(&server);
-        config.topic_key = Some(Secret::new("k"));
-        let topic = EventGrid::on(&quick(&config), &config).unwrap();
         let alert = Alert {
             subject: "s".into(),
             text: "t".into(),
         };
-        EventGridAlerts::new(topic, Noon).raise(alert).await.unwrap();
+        azure(&server, Noon).alerts.raise(alert).await.unwrap();
         let request = server.requests().remove(0);
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");

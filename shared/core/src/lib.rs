@@ -9,8 +9,6 @@
 //! same for the cloud that keeps the saga.
 
 pub mod address;
-pub mod dead_letter;
-pub mod dead_letter_run;
 pub mod definition;
 pub mod document;
 pub mod emit;

@@ -1,11 +1,13 @@
 //! The lines in the timeline of a saga's letters: who did what, and when; and with them what it shows as parked.
 
-use saga_core::dead_letter::{Act, DeadLetter, recorded, unparked};
 use saga_core::mark::{Caller, Mark};
 use saga_core::origin::OriginDecision;
 use saga_core::{Saga, SagaId, Timestamp};
+use saga_wire::dead_letter::DeadLetter;
 
 use super::Ports;
+use super::command::Act;
+use super::timeline::{recorded, unparked};
 use crate::ports::{Committed, PortError, SagaStore, Snapshot, Time, back_off};
 
 /// What was replayed of a saga just before is being written to it at the same time.

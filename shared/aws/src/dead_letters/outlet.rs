@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{Envelope, PortError, Published, Publisher, Refusal};
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::event_bridge::Bus;
 use crate::failure::failure;

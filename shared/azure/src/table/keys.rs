@@ -6,11 +6,10 @@
 //! `/ \ # ?`, no control character, at most 1 KiB of UTF-16. A name of printable ASCII without these, `|` and `%`
 //! stands in its key as it is, so a script can seed stock and an operator can find it.
 
-use saga_app::ports::Partition;
 use saga_core::participant::EntityKey;
 use saga_core::{DefinitionRef, EventId, SagaId, StepIndex};
 
-use crate::service::Failure;
+use crate::client::Failure;
 
 /// Stands before the two hexadecimal digits of a character that cannot stand in a key. It is outside ASCII so that
 /// no name of ASCII needs it for its own sake, and it is not `%`, which some clients decode once too often.
@@ -24,10 +23,10 @@ pub(crate) const OUTBOX: &str = "outbox|";
 /// The key of the lease of a partition's outbox: right before the outbox rows.
 pub(crate) const LEASE: &str = "lease";
 /// Every dead row's key begins so.
-const DEAD: &str = "dead|";
+pub(crate) const DEAD: &str = "dead|";
 
-pub(crate) fn partition(partition: &Partition) -> String {
-    format!("{:02}", partition.0)
+pub(crate) fn partition(bucket: u16) -> String {
+    format!("{bucket:02}")
 }
 
 /// The partition of all definitions: a bucket's has two digits.
@@ -93,28 +92,6 @@ fn unescape(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// A key as it stands between quotes in a URL: quotes doubled, everything else percent-encoded.
-pub(crate) fn in_url(key: &str) -> String {
-    percent(&quoted(key))
-}
-
-/// A key as it stands between quotes in a filter.
-pub(crate) fn quoted(key: &str) -> String {
-    key.replace('\'', "''")
-}
-
-/// Percent-encodes all but RFC 3986's unreserved characters.
-pub(crate) fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -127,8 +104,7 @@ mod tests {
             entity(&EntityKey::new("stock", "SKU-1~!^")).unwrap(),
             "entity|stock|SKU-1~!^"
         );
-        assert_eq!(partition(&Partition(5)), "05");
-        assert_eq!(in_url("entity|it's"), "entity%7Cit%27%27s");
+        assert_eq!(partition(5), "05");
     }
 
     #[test]

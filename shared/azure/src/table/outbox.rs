@@ -1,25 +1,21 @@
-//! [`Outbox`] beside the steps: a partition is a shard, with its pending rows, its dead rows, and its lease while somebody
+//! [`Outbox`] in the table: a partition is a shard, with its pending rows, its dead rows, and its lease while somebody
 //! empties it, each with a prefix of their own.
 
-use azure_core::http::Method;
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::future::try_join_all;
 use saga_app::ports::outbox::{Lease, OutboxRow};
-use saga_app::ports::{Outbox, Page, Partition, PortError, Version};
-use saga_core::document::Fields;
-use saga_core::{Document, EventId, Timestamp};
-use saga_wire::json;
+use saga_app::ports::{Outbox, Page, PortError, Version};
+use saga_core::{EventId, Timestamp};
 
-use crate::batch::{Answered, Batch, Change, MAX_CHANGES, Verb, row_body, row_path};
-use crate::columns::{Row, columns};
-use crate::keys;
-use crate::rows::{dead_fields, lease, lease_fields, outbox_row, tries_fields};
-use crate::service::{Answer, Repeat};
-use crate::table_store::{TableStore, WHAT, is_missing_row, refused, unreadable};
+use super::rows::{dead_fields, lease, lease_fields, outbox_row, tries_fields};
+use super::{Row, TableStore, WHAT, columns, keys, over_limit};
+use crate::client::{Batch, Change, Failure, MAX_CHANGES, Repeat, Written, quoted};
 
 /// One reading follows at most so many continuations: a page may be empty and not the last.
 const MAX_PAGES: usize = 20;
 
-/// What one or several pages of a query gave.
+/// Rows of one or several pages of a query.
 struct Found {
     rows: Vec<Row>,
     more: bool,
@@ -29,21 +25,13 @@ impl TableStore {
     async fn query(&self, filter: &str, limit: usize) -> Result<Found, PortError> {
         let (mut rows, mut next) = (Vec::new(), String::new());
         for _ in 0..MAX_PAGES {
-            let top = (limit - rows.len()).min(1_000);
-            let filter = keys::percent(filter);
-            let path = format!("/{}()?$filter={filter}&$top={top}{next}", self.table);
-            let answer = self
-                .send(Method::Get, path, String::new(), &[], Repeat::Freely)
-                .await?;
-            if answer.status != 200 {
-                return Err(answer.refused(WHAT));
-            }
-            let page = json::parse_stored(&answer.body).map_err(|error| unreadable(error.0))?;
-            let Some(Document::List(page)) = page.get("value") else {
-                return Err(unreadable("a page of rows has no `value`".to_owned()));
-            };
-            rows.extend(page.iter().filter_map(readable));
-            match continuation(&answer) {
+            let page = self.table.query(filter, limit - rows.len(), &next).await?;
+            let read = page.rows.into_iter().map(Row::read);
+            rows.extend(read.filter_map(|row| {
+                row.inspect_err(|why| tracing::error!(why, "a row cannot be read; it is left as it is"))
+                    .ok()
+            }));
+            match page.next {
                 Some(more) => next = more,
                 None => return Ok(Found { rows, more: false }),
             }
@@ -56,60 +44,50 @@ impl TableStore {
 
     /// The lease of a shard as it is now, with its version.
     async fn lease(&self, shard: u16) -> Result<Option<(Lease, Version)>, PortError> {
-        let row = self.row(&keys::partition(&Partition(shard)), keys::LEASE).await?;
+        let row = self.row(&keys::partition(shard), keys::LEASE).await?;
         let read = row.map(|row| lease(shard, &row).map(|lease| (lease, row.version)));
-        read.transpose().map_err(unreadable)
+        read.transpose()
+            .map_err(|why| PortError::unavailable(WHAT, Failure::Unreadable(why)))
     }
 
-    /// Writes the lease, or deletes it, if it is as it was read; whether it was.
-    async fn write_lease(
-        &self,
-        lease: &Lease,
-        known: Option<&Version>,
-        keep: bool,
-    ) -> Result<bool, PortError> {
-        let partition = keys::partition(&Partition(lease.shard));
-        let path = row_path(&self.table, &partition, keys::LEASE);
-        let body = || row_body(&partition, keys::LEASE, &columns(&lease_fields(lease)));
-        let (method, path, body, headers) = match known {
-            None => (
-                Method::Post,
-                format!("/{}", self.table),
-                body(),
-                ("prefer", "return-no-content"),
-            ),
-            Some(version) if keep => (Method::Put, path, body(), ("if-match", version.0.as_str())),
-            Some(version) => (
-                Method::Delete,
-                path,
-                String::new(),
-                ("if-match", version.0.as_str()),
-            ),
-        };
-        let answer = self.send(method, path, body, &[headers], Repeat::Freely).await?;
-        match answer.status {
-            412 => Ok(false),
-            409 if answer.code() == "EntityAlreadyExists" => Ok(false),
-            404 if is_missing_row(&answer.code()) => Ok(false),
-            _ if answer.succeeded() => Ok(true),
-            _ => Err(answer.refused(WHAT)),
-        }
+    /// The version of the lease if this owner still has it.
+    async fn owned(&self, lease: &Lease) -> Result<Option<Version>, PortError> {
+        let held = self.lease(lease.shard).await?;
+        Ok(held.and_then(|(held, version)| (held.owner == lease.owner).then_some(version)))
+    }
+
+    /// Writes the lease if it is still in this version; whether it was.
+    async fn replace_lease(&self, lease: &Lease, version: &Version) -> Result<bool, PortError> {
+        let (partition, columns) = (keys::partition(lease.shard), columns(&lease_fields(lease)));
+        let replaced = self.table.replace(&partition, keys::LEASE, &version.0, &columns);
+        Ok(replaced.await? == Written::Applied)
     }
 
     async fn postpone_one(&self, row: &OutboxRow) -> Result<(), PortError> {
-        let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
-        let partition = keys::partition(&Partition(row.shard));
-        let path = row_path(&self.table, &partition, &key);
-        let body = json::write_object(&columns(&tries_fields(&row.tries)));
-        let headers = [("if-match", "*")];
-        let answer = self
-            .send(Method::Patch, path, body, &headers, Repeat::Freely)
-            .await?;
-        match answer.status {
-            404 if is_missing_row(&answer.code()) => Ok(()),
-            _ if answer.succeeded() => Ok(()),
-            _ => Err(answer.refused(WHAT)),
+        let key = keys::outbox(&row.id).map_err(over_limit)?;
+        let columns = columns(&tries_fields(&row.tries));
+        let partition = keys::partition(row.shard);
+        let merged = self.table.merge(&partition, &key, &columns);
+        // A row that is gone was published after all.
+        merged.await.map(drop)
+    }
+
+    /// Deletes rows of a partition, whether they are there or not.
+    async fn delete_some(&self, partition: &str, keys: &[String]) -> Result<(), PortError> {
+        if keys.len() > 1 {
+            let batch = Batch {
+                partition: partition.to_owned(),
+                changes: keys.iter().cloned().map(Change::delete).collect(),
+            };
+            if self.table.apply(&batch, Repeat::Freely).await? == Written::Applied {
+                return Ok(());
+            }
+            // One of them is gone already, which stops all: each on its own, then.
         }
+        for key in keys {
+            self.table.delete(partition, key, "*").await?;
+        }
+        Ok(())
     }
 }
 
@@ -120,7 +98,7 @@ impl Outbox for TableStore {
         for shard in 0..shards {
             let filter = format!(
                 "PartitionKey eq '{}' and RowKey ge '{}' and RowKey lt '{}{:013}'",
-                keys::partition(&Partition(shard)),
+                keys::partition(shard),
                 keys::LEASE,
                 keys::OUTBOX,
                 before.millis(),
@@ -134,34 +112,36 @@ impl Outbox for TableStore {
     }
 
     async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
-        if self.write_lease(wanted, None, true).await? {
+        let (partition, columns) = (keys::partition(wanted.shard), columns(&lease_fields(wanted)));
+        let inserted = self.table.insert(&partition, keys::LEASE, &columns).await?;
+        if inserted == Written::Applied {
             return Ok(true);
         }
         match self.lease(wanted.shard).await? {
             // It is free, or it is ours: then the answer to the first try was lost.
             Some((held, version)) if held.until <= now || held.owner == wanted.owner => {
-                self.write_lease(wanted, Some(&version), true).await
+                self.replace_lease(wanted, &version).await
             }
             _ => Ok(false),
         }
     }
 
     async fn renew(&self, lease: &Lease) -> Result<bool, PortError> {
-        match self.lease(lease.shard).await? {
-            Some((held, version)) if held.owner == lease.owner => {
-                self.write_lease(lease, Some(&version), true).await
-            }
-            _ => Ok(false),
+        match self.owned(lease).await? {
+            Some(version) => self.replace_lease(lease, &version).await,
+            None => Ok(false),
         }
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        match self.lease(lease.shard).await? {
-            Some((held, version)) if held.owner == lease.owner => {
-                self.write_lease(lease, Some(&version), false).await.map(drop)
-            }
-            _ => Ok(()),
-        }
+        let Some(version) = self.owned(lease).await? else {
+            return Ok(());
+        };
+        let partition = keys::partition(lease.shard);
+        self.table
+            .delete(&partition, keys::LEASE, &version.0)
+            .await
+            .map(drop)
     }
 
     /// Ids begin with the time of the event in milliseconds, so the key alone bounds the time.
@@ -173,11 +153,10 @@ impl Outbox for TableStore {
         limit: usize,
     ) -> Result<Page, PortError> {
         let after = after.map_or(Ok(keys::OUTBOX.to_owned()), keys::outbox);
-        let after = after.map_err(|failure| PortError::unavailable(WHAT, failure))?;
         let filter = format!(
             "PartitionKey eq '{}' and RowKey gt '{}' and RowKey lt '{}{:013}'",
-            keys::partition(&Partition(shard)),
-            keys::quoted(&after),
+            keys::partition(shard),
+            quoted(&after.map_err(over_limit)?),
             keys::OUTBOX,
             before.millis(),
         );
@@ -198,58 +177,29 @@ impl Outbox for TableStore {
     }
 
     async fn earlier(&self, row: &OutboxRow) -> Result<Vec<EventId>, PortError> {
-        let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
         let filter = format!(
             "PartitionKey eq '{}' and RowKey ge '{}' and RowKey lt '{}' and Saga eq '{}'",
-            keys::partition(&Partition(row.shard)),
+            keys::partition(row.shard),
             keys::OUTBOX,
-            keys::quoted(&key),
+            quoted(&keys::outbox(&row.id).map_err(over_limit)?),
             row.saga,
         );
         // One saga has a handful of events.
         let found = self.query(&filter, 100).await?;
-        Ok(found
-            .rows
-            .iter()
-            .filter_map(|row| keys::event_id(&row.key))
-            .collect())
+        let ids = found.rows.iter().filter_map(|row| keys::event_id(&row.key));
+        Ok(ids.collect())
     }
 
     async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
-        let mut partitions = std::collections::BTreeMap::<u16, Vec<String>>::new();
+        let mut partitions = BTreeMap::<u16, BTreeSet<String>>::new();
         for row in rows {
-            let key = keys::outbox(&row.id).map_err(|failure| PortError::unavailable(WHAT, failure))?;
-            let keys = partitions.entry(row.shard).or_default();
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
+            let key = keys::outbox(&row.id).map_err(over_limit)?;
+            partitions.entry(row.shard).or_default().insert(key);
         }
         for (shard, keys) in partitions {
-            let partition = keys::partition(&Partition(shard));
+            let keys: Vec<String> = keys.into_iter().collect();
             for some in keys.chunks(MAX_CHANGES) {
-                if let [key] = some {
-                    self.delete_one(&partition, key).await?;
-                    continue;
-                }
-                let gone = |key: &String| Change {
-                    verb: Verb::Delete,
-                    key: key.clone(),
-                    columns: Fields::new(),
-                };
-                let batch = Batch {
-                    partition: partition.clone(),
-                    changes: some.iter().map(gone).collect(),
-                };
-                match self.apply(&batch, Repeat::Freely).await? {
-                    Answered::Applied => {}
-                    // One of them is gone already, which stops all: each on its own, then.
-                    Answered::Refused { status: 404, code } if is_missing_row(&code) => {
-                        for key in some {
-                            self.delete_one(&partition, key).await?;
-                        }
-                    }
-                    Answered::Refused { status, code } => return Err(refused(status, code)),
-                }
+                self.delete_some(&keys::partition(shard), some).await?;
             }
         }
         Ok(())
@@ -262,55 +212,23 @@ impl Outbox for TableStore {
     }
 
     async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
-        let over = |failure| PortError::unavailable(WHAT, failure);
-        let dead = Change {
-            verb: Verb::Put,
-            key: keys::dead(&row.id).map_err(over)?,
-            columns: columns(&dead_fields(row, now)),
-        };
-        let pending = Change {
-            verb: Verb::Delete,
-            key: keys::outbox(&row.id).map_err(over)?,
-            columns: Fields::new(),
-        };
+        let dead = keys::dead(&row.event.id).map_err(over_limit)?;
         let batch = Batch {
-            partition: keys::partition(&Partition(row.shard)),
-            changes: vec![dead, pending],
+            partition: keys::partition(row.shard),
+            changes: vec![
+                Change::put(dead, columns(&dead_fields(row, now))),
+                Change::delete(keys::outbox(&row.id).map_err(over_limit)?),
+            ],
         };
-        match self.apply(&batch, Repeat::Freely).await? {
-            Answered::Applied => Ok(()),
-            // It is gone: published after all, or set aside by another.
-            Answered::Refused { status: 404, code } if is_missing_row(&code) => Ok(()),
-            Answered::Refused { status, code } => Err(refused(status, code)),
-        }
+        // A row that is gone was published after all, or was moved by another.
+        self.table.apply(&batch, Repeat::Freely).await.map(drop)
     }
-}
-
-/// The query parameters that fetch the next page
-/// (<https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination>).
-pub(crate) fn continuation(answer: &Answer) -> Option<String> {
-    let partition = answer.header("x-ms-continuation-nextpartitionkey")?;
-    let mut next = format!("&NextPartitionKey={}", keys::percent(partition));
-    if let Some(row) = answer.header("x-ms-continuation-nextrowkey") {
-        next.push_str(&format!("&NextRowKey={}", keys::percent(row)));
-    }
-    Some(next)
-}
-
-fn readable(row: &Document) -> Option<Row> {
-    let Document::Map(columns) = row else {
-        return None;
-    };
-    let read = Row::read(columns.clone());
-    read.inspect_err(|why| tracing::error!(why, "a row cannot be read; it is left as it is"))
-        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_server::{Reply, TestServer};
-    use crate::test_table::{NO_ROW, SAGA, inner, row, store};
+    use crate::support::{NO_ROW, Reply, SAGA, TestServer, inner, row, store};
 
     #[tokio::test]
     async fn rows_are_followed_over_pages_and_an_unreadable_one_holds_up_nobody() {

@@ -10,8 +10,8 @@ use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
 
-use crate::columns::Row;
-use crate::keys;
+use super::columns::Row;
+use super::keys;
 
 /// The format of rows.
 const FORMAT: i64 = 1;

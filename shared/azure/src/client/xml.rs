@@ -1,4 +1,4 @@
-//! The few elements that the answers of queues and blobs hold. Their texts have no markup inside, so an element ends at
+//! The few XML elements that the answers of queues and blobs hold. Their texts have no markup inside, so an element ends at
 //! its first end tag.
 
 use azure_core::time::parse_rfc7231;

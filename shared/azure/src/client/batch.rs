@@ -11,8 +11,8 @@ use saga_app::ports::Version;
 use saga_core::document::Fields;
 use saga_wire::json;
 
-use crate::keys;
-use crate::service::{Failure, error_code};
+use super::error::{Failure, error_code};
+use super::url;
 
 /// At most so many changes.
 pub(crate) const MAX_CHANGES: usize = 100;
@@ -40,6 +40,24 @@ pub(crate) struct Change {
     pub(crate) columns: Fields,
 }
 
+impl Change {
+    pub(crate) fn put(key: String, columns: Fields) -> Self {
+        Self {
+            verb: Verb::Put,
+            key,
+            columns,
+        }
+    }
+
+    pub(crate) fn delete(key: String) -> Self {
+        Self {
+            verb: Verb::Delete,
+            key,
+            columns: Fields::new(),
+        }
+    }
+}
+
 /// The changes of one transaction. They have one partition between them: a second one cannot be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
@@ -49,36 +67,36 @@ pub(crate) struct Batch {
 
 /// A batch as it is sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Encoded {
-    pub(crate) content_type: String,
-    pub(crate) body: String,
+pub(super) struct Encoded {
+    pub(super) content_type: String,
+    pub(super) body: String,
 }
 
 /// What the service answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
+pub(super) enum Answered {
     /// All changes are committed.
     Applied,
     /// None is, because of one of them.
     Refused {
         /// The status of that one.
         status: u16,
-        /// The service's word for it.
+        /// The service's error code.
         code: String,
     },
 }
 
 /// The path of a row, below the endpoint.
-pub(crate) fn row_path(table: &str, partition: &str, key: &str) -> String {
+pub(super) fn row_path(table: &str, partition: &str, key: &str) -> String {
     format!(
         "/{table}(PartitionKey='{}',RowKey='{}')",
-        keys::in_url(partition),
-        keys::in_url(key)
+        url::key(partition),
+        url::key(key)
     )
 }
 
 /// A row's columns with its key, as JSON.
-pub(crate) fn row_body(partition: &str, key: &str, columns: &Fields) -> String {
+pub(super) fn row_body(partition: &str, key: &str, columns: &Fields) -> String {
     let mut row = columns.clone();
     row.insert("PartitionKey".to_owned(), partition.into());
     row.insert("RowKey".to_owned(), key.into());
@@ -87,7 +105,7 @@ pub(crate) fn row_body(partition: &str, key: &str, columns: &Fields) -> String {
 
 impl Batch {
     /// Writes the multipart request for the table at `base`.
-    pub(crate) fn encode(&self, base: &str, table: &str) -> Result<Encoded, Failure> {
+    pub(super) fn encode(&self, base: &str, table: &str) -> Result<Encoded, Failure> {
         let count = self.changes.len();
         if count > MAX_CHANGES {
             return Err(Failure::OverLimit(format!(
@@ -153,7 +171,7 @@ impl Batch {
 }
 
 /// Reads the multipart answer to a batch of `count` changes.
-pub(crate) fn answered(body: &str, count: usize) -> Result<Answered, Failure> {
+pub(super) fn answered(body: &str, count: usize) -> Result<Answered, Failure> {
     let mut applied = 0;
     let mut lines = body.lines();
     while let Some(line) = lines.next() {

@@ -4,8 +4,8 @@ use saga_app::ports::Envelope;
 use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_core::Timestamp;
 
-use crate::table_store::TableStore;
-use crate::test_server::{Reply, TestServer, config, quick};
+use super::{Reply, TestServer, azure};
+use crate::table::TableStore;
 
 pub(crate) const SAGA: &str = "00000000-0000-8000-8000-000000000001";
 pub(crate) const NO_ROW: &str =
@@ -13,8 +13,7 @@ pub(crate) const NO_ROW: &str =
 
 /// A table on that server.
 pub(crate) fn store(server: &TestServer) -> TableStore {
-    let config = config(server);
-    TableStore::on(&quick(&config), &config).unwrap()
+    azure(server, ()).store
 }
 
 /// The answer to a batch, change by change.

@@ -19,7 +19,7 @@ use crate::config::{InvalidConfig, Secret};
 
 /// What is signed differs between the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(super) enum Dialect {
     /// Method, three headers and the resource.
     Table,
     /// Method, eleven headers, all `x-ms-` headers, the resource and its parameters.
@@ -28,7 +28,7 @@ pub(crate) enum Dialect {
 }
 
 /// Signs requests.
-pub(crate) struct SharedKey {
+pub(super) struct SharedKey {
     dialect: Dialect,
     account: String,
     key: hmac::Key,
@@ -44,7 +44,7 @@ impl fmt::Debug for SharedKey {
 
 impl SharedKey {
     /// The key of an account, in base64.
-    pub(crate) fn new(dialect: Dialect, account: &str, key: &Secret) -> Result<Self, InvalidConfig> {
+    pub(super) fn new(dialect: Dialect, account: &str, key: &Secret) -> Result<Self, InvalidConfig> {
         let bytes = STANDARD.decode(key.secret()).map_err(|_| InvalidConfig::Key)?;
         Ok(Self {
             dialect,
@@ -188,7 +188,7 @@ mod tests {
         );
     }
 
-    /// What a stranger may change on the way without breaking the signature is not signed.
+    /// What anybody may change on the way without breaking the signature is not signed.
     #[test]
     fn whatever_the_service_reads_changes_the_signature() {
         const URL: &str = "http://h/acc/c/b?comp=block&timeout=3";

@@ -22,7 +22,6 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::InvalidConfig;
-use crate::service::{Http, transport};
 
 /// For the assertion and its exchange together, repeats included.
 const TOKEN: Duration = Duration::from_secs(3);
@@ -68,15 +67,8 @@ impl Assertion {
         }
     }
 
-    /// A client that has this identity.
-    pub(crate) fn http(&self) -> Result<Http, InvalidConfig> {
-        let transport = transport()?;
-        let credential = self.credential(&transport)?;
-        Ok(Http::with(transport, Some(credential)))
-    }
-
     /// Exchanges the tokens, on this connection pool.
-    pub(crate) fn credential(
+    pub(super) fn credential(
         &self,
         transport: &Transport,
     ) -> Result<Arc<dyn TokenCredential>, InvalidConfig> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::{Config, Secret};
-use crate::service::{Http, Limits};
+use crate::client::{Connection, Identity, Limits, StorageAccount};
+use crate::{Azure, Config, Secret};
 
 /// What the server does with a request.
 #[derive(Debug, Clone)]
@@ -124,18 +124,32 @@ pub(crate) fn config(server: &TestServer) -> Config {
         table: "Saga".into(),
         quarantine_queue: "quarantine".into(),
         topic_endpoint: server.url.clone(),
-        topic_key: None,
+        topic_key: Some(Secret::new("the-key")),
         client_id: None,
     }
 }
 
-/// A client that waits and pauses for no time worth speaking of.
-pub(crate) fn quick(config: &Config) -> Http {
-    let mut http = Http::new(config).unwrap();
-    http.limits = Limits {
+/// A connection that waits and pauses for no time worth speaking of.
+pub(crate) fn quick() -> Connection {
+    let mut connection = Connection::new(&Identity::Keys).unwrap();
+    connection.limits = Limits {
         attempt: Duration::from_millis(300),
         attempts: 3,
         pause: Duration::from_millis(2),
     };
-    http
+    connection
+}
+
+/// The account of that configuration.
+pub(crate) fn account<'a>(connection: &'a Connection, config: &'a Config) -> StorageAccount<'a> {
+    StorageAccount {
+        connection,
+        name: &config.account,
+        key: config.key.as_ref(),
+    }
+}
+
+/// All adapters on that server.
+pub(crate) fn azure<T>(server: &TestServer, time: T) -> Azure<T> {
+    Azure::on(&quick(), &config(server), time).unwrap()
 }

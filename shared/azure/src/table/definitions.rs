@@ -4,12 +4,9 @@ use saga_app::ports::{Definitions, PortError};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::definitions::{read, write};
 
-use crate::batch::{Answered, Batch, Change, Verb};
-use crate::columns::columns;
-use crate::keys;
-use crate::rows::{definition_fields, definition_text};
-use crate::service::Repeat;
-use crate::table_store::{TableStore, WHAT, corrupt, refused};
+use super::rows::{definition_fields, definition_text};
+use super::{TableStore, WHAT, columns, corrupt, keys};
+use crate::client::{Batch, Change, Repeat, Verb, Written};
 
 impl Definitions for TableStore {
     async fn stored_definition(&self, reference: &DefinitionRef) -> Result<Option<Definition>, PortError> {
@@ -27,23 +24,22 @@ impl Definitions for TableStore {
         if let Some(kept) = self.stored_definition(reference).await? {
             return Ok(kept);
         }
-        let change = Change {
+        let insert = Change {
             verb: Verb::Insert,
             key: keys::definition(reference),
             columns: columns(&definition_fields(&write(definition))),
         };
         let batch = Batch {
             partition: keys::DEFINITIONS.to_owned(),
-            changes: vec![change],
+            changes: vec![insert],
         };
-        // A second insert changes nothing, and then what is there is read.
-        match self.apply(&batch, Repeat::Freely).await? {
-            Answered::Applied => Ok(definition.clone()),
-            Answered::Refused { status: 409, code } if code == "EntityAlreadyExists" => {
+        // A second insert changes nothing, and then the stored definition is read.
+        match self.table.apply(&batch, Repeat::Freely).await? {
+            Written::Applied => Ok(definition.clone()),
+            Written::ConditionFailed => {
                 let kept = self.stored_definition(reference).await?;
                 kept.ok_or_else(|| PortError::unavailable(WHAT, "a definition was there and is gone"))
             }
-            Answered::Refused { status, code } => Err(refused(status, code)),
         }
     }
 }
@@ -51,8 +47,7 @@ impl Definitions for TableStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_server::{Reply, TestServer};
-    use crate::test_table::{NO_ROW, inner, store};
+    use crate::support::{NO_ROW, Reply, TestServer, inner, store};
 
     fn payment() -> Definition {
         let definitions = saga_wire::definitions::load(&|_| true).unwrap();
