@@ -16,7 +16,7 @@ use saga_participants::payments::PAYMENT;
 use saga_tests::world::{SKU, World};
 use saga_wire::definitions::parse;
 use saga_wire::event_grid;
-use saga_wire::incoming::Incoming;
+use saga_wire::saga_event::SagaEvent;
 
 const ORDER: &str = include_str!("../../shared/wire/definitions/order.toml");
 const PAYMENT_FIRST: &str = include_str!("../../shared/wire/definitions/payment.toml");
@@ -35,7 +35,7 @@ fn origin<'a>(world: &'a World, saga: &'a Saga, definition: &'a Definition) -> O
 async fn opening(world: &mut World) -> Event {
     world.publish().await;
     let text = String::from_utf8(STANDARD.decode(&world.on_the_way[0].body).unwrap()).unwrap();
-    let Incoming::Ours(event) = event_grid::event(&text).unwrap() else {
+    let SagaEvent::Ours(event) = event_grid::event(&text).unwrap() else {
         panic!("{text}")
     };
     event

@@ -523,18 +523,19 @@ async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_even
 async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does() {
     let (world, desk) = (World::default(), Desk::new());
     let now = saga_core::Timestamp::from_millis(1_790_000_000_000);
-    let alert = saga_wire::alert_event::Text {
+    let alert = saga_wire::notice::Alert {
         subject: "saga-bridge: something".to_owned(),
         text: "it is so".to_owned(),
     };
-    let parked = saga_wire::parked_event::Parked {
+    let parked = saga_wire::notice::Parked {
         saga: world.start("100").await,
         event: "1790000000000-x".parse().unwrap(),
         reason: "the participant failed".to_owned(),
+        at: now,
     };
     for text in [
-        saga_wire::alert_event::write("1", &alert, now),
-        saga_wire::parked_event::write(&parked, now),
+        saga_wire::notice::write_alert("1", &alert, now),
+        saga_wire::notice::write_parked(&parked),
     ] {
         let letter = letters(
             Source::Quarantine,

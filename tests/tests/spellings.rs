@@ -567,7 +567,7 @@ async fn nobody_vouches_on_the_way_for_an_event_that_came_without_a_checksum() {
         if !with {
             event.as_object_mut().unwrap().remove("sagasum").unwrap();
         }
-        let saga_wire::incoming::Incoming::Ours(read) =
+        let saga_wire::saga_event::SagaEvent::Ours(read) =
             saga_wire::cloud_event::parse(&event.to_string()).unwrap()
         else {
             panic!("it is ours");

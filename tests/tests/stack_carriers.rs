@@ -28,7 +28,7 @@ use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
 use saga_wire::dead_letter::{Destination, Source, quarantine};
-use saga_wire::{alert_event, parked_event};
+use saga_wire::inbound::{self, Inbound};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -360,12 +360,9 @@ impl AlertsSide for OnEventGrid {
     }
 
     async fn arrived(&self, count: usize) -> Vec<Alert> {
-        let alert = |text: &String| {
-            let said = alert_event::parse(text).unwrap();
-            Alert {
-                subject: said.subject,
-                text: said.text,
-            }
+        let alert = |text: &String| match inbound::text(text) {
+            Inbound::Alert(alert) => alert,
+            other => panic!("{other:?}"),
         };
         self.events(count).await.iter().map(alert).collect()
     }
@@ -387,11 +384,12 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
-        let told = self.events(1).await;
-        let told = told.iter().filter_map(|text| parked_event::parse(text));
-        let mut told = told.filter(|parked| parked.saga == saga);
-        told.next().map(|parked| (parked.event, parked.reason))
+    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let events = self.events(1).await;
+        events.iter().find_map(|text| match inbound::text(text) {
+            Inbound::Parked(parked) if parked.saga == saga => Some((parked.event, parked.reason)),
+            _ => None,
+        })
     }
 }
 

@@ -9,9 +9,9 @@ use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
 use saga_core::text::shown;
 use saga_core::{Cloud, Definition, Event, SagaId};
-use saga_wire::incoming::Incoming;
+use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::NO_HEADERS;
-use saga_wire::{custom_handler, event_grid};
+use saga_wire::saga_event::SagaEvent;
 
 use crate::about;
 use crate::definitions::held_against;
@@ -72,7 +72,16 @@ where
     K: Parking,
     T: Time,
 {
-    let handled = match read(body) {
+    let unaddressed = |kind: &str| format!("`{kind}` came without the attributes that address a step");
+    let read = match inbound::participant_queue(body) {
+        Inbound::Event(event) => match *event {
+            SagaEvent::Ours(event) => Ok(event),
+            SagaEvent::Outside(event) => Err(unaddressed(&event.kind)),
+        },
+        Inbound::NotUnderstood(reason) => Err(reason),
+        other => Err(unaddressed(other.kind())),
+    };
+    let handled = match read {
         Ok(event) => match understand(deployment, ports, &event).await {
             Ok(handled) => handled,
             Err(error) => {
@@ -116,18 +125,6 @@ async fn tell(alerts: &impl Alerts, reason: &str, about: &About) {
             outcome = "not told",
             "alert not sent"
         );
-    }
-}
-
-fn read(body: &[u8]) -> Result<Event, String> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| "the message is no UTF-8, as JSON has to be".to_owned())?;
-    match event_grid::event(&custom_handler::event_in(text)).map_err(|error| error.to_string())? {
-        Incoming::Ours(event) => Ok(event),
-        Incoming::Outside(outside) => Err(format!(
-            "`{}` came without the attributes that address a step",
-            outside.kind
-        )),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use ring::digest::{SHA256, digest};
 use saga_app::ports::{Alert, Alerts, Parked, Parking, PortError, Time};
-use saga_wire::{alert_event, parked_event};
+use saga_wire::notice;
 
 use crate::event_grid::EventGrid;
 
@@ -30,26 +30,15 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let id = format!("{:013}-alert-{mark}", now.millis());
-        let text = alert_event::Text {
-            subject: alert.subject,
-            text: alert.text,
-        };
-        let published = self
-            .events
-            .publish_one(alert_event::write(&id, &text, now))
-            .await?;
+        let text = notice::write_alert(&id, &alert, now);
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
 
 impl<T: Time> Parking for EventGridAlerts<T> {
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
-        let event = parked_event::Parked {
-            saga: parked.saga,
-            event: parked.event.clone(),
-            reason: parked.reason.clone(),
-        };
-        let text = parked_event::write(&event, self.time.now());
+        let text = notice::write_parked(parked);
         let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
@@ -58,6 +47,7 @@ impl<T: Time> Parking for EventGridAlerts<T> {
 #[cfg(test)]
 mod tests {
     use saga_core::Timestamp;
+    use saga_wire::inbound::{self, Inbound};
 
     use super::*;
     use crate::support::{Reply, TestServer, azure};
@@ -82,11 +72,10 @@ mod tests {
             subject: "s".into(),
             text: "t".into(),
         };
-        azure(&server, Noon).alerts.raise(alert).await.unwrap();
+        azure(&server, Noon).alerts.raise(alert.clone()).await.unwrap();
         let request = server.requests().remove(0);
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");
-        let read = alert_event::parse(body).unwrap();
-        assert_eq!((read.subject.as_str(), read.text.as_str()), ("s", "t"));
+        assert_eq!(inbound::text(body), Inbound::Alert(alert));
     }
 }

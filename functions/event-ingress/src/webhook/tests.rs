@@ -6,8 +6,8 @@ use lambda_http::http::HeaderValue;
 use saga_app::ports::{Alert, Definitions, Envelope, Limits, PortError, Published, Quarantined, Refusal};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::cloud_event;
-use saga_wire::incoming::Incoming;
 use saga_wire::json::holds_what_sqs_refuses;
+use saga_wire::saga_event::SagaEvent;
 use serde_json::{Value, json};
 
 use super::*;
@@ -261,7 +261,7 @@ async fn bytes_that_no_store_takes_as_text_hold_up_no_neighbour() {
         !holds_what_sqs_refuses(&published[0].body),
         "also when a carrier writes it anew"
     );
-    let Ok(Incoming::Outside(event)) = cloud_event::parse(&published[0].body) else {
+    let Ok(SagaEvent::Outside(event)) = cloud_event::parse(&published[0].body) else {
         panic!("{}", published[0].body)
     };
     assert_eq!(event.data["reason"].as_text(), Some("\u{fffe}\u{ffff}\u{2028}"));

@@ -1,5 +1,4 @@
-//! What an event means, whoever sent it: checked against its definition, or refused with the reason for the
-//! quarantine.
+//! An event about a saga, whoever sent it, and whether what it says is true of the saga's definition.
 
 use saga_core::definition::{Cloud, Definition};
 use saga_core::document::{Document, Fields};
@@ -14,22 +13,22 @@ use crate::Malformed;
 /// The longest id, source or type of an event, in bytes.
 pub(crate) const MAX_WORD: usize = 256;
 
-/// An event as it was read.
+/// An event about a saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming {
+pub enum SagaEvent {
     /// It carries our attributes.
     Ours(Event),
     /// It carries none of them: another team's publisher sent it.
     Outside(Outside),
 }
 
-impl Incoming {
-    /// The saga it names.
+impl SagaEvent {
+    /// The saga that it names.
     #[must_use]
     pub fn saga(&self) -> SagaId {
         match self {
-            Incoming::Ours(event) => event.saga,
-            Incoming::Outside(event) => event.saga,
+            Self::Ours(event) => event.saga,
+            Self::Outside(event) => event.saga,
         }
     }
 
@@ -37,8 +36,17 @@ impl Incoming {
     #[must_use]
     pub fn id(&self) -> &EventId {
         match self {
-            Incoming::Ours(event) => &event.id,
-            Incoming::Outside(event) => &event.id,
+            Self::Ours(event) => &event.id,
+            Self::Outside(event) => &event.id,
+        }
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Ours(event) => &event.kind,
+            Self::Outside(event) => &event.kind,
         }
     }
 }
@@ -211,7 +219,7 @@ mod tests {
         for source in ["ä".repeat(200), "x".repeat(300), format!("x{}", "𝄞".repeat(100))] {
             let event = outside(&source, "PaymentCompensationRequested").unwrap();
             let written = cloud_event::write_outside(&event, Cloud::Aws, Timestamp::from_millis(0));
-            assert_eq!(cloud_event::parse(&written), Ok(Incoming::Outside(event)));
+            assert_eq!(cloud_event::parse(&written), Ok(SagaEvent::Outside(event)));
         }
         for kind in ["", &"x".repeat(257)] {
             assert!(outside("s", kind).unwrap_err().0.contains("the type"));
