@@ -384,7 +384,7 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let events = self.events(1).await;
         events.iter().find_map(|text| match inbound::text(text) {
             Inbound::Parked(parked) if parked.saga == saga => Some((parked.event, parked.reason)),
