@@ -22,11 +22,9 @@ use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
 use saga_core::participant::{EntityKey, Placement};
 use saga_core::participate::StepRecord;
-use saga_core::patience::Patience;
 use saga_core::step::StepState;
 use saga_core::{Catalogue, Cloud, Definition, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
-use saga_participants::Settings;
 use saga_participants::inventory::STOCK;
 use saga_participants::payments::PAYMENT;
 use saga_wire::event_grid::{self, Delivery};
@@ -120,7 +118,7 @@ impl World {
     /// Two clouds, and an article in stock.
     #[must_use]
     pub fn new(aws: OriginCloud, azure: StepCloud) -> Self {
-        let deployment = Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap();
+        let deployment = crate::sagas::deployment();
         let world = Self {
             deployment,
             azure_learnt: Learnt::default(),

@@ -25,12 +25,13 @@ use saga_core::{Definition, DefinitionRef, Outcome, Saga, SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead};
+use saga_tests::sagas;
 use saga_tests::world::{Place, World, order};
 use saga_wire::definitions::{parse, write};
 use saga_wire::json;
 use serde_json::Value;
 
-const FILE: &str = include_str!("../../shared/wire/definitions/payment.toml");
+const FILE: &str = sagas::PAYMENT;
 
 fn version_1() -> Definition {
     parse(FILE).unwrap()

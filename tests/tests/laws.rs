@@ -3,14 +3,12 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use saga_app::ports::outbox::DEFAULT_SHARDS;
-use saga_app::{Deployment, Settings};
+use saga_app::Deployment;
 use saga_core::document::{Document, Fields, fields};
 use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
-use saga_core::patience::Patience;
 use saga_core::{SagaId, Status};
 use saga_participants::inventory::Inventory;
 use saga_participants::payments::Payments;
@@ -21,6 +19,7 @@ use saga_tests::every_step::Case;
 use saga_tests::example::Seats;
 use saga_tests::laws::{Moments, Part, Undone};
 use saga_tests::played::{self, Stores};
+use saga_tests::sagas;
 use saga_tests::world::{SKU, World, order};
 
 const DERIVED: Undone<'static> = &|_, _| None;
@@ -488,13 +487,9 @@ fn a_participant_may_say_itself_what_undone_means() {
     assert!(story.contains("done    {Amount: -40}"), "{story}");
 }
 
-fn deployed() -> Deployment {
-    Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap()
-}
-
 /// The reference, with a shop whose undo gives nothing back.
 fn with_a_broken_inventory() -> Deployment {
-    let mut deployment = deployed();
+    let mut deployment = sagas::deployment();
     let broken = Broken {
         of: Box::new(Inventory { limit: 10_000.into() }),
         undo: |_, _, _, _| Vec::new(),

@@ -12,6 +12,7 @@ use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, SagaId, StepIndex};
 use saga_memory::OriginCloud;
 use saga_tests::contract::given;
+use saga_tests::sagas;
 use saga_tests::shown::{Step, reported};
 use saga_tests::world::{Message, Place, SKU, World, envelope};
 use serde_json::{Value, json};
@@ -51,8 +52,7 @@ async fn run(world: &mut World, each: impl Fn(&mut Message)) {
 
 /// A world in which every step of an order is of the other cloud than the one before it.
 fn zigzag() -> World {
-    let file = include_str!("../../shared/wire/definitions/order.toml");
-    let mut parts: Vec<&str> = file.split("[[step]]").collect();
+    let mut parts: Vec<&str> = sagas::ORDER.split("[[step]]").collect();
     parts.swap(3, 4);
     let mut world = World::default();
     world.release([saga_wire::definitions::parse(&parts.join("[[step]]")).unwrap()]);

@@ -18,6 +18,7 @@ use saga_memory::{Fault, OriginCloud};
 use saga_participants::Settings;
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given;
+use saga_tests::sagas;
 use saga_tests::world::World;
 use saga_wire::{MAX_EVENT_BYTES, definitions, json};
 
@@ -185,7 +186,7 @@ async fn a_callers_trace_is_carried_and_one_is_made_for_a_caller_without() {
 #[tokio::test]
 async fn an_unknown_definition_is_named() {
     let world = World::default();
-    for name in ["refund", "", "Payment", "payment "] {
+    for name in ["no-such-saga", "", "Payment", "payment "] {
         let error = start(&world, name, "key", ORDER).await.unwrap_err();
         assert!(
             matches!(&error, NotStarted::UnknownDefinition(said) if said == name),
@@ -361,8 +362,7 @@ async fn an_amount_has_no_more_decimals_than_its_currency() {
 #[tokio::test]
 async fn a_definition_that_prices_in_fractions_takes_them() {
     let mut world = World::default();
-    let file = include_str!("../../shared/wire/definitions/payment.toml");
-    let file = file.replacen("version = 1", "version = 2\namounts = \"fractions\"", 1);
+    let file = sagas::PAYMENT.replacen("version = 1", "version = 2\namounts = \"fractions\"", 1);
     world.deployment.catalogue = Catalogue::new([definitions::parse(&file).unwrap()]).unwrap();
     let body = with(&[("amount", r#""1.0349""#)]);
     let saga = start(&world, "payment", "key", &body).await.unwrap().saga;

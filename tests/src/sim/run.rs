@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::Deployment;
 use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
 use saga_app::outbox::Relay;
@@ -17,12 +18,10 @@ use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{PortError, Time};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
-use saga_app::{Deployment, Settings};
 use saga_core::document::{Fields, fields};
 use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
 use saga_core::participant::EntityKey;
-use saga_core::patience::Patience;
 use saga_core::{Cloud, SagaId};
 use saga_memory::{Clock, Fault, OriginCloud, Sagas, StepCloud, Steps};
 use saga_participants::inventory::STOCK;
@@ -388,8 +387,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         }
     };
     let stage = Stage {
-        deployment: Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS)
-            .expect("the deployed definitions are valid"),
+        deployment: crate::sagas::deployment(),
         aws: OriginCloud::with_faults(choose.clone()),
         azure: StepCloud::with_faults(choose),
         seen_aws: Witness::default(),
