@@ -248,7 +248,7 @@ impl ParkingSide for AtTheOrigin {
         assert_eq!(stored, Inserted::Yes);
     }
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
         Some((mark.by.parse().unwrap(), mark.reason))
     }
@@ -384,7 +384,7 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let events = self.events(1).await;
         events.iter().find_map(|text| match inbound::text(text) {
             Inbound::Parked(parked) if parked.saga == saga => Some((parked.event, parked.reason)),
