@@ -358,7 +358,7 @@ async fn a_flood_of_events_of_unknown_definitions_costs_few_requests() {
         )
     };
     for number in 0..200 {
-        world.on_the_way.push(saga_tests::world::Parcel {
+        world.on_the_way.push(saga_tests::world::Message {
             to: Place::Ingress,
             kind: "Nonsense".to_owned(),
             body: unknown(&format!("Nonsense{number}")),
@@ -552,7 +552,7 @@ async fn a_saga_whose_definition_is_nowhere_is_not_steered_and_not_lost() {
         "{kept:?}"
     );
     world.release([version_1(), version_2()]);
-    world.on_the_way.push(saga_tests::world::Parcel {
+    world.on_the_way.push(saga_tests::world::Message {
         to: Place::EventsQueue,
         kind: "InventoryReserved".to_owned(),
         body: String::from_utf8(kept[0].body.clone()).unwrap(),

@@ -21,7 +21,7 @@ use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::sagas;
-use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
+use saga_tests::world::{Message, Place, World, envelope, order, switch};
 use saga_wire::{definitions, json, notice};
 use serde_json::Value;
 
@@ -57,8 +57,8 @@ async fn logged(what: impl Future<Output = ()>) -> Vec<Value> {
     log.lines()
 }
 
-fn to(place: Place, body: impl Into<String>) -> Parcel {
-    Parcel {
+fn to(place: Place, body: impl Into<String>) -> Message {
+    Message {
         to: place,
         kind: String::new(),
         body: body.into(),

@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_origin_is_told_of_a_message_that_fails_for_the_last_time() {
+    async fn the_origin_is_reported_a_message_that_fails_for_the_last_time() {
         let participant = Participant::start(Mood::Fails).await;
         let parked = || participant.fake.parked.lock().unwrap().clone();
         assert_eq!(
