@@ -20,7 +20,8 @@ use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
-use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
+use saga_tests::sagas;
+use saga_tests::world::{Message, Place, World, envelope, order, switch};
 use saga_wire::{definitions, json, notice};
 use serde_json::Value;
 
@@ -56,8 +57,8 @@ async fn logged(what: impl Future<Output = ()>) -> Vec<Value> {
     log.lines()
 }
 
-fn to(place: Place, body: impl Into<String>) -> Parcel {
-    Parcel {
+fn to(place: Place, body: impl Into<String>) -> Message {
+    Message {
         to: place,
         kind: String::new(),
         body: body.into(),
@@ -436,7 +437,7 @@ async fn a_sweep_that_stopped_early_says_why() {
 
 #[tokio::test]
 async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process() {
-    let file = include_str!("../../shared/wire/definitions/payment.toml");
+    let file = sagas::PAYMENT;
     for (file, told) in [(file.replace("15m", "5m"), 2), (file.to_owned(), 0)] {
         let lines = logged(async {
             let mut world = World::default();
