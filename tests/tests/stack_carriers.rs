@@ -8,7 +8,7 @@
 
 use saga_app::dead_letters::ports::{LetterSource, Walk};
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::dead_letters::outlet::AwsOutlet;
