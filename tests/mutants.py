@@ -127,7 +127,7 @@ MUTANTS = [
            "if old || failed >= self.attempts {", "if old && failed >= self.attempts {"),
     Mutant("set aside without a word", "shared/app/src/outbox/relay.rs",
            "if !dead.is_empty() && !announce(", "if dead.is_empty() && !announce("),
-    Mutant("stuck is told at every look", "shared/core/src/sweep.rs",
+    Mutant("stuck is alerted at every look", "shared/core/src/sweep.rs",
            "if self.saga.stuck.is_some_and(|since| since >= stuck_at) {", "if false {"),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin.rs",
            "            // It moves again.\n            decision.saga.stuck = None;\n", ""),

@@ -234,7 +234,7 @@ async fn on_shelf(config: SdkConfig) -> OnShelf {
     }
 }
 
-async fn shelf() -> Option<OnShelf> {
+async fn stock_partition() -> Option<OnShelf> {
     Some(on_shelf(aws().await).await)
 }
 
@@ -243,7 +243,7 @@ async fn shelf_of_awss_own() -> Option<OnShelf> {
 }
 
 async fn memory() -> Option<Shelf> {
-    Some(shelf().await?.port)
+    Some(stock_partition().await?.port)
 }
 
 async fn memory_of_awss_own() -> Option<Shelf> {

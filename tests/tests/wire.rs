@@ -8,7 +8,7 @@ use saga_core::address::Address;
 use saga_core::definition::Cloud;
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::{StepIndex, Timestamp};
-use saga_tests::arbitrary;
+use saga_tests::{arbitrary, sagas};
 use saga_wire::event_grid::{Delivery, delivery};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::notice::{Alert, write_alert};
@@ -76,8 +76,8 @@ fn our_event_is_read_and_written_as_documented() {
 }
 
 #[test]
-fn the_documented_event_is_true_of_the_deployed_definition() {
-    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+fn the_documented_event_is_true_of_its_definition() {
+    let catalogue = sagas::catalogue();
     let event = ours(RESERVED);
     assert_eq!(check(&event, catalogue.get(&event.definition).unwrap()), Ok(()));
 }
@@ -584,7 +584,7 @@ fn what_is_only_for_tracing_or_for_people_may_be_missing_or_odd() {
 
 #[test]
 fn an_event_that_says_what_is_not_true_of_its_definition_is_refused() {
-    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+    let catalogue = sagas::catalogue();
     let refused = |changes: &[(&str, Value)], part: &str| {
         let mut event = value(RESERVED);
         for (attribute, to) in changes {

@@ -145,7 +145,8 @@ mod tests {
     use saga_core::EventId;
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
-    use saga_core::{Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
+    use saga_core::{Catalogue, Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
+    use saga_wire::definitions::parse;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -315,7 +316,12 @@ mod tests {
                 committed: Arc::default(),
                 definitions: Arc::default(),
             };
-            let deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+            let mut deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+            let texts = [
+                include_str!("../../../tests/definitions/payment.toml"),
+                include_str!("../../../tests/definitions/order.toml"),
+            ];
+            deployment.catalogue = Catalogue::new(texts.map(|text| parse(text).unwrap())).unwrap();
             let participant = Arc::new(Participant::new(deployment, fake.clone()));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -422,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_origin_is_told_of_a_message_that_fails_for_the_last_time() {
+    async fn the_origin_hears_of_a_message_that_fails_for_the_last_time() {
         let participant = Running::start(Mood::Fails).await;
         let parked = || participant.fake.parked.lock().unwrap().clone();
         assert_eq!(

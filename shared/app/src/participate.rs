@@ -96,7 +96,7 @@ where
     if let Handled::Quarantined(reason) = &handled {
         const ENTRANCE: &str = "azure-participant";
         quarantine(ports.quarantine, ports.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
-        tell(
+        alert_quarantined(
             ports.alerts,
             reason,
             &About::message(&String::from_utf8_lossy(body)),
@@ -106,8 +106,8 @@ where
     Ok(handled)
 }
 
-/// Tells the monitoring channel at once: whoever watches the dead letters may have no access to this cloud's.
-async fn tell(alerts: &impl Alerts, reason: &str, about: &About) {
+/// Raises an alert at once: whoever watches the dead letters may have no access to this cloud's.
+async fn alert_quarantined(alerts: &impl Alerts, reason: &str, about: &About) {
     let reason = shown(reason);
     let alert = Alert {
         subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
@@ -152,7 +152,7 @@ where
     decide(deployment, ports, &definition, event).await
 }
 
-/// The queue gives the message up: the origin is told, if that is possible.
+/// The queue gives the message up: its saga is marked as parked, if that is possible.
 async fn park<S, P, Q, A, K: Parking, T: Time>(
     ports: &Ports<'_, S, P, Q, A, K, T>,
     event: &Event,

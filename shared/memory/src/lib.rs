@@ -15,7 +15,6 @@ mod definitions;
 mod entities;
 mod faults;
 mod outbox;
-mod rows;
 mod sagas;
 mod state;
 mod steps;

@@ -1,4 +1,4 @@
-//! The port of a cloud's outbox.
+//! The outbox of a cloud, and its port.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -4,8 +4,9 @@ use std::sync::Mutex;
 
 use lambda_http::http::HeaderValue;
 use saga_app::ports::{Alert, Definitions, Envelope, Limits, PortError, Published, Quarantined, Refusal};
-use saga_core::{Definition, DefinitionRef};
+use saga_core::{Catalogue, Definition, DefinitionRef};
 use saga_wire::cloud_event;
+use saga_wire::definitions::parse;
 use saga_wire::json::holds_what_sqs_refuses;
 use saga_wire::saga_event::SagaEvent;
 use serde_json::{Value, json};
@@ -112,8 +113,11 @@ impl Bench {
     async fn start() -> Self {
         let issuer = Issuer::start().await;
         let token = format!("Bearer {}", issuer.token(json!({})));
+        let mut deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+        let payment = include_str!("../../../../tests/definitions/payment.toml");
+        deployment.catalogue = Catalogue::new([parse(payment).unwrap()]).unwrap();
         Self {
-            deployment: Deployment::load(&Default::default(), Default::default(), 16).unwrap(),
+            deployment,
             carriers: Carriers::default(),
             clock: issuer.clock,
             guard: issuer.guard,

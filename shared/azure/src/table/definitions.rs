@@ -50,8 +50,7 @@ mod tests {
     use crate::support::{NO_ROW, Reply, TestServer, inner, store};
 
     fn payment() -> Definition {
-        let definitions = saga_wire::definitions::load(&|_| true).unwrap();
-        definitions.latest("payment").unwrap().clone()
+        saga_wire::definitions::parse(include_str!("../../../../tests/definitions/payment.toml")).unwrap()
     }
 
     fn kept(definition: &Definition) -> Reply {
