@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use saga_app::list_sagas::{Query, list_sagas, parse_cursor};
+use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::ports::{Inserted, SagaStore};
 use saga_core::lifecycle::Phase;
 use saga_core::saga::Flag;
@@ -45,7 +45,7 @@ async fn all_pages(world: &World, mut query: Query, at_most: usize) -> Result<(V
             .await
             .unwrap();
         assert!(page.sagas.len() <= query.limit);
-        ids.extend(page.sagas.into_iter().map(|saga| saga.saga_id));
+        ids.extend(page.sagas.into_iter().map(|(saga, _)| saga.id.to_string()));
         let Some(next) = page.next else {
             return Ok((ids, pages));
         };

@@ -2,8 +2,8 @@
 
 use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
-use saga_core::origin::Participants;
 use saga_core::outbox::{OutboxRow, Tries};
+use saga_core::participant::Participants;
 use saga_core::patience::Patience;
 use saga_core::relay::Rules;
 use saga_core::{Address, Definition, Event, Timestamp};

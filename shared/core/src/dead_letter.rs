@@ -8,16 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Outcome;
 use crate::address::Address;
 use crate::definition::Cloud;
-use crate::emit::command_entry;
 use crate::ids::{EventId, SagaId, Timestamp, TraceParent};
 use crate::mark::{Caller, Mark};
-use crate::origin::OriginDecision;
+use crate::origin::Note;
 use crate::saga::{Saga, Status};
-use crate::text::shown;
-use crate::timeline::Entry;
 
 /// A place where dead letters lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -426,68 +422,24 @@ impl Act {
     }
 }
 
-/// The saga with a line in its timeline for each of these letters of its, which says who did what with it. It shows these
-/// messages as parked no more, and nothing else changed.
+/// The line for the timeline of the letter's saga that says who did what with the letter. The message is no longer parked.
 #[must_use]
-pub fn recorded(
-    saga: &Saga,
-    letters: &[&DeadLetter],
-    act: Act,
-    mark: &Mark,
-    caller: Option<&Caller>,
-) -> OriginDecision {
-    let mut saga = saga.clone();
-    for letter in letters {
-        saga.timeline.record(line(letter, act, mark, caller));
-        let event = letter.facts.event.as_ref();
-        saga.parked
-            .retain(|parked| event.is_none_or(|event| event.as_str() != parked.by));
-    }
-    OriginDecision::marking(saga)
-}
-
-/// The saga once no letter of it lies anywhere: what it shows as parked since before `looked` has expired, or never came to
-/// lie. `None` when it shows nothing of the kind.
-#[must_use]
-pub fn unparked(
-    saga: &Saga,
-    looked: Timestamp,
-    mark: &Mark,
-    caller: Option<&Caller>,
-) -> Option<OriginDecision> {
-    let mut saga = saga.clone();
-    let before = saga.parked.len();
-    saga.parked.retain(|parked| parked.at > looked);
-    if saga.parked.len() == before {
-        return None;
-    }
-    saga.timeline.record(Entry {
-        caller: caller.cloned(),
-        ..command_entry("unpark", mark, Outcome::Late)
-    });
-    Some(OriginDecision::marking(saga))
-}
-
-fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Entry {
-    let note = format!(
-        "{}: {} ({}, from {})",
-        mark.by,
-        mark.reason,
-        what(letter),
-        letter.id.source
-    );
-    Entry {
+pub fn note(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Note {
+    Note {
+        id: line_id(mark.at, act, &letter.id),
         at: mark.at,
-        event: line_id(mark.at, act, &letter.id),
-        verb: act.as_str().to_owned(),
+        verb: act.as_str(),
         step: letter.facts.step.unwrap_or(0),
         cloud: letter.id.source.cloud(),
-        // No move of the saga: that is what the event may bring.
-        outcome: Outcome::Late,
-        note: Some(shown(&note)),
-        times: 1,
+        text: format!(
+            "{}: {} ({}, from {})",
+            mark.by,
+            mark.reason,
+            what(letter),
+            letter.id.source
+        ),
         caller: caller.cloned(),
-        unverified: false,
+        unparks: letter.facts.event.clone(),
     }
 }
 

@@ -13,7 +13,6 @@ pub mod dead_letter;
 pub mod dead_letter_run;
 pub mod definition;
 pub mod document;
-pub mod emit;
 pub mod event;
 pub mod ids;
 pub mod lifecycle;
@@ -30,7 +29,6 @@ pub mod relay;
 pub mod reports;
 pub mod saga;
 pub mod step;
-pub mod sweep;
 pub mod text;
 pub mod timeline;
 

@@ -9,7 +9,7 @@ use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
 use crate::event::{Emit, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
+use crate::participant::{Context, Decision, Entities, EntityKey, EntityWrite, Participant, Work};
 use crate::reports::Reports;
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
 use crate::text::shown;
@@ -71,6 +71,18 @@ impl<'a> Message<'a> {
         Some((step, message))
     }
 
+    /// A message of the origin to its own first step, which no event carries.
+    pub(crate) fn own(verb: StepVerb, time: Timestamp, trace: &'a TraceParent, data: &'a Fields) -> Self {
+        Message {
+            verb,
+            time,
+            hop: 0,
+            trace,
+            data,
+            reports: Reports::NOTHING,
+        }
+    }
+
     fn reason(&self) -> Option<String> {
         self.data
             .get("reason")
@@ -110,10 +122,16 @@ pub struct StepDecision {
 }
 
 impl<'a> Step<'a> {
-    /// The work that a message would mean for the participant, when the step's record is `record`: the shell
-    /// loads the entities that the participant reads for it.
+    /// The entities that must be read before [`Step::decide`] can decide about a message, when the step's record is `record`.
     #[must_use]
-    pub fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
+    pub fn reads(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Vec<EntityKey> {
+        let context = self.context(record, message);
+        Self::work(record, message.verb)
+            .map(|work| self.participant.reads(work, context))
+            .unwrap_or_default()
+    }
+
+    fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
         match transition(record.map(|r| r.state), verb, false, || Answer::Accepted).effect {
             Effect::Act | Effect::Refuse => Some(Work::Act),
             Effect::Undo => Some(Work::Undo),
@@ -122,8 +140,7 @@ impl<'a> Step<'a> {
     }
 
     /// The data that the participant's work is about: the record's when there is one, else the message's.
-    #[must_use]
-    pub fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
+    fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
         Context {
             saga: self.saga,
             data: record.map_or(message.data, |record| &record.data),
@@ -253,4 +270,13 @@ impl<'a> Step<'a> {
         }
         .event()
     }
+}
+
+/// The alert for a step that was asked to undo something that it never did.
+#[must_use]
+pub fn undid_nothing(definition: &Definition, step: StepIndex) -> String {
+    format!(
+        "step {} was asked to undo what it never did",
+        definition.describe(step)
+    )
 }
