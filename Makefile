@@ -6,40 +6,43 @@ export PORT_BASE
 export EMULATOR
 PYTHON ?= python3
 STACK = $(PYTHON) localstack/stack.py
+DLQ = $${CARGO_TARGET_DIR:-target}/local/dlq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test prove fuzz mutants bench dlq package package-test
+.PHONY: help setup demo up down status dlq check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test upgrade-test prove fuzz mutants bench package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-setup: ## check the prerequisites, install the emulators into localstack/, build everything
+setup: ## check the prerequisites, install the emulators into localstack/, build what the local stack runs
 	$(STACK) setup
 
 demo: ## run sagas that complete and that are compensated, on a local stack of its own
 	@$(PYTHON) localstack/demo.py
 
-up: ## start the local stack and write localstack/.state/endpoints.json (PACKAGES=target/package: with the functions of these packages; EMULATOR=localstack: LocalStack for AWS)
+up: ## start the local stack and write localstack/.state/endpoints.json; again after an edit: replace what it changed (PACKAGES=target/package: with the functions of these packages; EMULATOR=localstack: LocalStack for AWS)
 	@$(STACK) up $(if $(PACKAGES),--packages $(PACKAGES))
 
 down: ## stop the local stack
 	@$(STACK) down
 
-status: ## what of the local stack runs
+status: ## what of the local stack runs (an error where something has died)
 	@$(STACK) status
 
 dlq: ## dead letters of both clouds: make dlq ARGS="list" (ARGS="--help" shows all)
-	@test -x "$${CARGO_TARGET_DIR:-target}/release/dlq" || cargo build --release --locked --package dlq-replayer --bin dlq
-	@"$${CARGO_TARGET_DIR:-target}/release/dlq" $(ARGS)
+	@test -x "$(DLQ)" || { echo "building the dlq command (make setup and make up build it, too)" >&2; cargo build --locked --profile local --bin dlq; }
+	@"$(DLQ)" $(ARGS)
 
 check: format lint unit ## before each commit: format, clippy, unit tests, rules of the Terraform and of permissions (about two minutes when warm)
 	$(PYTHON) infra/rules.py
 	$(PYTHON) infra/iam_calls.py
 	$(PYTHON) infra/azure_roles.py
 	$(PYTHON) infra/deployer.py
-	@echo "make check: all passed; emulators, terraform validate and test, policy scan and dependencies are left to make test"
+	@echo "make check: all passed. Skipped, left to make test: end-to-end tests and store contract on emulators, terraform validate, test and apply,"
+	@echo "            the policy scan, the dependencies' licences and advisories, and the workflows' lint"
 
-test: format lint unit deny terraform terraform-apply policy workflows stack-test ## everything that CI runs
+test: ## everything that CI runs: check, deny, terraform, terraform-apply, policy, workflows and stack-test; says where the time went
+	@$(PYTHON) tests/run.py all
 	@echo "make test: all passed"
 
 format: ## formatting of Rust and Terraform
@@ -64,7 +67,7 @@ terraform-apply: ## stacks/aws whole on an emulator of AWS, with both transports
 policy: ## scan the Terraform for what should not be (checkov)
 	$(PYTHON) infra/policy.py
 
-stack-test: ## store contract and end-to-end tests, on real emulators
+stack-test: ## store contract and end-to-end tests of what make package builds, on two local stacks
 	$(PYTHON) tests/run.py stack
 
 workflows: ## actionlint on the workflows of GitHub Actions
@@ -78,6 +81,9 @@ package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lamb
 
 package-test: ## what `make package` left: architecture, glibc and bytes of every zip, then sagas on those for x86-64
 	$(PYTHON) tests/run.py packages
+
+upgrade-test: ## upgrade a local stack in place while sagas run, and back: make upgrade-test OLD=04d03cd (a git revision, built first, or a folder of packages; not part of `make test`: about fifteen minutes)
+	$(PYTHON) tests/upgrade.py "$(or $(OLD),04d03cd)" "$(or $(NEW),.)" --back
 
 prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored

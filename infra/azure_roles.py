@@ -17,6 +17,7 @@ import re
 import sys
 from pathlib import Path
 
+from command_line import takes_nothing
 from iam_calls import bodies, code_of
 from rules import uncommented
 
@@ -268,4 +269,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

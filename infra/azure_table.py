@@ -18,7 +18,6 @@ the copy is replayed from the archive of the bus: infra/RUNBOOK.md, "Restore".
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import hashlib
@@ -38,6 +37,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
+
+from command_line import Parser
 
 FORMAT = "saga-bridge table 1"
 TRIES = 6
@@ -226,7 +227,7 @@ def say(text: str = "", again: bool = False) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("export", "restore"):
         command = commands.add_parser(name)

@@ -10,7 +10,6 @@ lines start a saga each, one that completes and one that is compensated.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import Parser
 from environment import NAME, settings
 
 HERE = Path(__file__).resolve().parent
@@ -107,7 +107,7 @@ LINES = [
          "InvokeFunctionUrl, and InvokeFunction under lambda:InvokedViaFunctionUrl",
          lambda text: is_json(text, lambda body: ("WebhookGateway" in text or {one["Action"] for one in body["Statement"]} >= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"})
                               and all("lambda:InvokedViaFunctionUrl" in json.dumps(one) for one in body["Statement"] if one["Action"] == "lambda:InvokeFunction" and one["Principal"] == "*"))),
-    Line("the webhook turns strangers away", "curl -sS --max-time 30 -o /dev/null -w '%{{http_code}}' -X POST -H 'Content-Type: application/cloudevents+json' -d '{{}}' {ingress_url}", "401", lambda text: text == "401"),
+    Line("the webhook refuses calls without a token", "curl -sS --max-time 30 -o /dev/null -w '%{{http_code}}' -X POST -H 'Content-Type: application/cloudevents+json' -d '{{}}' {ingress_url}", "401", lambda text: text == "401"),
     Line("the API turns unsigned requests away", "curl -sS --max-time 30 -o /dev/null -w '%{{http_code}}' {api_url}sagas", "403", lambda text: text == "403"),
     Line("the connection to Azure is authorised (api-destination)", "if [ {transport} = federation-relay ]; then echo no connection; else aws events describe-connection --region {region} --name {environment}-saga-to-azure --query ConnectionState --output text; fi",
          "AUTHORIZED, or no connection", lambda text: text in ("AUTHORIZED", "ACTIVE", "no connection"), again=120),
@@ -125,14 +125,14 @@ LINES = [
     Line("credentials for signed requests", "aws configure export-credentials --format env", "three variables", lambda text: "AWS_SECRET_ACCESS_KEY=" in text, learn_credentials),
     *saga("a saga that Azure confirms", "12.90", "COMPLETED"),
     *saga("a saga that Azure refuses", "{over}", "CANCELLED_VIA_COMPENSATION"),
-    Line("nothing lies dead", SIGNED + "{dead_letters_url}dead-letters", "no letter", lambda text: is_json(text, lambda body: body["letters"] == [])),
+    Line("nothing lies dead", SIGNED + "{dead_letters_url}dead-letters", "no dead letter", lambda text: is_json(text, lambda body: body["letters"] == [])),
     Line("no alarm rings", "aws cloudwatch describe-alarms --region {region} --alarm-name-prefix {environment}-saga- --state-value ALARM --query 'MetricAlarms[].AlarmName' --output text", "none", lambda text: text in ("", "None")),
 ]
 
 
 def look(number: int, line: Line, known: dict, patience: float) -> bool:
     end = time.monotonic() + patience * line.again
-    told = time.monotonic()
+    shown_at = time.monotonic()
     while True:
         text = answer(line.command, known)
         if line.holds(*[text, known][: line.holds.__code__.co_argcount]):
@@ -142,8 +142,8 @@ def look(number: int, line: Line, known: dict, patience: float) -> bool:
         if time.monotonic() >= end:
             print(f"{number:>2} FAILED  {line.name}\n           expected: {line.expected}\n           answered: {text[:500]}\n           command:  {line.command.format_map(Shown(known))}", flush=True)
             return False
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
+        if time.monotonic() - shown_at > 10:
+            shown_at = time.monotonic()
             print(f"{number:>2} …       {line.name}: not yet ({text[:80]})", flush=True)
         time.sleep(PAUSE_SECONDS)
 
@@ -156,7 +156,7 @@ class Shown(dict):
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("environment")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--over", default="10000.01", help="an amount above the participant's inventory_limit")
@@ -166,8 +166,7 @@ def main(arguments: list[str]) -> int:
     variables = (asked.folder or HERE / "environments" / asked.environment) / "aws.tfvars"
     region = settings(variables).get("region") if variables.is_file() else None
     if not region or not NAME.fullmatch(asked.environment):
-        print(f"day_one: {variables} does not say the region of {asked.environment}", file=sys.stderr)
-        return 2
+        parser.error(f"{variables} does not say the region of {asked.environment}")
     known = {"environment": asked.environment, "region": region, "run": uuid.uuid4().hex[:12], "over": asked.over}
     if asked.list:
         for number, line in enumerate(LINES, 1):

@@ -16,6 +16,7 @@ import re
 import sys
 from pathlib import Path
 
+from command_line import takes_nothing
 from rules import uncommented
 
 HERE = Path(__file__).resolve().parent
@@ -89,4 +90,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

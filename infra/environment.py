@@ -27,6 +27,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_line import Parser
+
 HERE = Path(__file__).resolve().parent
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 # One call of the AWS CLI; it retries by itself.
@@ -204,7 +206,7 @@ class Environment:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--auto-approve", action="store_true")
     parser.add_argument("--upgrade", action="store_true")

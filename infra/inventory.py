@@ -46,9 +46,9 @@ class Account:
                     yield f"{bus}/{rule['Name']}"
 
     def endpoints(self) -> Iterator[str]:
-        """One that was deleted is told of for a while."""
-        told = self.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints")
-        return (one["VpcEndpointId"] for one in told if one["State"].lower() not in ("deleting", "deleted"))
+        """AWS lists one that was deleted for a while."""
+        listed = self.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints")
+        return (one["VpcEndpointId"] for one in listed if one["State"].lower() not in ("deleting", "deleted"))
 
     def aliases(self) -> Iterator[str]:
         """Without those of AWS' own keys."""
@@ -57,8 +57,8 @@ class Account:
     def keys(self, state: str) -> dict[str, dict]:
         """The keys in this state, with what KMS says of them. Those that AWS manages are not the account's to delete."""
         ids = [one["KeyId"] for one in self.pages("kms", "list_keys", "Keys")]
-        told = [self.client("kms").describe_key(KeyId=one)["KeyMetadata"] for one in ids]
-        return {one["KeyId"]: one for one in told if one["KeyState"] == state and one["KeyManager"] == "CUSTOMER"}
+        listed = [self.client("kms").describe_key(KeyId=one)["KeyMetadata"] for one in ids]
+        return {one["KeyId"]: one for one in listed if one["KeyState"] == state and one["KeyManager"] == "CUSTOMER"}
 
 
 def named(service: str, operation: str, field: str, name: str, **arguments) -> Callable[[Account], Iterator[str]]:
@@ -129,14 +129,14 @@ def beyond(now: Kinds, before: Kinds) -> Kinds:
 
 def unlike_the_state(new: Kinds, types: list[str]) -> list[str]:
     """Where the account has more or fewer of a kind than Terraform says to have made; `types` is that of each resource."""
-    told, unlike = Counter(types), []
-    for kind in sorted(set(told) | set(new)):
+    listed, unlike = Counter(types), []
+    for kind in sorted(set(listed) | set(new)):
         if kind in PARTS:
             continue
         if kind not in KINDS:
             unlike.append(f"{kind}: infra/inventory.py does not know how to look for it")
-        elif kind in told and told[kind] != len(new.get(kind, [])):
-            unlike.append(f"{kind}: Terraform made {told[kind]}, there are {len(new.get(kind, []))}: {new.get(kind, [])}")
-        elif kind not in told and kind.startswith("aws_"):
+        elif kind in listed and listed[kind] != len(new.get(kind, [])):
+            unlike.append(f"{kind}: Terraform made {listed[kind]}, there are {len(new.get(kind, []))}: {new.get(kind, [])}")
+        elif kind not in listed and kind.startswith("aws_"):
             unlike.append(f"{kind}: nobody made {new[kind]}")
     return unlike

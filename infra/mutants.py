@@ -17,6 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import Parser
+
 ROOT = Path(__file__).resolve().parent.parent
 READERS = ("rules", "iam_calls", "deployer", "azure_roles")
 COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src", "shared/azure/src")
@@ -185,7 +187,10 @@ def run(place: Path, command: list[str]) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *command], cwd=place, env=os.environ, capture_output=True, text=True, check=False)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    parser = Parser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    words = parser.parse_args(arguments).words
     missed = []
     with tempfile.TemporaryDirectory(prefix="terraform-mutants-") as folder:
         for each in COPIED:

@@ -72,13 +72,13 @@ def plans(said: str) -> dict[str, list[dict]]:
     """What each run of `terraform test -json -verbose` planned to make."""
     found = {}
     for line in said.splitlines():
-        if line.startswith("{") and "test_plan" in (told := json.loads(line)):
-            plan = told["test_plan"]
+        if line.startswith("{") and "test_plan" in (line_of_test := json.loads(line)):
+            plan = line_of_test["test_plan"]
             region = plan.get("output_changes", {}).get(REGION, {}).get("after")
             made = [one for one in plan.get("resource_changes", []) if one["mode"] == "managed" and "create" in one["change"]["actions"]]
             for one in made if region else []:
                 one["change"]["after"].setdefault(REGION, region)
-            found[told["@testrun"]] = made
+            found[line_of_test["@testrun"]] = made
     return found
 
 

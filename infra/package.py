@@ -14,7 +14,6 @@ no program says where it was built.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import elf
 import packing
+from command_line import Parser
 from pinned import installed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ def pack(architectures: list[str], names: list[str]) -> list[Path]:
 
 def main(arguments: list[str]) -> int:
     known = [*lambdas(), PARTICIPANT]
-    parser = argparse.ArgumentParser(description="Build and pack what is deployed, into target/package.")
+    parser = Parser(description=__doc__)
     parser.add_argument("--arch", action="append", choices=list(TARGETS), help="of the Lambda functions; more than once for both")
     parser.add_argument("names", nargs="*", metavar="FUNCTION", help="only these; without any, all")
     options = parser.parse_args(arguments)

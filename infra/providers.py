@@ -85,7 +85,7 @@ def newest_held(folder: Path) -> dict[str, str]:
 def fitted(infra: Path, held: dict[str, str], scratch: Path) -> tuple[Path, list[str]]:
     """`infra` itself, or, where a mirror holds older providers than it asks for, a copy that is content with those, and what
     the copy lacks. Without a registry there is nothing else to check with."""
-    told = []
+    reported = []
     changed: dict[Path, str] = {}
     for source, has in held.items():
         for file in sorted(infra.glob("*/*/*.tf")):
@@ -94,14 +94,14 @@ def fitted(infra: Path, held: dict[str, str], scratch: Path) -> tuple[Path, list
                 block = re.search(rf'source\s*=\s*"{source}"\s*\n\s*version\s*=\s*">= ([\d.]+)', text)
                 if block and version(block[1]) > version(has):
                     changed[file] = text[: block.start(1)] + has + text[block.end(1) :]
-                    told.append(f"{file.parent.relative_to(infra)} asks for {source} {block[1]}")
+                    reported.append(f"{file.parent.relative_to(infra)} asks for {source} {block[1]}")
             for (kind, argument), since in NEWER.get(source, {}).items():
                 if version(has) < since:
                     # Formatted code closes a block at the beginning of a line.
                     text, number = re.subn(rf'(?ms)^(resource "{kind}" "\w+" \{{\n(?:(?!^\}}).)*?)^\s*{argument}\s*=[^\n]*\n', r"\1", text)
                     if number:
                         changed[file] = text
-                        told.append(f"{argument} was taken out of {file.relative_to(infra)}")
+                        reported.append(f"{argument} was taken out of {file.relative_to(infra)}")
     if not changed:
         return infra, []
     copy = scratch / "fitted" / infra.name
@@ -111,7 +111,7 @@ def fitted(infra: Path, held: dict[str, str], scratch: Path) -> tuple[Path, list
             (copy.parent / beside.name).symlink_to(beside)
     for file, text in changed.items():
         (copy / file.relative_to(infra)).write_text(text)
-    return copy, [f"the mirror holds {source} {has}" for source, has in held.items() if source in " ".join(told)] + told
+    return copy, [f"the mirror holds {source} {has}" for source, has in held.items() if source in " ".join(reported)] + reported
 
 
 class Running:
@@ -152,9 +152,9 @@ class Running:
             end = time.monotonic() + START_SECONDS
             while process.poll() is None and time.monotonic() < end:
                 out.seek(0)
-                told = re.search(r"TF_REATTACH_PROVIDERS='(\{.*\})'", out.read())
-                if told:
-                    return json.loads(told[1])
+                attached = re.search(r"TF_REATTACH_PROVIDERS='(\{.*\})'", out.read())
+                if attached:
+                    return json.loads(attached[1])
                 time.sleep(0.05)
         print(f"{binary.name} cannot be attached to: terraform starts it each time, which is slow and right", file=sys.stderr)
         return None

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import takes_nothing
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -365,4 +367,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

@@ -10,6 +10,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from command_line import takes_nothing
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -25,4 +27,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

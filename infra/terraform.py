@@ -37,6 +37,7 @@ import names
 import providers
 import rules
 import shell_tests
+from command_line import Parser
 
 HERE = Path(__file__).resolve().parent
 # A mocked plan that knows what only an apply would, which the tests of what must not be destroyed need.
@@ -133,9 +134,10 @@ def check(folders: list[Path], env: dict[str, str], held: dict[str, str], scratc
 
 
 def main(arguments: list[str]) -> int:
-    if not arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
+    if not arguments or arguments[0] in ("-h", "--help"):
+        parser = Parser(description=__doc__)
+        parser.parse_args(arguments)
+        parser.error("give a terraform command, or check")
     if not shutil.which("terraform"):
         print("terraform is not installed: https://developer.hashicorp.com/terraform/install", file=sys.stderr)
         return 127

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Callable
 
 import providers
+from command_line import takes_nothing
 from pinned import installed
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ sys.path.append(str(ROOT / "localstack"))
 import packing  # noqa: E402
 from local_stack import processes  # noqa: E402
 from local_stack.console import HEARTBEAT_SECONDS, Problem, last_lines, say  # noqa: E402
-from local_stack.infrastructure import changes, told  # noqa: E402
+from local_stack.infrastructure import changes, described  # noqa: E402
 
 # Bounds, not expectations: a busy machine takes several times as long as an idle one.
 START_SECONDS, INIT_SECONDS, PLAN_SECONDS, APPLY_SECONDS = 120, 300, 300, 900
@@ -303,7 +304,7 @@ def expect(found: list[str] | dict, what: str, todo: str) -> None:
 
 
 def differing(planned: dict[str, dict]) -> list[str]:
-    return [f"{address}: {told(change)}" for address, change in planned.items()]
+    return [f"{address}: {described(change)}" for address, change in planned.items()]
 
 
 def known(change: dict) -> set[str]:
@@ -321,7 +322,7 @@ def beside_the_change(planned: dict[str, dict], types: dict[str, str]) -> list[s
         if address not in planned:
             wrong.append(f"{address}: is not changed")
         elif address not in wanted or planned[address]["actions"] != ["update"] or known(planned[address]) != CHANGED[types[address]]:
-            wrong.append(f"{address}: {told(planned[address])}")
+            wrong.append(f"{address}: {described(planned[address])}")
     return wrong
 
 
@@ -471,4 +472,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    takes_nothing(__doc__)
     sys.exit(main())

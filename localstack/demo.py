@@ -11,11 +11,11 @@ back from DynamoDB and Azurite themselves, and stops the stack. Exit status 0: e
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 import uuid
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from local_stack import http
@@ -23,6 +23,9 @@ from local_stack.console import Problem, say
 from local_stack.read_back import Azure, Dynamo
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "infra"))
+from command_line import Parser, port_base  # noqa: E402
+
 STATE = HERE / ".demo"
 PATIENCE_SECONDS = 150
 LIMIT_REASON = "over the limit"
@@ -34,11 +37,6 @@ class Wrong(Exception):
 
 def main() -> int:
     say("saga-bridge demo: a payment on AWS and an inventory on Azure, in one saga")
-    try:
-        port_base()
-    except Problem as problem:
-        print(problem.report(), file=sys.stderr)
-        return 2
     try:
         stack("up")
         endpoints = json.loads((STATE / "endpoints.json").read_text())
@@ -58,15 +56,8 @@ def main() -> int:
     return 0
 
 
-def port_base() -> int:
-    given = os.environ.get("PORT_BASE") or "4566"
-    if not given.isdigit() or not 1024 <= int(given) <= 65000:
-        raise Problem(f"PORT_BASE is {given!r}", "give a number from 1024 to 65000; the demo uses the ports from 100 above it")
-    return int(given) + 100
-
-
 def stack(command: str) -> None:
-    line = [sys.executable, str(HERE / "stack.py"), command, "--port-base", str(port_base()), "--state", str(STATE)]
+    line = [sys.executable, str(HERE / "stack.py"), command, "--port-base", str(port_base() + 100), "--state", str(STATE)]
     if subprocess.run(line, check=False).returncode:
         raise Wrong(f"`{' '.join(line[1:3])}` failed; it said why above")
 
@@ -177,4 +168,10 @@ def expect(what: str, found, wanted) -> None:
 
 
 if __name__ == "__main__":
+    parser = Parser(description=__doc__)
+    parser.parse_args()
+    try:
+        port_base()
+    except ArgumentTypeError as wrong:
+        parser.error(str(wrong))
     sys.exit(main())

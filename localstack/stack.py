@@ -6,14 +6,14 @@
     python3 localstack/stack.py status    what runs
     python3 localstack/stack.py down      stop everything, keep nothing but logs and downloads
 
-`up` again keeps what runs, restarts what died and applies what changed. The stack uses six ports from PORT_BASE
+`up` again keeps what runs, restarts what died and applies what changed: after an edit, the functions whose code it
+changed are replaced, and nothing else is touched. `status` ends with 1 where something of a stack does not run. The stack uses six ports from PORT_BASE
 (4566): MiniStack or LocalStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, and the
 functions handler. A second stack wants another --port-base and another --state. Everything binds 127.0.0.1.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -25,6 +25,9 @@ from local_stack.console import Problem, say
 from local_stack.state import State
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "infra"))
+from command_line import Parser, port_base  # noqa: E402
+
 EMULATORS = ("ministack", "localstack")
 
 
@@ -49,6 +52,7 @@ def up(state: State, port_base: int, external: bool, emulator: str, packed: Path
         services.make_oidc_key(state.oidc_key)
         programs = build(state, packed)
         packages.pack_lambdas(programs, state.zips)
+        state.values["packages"] = str(packed) if packed else None
         try:
             provision(state)
         except Problem as problem:
@@ -90,11 +94,11 @@ def setup(state: State, emulator: str) -> None:
     state.logs.mkdir(exist_ok=True)
     tools.install_emulators(state.logs, emulator)
     build(state)
-    say("everything is here; `up` starts it")
+    say("everything is here; `make up` starts it, `make demo` shows it")
 
 
 def build(state: State, packed: Path | None = None) -> packages.Programs:
-    say(f"building the stand-in; the functions come from {packed}" if packed else "building the functions and the stand-in (the first time takes some minutes)")
+    say(f"building the stand-in; the functions come from {packed}" if packed else "building the functions and the stand-in (a few minutes the first time)")
     return packages.build(state.logs / "cargo.log", packed)
 
 
@@ -117,16 +121,25 @@ def resumable(state: State, port_base: int, external: bool, emulator: str) -> bo
 
 def apply_infrastructure(state: State) -> None:
     infrastructure.write_variables(state)
-    wanted = infrastructure.wanted(state)
+    wanted, code = infrastructure.wanted(state), infrastructure.code(state)
+    deployed = state.values.setdefault("deployed", {})
+    changed = [name for name in code if name in deployed and deployed[name] != code[name]]
+    if changed:
+        say(f"replacing the code of {', '.join(changed)}")
+    for name in changed:
+        infrastructure.replace_code(state, name)
+        deployed[name] = code[name]
+        state.save()
     if state.values.get("applied") == wanted:
-        say("the AWS side is up to date")
+        if not changed:
+            say("the AWS side is up to date")
         return
     say("applying the AWS side with Terraform (about a minute)")
     with tools.exclusively(HERE / "requirements.txt"):  # `init` writes beside the configuration
         infrastructure.init(state)
     infrastructure.apply(state)
     state.values["outputs"] = infrastructure.outputs(state)
-    state.values["applied"] = wanted
+    state.values.update(applied=wanted, deployed=code)
     state.save()
 
 
@@ -184,7 +197,7 @@ def remove_runtime_state(state: State) -> None:
 def status(state: State) -> int:
     if not state.exists():
         print("nothing runs")
-        return 1
+        return 0
     names = [] if state.external else [state.emulator, "azurite"]
     rows = [(name, processes.alive(state.process(name)), state.process(name)) for name in [*names, "azure"]]
     for name, alive, record in rows:
@@ -198,9 +211,9 @@ def status(state: State) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("command", choices=("setup", "up", "down", "status"))
-    parser.add_argument("--port-base", type=int, default=None, help="first of the six ports (default: PORT_BASE, else 4566)")
+    parser.add_argument("--port-base", type=port_base, default=os.environ.get("PORT_BASE") or None, help="first of the six ports (default: PORT_BASE, else 4566)")
     parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
     parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
     parser.add_argument("--emulator", default=os.environ.get("EMULATOR") or "ministack", help="ministack or localstack, for AWS (default: EMULATOR, else ministack)")
@@ -208,8 +221,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.emulator not in EMULATORS:
         parser.error(f"there is no emulator {arguments.emulator}: {' or '.join(EMULATORS)}")
+    first_port = arguments.port_base or port_base()
 
-    # Being told to end is an interruption like Ctrl-C: what was started is stopped.
+    # A request to end is an interruption like Ctrl-C: what was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.state.resolve()
@@ -217,7 +231,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.exists():
         print("nothing runs")
-        return 1 if arguments.command == "status" else 0
+        return 0
     try:
         if arguments.command == "status":
             return status(State(folder))
@@ -229,7 +243,7 @@ def main() -> int:
             elif arguments.command == "setup":
                 setup(state, arguments.emulator)
             else:
-                up(state, port_base(arguments.port_base), arguments.external, arguments.emulator, arguments.packages and arguments.packages.resolve())
+                up(state, first_port, arguments.external, arguments.emulator, arguments.packages and arguments.packages.resolve())
     except Problem as problem:
         print(problem.report(), file=sys.stderr)
         return 1
@@ -237,13 +251,6 @@ def main() -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-def port_base(given: int | None) -> int:
-    text = str(given) if given is not None else os.environ.get("PORT_BASE", "4566")
-    if not text.isdecimal() or not 1024 <= int(text) <= 65530:
-        raise Problem(f"PORT_BASE={text} is not usable", "give a number from 1024 to 65530")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ own time is most of it: what grows with the backlog is the figure to look at.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import uuid
@@ -18,12 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stack.processes import peak_mb
 from stack.proxy import Rerouted
-from stack.support import StackTest
+from stack.support import ROOT, StackTest
 from stack.test_relay import DAY_MS, Counted, row
+
+sys.path.append(str(ROOT / "infra"))
+from command_line import Parser  # noqa: E402
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = Parser(description=__doc__)
     options.add_argument("--rows", default="1000,10000,100000")
     options.add_argument("--workers", default="1,2,4")
     chosen = options.parse_args()

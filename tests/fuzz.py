@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from run import IN_CI, ROOT, on_a_stack, run
+from run import IN_CI, ROOT, Parser, Stack, on_a_stack, run
 
 sys.path.append(str(ROOT / "infra"))
 from pinned import installed  # noqa: E402
@@ -44,15 +44,19 @@ UNASKED = {
 }
 
 
-def main(what: str | None, names: list[str]) -> int:
-    parts = {"targets": lambda: targets(names), "memory": memory, "api": api, "keep": lambda: keep(names)}
-    if what is None:
-        # The million first: it needs nothing that may be missing.
-        return max(part() for part in (memory, lambda: targets([]), api))
-    if what not in parts or (names and what not in ("targets", "keep")):
-        print(__doc__, file=sys.stderr)
-        return 2
-    return parts[what]()
+def main() -> int:
+    parser = Parser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("targets", "memory", "api", "keep"))
+    parser.add_argument("names", nargs="*", metavar="TARGET")
+    asked = parser.parse_args()
+    unknown = sorted(set(asked.names) - set(all_targets()))
+    if asked.names and asked.part not in ("targets", "keep"):
+        parser.error(f"{asked.part} takes no targets")
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: no such target; there are {', '.join(all_targets())}")
+    parts = {"targets": lambda: targets(asked.names), "memory": memory, "api": api, "keep": lambda: keep(asked.names)}
+    # The million first: it needs nothing that may be missing.
+    return parts[asked.part]() if asked.part else max(part() for part in (memory, lambda: targets([]), api))
 
 
 def cannot(what: str) -> int:
@@ -150,8 +154,8 @@ def api() -> int:
     return on_a_stack(schemathesis)
 
 
-def schemathesis() -> int:
-    endpoints = json.loads(Path(os.environ["SAGA_ENDPOINTS"]).read_text())
+def schemathesis(stack: Stack) -> int:
+    endpoints = json.loads((stack.state / "endpoints.json").read_text())
     return max(one_api(endpoints[name], seed) for name in ("api", "dead_letters") for seed in SEEDS)
 
 
@@ -162,4 +166,4 @@ def one_api(url: str, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else None, sys.argv[2:]))
+    sys.exit(main())

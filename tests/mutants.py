@@ -21,6 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "infra"))
+from command_line import Parser  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
@@ -54,7 +57,7 @@ MUTANTS = [
     Mutant("saga and outbox in two transactions", "shared/app/src/transact.rs",
            'let row = decision.emit.as_ref().and_then(row);',
            'let row = decision.emit.as_ref().and_then(row).filter(|_| false);'),
-    Mutant("published row deleted before publish", "shared/app/src/relay_outbox.rs",
+    Mutant("published row deleted before publish", "shared/app/src/outbox/relay.rs",
            "        run.report.calls += wave.len();\n",
            "        run.report.calls += wave.len();\n"
            "        for rows in &wave {\n            self.outbox.delete(rows).await?;\n        }\n"),
@@ -76,7 +79,7 @@ MUTANTS = [
     Mutant("version guard of the saga dropped", "shared/memory/src/sagas.rs",
            "known.as_ref() == Some(version)\n                && ", "known.is_some() && version.0 != \"\"\n                && "),
     Mutant("version guard of the entities dropped", "shared/memory/src/steps.rs",
-           " || !shelf.entities.are_as_read(commit.writes, commit.read)", ""),
+           " || !contents.entities.are_as_read(commit.writes, commit.read)", ""),
     Mutant("undo without guard", "shared/core/src/step.rs",
            "        (Cancel, Some(Done)) if last",
            "        (Compensate, Some(Undone)) => to(Undone, Effect::Undo, E::Compensate),\n"
@@ -98,7 +101,7 @@ MUTANTS = [
            "&About::message(&String::from_utf8_lossy(body)),\n        )\n        .await;\n",
            "&About::message(&String::from_utf8_lossy(body)),\n        )\n        .await;\n"
            '        return Err(PortError::unavailable("the quarantine", "not acknowledged"));\n'),
-    Mutant("refused row deleted from the outbox", "shared/app/src/relay_outbox.rs",
+    Mutant("refused row deleted from the outbox", "shared/app/src/outbox/relay.rs",
            "                    Err(Refusal::Later(reason)) => {\n",
            "                    Err(Refusal::Later(reason)) => {\n                        done.push(row.clone());\n"),
     Mutant("lease not checked on release", "shared/memory/src/outbox.rs",
@@ -107,29 +110,29 @@ MUTANTS = [
     Mutant("a lease is taken from who has it", "shared/memory/src/outbox.rs",
            "held.is_none_or(|held| held.until <= now || held.owner == wanted.owner);",
            "held.is_none_or(|held| held.until <= now || !held.owner.is_empty());"),
-    Mutant("a lost lease is used on", "shared/app/src/relay_outbox.rs",
-           "                run.plan.give_up(Some(longer.shard));\n", ""),
-    Mutant("a lease is never renewed and used for ever", "shared/app/src/relay_outbox.rs",
+    Mutant("a lost lease is used on", "shared/app/src/outbox/relay.rs",
+           "                run.plan.give_up(Some(shard));\n", "                let _ = shard;\n"),
+    Mutant("a lease is never renewed and used for ever", "shared/app/src/outbox/lease.rs",
            "if lease.until > now.plus_millis(RENEW_MILLIS) {", "if lease.until > Timestamp::from_millis(0) {"),
-    Mutant("later events of a saga do not wait", "shared/core/src/relay.rs",
+    Mutant("later events of a saga do not wait", "shared/app/src/outbox/plan.rs",
            "        self.blocked.insert(row.saga);\n", ""),
-    Mutant("two events of a saga side by side", "shared/core/src/relay.rs",
+    Mutant("two events of a saga side by side", "shared/app/src/outbox/plan.rs",
            "            if sagas.contains(&row.saga) {", "            if sagas.contains(&row.saga) && row.saga.bucket(2) > 1 {"),
-    Mutant("a sweep takes what is the stream's", "shared/core/src/relay.rs",
+    Mutant("a sweep takes what is the stream's", "shared/app/src/outbox/rules.rs",
            "row.tries.next.unwrap_or(grace)", "row.tries.next.unwrap_or(row.queued.min(grace))"),
-    Mutant("the pause after a failure is forgotten", "shared/core/src/relay.rs",
+    Mutant("the pause after a failure is forgotten", "shared/app/src/outbox/rules.rs",
            "            next: Some(now.plus_millis(1 + wait)),", "            next: Some(now.plus_millis(wait.min(0))),"),
-    Mutant("a row is tried for ever", "shared/core/src/relay.rs",
+    Mutant("a row is tried for ever", "shared/app/src/outbox/rules.rs",
            "if old || failed >= self.attempts {", "if old && failed >= self.attempts {"),
-    Mutant("buried without a word", "shared/app/src/relay_outbox.rs",
-           "if !dead.is_empty() && !self.tell(&dead).await {", "if dead.is_empty() && !self.tell(&dead).await {"),
+    Mutant("set aside without a word", "shared/app/src/outbox/relay.rs",
+           "if !dead.is_empty() && !announce(", "if dead.is_empty() && !announce("),
     Mutant("stuck is told at every look", "shared/core/src/origin/sweep.rs",
            'if !self.alerted_since(at) {',
            'if true {'),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin/receive.rs",
            '            // It moves again.\n            decision.saga.stuck = None;\n',
            ''),
-    Mutant("a letter that was dealt with stays parked", "shared/core/src/origin/notes.rs",
+    Mutant("a dead letter that was dealt with stays parked", "shared/core/src/origin/notes.rs",
            "note.unparks.as_ref() != Some(&parked.event)", "note.unparks.is_none() || parked.at > note.at"),
     Mutant("the word of another publisher is a step's", "shared/core/src/origin/receive.rs",
            '        if outsider.is_none() {\n            decision.saga.observe',
@@ -139,7 +142,7 @@ MUTANTS = [
     Mutant("what is not understood is not kept", "shared/app/src/participate.rs",
            "if let Handled::Quarantined(reason) = &handled {",
            "if let Handled::Quarantined(reason) = &handled\n        && reason.is_empty()\n    {"),
-    Mutant("the relay leaves out shards", "shared/app/src/relay_outbox.rs",
+    Mutant("the relay leaves out shards", "shared/app/src/outbox/relay.rs",
            "for shard in overdue {", "for shard in overdue.into_iter().filter(|shard| *shard < 8) {"),
     Mutant("the sweep leaves out a bucket", "shared/app/src/sweep_sagas.rs",
            "for bucket in (0..shards).map(|number| (first + number) % shards) {",
@@ -188,9 +191,12 @@ MUTANTS = [
 ]
 
 def main() -> int:
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    if "--list" in sys.argv:
+    parser = Parser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    asked = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if not asked.words or any(word in mutant.name for word in asked.words)]
+    if asked.list:
         print("\n".join(mutant.name for mutant in chosen))
         return 0
     copy_tree(TREE)

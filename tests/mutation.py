@@ -17,7 +17,6 @@ explanation, or when an explanation is of no mutant that survives.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import queue
@@ -33,7 +32,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from mutants import ROOT, copy_tree
+from mutants import ROOT, Parser, copy_tree
 
 WORK = ROOT / "target" / "mutation"
 TREE = WORK / "tree"
@@ -55,7 +54,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("crates", nargs="*", choices=[[], *CRATES], metavar="CRATE")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

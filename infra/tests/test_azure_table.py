@@ -86,8 +86,8 @@ class Handler(BaseHTTPRequestHandler):
             row = json.loads(body)
             key = row.pop("PartitionKey"), row.pop("RowKey")
             named = re.search(r"\(PartitionKey='(.*)',RowKey='(.*)'\)$", path)
-            told = [unquote(one) for one in named.groups()]
-            assert tuple(one.replace("''", "'") for one in told) == key and "'" not in "".join(told).replace("''", ""), path
+            parts = [unquote(one) for one in named.groups()]
+            assert tuple(one.replace("''", "'") for one in parts) == key and "'" not in "".join(parts).replace("''", ""), path
             assert "/" not in path.partition("(")[2], path
             service.write(key, row)
             return 204, b"", {}

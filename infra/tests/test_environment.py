@@ -242,7 +242,7 @@ class DayOne(Fakes):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(" 1 ok      AWS knows who you are", done.stdout)
         self.assertIn(" 3 ok      the Azure stack was applied", done.stdout)
-        self.assertRegex(done.stdout, r"6 FAILED  the webhook turns strangers away\n +expected: 401\n +answered: .*\n +command: +curl .*https://ingress.example/")
+        self.assertRegex(done.stdout, r"6 FAILED  the webhook refuses calls without a token\n +expected: 401\n +answered: .*\n +command: +curl .*https://ingress.example/")
         self.assertIn("saga_id is not known, because a line above failed", done.stdout)
         # Names stand in a query as it wants them.
         self.assertEqual(len(self.calls("[?contains(TopicArn, ':staging-saga-alerts')].SubscriptionArn".replace("[?", "Subscriptions[?"))), 1)

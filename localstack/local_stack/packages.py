@@ -1,5 +1,8 @@
 """The programs of the stack: built by cargo for this machine and packed as the clouds want them, or, to try what is
 deployed, the very packages of `make package`.
+
+What is built here has the development profile `local` of Cargo.toml, because it is built after every edit. The release
+profile is for packages: its link-time optimization takes minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ import packing  # noqa: E402  (what a package holds is decided there, for this m
 LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer")
 PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
+DLQ = "dlq"
+PROFILE = "local"
 
 
 def architecture() -> str:
@@ -68,12 +73,18 @@ def require_runnable(packed: Path | None) -> None:
 
 def build(log: Path, packed: Path | None) -> Programs:
     """Builds for this machine what does not come from packages."""
-    names = [f"--package={name}" for name in (STANDIN, *(() if packed else (*LAMBDAS, PARTICIPANT)))]
-    run(["cargo", "build", "--locked", "--release", *names], log, "make `cargo build --release` work, then run `up` again", cwd=REPOSITORY)
+    names = [f"--bin={name}" for name in (STANDIN, DLQ, *(() if packed else (*LAMBDAS, PARTICIPANT)))]
+    command = ["cargo", "build", "--locked", "--profile", PROFILE, *names]
+    run(command, log, f"make `{' '.join(command[:5])}` work, then run `up` again", cwd=REPOSITORY)
+    return Programs(binaries(), packed)
+
+
+def binaries() -> Path:
+    """Where cargo leaves what `build` builds."""
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version=1"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
-    return Programs(Path(json.loads(metadata.stdout)["target_directory"], "release"), packed)
+    return Path(json.loads(metadata.stdout)["target_directory"], PROFILE)
 
 
 def pack_lambdas(programs: Programs, zips: Path) -> None:

@@ -30,9 +30,17 @@ def aws_json(endpoints: dict, service: str, target: str, body: dict, version: st
 
 def aws_get(endpoints: dict, service: str, path: str) -> bytes:
     """A read of one of AWS' other protocols."""
+    return aws_rest(endpoints, service, "GET", path)
+
+
+def aws_rest(endpoints: dict, service: str, method: str, path: str, body: dict | None = None) -> bytes:
+    """A call of one of AWS' other protocols."""
     scope = f"test/20260101/{endpoints['region']}/{service}/aws4_request"
-    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"}
-    status, body = http.request("GET", endpoints["aws"] + path, headers=headers, seconds=60)
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
+    }
+    status, body = http.request(method, endpoints["aws"] + path, json.dumps(body).encode() if body else None, headers, seconds=60)
     if status != 200:
         raise Problem(f"{service} answered {status}: {body[:300].decode(errors='replace')}", "read the log of the emulator")
     return body
@@ -54,7 +62,11 @@ class Dynamo:
         return [row for row in self.outbox_items() if row["Shard"]["S"] == "dead"]
 
     def outbox_items(self) -> list[dict]:
-        body = {"TableName": self.names["outbox_table"], "ConsistentRead": True}
+        return self.items("outbox_table")
+
+    def items(self, table: str) -> list[dict]:
+        """All that is in a table, which is named as the endpoints name it."""
+        body = {"TableName": self.names[table], "ConsistentRead": True}
         found, answer = [], {"LastEvaluatedKey": None}
         while "LastEvaluatedKey" in answer:
             if answer["LastEvaluatedKey"]:
@@ -110,6 +122,18 @@ class Azure:
     def outbox_rows(self) -> int:
         condition = quote("RowKey ge 'outbox|' and RowKey lt 'outbox}'")
         return len(self._get(f"{self.table}()", f"$filter={condition}")["value"])
+
+    def rows(self, prefix: str) -> list[dict]:
+        """All rows whose keys begin so, in every partition, with the types of their columns."""
+        found, more, headers = [], "", self._table_headers(f"{self.table}()") | {"Accept": "application/json;odata=minimalmetadata"}
+        condition = quote(f"RowKey ge '{prefix}' and RowKey lt '{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}'" if prefix else "RowKey ge ''")
+        while True:
+            status, said, answer = http.exchange("GET", f"{self.url}/{self.table}()?$filter={condition}{more}", headers=headers, seconds=60)
+            found += _json((status, answer))["value"]
+            after = {name: said.get(f"x-ms-continuation-{name}") for name in ("NextPartitionKey", "NextRowKey")}
+            if not after["NextPartitionKey"]:
+                return [{name: value for name, value in row.items() if not name.startswith("odata.")} for row in found]
+            more = "".join(f"&{name}={quote(value or '')}" for name, value in after.items())
 
     def put_message(self, queue: str, text: str) -> None:
         self._queue("POST", f"{queue}/messages", f"<QueueMessage><MessageText>{text}</MessageText></QueueMessage>".encode())

@@ -11,10 +11,9 @@ from pathlib import Path
 from . import http, processes, storage
 from .console import Problem, say
 from .packages import STANDIN
-from .state import AUDIENCE, CLIENT_ID, TENANT, State, write_private
+from .state import AUDIENCE, CLIENT_ID, REGION, TENANT, State, write_private
 from .tools import AZURITE, HERE, LOCALSTACK_VENV, VENV
 
-REGION = "us-east-1"
 # A second or two; far more where the machine is busy.
 START_SECONDS = 300
 
@@ -68,7 +67,7 @@ def localstack(state: State) -> tuple[list[str], dict[str, str]]:
         "LAMBDA_RUNTIME_EXECUTOR": "process",
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
-        "DISABLE_EVENTS": "1",  # nothing is told to anybody
+        "DISABLE_EVENTS": "1",  # nothing is reported to anybody
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",  # no name server
         "DISABLE_PREFLIGHT_PROCESSING": "1",  # OPTIONS is the webhook's to answer
@@ -193,6 +192,7 @@ def write_endpoints(state: State, status: dict) -> None:
     write_private(state.endpoints, json.dumps({
         "region": REGION,
         "emulator": None if state.external else state.emulator,
+        "packages": state.values.get("packages"),
         "aws": state.aws,
         "api": outputs["api"],
         "dead_letters": outputs["dead_letters"],

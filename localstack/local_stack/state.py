@@ -16,6 +16,7 @@ from typing import Any
 TENANT = "7a1b0c52-6f0e-4c53-9d58-0f3c5a7e1d20"
 CLIENT_ID = "c2d6a1de-8f0b-4c0e-b6a5-5b9c3f1e7a44"
 AUDIENCE = "api://saga-ingress"
+REGION = "us-east-1"
 
 
 class State:

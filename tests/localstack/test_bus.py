@@ -19,9 +19,9 @@ TO_EVENT_GRID = "https://eventgrid.azure.net"
 class Bus(StackTest):
     def test_the_rules_route_by_sagatarget(self):
         with Tap(self) as bus, Tap(self, "saga-to-azure") as to_azure, Tap(self, "saga-to-aws") as to_aws:
-            stranger = event("nobody")
-            self.put_event(stranger)
-            bus.wait_for(id=stranger["id"])
+            outsider = event("nobody")
+            self.put_event(outsider)
+            bus.wait_for(id=outsider["id"])
             saga = self.start(order(items=[{"sku": "keyboard", "quantity": 1}]))["saga_id"]
             to_azure.wait_for(sagaid=saga, type="PaymentReserved")
             to_aws.wait_for(sagaid=saga, type="InventoryReserved")
@@ -44,15 +44,15 @@ class Bus(StackTest):
         self.assertEqual(request.path, "/api/events?api-version=2018-01-01")
         self.assertEqual(json.loads(request.body), sent)
         # The topic lets this token in and finds no event in the body; without it nothing is read.
-        self.assertEqual(self.knock({"Authorization": request.headers["Authorization"]}), 400)
-        self.assertEqual(self.knock({}), 401)
+        self.assertEqual(self.call_topic({"Authorization": request.headers["Authorization"]}), 400)
+        self.assertEqual(self.call_topic({}), 401)
 
     def tokens_issued(self) -> int:
         """How often the stand-in's token endpoint has given a token for Event Grid."""
         log = Path(os.environ["SAGA_ENDPOINTS"]).parent / "logs" / "azure.log"
         return sum('"token issued"' in line and TO_EVENT_GRID in line for line in log.read_text(errors="replace").splitlines())
 
-    def knock(self, headers: dict) -> int:
+    def call_topic(self, headers: dict) -> int:
         """The topic's answer to a body that is no event."""
         url = self.e["eventgrid"]["topic"] + "?api-version=2018-01-01"
         return ask("POST", url, b"{}", {"Content-Type": "application/cloudevents+json", **headers})[0]

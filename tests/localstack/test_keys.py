@@ -63,7 +63,7 @@ resource "aws_ssm_parameter" "secret" {
   value  = "the secret"
 }
 
-output "told" {
+output "made" {
   value = {
     key   = module.encryption.key_arn
     queue = module.queues.events.url
@@ -83,15 +83,15 @@ class Keys(StackTest):
         self.terraform(folder.name, "init", "-input=false")
         self.terraform(folder.name, "apply", "-input=false", "-auto-approve", "-parallelism=40")
         self.terraform(folder.name, "plan", "-input=false", "-detailed-exitcode")  # 2 where something would change
-        told = json.loads(self.terraform(folder.name, "output", "-json", "told"))
+        made = json.loads(self.terraform(folder.name, "output", "-json", "made"))
 
-        self.assertTrue(self.call("kms", "TrentService.GetKeyRotationStatus", KeyId=told["key"])["KeyRotationEnabled"])
-        policy = self.call("kms", "TrentService.GetKeyPolicy", KeyId=told["key"], PolicyName="default")["Policy"]
+        self.assertTrue(self.call("kms", "TrentService.GetKeyRotationStatus", KeyId=made["key"])["KeyRotationEnabled"])
+        policy = self.call("kms", "TrentService.GetKeyPolicy", KeyId=made["key"], PolicyName="default")["Policy"]
         self.assertIn("events.amazonaws.com", policy)
-        attributes = self.sqs("GetQueueAttributes", QueueUrl=told["queue"], AttributeNames=["KmsMasterKeyId"])["Attributes"]
-        self.assertEqual(attributes, {"KmsMasterKeyId": told["key"]})
-        self.sqs("SendMessage", QueueUrl=told["queue"], MessageBody="whole")
-        received = wait_for("the message", lambda: self.sqs("ReceiveMessage", QueueUrl=told["queue"]).get("Messages"))
+        attributes = self.sqs("GetQueueAttributes", QueueUrl=made["queue"], AttributeNames=["KmsMasterKeyId"])["Attributes"]
+        self.assertEqual(attributes, {"KmsMasterKeyId": made["key"]})
+        self.sqs("SendMessage", QueueUrl=made["queue"], MessageBody="whole")
+        received = wait_for("the message", lambda: self.sqs("ReceiveMessage", QueueUrl=made["queue"]).get("Messages"))
         self.assertEqual([message["Body"] for message in received], ["whole"])
         kept, read = (
             self.call("ssm", "AmazonSSM.GetParameter", Name=f"/saga-bridge/{prefix}/azure-secret", WithDecryption=plain)["Parameter"]["Value"]

@@ -11,7 +11,7 @@ from stack.tap import rule
 from .destination import Destination
 from .events import event
 
-# A first retry, or a letter where no retry is allowed, should come well within this time.
+# A first retry, or a dead letter where no retry is allowed, should come well within this time.
 QUIET_SECONDS = 20
 TWO_RETRIES = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60}
 NO_RETRY = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}

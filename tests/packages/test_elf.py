@@ -39,7 +39,7 @@ class Elf(unittest.TestCase):
             elf.check(content, architecture, (2, 34))
         return str(raised.exception)
 
-    def test_the_newest_glibc_is_told(self):
+    def test_the_newest_glibc_is_reported(self):
         self.assertEqual(elf.check(program(), "arm64", (2, 34)), (2, 26))
         self.assertEqual(elf.check(program(X86_64, ("GLIBC_2.34", "GLIBC_2.2.5")), "x86_64", (2, 34)), (2, 34))
 

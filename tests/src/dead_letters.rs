@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::ports::LetterSource;
+use saga_app::dead_letters::{Bounds, Report};
 use saga_app::dead_letters::{Ports, run};
 use saga_app::ports::{Quarantined, Time};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{Act, DeadLetter, Destination, Filter, Source};
-use saga_core::dead_letter_run::Bounds;
 use saga_memory::{Clock, DeadLetters, OriginCloud};
-use saga_wire::dead_letter::http::{Command, Report, Selection};
-use saga_wire::dead_letter::{Received, Row, blob, destination, events, poison, row};
+use saga_wire::dead_letter::{
+    DeadLetter, Destination, Received, Row, Source, blob, destination, events, poison, row,
+};
 use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ use saga_core::origin::Override;
 use saga_core::{SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 
-use crate::books::Books;
+use crate::accounts::Accounts;
 use crate::contract::given;
 use crate::laws::Undone;
 use crate::played::{self, Stores};
@@ -113,13 +113,13 @@ impl Case<'_> {
         if end != self.end && (run.interruption.is_none() || end != Status::CancelledViaCompensation) {
             fails(&format!("it ends as {end}, and should as {}", self.end));
         }
-        let books = Books {
+        let accounts = Accounts {
             deployment: &world.deployment,
             aws: &world.aws,
             azure: &world.azure,
         };
         let stock = BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]);
-        if let Err(why) = books.close(&[id], &stock) {
+        if let Err(why) = accounts.close(&[id], &stock) {
             fails(&why);
         }
         if let Err(why) = played::check(&world, id, &before, run.undone) {

@@ -1,17 +1,18 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
-//! [`world`] runs both clouds in one process, [`books`] reads what is in their stores when all is over, [`laws`] is what every participant keeps, [`contract`] is what every adapter must do, [`arbitrary`] makes values
-//! of every type that is stored or sent, [`architecture`] knows which crate may use which, [`purity`] what the source of a
-//! pure one may say, [`tree`] the files of the repository.
+//! [`world`] runs both clouds in one process. [`accounts`] reads their stores when all is over. [`laws`] is what every
+//! participant keeps, [`contract`] what every adapter must do. [`arbitrary`] makes values of every type that is stored or
+//! sent. [`architecture`] knows which crate may use which, [`modules`] what a file may be, [`purity`] what the source of a
+//! pure crate may say, and [`tree`] reads the files of the repository.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "this crate is linked by tests only, where a panic is the message"
 )]
 
+pub mod accounts;
 pub mod arbitrary;
 pub mod architecture;
-pub mod books;
 pub mod contract;
 pub mod dead_letters;
 pub mod every_step;
@@ -24,6 +25,8 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
+pub mod recorded;
+pub mod release_04d03cd;
 pub mod shown;
 pub mod sim;
 #[cfg(feature = "stack")]

@@ -13,9 +13,9 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_azure::dead_letters::{Access, Sources};
 use saga_azure::{Config, QuarantineQueue, Secret};
-use saga_core::outbox::DEFAULT_SHARDS;
 use serde_json::Value;
 
 /// How long something may take to arrive: tells what stands still from what is slow.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import uuid
-from pathlib import Path
 
 from .proxy import Proxy, Rerouted
-from .support import PATIENCE_SECONDS, ROOT, StackTest, order, wait_for
+from .support import PATIENCE_SECONDS, StackTest, order, wait_for
 
-BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
-DLQ = BINARIES / "dlq"
+from local_stack import packages  # (support says where it is)
+
+DLQ = packages.binaries() / packages.DLQ
 
 
 class Failing(Proxy):
@@ -47,26 +46,26 @@ class DeadLetters(StackTest):
             return answers if code == 0 else None
         return wait_for(f"dlq {' '.join(arguments)}", undisturbed)
 
-    def letters(self, *filters: str) -> list[dict]:
-        return [letter for page in self.look("list", *filters) for letter in page["letters"]]
+    def dead_letters(self, *filters: str) -> list[dict]:
+        return [dead_letter for page in self.look("list", *filters) for dead_letter in page["letters"]]
 
-    def letter_of(self, saga_id: str, source: str) -> dict:
+    def dead_letter_of(self, saga_id: str, source: str) -> dict:
         """The one dead letter of a saga in a source."""
         def look():
-            found = self.letters("--saga", saga_id, "--source", source)
+            found = self.dead_letters("--saga", saga_id, "--source", source)
             return found[0] if found else None
-        return wait_for(f"a letter of {saga_id} in {source}", look)
+        return wait_for(f"a dead letter of {saga_id} in {source}", look)
 
-    def dry_run(self, letter: dict) -> dict:
-        """What is foreseen of a replay; a letter that the watch holds is unknown for the moment."""
+    def dry_run(self, dead_letter: dict) -> dict:
+        """What is foreseen of a replay; a dead letter that the watch holds is unknown for the moment."""
         def foreseen():
-            for report in self.command("replay", letter["id"])[1]:
+            for report in self.command("replay", dead_letter["id"])[1]:
                 self.assertTrue(report["dry_run"])
                 return next((item for item in report["items"] if item["outcome"] != "unknown"), None)
-        return wait_for(f"a dry run of {letter['id']}", foreseen)
+        return wait_for(f"a dry run of {dead_letter['id']}", foreseen)
 
     def carry_out(self, act: str, *ids: str) -> dict[str, str]:
-        """What became of each of these letters, once nobody else held it."""
+        """What became of each of these dead letters, once nobody else held it."""
         became: dict[str, str] = {}
 
         def again():
@@ -77,17 +76,17 @@ class DeadLetters(StackTest):
         wait_for(f"dlq {act} {' '.join(ids)}", again)
         return became
 
-    def replay(self, letter: dict):
-        self.assertEqual(self.dry_run(letter)["outcome"], "tried")
-        self.assertEqual(self.carry_out("replay", letter["id"]), {letter["id"]: "replayed"})
+    def replay(self, dead_letter: dict):
+        self.assertEqual(self.dry_run(dead_letter)["outcome"], "tried")
+        self.assertEqual(self.carry_out("replay", dead_letter["id"]), {dead_letter["id"]: "replayed"})
 
     def assert_replay_is_recorded(self, saga_id: str, verb: str = "replay"):
         lines = [line for line in self.saga(saga_id)["timeline"] if line["verb"] == verb]
         self.assertTrue(lines and "the tests" in lines[0]["note"], lines)
 
-    def assert_gone(self, letter: dict):
-        self.dlq("show", letter["id"], expect=1)
-        self.assertEqual(self.letters("--saga", letter["saga_id"]), [])
+    def assert_gone(self, dead_letter: dict):
+        self.dlq("show", dead_letter["id"], expect=1)
+        self.assertEqual(self.dead_letters("--saga", dead_letter["saga_id"]), [])
 
     def event_to_azure(self, saga: dict) -> dict:
         line = saga["timeline"][0]
@@ -121,11 +120,11 @@ class DeadLetters(StackTest):
         before = self.saga(saga_id)["status"]
 
         def cleared():
-            if not self.letters("--saga", saga_id):
+            if not self.dead_letters("--saga", saga_id):
                 return True
             self.command("replay", "--saga", saga_id, "--confirm", "--why", "all of it", "--by", "the tests")
             return False
-        wait_for(f"no letters of {saga_id}", cleared)
+        wait_for(f"no dead letters of {saga_id}", cleared)
         self.assertEqual(self.saga(saga_id)["status"], before)
 
     def check_the_redrive_of_saga_events(self) -> None:
@@ -137,13 +136,13 @@ class DeadLetters(StackTest):
         try:
             with Failing(self.e["aws"], "TransactWriteItems") as proxy, Rerouted(self, proxy.url, "saga-events"):
                 saga = self.started()
-                letter = self.letter_of(saga["saga_id"], "events")
+                dead_letter = self.dead_letter_of(saga["saga_id"], "events")
         finally:
             self.sqs("SetQueueAttributes", QueueUrl=url, Attributes=attributes)
-        self.assertEqual((letter["type"], letter["verb"]), ("InventoryReserved", "complete"))
-        self.assertIn("saga-events failed", letter["reason"])
-        self.replay(letter)
+        self.assertEqual((dead_letter["type"], dead_letter["verb"]), ("InventoryReserved", "complete"))
+        self.assertIn("saga-events failed", dead_letter["reason"])
+        self.replay(dead_letter)
         self.ended_soon(saga["saga_id"], "COMPLETED")
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
-        self.assert_gone(letter)
+        self.assert_gone(dead_letter)

@@ -63,24 +63,24 @@ class Forger:
 
     def forged(self, elsewhere: str) -> dict[str, dict]:
         """Each kind of token that must not be believed; `elsewhere` is a URL that nobody may ask."""
-        stranger, now = "99999999-0000-4000-8000-000000000000", int(time.time())
+        foreign, now = "99999999-0000-4000-8000-000000000000", int(time.time())
         return {
             "alg none": self.token({"alg": "none"}, by="nobody"),
             "alg none, signed": self.token({"alg": "none"}),
             "HS256 with the public key": self.token({"alg": "HS256"}, by="hmac"),
             "RS512 said, RS256 done": self.token({"alg": "RS512"}),
-            "another key": self.token(key="stranger"),
-            "an unknown kid": self.token({"kid": "unknown"}, key="stranger"),
+            "another key": self.token(key="foreign"),
+            "an unknown kid": self.token({"kid": "unknown"}, key="foreign"),
             "no kid": self.token({"kid": None}),
-            "jku": self.token({"kid": "theirs", "jku": elsewhere}, key="stranger"),
-            "x5u": self.token({"x5u": elsewhere}, key="stranger"),
-            "jku and our kid": self.token({"jku": elsewhere}, key="stranger"),
-            "another issuer": self.token(iss="https://sts.windows.net/" + stranger + "/"),
+            "jku": self.token({"kid": "theirs", "jku": elsewhere}, key="foreign"),
+            "x5u": self.token({"x5u": elsewhere}, key="foreign"),
+            "jku and our kid": self.token({"jku": elsewhere}, key="foreign"),
+            "another issuer": self.token(iss="https://sts.windows.net/" + foreign + "/"),
             "no issuer": self.token(iss=None),
             "an issuer that is a URL to ask": self.token(iss=elsewhere),
             "another audience": self.token(aud="api://other"),
-            "another tenant": self.token(tid=stranger),
-            "another application": self.token(appid=stranger, azp=stranger),
+            "another tenant": self.token(tid=foreign),
+            "another application": self.token(appid=foreign, azp=foreign),
             "no role": self.token(roles=None),
             "another role": self.token(roles=["Reader"]),
             "expired": self.token(exp=now - 120),
@@ -94,7 +94,7 @@ class Forger:
             "a list of issuers": self.token(iss=[self.claims["iss"]]),
             "a list of tenants": self.token(tid=[self.claims["tid"]]),
             "a list of applications": self.token(appid=[EVENT_GRID]),
-            "two applications": self.token(azp=stranger),
+            "two applications": self.token(azp=foreign),
             "a role that is no list": self.token(roles=ROLE),
             "other audiences": self.token(aud=["api://other", "api://another"]),
             "an expiry in text": self.token(exp=str(now + 3600)),

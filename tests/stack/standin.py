@@ -6,10 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from .dead_letters import BINARIES
 from .support import StackTest, endpoints
 
-from local_stack import processes, services  # noqa: E402 (support says where it is)
+from local_stack import packages, processes, services  # noqa: E402 (support says where it is)
 from local_stack.state import State, write_private  # noqa: E402
 
 
@@ -37,6 +36,6 @@ class Reconfigured:
     def restart(self, config: str):
         processes.stop(self.state.process("azure"), 12.0)
         write_private(self.state.standin_config, config)
-        services.start_standin(self.state, BINARIES)
+        services.start_standin(self.state, packages.binaries())
         services.write_endpoints(self.state, services.wait_for_standin(self.state))
         self.test.e = endpoints()

@@ -1,4 +1,4 @@
-"""What a stranger's script would have: the endpoints file, plain HTTP, and the stores' own protocols."""
+"""What a user's script has: the endpoints file, plain HTTP, and the stores' own protocols."""
 
 from __future__ import annotations
 

@@ -17,17 +17,17 @@ from .support import StackTest, order, wait_for
 from .tap import Tap
 
 
-def changes(event: dict, stranger: str) -> dict[str, dict]:
+def changes(event: dict, another: str) -> dict[str, dict]:
     """The event, each time with one field changed."""
     verb = {"advance": "complete"}.get(event["sagaverb"], "advance")
     values = {
-        "sagaid": stranger, "sagastep": event["sagastep"] - 1, "sagaverb": verb, "sagahop": event["sagahop"] + 1,
+        "sagaid": another, "sagastep": event["sagastep"] - 1, "sagaverb": verb, "sagahop": event["sagahop"] + 1,
         "sagatarget": "aws" if event["sagatarget"] == "azure" else "azure", "sagaorigin": "aws" if event["sagaorigin"] == "azure" else "azure",
         "source": "saga.orchestrator" if event["sagaorigin"] == "azure" else "saga.participant.azure",
         "type": "PaymentCompensationRequested", "sagadef": "order", "sagasum": "0" * 16,
     }
     changed = {name: {**event, name: value} for name, value in values.items()}
-    for name, value in {"saga_id": stranger, "order_id": "order-x", "amount": "1.00", "reserved_amount": "1.00", "currency": "JPY", "more": "x"}.items():
+    for name, value in {"saga_id": another, "order_id": "order-x", "amount": "1.00", "reserved_amount": "1.00", "currency": "JPY", "more": "x"}.items():
         changed[f"data.{name}"] = copy.deepcopy(event)
         changed[f"data.{name}"]["data"][name] = value
     return changed
@@ -45,16 +45,16 @@ class AlteredEvents(StackTest):
         with Tap(self) as tap:
             # Closed until all is judged: whatever is sent again meanwhile moves neither saga.
             with self.closed(closed):
-                (saga, event), (stranger, turn) = (self.pending(tap, verb) for _ in range(2))
-                changed = changes(event, stranger["saga_id"])
+                (saga, event), (another, turn) = (self.pending(tap, verb) for _ in range(2))
+                changed = changes(event, another["saga_id"])
                 for one in changed.values():
                     bring(one)
                 self.all_quarantined(changed)
-                for before in (saga, stranger):
+                for before in (saga, another):
                     self.assertEqual(self.saga(before["saga_id"]), before)
             for one in (event, turn):
                 bring(one)
-            for before in (saga, stranger):
+            for before in (saga, another):
                 ended = self.ended_soon(before["saga_id"], "COMPLETED")
                 # One event, however often it came.
                 self.assertEqual(len({line["event_id"] for line in ended["timeline"] if line["verb"] == "complete"}), 1)

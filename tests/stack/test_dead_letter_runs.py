@@ -40,33 +40,33 @@ class Runs(DeadLetters):
     def answers(self, saga: dict, count: int) -> list[dict]:
         return [self.answer_of_azure(saga, f"{1795226400000 + number}-{saga['saga_id']}-{uuid.uuid4().hex[:6]}") for number in range(count)]
 
-    def test_many_letters_at_the_rate_asked_for_and_resumed(self):
+    def test_many_dead_letters_at_the_rate_asked_for_and_resumed(self):
         """Never faster than asked for. How much slower is the machine's business: it is printed."""
         saga, rate, count = self.ended_saga(), 20, 400
         self.fall_into_the_events_dlq(self.answers(saga, count))
-        wait_for("all letters", lambda: len({letter["id"] for letter in self.letters("--saga", saga["saga_id"])}) == count)
+        wait_for("all dead letters", lambda: len({dead_letter["id"] for dead_letter in self.dead_letters("--saga", saga["saga_id"])}) == count)
         chosen = ("replay", "--source", "events", "--saga", saga["saga_id"], *RECORD, "--rate", str(rate))
         begun = time.monotonic()
         _, first, _ = self.command(*chosen, "--limit", "100")
         self.assertEqual(sum(report["done"] for report in first), 100)
         self.assertEqual(first[-1]["ended"], "limit")
         # What it left is taken up by the same command.
-        done, told = 100, ""
+        done, reported = 100, ""
 
         def taken_up():
-            nonlocal done, told
+            nonlocal done, reported
             _, rest, said = self.command(*chosen)
-            done, told = done + sum(report["done"] for report in rest), told + said
+            done, reported = done + sum(report["done"] for report in rest), reported + said
             return done >= count
         wait_for("the rest", taken_up)
         took = time.monotonic() - begun
         self.assertEqual(done, count)
-        self.assertIn("dlq: no answer yet", told)
-        self.assertEqual(self.letters("--saga", saga["saga_id"]), [])
-        print(f"\n{count} letters at {rate} a second asked for: {count / took:.1f} a second, requests included", flush=True)
+        self.assertIn("dlq: no answer yet", reported)
+        self.assertEqual(self.dead_letters("--saga", saga["saga_id"]), [])
+        print(f"\n{count} dead letters at {rate} a second asked for: {count / took:.1f} a second, requests included", flush=True)
         self.assertLessEqual(count / took, rate * 1.1)
 
-    def test_killing_the_replayer_loses_no_letter(self):
+    def test_killing_the_replayer_loses_no_dead_letter(self):
         chance, saga = random.Random(20261121), self.ended_saga()
         rows = [{**event, "id": f"{event['id']}-row"} for event in self.answers(saga, 60)]
         queued = self.answers(saga, 40)
@@ -80,7 +80,7 @@ class Runs(DeadLetters):
             # Two a second: the run is far from its end whenever it is killed.
             command = [DLQ, "--json", "--endpoint", self.e["dead_letters"], "replay", "--saga", saga["saga_id"], "--source", source, *RECORD, "--rate", "2"]
             run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for("the first of its letters", lambda: left[source]() < before or run.poll() is not None)
+            wait_for("the first of its dead letters", lambda: left[source]() < before or run.poll() is not None)
             time.sleep(4 * chance.random())  # the moment of the crash is the one thing that is left to chance
             for pid in function_processes(self.e, "dlq-replayer"):
                 os.kill(pid, signal.SIGKILL)
@@ -97,7 +97,7 @@ class Runs(DeadLetters):
             arrived.update(body["detail"]["id"] for _ in range(30) for body in self.queue_bodies(url))
             return page and all({event["id"] for event in rows} <= arrived and not report["notices"] for report in page)
         wait_for("every row to be published", all_seen)
-        self.assertEqual(self.letters("--saga", saga["saga_id"]), [])
+        self.assertEqual(self.dead_letters("--saga", saga["saga_id"]), [])
         # Those of the queue went back to saga-events' own, and are in the saga's timeline, as far as it keeps lines.
         ids = {event["id"] for event in queued}
         wait_for("their lines", lambda: [line for line in self.saga(saga["saga_id"])["timeline"] if line["event_id"] in ids])
@@ -130,11 +130,11 @@ class Runs(DeadLetters):
         more = []
         for number in range(4):
             more.append((self.start({**bought, "order_id": uuid.uuid4().hex}), "COMPLETED"))
-            ids = [letter["id"] for letter in self.letters("--limit", "1000") if letter["source"] in ("events", "destination")]
+            ids = [dead_letter["id"] for dead_letter in self.dead_letters("--limit", "1000") if dead_letter["source"] in ("events", "destination")]
             chance.shuffle(ids)
             if ids and number < 3:
                 self.reports("replay", *ids[:len(twice) // 3], *RECORD, "--rate", "100")
-        # The watch looks every minute, and hides letters for a moment.
+        # The watch looks every minute, and hides dead letters for a moment.
         wait_for("nothing to be left", lambda: self.all_replayed(begun))
         for saga, status in first + more:
             ended = self.ended_soon(saga["saga_id"], status)
@@ -147,6 +147,6 @@ class Runs(DeadLetters):
         return bool(reports) and all(report["done"] == 0 and not report["notices"] for report in reports)
 
     def reports(self, *arguments: str) -> list[dict]:
-        """Of a run that others may disturb: they hold letters, and a function that was killed fails the next request, too."""
+        """Of a run that others may disturb: they hold dead letters, and a function that was killed fails the next request, too."""
         code, reports, _ = self.command(*arguments)
         return reports if code in (0, 1) else []

@@ -52,14 +52,14 @@ class Causes(DeadLetters):
             row = f"step|{saga['saga_id']}|1"
             later = {"PartitionKey": bucket_of("inventory"), "RowKey": row, "Format": "99", "Format@odata.type": "Edm.Int64"}
             self.azure.put_row(bucket_of("inventory"), row, later)
-        letter = self.letter_of(saga["saga_id"], "poison")
-        self.assertEqual((letter["type"], letter["verb"], letter["step"], letter["attempts"]), ("PaymentReserved", "advance", 1, 5))
+        dead_letter = self.dead_letter_of(saga["saga_id"], "poison")
+        self.assertEqual((dead_letter["type"], dead_letter["verb"], dead_letter["step"], dead_letter["attempts"]), ("PaymentReserved", "advance", 1, 5))
         self.azure.delete_row(bucket_of("inventory"), row)
-        self.replay(letter)
+        self.replay(dead_letter)
         self.ended(saga["saga_id"], "COMPLETED")
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
-        self.assert_gone(letter)
+        self.assert_gone(dead_letter)
 
     def test_a_webhook_that_refuses_a_token_and_the_dead_letter_blobs(self):
         """The ingress takes tokens for another audience only: Event Grid does not try a 401 again."""
@@ -68,17 +68,17 @@ class Causes(DeadLetters):
         try:
             ingress.environment("event-ingress", {**before, "OIDC_AUDIENCE": "api://somebody-else"})
             saga = self.started()
-            letter = self.letter_of(saga["saga_id"], "event-grid")
+            dead_letter = self.dead_letter_of(saga["saga_id"], "event-grid")
         finally:
             ingress.environment("event-ingress", before)
-        self.assert_lay_before_the_ingress(saga, letter, "Unauthorized")
+        self.assert_lay_before_the_ingress(saga, dead_letter, "Unauthorized")
 
     def test_a_webhook_that_answers_400_and_the_dead_letter_blobs(self):
         """Event Grid does not try a 400 again."""
         with Refusing(self.e["aws"], 400) as webhook, Reconfigured(self, lambda config: to_ingress(config, webhook)):
             saga = self.started()
-            letter = self.letter_of(saga["saga_id"], "event-grid")
-        self.assert_lay_before_the_ingress(saga, letter, "BadRequest")
+            dead_letter = self.dead_letter_of(saga["saga_id"], "event-grid")
+        self.assert_lay_before_the_ingress(saga, dead_letter, "BadRequest")
 
     def test_a_webhook_that_answers_503_until_expiry_and_the_dead_letter_blobs(self):
         """The time to live is eighteen seconds, at the stand-in's scale: five attempts, and three where each is slow."""
@@ -86,37 +86,37 @@ class Causes(DeadLetters):
             to_ingress(config, webhook)["ttl_minutes"] = 30
         with Refusing(self.e["aws"], 503) as webhook, Reconfigured(self, short):
             saga = self.started()
-            letter = self.letter_of(saga["saga_id"], "event-grid")
-        self.assertGreater(letter["attempts"], 2)
-        self.assert_lay_before_the_ingress(saga, letter, "TimeToLiveExceeded")
+            dead_letter = self.dead_letter_of(saga["saga_id"], "event-grid")
+        self.assertGreater(dead_letter["attempts"], 2)
+        self.assert_lay_before_the_ingress(saga, dead_letter, "TimeToLiveExceeded")
 
-    def assert_lay_before_the_ingress(self, saga: dict, letter: dict, reason: str):
-        self.assertEqual(letter["type"], "InventoryReserved")
-        self.assertIn("TO-AWS-INGRESS", letter["reason"])
-        self.assertIn(reason, letter["reason"])
-        shown = self.look("show", letter["id"])[0]
+    def assert_lay_before_the_ingress(self, saga: dict, dead_letter: dict, reason: str):
+        self.assertEqual(dead_letter["type"], "InventoryReserved")
+        self.assertIn("TO-AWS-INGRESS", dead_letter["reason"])
+        self.assertIn(reason, dead_letter["reason"])
+        shown = self.look("show", dead_letter["id"])[0]
         self.assertNotIn("deadletterreason", shown["body"])
         self.assertEqual(shown["replay"]["to"], "Event Grid topic")
-        self.replay(letter)
+        self.replay(dead_letter)
         self.ended(saga["saga_id"], "COMPLETED")
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
-        self.assert_gone(letter)
+        self.assert_gone(dead_letter)
 
     def test_a_bus_that_refuses_an_event_and_the_dead_rows(self):
         with Malformed(self.e["aws"]) as bus, Rerouted(self, bus.url, "outbox-poller"):
             saga = self.started()
-            letter = self.letter_of(saga["saga_id"], "outbox")
+            dead_letter = self.dead_letter_of(saga["saga_id"], "outbox")
             parked = wait_for("the flag `parked`", lambda: self.saga(saga["saga_id"])["flags"]["parked"])
-        self.assertEqual((letter["type"], letter["verb"], letter["step"]), ("PaymentReserved", "advance", 1))
-        self.assertIn("MalformedDetail", letter["reason"])
+        self.assertEqual((dead_letter["type"], dead_letter["verb"], dead_letter["step"]), ("PaymentReserved", "advance", 1))
+        self.assertIn("MalformedDetail", dead_letter["reason"])
         self.assertIn("could not be published", parked)
-        self.replay(letter)
+        self.replay(dead_letter)
         ended = self.ended(saga["saga_id"], "COMPLETED")
         self.assertIsNone(ended["flags"]["parked"])
         self.assert_replay_is_recorded(saga["saga_id"])
         self.clear(saga["saga_id"])
-        self.assert_gone(letter)
+        self.assert_gone(dead_letter)
 
     def test_saga_events_that_fails_and_its_dead_letter_queue(self):
         self.check_the_redrive_of_saga_events()
@@ -135,18 +135,18 @@ class Causes(DeadLetters):
         self.azure.put_message(self.e["names"]["azure_queue"], base64.b64encode(json.dumps(to_azure).encode()).decode())
 
         def look():
-            found = {letter["source"] + letter["reason"].split(":")[0]: letter for letter in self.letters("--saga", saga_id)}
+            found = {dead_letter["source"] + dead_letter["reason"].split(":")[0]: dead_letter for dead_letter in self.dead_letters("--saga", saga_id)}
             return found if len(found) == 3 else None
         found = wait_for("three quarantined events", look)
-        reasons = {entrance: letter["reason"] for entrance, letter in found.items()}
+        reasons = {entrance: dead_letter["reason"] for entrance, dead_letter in found.items()}
         self.assertIn("definition payment version 7 is not known here", reasons["quarantineevent-ingress"])
         self.assertIn("there is no saga", reasons["quarantinesaga-events"])
         self.assertIn("azure-quarantineazure-participant", reasons)
         # Replayed, they would be here again at once: they are left, and can be discarded.
-        ids = [letter["id"] for letter in found.values()]
+        ids = [dead_letter["id"] for dead_letter in found.values()]
         self.assertEqual(self.carry_out("replay", *ids), dict.fromkeys(ids, "left"))
         self.assertEqual(self.carry_out("discard", *ids), dict.fromkeys(ids, "discarded"))
-        left = {letter["id"] for letter in self.letters("--saga", saga_id)}
+        left = {dead_letter["id"] for dead_letter in self.dead_letters("--saga", saga_id)}
         self.assertEqual(left & set(ids), set())
         archived = [item for item in self.dynamo.outbox_items() if item["Shard"]["S"] == "discarded"]
         ours = [item for item in archived if item.get("SagaId", {}).get("S") == saga_id]
@@ -165,23 +165,23 @@ class Causes(DeadLetters):
         known: dict[str, str] = {}
 
         def look():
-            """The letters that hold our text; each is looked at once."""
+            """The dead letters that hold our text; each is looked at once."""
             for source in ("quarantine", "azure-quarantine", "poison"):
-                for letter in self.letters("--source", source):
-                    if letter["id"] not in known:
-                        known[letter["id"]] = json.dumps(self.look("show", letter["id"])[0])
-            ours = [json.loads(letter) for letter in known.values() if marker in letter]
+                for dead_letter in self.dead_letters("--source", source):
+                    if dead_letter["id"] not in known:
+                        known[dead_letter["id"]] = json.dumps(self.look("show", dead_letter["id"])[0])
+            ours = [json.loads(dead_letter) for dead_letter in known.values() if marker in dead_letter]
             return ours if len(ours) == 4 else None
-        found = wait_for("four letters that are no events", look)
-        entrances = sorted(letter["source"] + ": " + letter["reason"].split(":")[0] for letter in found)
+        found = wait_for("four dead letters that are no events", look)
+        entrances = sorted(dead_letter["source"] + ": " + dead_letter["reason"].split(":")[0] for dead_letter in found)
         self.assertEqual(entrances[:1] + entrances[2:], ["azure-quarantine: azure-participant", "quarantine: event-ingress", "quarantine: saga-events"])
         # What is not even base64 does not come as far as the participant.
         self.assertTrue(entrances[1].startswith("poison: the Functions host could not decode it"), entrances)
-        for letter in found:
-            self.assertIsNone(letter["saga_id"])
-            self.assertIn(marker, letter["body"])
-            self.assertEqual(letter["replay"]["verdict"], "left", letter)
-        ids = [letter["id"] for letter in found]
+        for dead_letter in found:
+            self.assertIsNone(dead_letter["saga_id"])
+            self.assertIn(marker, dead_letter["body"])
+            self.assertEqual(dead_letter["replay"]["verdict"], "left", dead_letter)
+        ids = [dead_letter["id"] for dead_letter in found]
         self.assertEqual(self.carry_out("replay", *ids), dict.fromkeys(ids, "left"))
         self.assertEqual(self.carry_out("discard", *ids), dict.fromkeys(ids, "discarded"))
 
@@ -200,12 +200,12 @@ class Others(DeadLetters):
                 "EXHAUSTED_RETRY_CONDITION": "MaximumEventAgeInSeconds", "TARGET_ARN": "arn:aws:events:us-east-1:123456789012:api-destination/saga-to-azure/1"}
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in said.items()}
         self.sqs("SendMessage", QueueUrl=self.queue_url("destination_dlq"), MessageBody=json.dumps(body), MessageAttributes=attributes)
-        letter = self.letter_of(saga["saga_id"], "destination")
-        self.assertEqual(letter["attempts"], 186)
-        self.assertIn("SDK_CLIENT_ERROR: 503 Service Unavailable (MaximumEventAgeInSeconds)", letter["reason"])
-        self.assertEqual(self.dry_run(letter)["text"], "would be ignored: saga is COMPLETED")
-        self.assertEqual(self.carry_out("replay", letter["id"]), {letter["id"]: "replayed"})
-        self.assert_gone(letter)
+        dead_letter = self.dead_letter_of(saga["saga_id"], "destination")
+        self.assertEqual(dead_letter["attempts"], 186)
+        self.assertIn("SDK_CLIENT_ERROR: 503 Service Unavailable (MaximumEventAgeInSeconds)", dead_letter["reason"])
+        self.assertEqual(self.dry_run(dead_letter)["text"], "would be ignored: saga is COMPLETED")
+        self.assertEqual(self.carry_out("replay", dead_letter["id"]), {dead_letter["id"]: "replayed"})
+        self.assert_gone(dead_letter)
         self.assertEqual(self.saga(saga["saga_id"])["status"], "COMPLETED")
 
     def test_dead_rows_of_both_outboxes_become_pending_and_are_published(self):
@@ -218,24 +218,24 @@ class Others(DeadLetters):
         for name, value in (("Format", 1), ("At", 1795226400123), ("Attempts", 9), ("DeadAt", 1795226500000)):
             row |= {name: str(value), f"{name}@odata.type": "Edm.Int64"}
         self.azure.put_row("05", row["RowKey"], row)
-        letters = {source: self.letter_of(saga["saga_id"], source) for source in ("outbox", "azure-outbox")}
-        self.assertEqual({letter["reason"] for letter in letters.values()}, {"refused by the bus", "refused by Event Grid"})
-        ids = [letter["id"] for letter in letters.values()]
+        dead_letters = {source: self.dead_letter_of(saga["saga_id"], source) for source in ("outbox", "azure-outbox")}
+        self.assertEqual({dead_letter["reason"] for dead_letter in dead_letters.values()}, {"refused by the bus", "refused by Event Grid"})
+        ids = [dead_letter["id"] for dead_letter in dead_letters.values()]
         self.assertEqual(self.carry_out("replay", *ids), dict.fromkeys(ids, "replayed"))
-        self.assert_gone(letters["outbox"])
+        self.assert_gone(dead_letters["outbox"])
         # Both came again; they changed nothing but the timeline.
         wait_for("the answer in the timeline", lambda: any(line["event_id"] == answer["id"] for line in self.saga(saga["saga_id"])["timeline"]))
         self.assertEqual(self.saga(saga["saga_id"])["status"], "COMPLETED")
 
-    def test_each_arrival_is_told_with_the_command_to_look_at_it(self):
+    def test_each_arrival_is_reported_with_the_command_to_look_at_it(self):
         saga, alerts = self.ended_saga(), self.subscribe_to_alerts()
         self.send("events_dlq", json.dumps({"detail-type": "x", "detail": {**self.event_to_azure(saga), "id": uuid.uuid4().hex}}))
 
-        def told():
+        def reported():
             return next((text for text in map(json.dumps, self.queue_bodies(alerts)) if saga["saga_id"] in text), None)
-        text = wait_for("the alert", told)
+        text = wait_for("the alert", reported)
         self.assertIn("list --source events", text)
-        self.carry_out("discard", self.letter_of(saga["saga_id"], "events")["id"])
+        self.carry_out("discard", self.dead_letter_of(saga["saga_id"], "events")["id"])
 
 
 class WrongArguments(DeadLetters):

@@ -148,7 +148,7 @@ class ForgedTokens(StackTest):
             variables = {**Rerouted(self, "").environment("event-ingress"), "OIDC_JWKS_URL": issuer.url, "RUST_LOG": "error"}
             forger = Forger(self.e["oidc"], "ours")
             kinds = forger.forged(elsewhere.url)
-            many = {f"kid {number}": forger.token({"kid": f"unknown-{number}"}, key="stranger") for number in range(20)}
+            many = {f"kid {number}": forger.token({"kid": f"unknown-{number}"}, key="foreign") for number in range(20)}
             made = node({}, [forger.token(), *kinds.values(), *many.values()])
             valid, *forged = made["tokens"]
             issuer.keys = [{**made["jwks"]["issuer"], "kid": "ours", "use": "sig"}]

@@ -92,7 +92,7 @@ class Deadlines(StackTest):
         self.dynamo.make_overdue(saga["saga_id"], now_ms() - 1_000)
         self.invoke("deadline-sweeper")
 
-    def test_a_saga_past_its_deadline_is_stuck_told_once_and_not_torn(self):
+    def test_a_saga_past_its_deadline_is_stuck_and_reported_once_and_not_torn(self):
         alerts, stock = self.subscribe_to_alerts(), self.azure.stock("laptop")
         # Its turn is lost: were it late only, it could come before the cancel, and the saga complete.
         with self.closed("azure"):
@@ -114,15 +114,15 @@ class Deadlines(StackTest):
         self.assertEqual(self.dynamo.payment(saga["saga_id"])["Status"]["S"], CANCELLED)
         self.assertNotEqual(self.azure.step(saga["saga_id"], 1)["State"], "DONE")
         self.assertEqual(self.azure.stock("laptop"), stock)
-        told: list[str] = []
+        reported: list[str] = []
 
         def once():
-            told.extend(alert for alert in self.alerts_on(alerts) if saga["saga_id"] in alert and "stuck" in alert)
-            return told
+            reported.extend(alert for alert in self.alerts_on(alerts) if saga["saga_id"] in alert and "stuck" in alert)
+            return reported
         wait_for("the alert", once)
         while self.waiting(alerts):
             once()
-        self.assertEqual(len(told), 1, told)
+        self.assertEqual(len(reported), 1, reported)
 
     def test_a_saga_past_its_deadline_completes_where_azure_had_acted(self):
         with Rerouted(self, "http://127.0.0.1:9", "event-ingress"):
@@ -205,13 +205,13 @@ class Parked(StackTest):
         self.assertIn("failed at every try", reason)
         wait_for("the alert", lambda: [alert for alert in self.alerts_on(alerts) if saga["saga_id"] in alert and "parked" in alert])
         self.azure.delete_row(*place)
-        # The next retransmission heals it. Its letter lies there still, until somebody deals with it.
+        # The next retransmission heals it. Its dead letter lies there still, until somebody deals with it.
         ended = self.ended_soon(saga["saga_id"], "COMPLETED")
         self.assertIn("failed at every try", ended["flags"]["parked"])
         discard = {"filter": {"saga": saga["saga_id"]}, "confirm": True, "reason": "it was healed", "by": "the tests"}
 
         def no_longer_parked():
-            # A letter that the watch holds at the moment is left for another time.
+            # A dead letter that the watch holds at the moment is left for another time.
             ask("POST", f"{self.e['dead_letters']}/dead-letters/discard", json.dumps(discard).encode(), {"Content-Type": "application/json"})
             return self.saga(saga["saga_id"])["flags"]["parked"] is None
         wait_for("the flag to go", no_longer_parked)

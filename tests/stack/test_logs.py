@@ -36,18 +36,18 @@ class Logs(StackTest):
             row = f"step|{saga}|1"
             self.azure.put_row(bucket_of("inventory"), row, {"Format": "99", "Format@odata.type": "Edm.Int64", "Reason": self.word})
         wait_for("the flag `parked`", lambda: self.saga(saga)["flags"]["parked"])
-        wait_for("its letter", lambda: self.letters_of(saga))
+        wait_for("its dead letter", lambda: self.dead_letters_of(saga))
         self.azure.delete_row(bucket_of("inventory"), row)
         replay = {"filter": {"saga": saga}, "confirm": True, "reason": f"mended {self.word}", "by": "the tests"}
 
         def replayed():
             # What was sent again meanwhile may lie there, too.
             self.dead_letters("POST", "/replay", replay)
-            return not self.letters_of(saga)
+            return not self.dead_letters_of(saga)
         wait_for("the replay", replayed)
         return saga
 
-    def letters_of(self, saga: str) -> list[dict]:
+    def dead_letters_of(self, saga: str) -> list[dict]:
         return self.dead_letters("GET", f"?saga={saga}")["letters"]
 
     def dead_letters(self, method: str, path: str, body: dict | None = None) -> dict:

@@ -105,8 +105,8 @@ class DeadRows(StackTest):
         self.assertIn("300", dead["Reason"]["S"])
         self.assertEqual(dead["Body"], large["Body"], "it is kept whole")
         self.assertEqual(dead["From"]["S"], "05")
-        told = wait_for("the alert", lambda: [a for a in self.alerts_on(alerts) if large["EventId"]["S"] in a])
-        self.assertEqual(len(told), 1)
+        reported = wait_for("the alert", lambda: [a for a in self.alerts_on(alerts) if large["EventId"]["S"] in a])
+        self.assertEqual(len(reported), 1)
 
     def test_a_row_that_the_bus_refuses_is_dead_after_its_limit(self):
         """Nineteen of its twenty attempts are behind it; the bus answers the twentieth as it did the others."""

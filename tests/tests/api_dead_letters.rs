@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
 // A function is a program and no library: its own sources are taken as they are.
+#[path = "../../functions/dlq-replayer/src/answers.rs"]
+mod answers;
 #[path = "../../functions/dlq-replayer/src/invocation.rs"]
 mod invocation;
 #[path = "../../functions/dlq-replayer/src/routes.rs"]
@@ -14,15 +16,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::{Context, LambdaEvent};
 use routes::{DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
+use saga_app::dead_letters::MAX_PAGE;
+use saga_app::dead_letters::command::{DEFAULT_BOUNDS, MAX_RATE, MAX_RUN};
 use saga_core::text::is_unseen;
 use saga_memory::{DeadLetters, Fault};
 use saga_tests::dead_letters::{Desk, dead};
 use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
 use saga_tests::world::World;
-use saga_wire::dead_letter::http::{DEFAULT_BOUNDS, MAX_PAGE, MAX_RATE, MAX_RUN};
-use saga_wire::dead_letter::poison;
+use saga_wire::dead_letter::{DeadLetter, Destination, Source, poison};
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");

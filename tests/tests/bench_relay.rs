@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use saga_app::relay_outbox::Relay;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
-use saga_core::relay::Rules;
+use saga_app::outbox::{Relay, Rules};
+use saga_app::ports::Envelope;
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_memory::{Clock, Fault, OriginCloud};
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::time;
@@ -29,10 +29,12 @@ fn backlog(cloud: &OriginCloud, count: u64) {
         let (saga, at) = (nth_saga(number), time(i64::try_from(number).unwrap()));
         cloud.put_row(&OutboxRow {
             shard: saga.bucket(DEFAULT_SHARDS),
-            id: format!("{:013}-{saga}-advance1", at.millis()).parse().unwrap(),
-            saga,
-            kind: "PaymentReserved".to_owned(),
-            body: "b".repeat(600),
+            event: Envelope {
+                id: format!("{:013}-{saga}-advance1", at.millis()).parse().unwrap(),
+                saga,
+                kind: "PaymentReserved".to_owned(),
+                body: "b".repeat(600),
+            },
             at,
             queued: at,
             follows: false,

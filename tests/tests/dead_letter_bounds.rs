@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::dead_letters::command::{Act, Command, Filter, MAX_RUN, Selection};
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
-use saga_app::dead_letters::{Ports, list, run};
+use saga_app::dead_letters::{Page, Ports, Report, list, run};
 use saga_app::ports::Time;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
 use saga_memory::Clock;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::World;
-use saga_wire::dead_letter::http::{Command, MAX_RUN, Selection};
-use saga_wire::dead_letter::{Received, events};
-use serde_json::{Value, json};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Listed, Received, Source, events};
 
 const MANY: usize = 10_000;
 
@@ -55,7 +53,8 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
                 killed_after(polls, run(&ports, &command, "me", None, desk.later(600_000)))
             };
             // Whatever is not there any more has gone on, or is in the archive.
-            let lying: BTreeSet<LetterId> = desk.places.lying().into_iter().map(|letter| letter.id).collect();
+            let lying: BTreeSet<DeadLetterId> =
+                desk.places.lying().into_iter().map(|letter| letter.id).collect();
             let mut gone: BTreeSet<String> = desk
                 .places
                 .archived()
@@ -205,19 +204,13 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
             ..Filter::default()
         };
         let before = peak_kib();
-        let (mut seen, mut cursor) = (BTreeSet::new(), None::<LetterId>);
+        let (mut seen, mut cursor) = (BTreeSet::new(), None::<DeadLetterId>);
         loop {
             let page = list(&ports, &filter, cursor.as_ref(), 1_000).await;
-            let page = serde_json::to_value(&page).unwrap();
-            let ids = page["letters"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| one["id"].as_str().unwrap().to_owned());
-            for id in ids {
+            for id in page.dead_letters.into_iter().map(|one| one.id) {
                 assert!(seen.insert(id.clone()), "{id} is on two pages");
             }
-            cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+            cursor = page.next;
             if cursor.is_none() {
                 break;
             }
@@ -235,8 +228,13 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
     }
 }
 
+/// A page, how many dead letters the source was asked for, and how long it took in milliseconds.
+type Looked = (Page, usize, i64);
+/// The same of a run.
+type Ran = (Report, usize, i64);
+
 /// A look and a run over one such source: what each answers, how many letters it was given, and how long it took.
-async fn over(many: usize, queue: bool, slow: Option<i64>) -> [(Value, usize, i64); 2] {
+async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
     let (world, desk) = (World::default(), Desk::new());
     let given = Arc::new(AtomicUsize::new(0));
     let sources: Vec<Box<dyn LetterSource>> = vec![Box::new(Endless {
@@ -257,7 +255,7 @@ async fn over(many: usize, queue: bool, slow: Option<i64>) -> [(Value, usize, i6
         ..Filter::default()
     };
     let begun = desk.clock.now();
-    let page = serde_json::to_value(list(&ports, &filter, None, 10).await).unwrap();
+    let page = list(&ports, &filter, None, 10).await;
     let listed = (
         page,
         given.swap(0, Ordering::SeqCst),
@@ -269,24 +267,23 @@ async fn over(many: usize, queue: bool, slow: Option<i64>) -> [(Value, usize, i6
     };
     let begun = desk.clock.now();
     let report = run(&ports, &command, "me", None, desk.later(600_000)).await;
-    let report = serde_json::to_value(report).unwrap();
     let ran = (
         report,
         given.load(Ordering::SeqCst),
         desk.clock.now().millis() - begun.millis(),
     );
-    [listed, ran]
+    (listed, ran)
 }
 
 #[tokio::test]
 async fn of_a_queue_that_has_no_end_so_many_letters_are_held_as_fit_into_memory() {
-    let [(page, listed, _), (report, ran, _)] = over(30_000, true, None).await;
+    let ((page, listed, _), (report, ran, _)) = over(30_000, true, None).await;
     assert_eq!((listed, ran), (20_000, 20_000));
     let said = "there are more letters than one look takes; 20000 were looked at";
-    assert_eq!(page["notices"][0]["problem"], said);
+    assert_eq!(page.notices[0].problem, said);
     assert_eq!(
-        (&report["ended"], &report["more"]),
-        (&json!("time"), &json!(true))
+        (report.ended.as_str(), report.ended.is_resumable()),
+        ("time", true)
     );
 }
 
@@ -294,16 +291,16 @@ async fn of_a_queue_that_has_no_end_so_many_letters_are_held_as_fit_into_memory(
 #[tokio::test]
 async fn a_slow_source_is_left_before_what_it_gave_comes_back() {
     for queue in [false, true] {
-        let [(page, listed, looked), (report, ran, worked)] = over(MANY, queue, Some(1_000)).await;
+        let ((page, listed, looked), (report, ran, worked)) = over(MANY, queue, Some(1_000)).await;
         assert!((40_000..75_000).contains(&looked), "{looked} ms");
         assert!((40_000..75_000).contains(&worked), "{worked} ms");
         assert!(listed > 400 && ran > 400, "{listed} and {ran} letters were given");
         // The list says so, or goes on from there.
-        assert_eq!(page["notices"][0]["problem"].is_string(), queue, "{page}");
-        assert_eq!(page["next"].is_string(), !queue, "{page}");
+        assert_eq!(!page.notices.is_empty(), queue, "{page:?}");
+        assert_eq!(page.next.is_some(), !queue, "{page:?}");
         assert_eq!(
-            (&report["ended"], &report["more"]),
-            (&json!("time"), &json!(true))
+            (report.ended.as_str(), report.ended.is_resumable()),
+            ("time", true)
         );
     }
 }
@@ -324,13 +321,13 @@ async fn a_report_has_as_many_lines_as_an_answer_holds_and_counts_all() {
 
 #[test]
 fn an_id_as_long_as_a_source_gives_it_is_read_and_no_longer_one() {
-    let id = |bytes: usize| LetterId {
+    let id = |bytes: usize| DeadLetterId {
         source: Source::EventGrid,
         key: "k".repeat(bytes),
     };
     assert_eq!(id(4_096).to_string().parse(), Ok(id(4_096)));
     for bytes in [4_097, 10_000] {
-        assert!(id(bytes).to_string().parse::<LetterId>().is_err(), "{bytes}");
+        assert!(id(bytes).to_string().parse::<DeadLetterId>().is_err(), "{bytes}");
     }
 }
 
@@ -348,20 +345,20 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
         more.reason = "r".repeat(if number == 20 { 5_000_000 } else { 300_000 });
         desk.places.put(more);
     }
-    let (mut seen, mut pages, mut cursor) = (Vec::new(), Vec::new(), None::<LetterId>);
+    let (mut seen, mut pages, mut cursor) = (Vec::new(), Vec::new(), None::<DeadLetterId>);
     loop {
         let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), 1_000).await;
-        let page = serde_json::to_value(&page).unwrap();
-        let letters = page["letters"].as_array().unwrap();
+        let letters = &page.dead_letters;
+        let bytes = serde_json::to_string(&letters.iter().map(Listed::of).collect::<Vec<_>>());
         assert!(
-            letters.len() == 1 || page.to_string().len() <= 4_100_000,
+            letters.len() == 1 || bytes.unwrap().len() <= 4_100_000,
             "{}",
             letters.len()
         );
         pages.push(letters.len());
         assert!(pages.len() <= 40, "pages without end: {pages:?}");
-        seen.extend(letters.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
-        cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+        seen.extend(letters.iter().map(|one| one.id.to_string()));
+        cursor = page.next;
         if cursor.is_none() {
             break;
         }
@@ -398,8 +395,8 @@ async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
             assert!(report.done > 0, "no progress");
             done += report.done;
             requests += 1;
-            cut_short += usize::from(report.ended == "time");
-            if !report.more || (rate < 100 && done > MANY / 3) {
+            cut_short += usize::from(report.ended.as_str() == "time");
+            if !report.ended.is_resumable() || (rate < 100 && done > MANY / 3) {
                 break;
             }
         }

@@ -4,12 +4,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
+use saga_app::dead_letters::command::{Act, Filter, Selection, command, filter};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{Act, DeadLetter, Destination, Filter, Forward, LetterId, Source};
 use saga_tests::dead_letters::quarantined;
-use saga_wire::dead_letter::http::{Selection, command, filter};
 use saga_wire::dead_letter::{
-    Received, Row, azure_quarantine, blob, destination, events, facts, poison, quarantine, row, stream,
+    DeadLetter, DeadLetterId, Destination, Forward, Received, Row, Source, azure_quarantine, blob,
+    destination, events, facts, poison, quarantine, row, stream,
 };
 
 const SAGA: &str = "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93";
@@ -242,10 +242,7 @@ fn of_a_message_that_the_host_could_not_decode_nobody_says_that_it_was_tried() {
     let letter = poison("k", &STANDARD.encode([0xff, 0xfe, b'{', 0]), None);
     assert!(letter.reason.contains("no UTF-8"), "{}", letter.reason);
     assert_eq!((letter.attempts, letter.facts.is_base64), (None, true));
-    assert_eq!(
-        saga_wire::dead_letter::bytes(&letter.facts),
-        [0xff, 0xfe, b'{', 0]
-    );
+    assert_eq!(letter.facts.bytes(), [0xff, 0xfe, b'{', 0]);
     assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("UTF-8")));
 }
 
@@ -360,7 +357,7 @@ fn any_key() -> impl Strategy<Value = String> {
 
 #[test]
 fn an_id_has_one_spelling() {
-    assert!("event-grid.a~2Fb".parse::<LetterId>().is_ok());
+    assert!("event-grid.a~2Fb".parse::<DeadLetterId>().is_ok());
     let long = format!("event-grid.{}", "\0".repeat(900));
     for text in [
         "event-grid.a/b",
@@ -369,23 +366,23 @@ fn an_id_has_one_spelling() {
         "event-grid.a b",
         &long,
     ] {
-        assert!(text.parse::<LetterId>().is_err(), "{text}");
+        assert!(text.parse::<DeadLetterId>().is_err(), "{text}");
     }
 }
 
 proptest! {
     #[test]
     fn an_id_comes_back_and_needs_no_quoting(key in any_key(), which in 0..Source::ALL.len()) {
-        let id = LetterId { source: Source::ALL[which], key };
+        let id = DeadLetterId { source: Source::ALL[which], key };
         let text = id.to_string();
         prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b)));
-        prop_assert_eq!(text.parse::<LetterId>().unwrap(), id);
+        prop_assert_eq!(text.parse::<DeadLetterId>().unwrap(), id);
     }
 
     #[test]
     fn no_text_is_an_id_by_accident(text in "\\PC{0,80}") {
         for text in [text.clone(), format!("event-grid.{text}")] {
-            if let Ok(id) = text.parse::<LetterId>() {
+            if let Ok(id) = text.parse::<DeadLetterId>() {
                 prop_assert_eq!(id.to_string(), text);
             }
         }

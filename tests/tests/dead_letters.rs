@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::ports::Memory;
-use saga_app::dead_letters::{Found, find, list, watch};
+use saga_app::dead_letters::{Disposition, Found, find, list, watch};
 use saga_app::ports::Time;
-use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Source, Verdict};
 use saga_core::lifecycle::Phase;
 use saga_core::mark::{Asked, Caller, ParkedMessage};
 use saga_core::origin;
@@ -19,8 +19,9 @@ use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
 use saga_tests::world::{Parcel, Place, World, switch};
-use saga_wire::dead_letter::http::{Command, Selection};
-use saga_wire::dead_letter::{Received, azure_quarantine, events, quarantine};
+use saga_wire::dead_letter::{
+    DeadLetter, DeadLetterId, Forward, Received, Source, azure_quarantine, events, quarantine,
+};
 
 /// A saga whose event to Azure fell into the poison queue.
 async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
@@ -62,17 +63,16 @@ async fn a_list_consumes_nothing_and_names_the_saga() {
     let (saga, letter) = poisoned(&mut world, &desk).await;
     for _ in 0..3 {
         let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
-        let page = serde_json::to_value(&page).unwrap();
-        assert_eq!(page["letters"][0]["saga_id"], saga.to_string());
-        assert_eq!(page["letters"][0]["source"], "poison");
-        assert_eq!(page["letters"][0]["type"], "PaymentReserved");
-        assert_eq!(
-            (page["next"].is_null(), page["notices"].as_array().unwrap().len()),
-            (true, 0)
-        );
+        let [listed] = &page.dead_letters[..] else {
+            panic!("{page:?}");
+        };
+        assert_eq!(listed.id.source, Source::Poison);
+        assert_eq!(listed.facts.saga, Some(saga));
+        assert_eq!(listed.facts.kind.as_deref(), Some("PaymentReserved"));
+        assert_eq!((&page.next, page.notices.len()), (&None, 0));
     }
     let found = find(&desk.ports(&world), &letter.id).await.unwrap();
-    assert!(matches!(found, Found::Letter(_, prospect) if prospect.verdict == Verdict::Tried));
+    assert!(matches!(found, Found::Letter(_, prospect) if prospect.disposition == Disposition::Tried));
     assert_eq!(desk.places.lying().len(), 1);
 }
 
@@ -90,13 +90,20 @@ async fn a_dry_run_changes_nothing_and_says_what_would_happen() {
         report.items[0].text,
         "would be tried again: saga is PENDING_AZURE_CONFIRMATION"
     );
-    assert!(report.dry_run && report.items[0].outcome == "tried" && desk.places.take_sent().is_empty());
+    assert!(
+        report.dry_run
+            && report.items[0].disposition.as_str() == "tried"
+            && desk.places.take_sent().is_empty()
+    );
     assert_eq!((world.saga(saga), desk.places.lying().len()), (before, 1));
     // The sweeper was faster: the saga is complete, and the letter of no use.
     world.heal(saga).await;
     let report = desk.run(&world, &dry).await;
     assert_eq!(
-        (report.items[0].outcome, report.items[0].text.as_str()),
+        (
+            report.items[0].disposition.as_str(),
+            report.items[0].text.as_str()
+        ),
         ("ignored", "would be ignored: saga is COMPLETED")
     );
 }
@@ -107,7 +114,7 @@ async fn a_replay_moves_the_saga_on_and_is_in_its_timeline() {
     let (saga, letter) = poisoned(&mut world, &desk).await;
     let report = desk.run(&world, &only(&letter, Act::Replay)).await;
     assert_eq!(
-        (report.done, report.failed, report.items[0].outcome),
+        (report.done, report.failed, report.items[0].disposition.as_str()),
         (1, 0, "replayed")
     );
     assert!(desk.places.lying().is_empty());
@@ -169,7 +176,7 @@ async fn letters_with_long_names_have_lines_of_their_own_whose_ids_are_read_agai
     desk.places.clear();
     for middle in ["first", "second"] {
         let mut long = letter.clone();
-        long.id = LetterId {
+        long.id = DeadLetterId {
             source: Source::EventGrid,
             key: format!("{}{middle}{}", "a".repeat(600), "z".repeat(100)),
         };
@@ -205,7 +212,7 @@ async fn what_would_be_quarantined_again_is_left() {
         "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93"
     )));
     let report = desk.run(&world, &all(Act::Replay)).await;
-    assert_eq!((report.done, report.left, report.ended), (0, 2, "done"));
+    assert_eq!((report.done, report.left, report.ended.as_str()), (0, 2, "done"));
     let texts: Vec<&str> = report.items.iter().map(|item| item.text.as_str()).collect();
     assert!(
         texts
@@ -222,7 +229,7 @@ async fn what_would_be_quarantined_again_is_left() {
     // Nothing was sent, and everything is there, not hidden.
     assert!(desk.places.take_sent().is_empty());
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
-    assert_eq!(page.letters.len(), 2);
+    assert_eq!(page.dead_letters.len(), 2);
 }
 
 /// A letter of the quarantine that this entrance kept.
@@ -258,8 +265,8 @@ async fn what_may_not_come_in_from_outside_is_not_replayed_either() {
         }
         let report = desk.run(&world, &all(Act::Replay)).await;
         let lines = report.items.iter().map(|item| {
-            let key = item.id.split_once('.').unwrap().1.to_owned();
-            (key, item.outcome)
+            let key = item.id.key.clone();
+            (key, item.disposition.as_str())
         });
         let lines: BTreeMap<String, &str> = lines.collect();
         letters.iter().map(|(key, _)| lines[*key]).collect::<Vec<_>>()
@@ -291,7 +298,7 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (_, letter) = poisoned(&mut world, &desk).await;
     desk.places.hide(Source::Poison, 60);
-    let gone = LetterId {
+    let gone = DeadLetterId {
         source: Source::Events,
         key: "1-2".to_owned(),
     };
@@ -301,13 +308,9 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
     };
     let report = desk.run(&world, &ids).await;
     assert_eq!((report.done, report.failed), (0, 2));
-    let text = |id: &LetterId| {
-        let item = report
-            .items
-            .iter()
-            .find(|item| item.id == id.to_string())
-            .unwrap();
-        assert_eq!(item.outcome, "unknown");
+    let text = |id: &DeadLetterId| {
+        let item = report.items.iter().find(|item| item.id == *id).unwrap();
+        assert_eq!(item.disposition.as_str(), "unknown");
         item.text.as_str()
     };
     assert_eq!(text(&letter.id), "it is not there, or not now: see the notices");
@@ -316,10 +319,10 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
         report
             .notices
             .iter()
-            .any(|notice| notice.source == "poison" && notice.problem.contains("somebody else"))
+            .any(|notice| notice.source == Source::Poison && notice.problem.contains("somebody else"))
     );
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
-    assert!(page.letters.is_empty() && page.notices[0].problem.contains("held by somebody else"));
+    assert!(page.dead_letters.is_empty() && page.notices[0].problem.contains("held by somebody else"));
     assert!(
         matches!(find(&desk.ports(&world), &gone).await.unwrap(), Found::No(why) if why.contains("no dead letter"))
     );
@@ -334,7 +337,7 @@ async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
     poisoned(&mut world, &desk).await;
     desk.places.hide(Source::Poison, 5);
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
-    assert_eq!((page.letters.len(), page.notices.len()), (1, 0), "{page:?}");
+    assert_eq!((page.dead_letters.len(), page.notices.len()), (1, 0), "{page:?}");
     // Only while somebody holds them.
     let begun = desk.clock.now();
     list(&desk.ports(&world), &Filter::default(), None, 10).await;
@@ -416,14 +419,19 @@ async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
     );
     let (_, letter) = poisoned(&mut world, &desk).await;
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
-    assert!(page.notices.iter().any(|notice| notice.source == "poison"));
+    assert!(page.notices.iter().any(|notice| notice.source == Source::Poison));
     let report = desk.run(&world, &all(Act::Replay)).await;
     assert_eq!((report.done, report.failed), (0, 0));
-    assert!(report.notices.iter().any(|notice| notice.source == "poison"));
+    assert!(
+        report
+            .notices
+            .iter()
+            .any(|notice| notice.source == Source::Poison)
+    );
     // One that was asked for has a line of its own: nothing is known of it, not even that it is gone.
     let report = desk.run(&world, &only(&letter, Act::Replay)).await;
     assert_eq!((report.done, report.failed, report.items.len()), (0, 1, 1));
-    assert_eq!(report.items[0].outcome, "failed");
+    assert_eq!(report.items[0].disposition.as_str(), "failed");
     assert!(
         report.items[0].text.starts_with("its source could not be read"),
         "{report:?}"
@@ -441,7 +449,7 @@ async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     let (_, letter) = poisoned(&mut world, &desk).await;
     let report = desk.run(&world, &only(&letter, Act::Replay)).await;
     assert_eq!(
-        (report.done, report.left, report.items[0].outcome),
+        (report.done, report.left, report.items[0].disposition.as_str()),
         (0, 1, "taken")
     );
     let text = &report.items[0].text;
@@ -466,7 +474,10 @@ async fn of_a_row_that_another_operator_takes_it_is_said_what_was_done() {
         let report = desk.run(&world, &all(act)).await;
         assert_eq!((report.done, report.left, report.failed), (0, 1, 0), "{act:?}");
         let item = &report.items[0];
-        assert!(item.outcome == "taken" && item.text.contains(said), "{item:?}");
+        assert!(
+            item.disposition.as_str() == "taken" && item.text.contains(said),
+            "{item:?}"
+        );
         assert!(desk.places.take_requeued().is_empty());
     }
 }
@@ -503,7 +514,10 @@ async fn a_receiver_that_refuses_stops_the_run_and_takes_nothing() {
     let mut command = all(Act::Replay);
     command.bounds.stop_after = 3;
     let report = desk.run(&world, &command).await;
-    assert_eq!((report.done, report.ended, report.more), (0, "failures", true));
+    assert_eq!(
+        (report.done, report.ended.as_str(), report.ended.is_resumable()),
+        (0, "failures", true)
+    );
     assert!(
         report.items[0]
             .text
@@ -527,7 +541,12 @@ async fn failures_within_the_bounds_end_no_run() {
     desk.places.refuse(true);
     let report = desk.run(&world, &all(Act::Replay)).await;
     assert_eq!(
-        (report.done, report.failed, report.ended, report.more),
+        (
+            report.done,
+            report.failed,
+            report.ended.as_str(),
+            report.ended.is_resumable()
+        ),
         (0, 10, "done", false)
     );
 }
@@ -583,7 +602,7 @@ async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
         ..only(&letter, Act::Replay)
     };
     let report = desk.run(&elsewhere, &dry).await;
-    assert_eq!(report.items[0].outcome, "tried", "{report:?}");
+    assert_eq!(report.items[0].disposition.as_str(), "tried", "{report:?}");
     assert!(report.items[0].text.contains("the saga is not known here"));
     // The origin would find nothing to do for it.
     desk.places.clear();
@@ -621,7 +640,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
     for source in [Source::Events, Source::Outbox, Source::EventGrid] {
         for number in 10..35_u8 {
             let mut more = letter.clone();
-            more.id = LetterId {
+            more.id = DeadLetterId {
                 source,
                 key: format!("more-{number}"),
             };
@@ -630,16 +649,14 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
     }
     let all: Vec<String> = desk.places.lying().iter().map(|one| one.id.to_string()).collect();
     for limit in [1, 7, 25, 100] {
-        let (mut seen, mut cursor) = (Vec::new(), None::<LetterId>);
+        let (mut seen, mut cursor) = (Vec::new(), None::<DeadLetterId>);
         loop {
             assert!(seen.len() <= all.len(), "pages without end");
             let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), limit).await;
-            assert!(page.letters.len() <= limit);
+            assert!(page.dead_letters.len() <= limit);
             assert!(page.notices.is_empty(), "{:?}", page.notices);
-            let page = serde_json::to_value(&page).unwrap();
-            let ids = page["letters"].as_array().unwrap().iter();
-            seen.extend(ids.map(|one| one["id"].as_str().unwrap().to_owned()));
-            cursor = page["next"].as_str().map(|next| next.parse().unwrap());
+            seen.extend(page.dead_letters.iter().map(|one| one.id.to_string()));
+            cursor = page.next;
             if cursor.is_none() {
                 break;
             }
@@ -647,7 +664,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
         assert_eq!(seen, all, "pages of {limit}");
     }
     asked.store(0, Ordering::SeqCst);
-    let id = LetterId {
+    let id = DeadLetterId {
         source: Source::EventGrid,
         key: "more-34".to_owned(),
     };
@@ -656,7 +673,7 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
         Found::Letter(..)
     ));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    let gone = LetterId {
+    let gone = DeadLetterId {
         source: Source::EventGrid,
         key: "gone".to_owned(),
     };
@@ -683,7 +700,7 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
     desk.places.clear();
     let put = |source, number: i64, minutes: i64| {
         let mut more = letter.clone();
-        more.id = LetterId {
+        more.id = DeadLetterId {
             source,
             key: format!("more-{number}"),
         };
@@ -704,7 +721,7 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
         (Source::EventGrid, 101),
         (Source::Poison, 103),
     ] {
-        let id = LetterId {
+        let id = DeadLetterId {
             source,
             key: format!("more-{number}"),
         };
@@ -793,7 +810,7 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
     for number in 10..40_u8 {
         for source in [Source::Poison, Source::Events] {
             let mut more = letter.clone();
-            more.id = LetterId {
+            more.id = DeadLetterId {
                 source,
                 key: format!("more-{number}"),
             };
@@ -808,14 +825,19 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
     few.bounds.limit = 7;
     let report = desk.run(&world, &few).await;
     assert_eq!(
-        (report.done, report.items.len(), report.ended, report.more),
+        (
+            report.done,
+            report.items.len(),
+            report.ended.as_str(),
+            report.ended.is_resumable()
+        ),
         (7, 7, "limit", true)
     );
     // What would be left counts as little as it does in a run that is confirmed.
     let other = Desk::new();
     for number in 0..5_u8 {
         let mut odd = letter.clone();
-        odd.id = LetterId {
+        odd.id = DeadLetterId {
             source: Source::Poison,
             key: format!("0-odd-{number}"),
         };
@@ -829,10 +851,14 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
     for confirm in [false, true] {
         few.confirm = confirm;
         let report = other.run(&world, &few).await;
-        assert_eq!((report.done, report.ended), (2, "limit"), "confirmed: {confirm}");
+        assert_eq!(
+            (report.done, report.ended.as_str()),
+            (2, "limit"),
+            "confirmed: {confirm}"
+        );
     }
     // Two of one queue, far apart in it.
-    let ids = ["more-10", "more-39"].map(|key| LetterId {
+    let ids = ["more-10", "more-39"].map(|key| DeadLetterId {
         source: Source::Poison,
         key: key.to_owned(),
     });
@@ -852,7 +878,10 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
         ..all(Act::Discard)
     };
     let report = desk.run(&world, &those).await;
-    assert_eq!((report.done, report.failed, report.ended), (29, 0, "done"));
+    assert_eq!(
+        (report.done, report.failed, report.ended.as_str()),
+        (29, 0, "done")
+    );
     let left = desk.places.lying();
     assert_eq!(left.len(), 30);
     assert!(left.iter().all(|letter| letter.id.source == Source::Events));

@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use saga_app::dead_letters::command::Act;
 use saga_app::definitions::{find, target_of_type};
 use saga_app::list_sagas::{Query, find_saga, list_sagas};
 use saga_app::override_saga::{Command, NotCommanded, command};
 use saga_app::ports::Time;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::{Report, sweep_sagas};
-use saga_core::dead_letter::Act;
 use saga_core::origin::{self, Override};
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::{Definition, DefinitionRef, Outcome, Saga, SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;

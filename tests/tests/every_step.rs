@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 #![allow(clippy::print_stdout, reason = "what was looked at is part of the result")]
 
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::Status::{self, CancelledViaCompensation, Completed};
 use saga_core::definition::Catalogue;
 use saga_core::document::fields;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{EntityKey, Participant, Placement};
 use saga_core::patience::Patience;
 use saga_tests::every_step::Case;

@@ -4,20 +4,20 @@
 
 use std::sync::atomic::Ordering;
 
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::watch;
 use saga_app::handle_event::{Ports, handle_event};
 use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::override_saga;
 use saga_app::park_saga::{park_letter, park_saga};
 use saga_app::ports::{Parked, Time};
-use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Source};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
 use saga_core::{SagaId, Status};
 use saga_memory::{DeadLetters, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{World, envelope, switch};
-use saga_wire::dead_letter::http::{Command, Selection};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source};
 use saga_wire::parked_event;
 
 const MINUTE: i64 = 60_000;
@@ -246,7 +246,7 @@ async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_
     let (id, letters) = healed_past(&mut world, &desk, 1).await;
     let letter = letters[0].clone();
     assert_eq!(desk.run(&world, &only(&letters, Act::Replay)).await.done, 1);
-    let came = async |letter: &LetterId, event: &str, at: i64| {
+    let came = async |letter: &DeadLetterId, event: &str, at: i64| {
         let mut parked = parked(&world, id, event);
         parked.at = parked.at.plus_millis(at);
         park_letter(&world.aws, &world.clock, letter, &parked)
@@ -259,7 +259,7 @@ async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_
     assert_eq!(came(&letter.id, event, 0).await, 0);
     assert_eq!(came(&letter.id, event, 10_000_000).await, 1);
     // Another one that came before, and that nobody has dealt with.
-    let other = LetterId {
+    let other = DeadLetterId {
         key: "another".to_owned(),
         ..letter.id.clone()
     };
@@ -274,7 +274,7 @@ async fn of_two_messages_each_is_parked_for_itself() {
     park_saga(&world.aws, &world.clock, &other).await.unwrap();
     assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
     assert_eq!(flags(&world, id), ["parked"]);
-    assert_eq!(world.saga(id).parked[0].by, "their-1");
+    assert_eq!(world.saga(id).parked[0].event.as_str(), "their-1");
 }
 
 #[tokio::test]
@@ -353,7 +353,13 @@ async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
         }),
         ..all(Act::Replay)
     };
-    let shown = || world.saga(id).parked.iter().any(|mark| mark.by == "expired-1");
+    let shown = || {
+        world
+            .saga(id)
+            .parked
+            .iter()
+            .any(|parked| parked.event.as_str() == "expired-1")
+    };
     uncounted.store(true, Ordering::SeqCst);
     let report = desk.run(&world, &of_the_saga).await;
     assert!(
@@ -364,16 +370,22 @@ async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
     uncounted.store(false, Ordering::SeqCst);
     desk.places.refuse(true);
     let report = desk.run(&world, &of_the_saga).await;
-    assert_eq!((report.failed, report.left, report.ended), (3, 0, "done"));
+    assert_eq!(
+        (report.failed, report.left, report.ended.as_str()),
+        (3, 0, "done")
+    );
     assert!(shown(), "letters could not be sent");
     desk.places.refuse(false);
     of_the_saga.bounds.limit = 1;
     let report = desk.run(&world, &of_the_saga).await;
-    assert_eq!((report.done, report.failed, report.ended), (1, 0, "limit"));
+    assert_eq!(
+        (report.done, report.failed, report.ended.as_str()),
+        (1, 0, "limit")
+    );
     assert!(shown(), "letters were not come to");
     of_the_saga.bounds.limit = 9;
     let report = desk.run(&world, &of_the_saga).await;
-    assert_eq!((report.done, report.ended), (2, "done"));
+    assert_eq!((report.done, report.ended.as_str()), (2, "done"));
     assert!(!shown(), "nothing is left");
 }
 

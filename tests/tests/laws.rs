@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::document::{Document, Fields, fields};
 use saga_core::money::Amounts;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };

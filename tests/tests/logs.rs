@@ -7,22 +7,20 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::watch;
 use saga_app::log::About;
+use saga_app::outbox::{Relay, Rules};
 use saga_app::override_saga;
 use saga_app::park_saga::{AtOrigin, park_saga};
-use saga_app::ports::{Parked, PortError, Time};
-use saga_app::relay_outbox::Relay;
-use saga_core::dead_letter::{Act, Filter};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
+use saga_app::ports::{Envelope, Parked, PortError, Time};
 use saga_core::origin::Override;
-use saga_core::outbox::DEFAULT_SHARDS;
-use saga_core::relay::Rules;
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
-use saga_wire::dead_letter::http::{Command, Selection};
 use saga_wire::{definitions, json, parked_event};
 use serde_json::Value;
 
@@ -483,7 +481,7 @@ async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
     );
     for about in [
         About::event(&event),
-        About::row(&row),
+        About::envelope(&row),
         About::message(&row.body),
         About::message(&envelope(&row.kind, &row.body)),
         About::message(&parcel.body),
@@ -492,10 +490,10 @@ async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
     ] {
         assert_eq!(named(about), expected);
     }
-    let unreadable = saga_core::outbox::OutboxRow {
+    let unreadable = Envelope {
         body: "no event".to_owned(),
-        ..row.clone()
+        ..row.event.clone()
     };
-    let about = named(About::row(&unreadable));
+    let about = named(About::envelope(&unreadable));
     assert_eq!((about.0, about.3), (expected.0, expected.3));
 }

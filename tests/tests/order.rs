@@ -12,7 +12,7 @@ use saga_core::mark::Asked;
 use saga_core::origin::Override;
 use saga_core::{Outcome, SagaId, Status};
 use saga_memory::{OriginCloud, StepCloud};
-use saga_tests::books::Books;
+use saga_tests::accounts::Accounts;
 use saga_tests::contract::given::ASKED;
 use saga_tests::dead_letters::event_in;
 use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, switch};
@@ -47,12 +47,12 @@ async fn start(world: &World, amount: &str, destination: &str) -> SagaId {
 }
 
 fn check(world: &World, id: SagaId) {
-    let books = Books {
+    let accounts = Accounts {
         deployment: &world.deployment,
         aws: &world.aws,
         azure: &world.azure,
     };
-    books
+    accounts
         .close(&[id], &BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]))
         .unwrap();
 }

@@ -13,6 +13,7 @@ use saga_core::participant::{Entities, EntityKey};
 use saga_core::step::StepState;
 use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
 use saga_participants::payments::PAYMENT;
+use saga_tests::contract::given;
 use saga_tests::world::{SKU, World};
 use saga_wire::definitions::parse;
 use saga_wire::event_grid;
@@ -66,19 +67,19 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
     let [first, second] = [StepIndex::FIRST, StepIndex::new(1)];
     let definition = parse(PAYMENT_FIRST).unwrap();
     let payment = [EntityKey::new(PAYMENT, id)];
-    let (none, stranger): (&[EntityKey], _) = (&[], Some("billing"));
+    let (none, outside): (&[EntityKey], _) = (&[], Some("billing"));
     let open = world.saga(id);
     let mut ended = open.clone();
     ended.lifecycle.phase = Phase::Completed;
     for (saga, address, outsider, expected) in [
         (&open, Address::Compensate(first), None, &payment[..]),
-        (&open, Address::Compensate(first), stranger, &payment),
+        (&open, Address::Compensate(first), outside, &payment),
         (&open, Address::Advance(first), None, none),
         (&open, Address::Cancel(first), None, none),
-        (&open, Address::Cancel(first), stranger, none),
+        (&open, Address::Cancel(first), outside, none),
         (&open, Address::Complete, None, none),
         (&ended, Address::Compensate(first), None, none),
-        (&ended, Address::Compensate(first), stranger, none),
+        (&ended, Address::Compensate(first), outside, none),
     ] {
         let event = Event {
             address,
@@ -93,7 +94,7 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
         ..event
     };
     let asked = origin(&world, &open, &definition);
-    assert_eq!(asked.reads(&arrived(&event, stranger)).unwrap(), payment);
+    assert_eq!(asked.reads(&arrived(&event, outside)).unwrap(), payment);
     assert!(matches!(
         asked.reads(&arrived(&event, None)),
         Err(Misaddressed::NotOurs(_))
@@ -206,8 +207,7 @@ async fn what_comes_to_rest_of_a_saga_that_has_ended_is_shown_and_not_told() {
     let park = |saga: &Saga| {
         let (event, at) = ("1790000000000-x".parse().unwrap(), Timestamp::from_millis(0));
         let message = ParkedMessage::new(event, at, "the participant failed");
-        let decided = origin(&world, saga, &in_turn()).apply(&Park(message), &Entities::new());
-        decided.unwrap().decision().unwrap()
+        given::decided(saga, at, &Park(message)).unwrap()
     };
     assert!(park(&world.saga(id)).alert.is_some());
     world.settle().await;

@@ -14,13 +14,13 @@ use saga_app::handle_event::{self, handle_event};
 use saga_app::participate::{self, participate};
 use saga_app::ports::Quarantined;
 use saga_core::Cloud;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_memory::Kept;
 use saga_tests::dead_letters::{Desk, quarantined};
 use saga_tests::world::{Parcel, Place, World};
 use saga_wire::cloud_event;
-use saga_wire::dead_letter::http::Shown;
-use saga_wire::dead_letter::{Received, azure_quarantine, bytes, join, quarantine};
+use saga_wire::dead_letter::{
+    DeadLetter, Destination, Forward, Received, Shown, Source, azure_quarantine, join, quarantine,
+};
 use saga_wire::event_grid::{Delivery, delivery};
 use saga_wire::quarantine::{NO_HEADERS, write};
 use serde_json::Value;
@@ -58,14 +58,14 @@ fn letters(source: Source, messages: &[String]) -> Vec<DeadLetter> {
 fn read_back(source: Source, messages: &[String]) -> Vec<u8> {
     let letters = letters(source, messages);
     match &letters[..] {
-        [whole] => bytes(&whole.facts),
+        [whole] => whole.facts.bytes(),
         parts => {
             let (first, last) = (parts.first().unwrap(), parts.last().unwrap());
             let whole = join(last, parts).unwrap();
             assert_eq!(join(first, parts).unwrap().facts, whole.facts);
             assert_eq!(join(last, &parts[1..]), None, "a part is missing");
             assert!(matches!(&whole.forward, Forward::Nothing(why) if why.contains("of one body")));
-            bytes(&whole.facts)
+            whole.facts.bytes()
         }
     }
 }
@@ -156,9 +156,9 @@ proptest! {
 
     #[test]
     fn what_is_shown_is_the_body(body in body()) {
-        use saga_core::dead_letter::{Known, prospect};
+        use saga_app::dead_letters::{Known, prospect};
         let letter = letters(Source::Quarantine, &quarantined("event-ingress", &body, AWS)).remove(0);
-        let shown = Shown::of(&letter, &prospect(&letter, None, Known::No));
+        let shown = Shown::of(&letter, prospect(&letter, None, Known::No).disposition.as_str(), String::new());
         let shown = serde_json::to_value(shown).unwrap();
         let text = shown["body"].as_str().unwrap();
         let read = match shown["body_encoding"].as_str() {
@@ -335,7 +335,7 @@ async fn parts_are_shown_as_one_body() {
     // Another body's part has the same numbers.
     let other = quarantined("event-ingress", &vec![b'x'; AWS + 1], AWS);
     desk.places.put(DeadLetter {
-        id: saga_core::dead_letter::LetterId {
+        id: saga_wire::dead_letter::DeadLetterId {
             source: Source::Quarantine,
             key: "other".to_owned(),
         },
@@ -408,9 +408,9 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
         let report = desk
             .run(
                 &world,
-                &saga_wire::dead_letter::http::Command {
-                    selection: saga_wire::dead_letter::http::Selection::Ids(vec![letter.id]),
-                    ..saga_tests::dead_letters::all(saga_core::dead_letter::Act::Replay)
+                &saga_app::dead_letters::command::Command {
+                    selection: saga_app::dead_letters::command::Selection::Ids(vec![letter.id]),
+                    ..saga_tests::dead_letters::all(saga_app::dead_letters::command::Act::Replay)
                 },
             )
             .await;

@@ -7,12 +7,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::outbox::{Disposition, Relay, Report, Rules, Stopped};
 use saga_app::override_saga::Command;
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{PortError, Published, Publisher, Refusal, Time};
-use saga_app::relay_outbox::{Relay, Report, Stopped};
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
-use saga_core::relay::{Fate, Limits, Rules};
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
+use saga_app::ports::{Envelope, Limits, PortError, Published, Publisher, Refusal, Time};
 use saga_core::{EventId, SagaId, Timestamp};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_tests::arbitrary::nth_saga;
@@ -35,12 +34,12 @@ enum Mood {
 /// A bus, and what it took, in order.
 struct Bus<F> {
     mood: F,
-    taken: Mutex<Vec<OutboxRow>>,
+    taken: Mutex<Vec<Envelope>>,
     witness: Witness,
     calls: Mutex<usize>,
 }
 
-impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Bus<F> {
+impl<F: Fn(&Envelope) -> Mood + Send + Sync> Bus<F> {
     fn new(mood: F) -> Self {
         Self {
             mood,
@@ -50,7 +49,7 @@ impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Bus<F> {
         }
     }
 
-    fn taken(&self) -> Vec<OutboxRow> {
+    fn taken(&self) -> Vec<Envelope> {
         self.taken.lock().unwrap().clone()
     }
 
@@ -72,34 +71,38 @@ async fn give_way() {
     .await;
 }
 
-impl<F: Fn(&OutboxRow) -> Mood + Send + Sync> Publisher for Bus<F> {
+impl<F: Fn(&Envelope) -> Mood + Send + Sync> Publisher for Bus<F> {
     const LIMITS: Limits = Limits {
         events: 10,
         bytes: 10_000,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        assert!(!rows.is_empty() && rows.len() <= 10, "{} entries", rows.len());
-        let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
-        assert!(bytes <= 10_000 || rows.len() == 1, "{bytes} bytes");
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        assert!(
+            !events.is_empty() && events.len() <= 10,
+            "{} entries",
+            events.len()
+        );
+        let bytes: usize = events.iter().map(|event| event.body.len()).sum();
+        assert!(bytes <= 10_000 || events.len() == 1, "{bytes} bytes");
         *self.calls.lock().unwrap() += 1;
         give_way().await;
-        match (self.mood)(&rows[0]) {
+        match (self.mood)(events[0]) {
             Mood::ThrottlesTheCall => return Err(PortError::Throttled { what: "the bus" }),
             Mood::FailsBefore => return Err(PortError::unavailable("the bus", "500")),
             _ => {}
         }
         let mut lost = false;
-        let answers = rows.iter().map(|row| match (self.mood)(row) {
-            Mood::RefusesTheEntry if row.body.starts_with("never") => {
+        let answers = events.iter().map(|event| match (self.mood)(event) {
+            Mood::RefusesTheEntry if event.body.starts_with("never") => {
                 Err(Refusal::Never("oversize".to_owned()))
             }
             Mood::RefusesTheEntry => Err(Refusal::Later("InternalFailure".to_owned())),
             Mood::ThrottlesTheEntry => Err(Refusal::Throttled),
             mood => {
                 lost |= mood == Mood::LosesTheAnswer;
-                self.taken.lock().unwrap().push(row.clone());
-                self.witness.carried(&row.id);
+                self.taken.lock().unwrap().push((*event).clone());
+                self.witness.carried(&event.id);
                 Ok(())
             }
         });
@@ -121,10 +124,12 @@ fn backlog(cloud: &OriginCloud, sagas: u64, each: i64) -> Vec<OutboxRow> {
             let at = time(number as i64 + 1_000 * nth);
             let row = OutboxRow {
                 shard: saga.bucket(DEFAULT_SHARDS),
-                id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
-                saga,
-                kind: "PaymentReserved".to_owned(),
-                body: "b".repeat(600),
+                event: Envelope {
+                    id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
+                    saga,
+                    kind: "PaymentReserved".to_owned(),
+                    body: "b".repeat(600),
+                },
                 at,
                 queued: at,
                 follows: nth > 0,
@@ -183,7 +188,7 @@ fn poll_one(work: &mut Vec<Work<'_>>, at: usize) {
 }
 
 /// The events of each saga, as they were first taken.
-fn by_saga(taken: &[OutboxRow]) -> BTreeMap<SagaId, Vec<EventId>> {
+fn by_saga(taken: &[Envelope]) -> BTreeMap<SagaId, Vec<EventId>> {
     let mut sagas: BTreeMap<SagaId, Vec<EventId>> = BTreeMap::new();
     for row in taken {
         let events = sagas.entry(row.saga).or_default();
@@ -194,7 +199,7 @@ fn by_saga(taken: &[OutboxRow]) -> BTreeMap<SagaId, Vec<EventId>> {
     sagas
 }
 
-fn all_in_order(rows: &[OutboxRow], taken: &[OutboxRow]) {
+fn all_in_order(rows: &[OutboxRow], taken: &[Envelope]) {
     let expected: BTreeSet<&EventId> = rows.iter().map(|row| &row.id).collect();
     let got: BTreeSet<&EventId> = taken.iter().map(|row| &row.id).collect();
     assert_eq!(got, expected, "every event arrives, and no other");
@@ -216,7 +221,7 @@ fn four_workers_publish_every_event_once_and_in_order() {
     for seed in 0..300 {
         let (cloud, bus, clock) = (
             OriginCloud::new(),
-            Bus::new(|_: &OutboxRow| Mood::Takes),
+            Bus::new(|_: &Envelope| Mood::Takes),
             clock(seed),
         );
         let rows = backlog(&cloud, 40, 3);
@@ -256,7 +261,7 @@ fn with_crashes_and_a_bad_bus_nothing_is_lost_and_the_order_is_kept() {
         let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let mood = {
             let (chance, well) = (chance.clone(), Arc::clone(&well));
-            move |_: &OutboxRow| match chance.below(30) {
+            move |_: &Envelope| match chance.below(30) {
                 _ if well.load(std::sync::atomic::Ordering::Relaxed) => Mood::Takes,
                 1 | 2 => Mood::RefusesTheEntry,
                 3 => Mood::ThrottlesTheEntry,
@@ -346,7 +351,7 @@ async fn a_full_batch_costs_less_than_a_fifth_of_a_request_an_event() {
         let (calls, count) = counted();
         let (cloud, bus, clock) = (
             OriginCloud::with_faults(count),
-            Bus::new(|_: &OutboxRow| Mood::Takes),
+            Bus::new(|_: &Envelope| Mood::Takes),
             clock(1),
         );
         backlog(&cloud, backlog_of, 1);
@@ -373,7 +378,7 @@ async fn an_idle_sweep_is_one_glance() {
     let (calls, count) = counted();
     let (cloud, bus, clock) = (
         OriginCloud::with_faults(count),
-        Bus::new(|_: &OutboxRow| Mood::Takes),
+        Bus::new(|_: &Envelope| Mood::Takes),
         clock(1),
     );
     assert_eq!(sweep(&cloud, &bus, &clock).await, Report::default());
@@ -382,9 +387,9 @@ async fn an_idle_sweep_is_one_glance() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_never_taken_is_buried_and_the_others_go_out() {
+async fn a_row_that_is_never_taken_is_set_aside_and_the_others_go_out() {
     let bad = nth_saga(3);
-    let mood = move |row: &OutboxRow| {
+    let mood = move |row: &Envelope| {
         if row.saga == bad {
             Mood::RefusesTheEntry
         } else {
@@ -417,9 +422,9 @@ async fn a_row_that_is_never_taken_is_buried_and_the_others_go_out() {
 }
 
 #[tokio::test]
-async fn a_row_that_can_never_be_taken_is_buried_at_once() {
+async fn a_row_that_can_never_be_taken_is_set_aside_at_once() {
     let (cloud, clock) = (OriginCloud::new(), clock(1));
-    let bus = Bus::new(|row: &OutboxRow| {
+    let bus = Bus::new(|row: &Envelope| {
         if row.body.starts_with("never") {
             Mood::RefusesTheEntry
         } else {
@@ -428,12 +433,15 @@ async fn a_row_that_can_never_be_taken_is_buried_at_once() {
     });
     let rows = backlog(&cloud, 30, 1);
     let huge = OutboxRow {
-        body: format!("never{}", "x".repeat(20_000)),
+        event: Envelope {
+            body: format!("never{}", "x".repeat(20_000)),
+            ..rows[4].event.clone()
+        },
         ..rows[4].clone()
     };
     cloud.put_row(&huge);
     let report = sweep(&cloud, &bus, &clock).await;
-    assert_eq!((report.published, report.buried, report.left), (29, 1, 0));
+    assert_eq!((report.published, report.set_aside, report.left), (29, 1, 0));
     assert_eq!(cloud.dead().len(), 1);
     assert_eq!(cloud.dead()[0].tries.reason.as_deref(), Some("oversize"));
     assert!(cloud.alerts()[0].text.contains(huge.id.as_str()));
@@ -446,7 +454,7 @@ async fn an_alert_that_cannot_be_sent_keeps_the_row() {
         _ => Fault::None,
     };
     let (cloud, clock) = (OriginCloud::with_faults(faults), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    let bus = Bus::new(|_: &Envelope| Mood::RefusesTheEntry);
     backlog(&cloud, 1, 1);
     for _ in 0..60 {
         sweep(&cloud, &bus, &clock).await;
@@ -458,13 +466,13 @@ async fn an_alert_that_cannot_be_sent_keeps_the_row() {
 #[tokio::test]
 async fn a_bus_that_is_down_costs_a_few_attempts_and_no_event() {
     let (cloud, clock) = (OriginCloud::new(), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::FailsBefore);
+    let bus = Bus::new(|_: &Envelope| Mood::FailsBefore);
     let rows = backlog(&cloud, 2_000, 1);
     let report = sweep(&cloud, &bus, &clock).await;
     assert_eq!(report.stopped, Some(Stopped::Down));
     assert!(bus.calls() <= 15, "{} calls in one invocation", bus.calls());
     assert_eq!(cloud.outbox().len(), rows.len());
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     clock.advance(61_000);
     sweep_to_the_end(&cloud, &bus, &clock).await;
     all_in_order(&rows, &bus.taken());
@@ -478,7 +486,7 @@ async fn a_throttled_bus_is_given_what_it_takes_and_no_attempt_is_counted() {
     let window = Mutex::new((0_i64, 0_usize));
     let mood = {
         let clock = Arc::clone(&clock);
-        move |_: &OutboxRow| {
+        move |_: &Envelope| {
             let mut window = window.lock().unwrap();
             let second = clock.now().millis() / 1_000;
             if window.0 != second {
@@ -508,7 +516,7 @@ async fn it_stops_before_its_time_is_up_and_says_what_is_left() {
     let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
     let slow = {
         let clock = Arc::clone(&clock);
-        move |_: &OutboxRow| {
+        move |_: &Envelope| {
             clock.advance(20);
             Mood::Takes
         }
@@ -536,11 +544,7 @@ async fn it_stops_before_its_time_is_up_and_says_what_is_left() {
 
 #[tokio::test]
 async fn a_dead_workers_shards_are_taken_over() {
-    let (cloud, bus, clock) = (
-        OriginCloud::new(),
-        Bus::new(|_: &OutboxRow| Mood::Takes),
-        clock(1),
-    );
+    let (cloud, bus, clock) = (OriginCloud::new(), Bus::new(|_: &Envelope| Mood::Takes), clock(1));
     let rows = backlog(&cloud, 200, 1);
     {
         let mut dies: Work<'_> = Box::pin(async {
@@ -567,7 +571,7 @@ async fn a_dead_workers_shards_are_taken_over() {
 async fn a_worker_that_stood_still_for_longer_than_its_lease_publishes_nothing_of_it() {
     let (calls, count) = counted();
     let (cloud, clock) = (OriginCloud::with_faults(count), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     let rows = backlog(&cloud, 100, 1);
     // It has time enough, as far as it knows.
     let until = clock.now().plus_millis(600_000);
@@ -593,10 +597,12 @@ fn fresh(clock: &Clock, nth: i64, follows: bool) -> OutboxRow {
     let (saga, at) = (nth_saga(1), clock.now().plus_millis(nth));
     OutboxRow {
         shard: saga.bucket(DEFAULT_SHARDS),
-        id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
-        saga,
-        kind: "PaymentReserved".to_owned(),
-        body: "{}".to_owned(),
+        event: Envelope {
+            id: format!("{:013}-{saga}-{nth}", at.millis()).parse().unwrap(),
+            saga,
+            kind: "PaymentReserved".to_owned(),
+            body: "{}".to_owned(),
+        },
         at,
         queued: at,
         follows,
@@ -625,7 +631,7 @@ async fn on_the_stream_too_a_later_event_waits_for_an_earlier_one() {
     for row in [&first, &second, &third] {
         cloud.put_row(row);
     }
-    let bad = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    let bad = Bus::new(|_: &Envelope| Mood::RefusesTheEntry);
     assert_eq!(
         stream(&cloud, &bad, &clock, std::slice::from_ref(&first))
             .await
@@ -633,7 +639,7 @@ async fn on_the_stream_too_a_later_event_waits_for_an_earlier_one() {
         1
     );
     // Another invocation, which knows nothing of the first row but what the table says.
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     assert_eq!(
         stream(&cloud, &bus, &clock, std::slice::from_ref(&second))
             .await
@@ -659,22 +665,19 @@ async fn on_the_stream_only_the_opening_of_a_saga_goes_without_a_look_at_what_is
     let cancel: Vec<OutboxRow> = world.aws.outbox().split_off(1);
     assert_eq!((opening.len(), cancel.len()), (1, 1));
     let (cloud, clock) = (&world.aws, &world.clock);
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     assert_eq!(stream(cloud, &bus, clock, &cancel).await.published, 0);
     assert_eq!(calls.lock().unwrap()["Outbox::earlier"], 1);
     assert_eq!(stream(cloud, &bus, clock, &opening).await.published, 1);
     assert_eq!(calls.lock().unwrap()["Outbox::earlier"], 1);
     assert_eq!(stream(cloud, &bus, clock, &cancel).await.published, 1);
-    assert_eq!(bus.taken(), [opening, cancel].concat());
+    let both = [opening, cancel].concat().into_iter().map(|row| row.event);
+    assert_eq!(bus.taken(), both.collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn what_is_old_on_the_stream_is_the_sweeps() {
-    let (cloud, bus, clock) = (
-        OriginCloud::new(),
-        Bus::new(|_: &OutboxRow| Mood::Takes),
-        clock(1),
-    );
+    let (cloud, bus, clock) = (OriginCloud::new(), Bus::new(|_: &Envelope| Mood::Takes), clock(1));
     let row = fresh(&clock, 0, false);
     cloud.put_row(&row);
     assert_eq!(
@@ -698,7 +701,7 @@ async fn a_stream_that_is_slow_leaves_the_rest_to_the_sweep() {
     let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
     let slow = {
         let clock = Arc::clone(&clock);
-        move |_: &OutboxRow| {
+        move |_: &Envelope| {
             clock.advance(400);
             Mood::Takes
         }
@@ -706,7 +709,10 @@ async fn a_stream_that_is_slow_leaves_the_rest_to_the_sweep() {
     let bus = Bus::new(slow);
     let rows: Vec<OutboxRow> = (0..100)
         .map(|nth| OutboxRow {
-            saga: nth_saga(u64::try_from(nth).unwrap()),
+            event: Envelope {
+                saga: nth_saga(u64::try_from(nth).unwrap()),
+                ..fresh(&clock, nth, false).event
+            },
             ..fresh(&clock, nth, false)
         })
         .collect();
@@ -725,7 +731,7 @@ async fn an_event_that_dies_again_is_told_of_once() {
     let world = saga_tests::world::World::default();
     let id = world.start("129.90").await;
     let row = world.aws.outbox().remove(0);
-    let bus = Bus::new(|_: &OutboxRow| Mood::RefusesTheEntry);
+    let bus = Bus::new(|_: &Envelope| Mood::RefusesTheEntry);
     let parking = AtOrigin::new(&world.aws, &world.clock);
     let rules = Rules {
         attempts: 1,
@@ -755,7 +761,7 @@ fn pauses_double_to_an_hour_with_full_jitter() {
         let wait = |jitter: u64| {
             let mut row = fresh(&clock(1), 0, false);
             row.tries.failed = failed;
-            let Fate::Later(row) = rules.failed(row, "busy", now, jitter) else {
+            let Disposition::Later(row) = rules.failed(row, "busy", now, jitter) else {
                 panic!("dead after {failed}");
             };
             assert_eq!(
@@ -778,17 +784,17 @@ fn pauses_double_to_an_hour_with_full_jitter() {
     }
     let mut last = fresh(&clock(1), 0, false);
     last.tries.failed = 19;
-    assert!(matches!(rules.failed(last, "busy", now, 0), Fate::Dead(_)));
+    assert!(matches!(rules.failed(last, "busy", now, 0), Disposition::Dead(_)));
     // A retransmission of an old event is old when it is put into the outbox: it has three attempts, too.
     let mut old = fresh(&clock(1), 0, false);
     let now = old.at.plus_millis(rules.age_millis);
     for _ in 0..2 {
-        let Fate::Later(row) = rules.failed(old, "busy", now, 0) else {
+        let Disposition::Later(row) = rules.failed(old, "busy", now, 0) else {
             panic!("dead before its third attempt");
         };
         old = row;
     }
-    assert!(matches!(rules.failed(old, "busy", now, 0), Fate::Dead(_)));
+    assert!(matches!(rules.failed(old, "busy", now, 0), Disposition::Dead(_)));
 }
 
 /// Time with no chance in it, that remembers how it was slept.
@@ -826,7 +832,7 @@ async fn it_pauses_only_where_the_other_side_is_strained_and_more_is_to_be_sent(
     for (strained, slept) in [(0, vec![]), (1, vec![1])] {
         let (cloud, time) = (OriginCloud::new(), Metronome::new());
         let calls = Mutex::new(0);
-        let bus = Bus::new(|_: &OutboxRow| {
+        let bus = Bus::new(|_: &Envelope| {
             let mut calls = calls.lock().unwrap();
             *calls += 1;
             if *calls <= strained {
@@ -859,7 +865,7 @@ async fn it_pauses_only_where_the_other_side_is_strained_and_more_is_to_be_sent(
 #[tokio::test]
 async fn what_was_left_is_told_with_its_age() {
     let (cloud, clock) = (OriginCloud::new(), clock(1));
-    let bus = Bus::new(|row: &OutboxRow| {
+    let bus = Bus::new(|row: &Envelope| {
         if row.saga == nth_saga(0) {
             Mood::RefusesTheEntry
         } else {
@@ -888,7 +894,7 @@ async fn a_sweep_that_cannot_read_ends_and_gives_its_leases_back() {
         }
     };
     let (cloud, clock) = (OriginCloud::with_faults(fails), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     backlog(&cloud, 100, 1);
     let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &clock, Rules::default());
     let until = clock.now().plus_millis(35_000);
@@ -936,7 +942,7 @@ async fn a_shard_that_was_not_read_to_its_end_is_told() {
         let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));
         let slow = {
             let clock = Arc::clone(&clock);
-            move |_: &OutboxRow| {
+            move |_: &Envelope| {
                 clock.advance(millis_a_row);
                 Mood::Takes
             }
@@ -961,7 +967,7 @@ async fn a_shard_that_was_not_read_to_its_end_is_told() {
 #[tokio::test]
 async fn without_time_no_shard_is_looked_at_and_each_is_counted() {
     let (cloud, clock) = (OriginCloud::new(), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     let shards: BTreeSet<u16> = backlog(&cloud, 100, 1).iter().map(|row| row.shard).collect();
     let relay = Relay::new(&cloud, &bus, &cloud, &cloud, &clock, Rules::default());
     let report = relay
@@ -988,7 +994,7 @@ async fn a_saga_with_more_events_than_pages_is_sent_while_it_is_read() {
         }
     };
     let (cloud, clock) = (OriginCloud::with_faults(log), clock(1));
-    let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+    let bus = Bus::new(|_: &Envelope| Mood::Takes);
     let rows = backlog_of_one_shard(&cloud, 1, 900);
     sweep_to_the_end(&cloud, &bus, &clock).await;
     all_in_order(&rows, &bus.taken());
@@ -1003,10 +1009,10 @@ async fn it_begins_with_any_shard() {
     let mut first = BTreeSet::new();
     for seed in 0..40 {
         let (cloud, clock) = (OriginCloud::new(), clock(seed));
-        let bus = Bus::new(|_: &OutboxRow| Mood::Takes);
+        let bus = Bus::new(|_: &Envelope| Mood::Takes);
         backlog(&cloud, 100, 1);
         sweep(&cloud, &bus, &clock).await;
-        first.insert(bus.taken()[0].shard);
+        first.insert(bus.taken()[0].saga.bucket(DEFAULT_SHARDS));
     }
     assert!(first.len() > 5, "only {first:?}");
 }
@@ -1017,7 +1023,7 @@ async fn a_worker_that_goes_on_keeps_its_lease_and_asks_for_it_now_and_then() {
     let (cloud, clock) = (OriginCloud::with_faults(count), Arc::new(clock(1)));
     let slow = {
         let clock = Arc::clone(&clock);
-        move |_: &OutboxRow| {
+        move |_: &Envelope| {
             clock.advance(1_000);
             Mood::Takes
         }

@@ -8,7 +8,8 @@
 
 use saga_app::dead_letters::ports::{LetterSource, Walk};
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
@@ -18,8 +19,6 @@ use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
 use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
 use saga_azure_standin::StandIn;
-use saga_core::dead_letter::{Destination, Source};
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
@@ -28,7 +27,7 @@ use saga_tests::contract::letters::{OutletSide, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
-use saga_wire::dead_letter::quarantine;
+use saga_wire::dead_letter::{Destination, Source, quarantine};
 use saga_wire::{alert_event, parked_event};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -99,10 +98,10 @@ impl PublisherSide for OnBus {
     }
 
     /// The bus would drop it without a word.
-    fn never(&self) -> Option<OutboxRow> {
-        Some(OutboxRow {
+    fn never(&self) -> Option<Envelope> {
+        Some(Envelope {
             kind: "x".repeat(129),
-            ..row(9, time(9), "advance1")
+            ..row(9, time(9), "advance1").event
         })
     }
 }
@@ -251,7 +250,7 @@ impl ParkingSide for AtTheOrigin {
 
     async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 
@@ -345,10 +344,10 @@ impl PublisherSide for OnEventGrid {
         distinct(self.events(count).await)
     }
 
-    fn never(&self) -> Option<OutboxRow> {
-        Some(OutboxRow {
+    fn never(&self) -> Option<Envelope> {
+        Some(Envelope {
             body: "{\"no\":\"CloudEvent\"}".to_owned(),
-            ..row(9, time(9), "advance1")
+            ..row(9, time(9), "advance1").event
         })
     }
 }

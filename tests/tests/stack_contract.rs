@@ -7,11 +7,11 @@
 )]
 
 use aws_config::SdkConfig;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_aws::definitions::DynamoDefinitions;
 use saga_aws::outbox::DynamoOutbox;
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::TableStore;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_tests::stack::{aws, azure, create_table, dynamodb_local, participant, unique};
 
 saga_tests::saga_store_contract!(dynamodb, empty_dynamodb_tables);

@@ -16,8 +16,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use saga_app::dead_letters::ports::{LetterSource, Removal, Walk};
+use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_app::ports::{
-    Committed, Outbox, Partition, Quarantine, Quarantined, Snapshot, StepCommit, StepStore,
+    Committed, Envelope, Outbox, Partition, Quarantine, Quarantined, Snapshot, StepCommit, StepStore,
 };
 use saga_aws::dead_letters::archive::Shelf;
 use saga_aws::dead_letters::queue::DeadQueue;
@@ -25,15 +26,13 @@ use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_azure::{QuarantineQueue, TableStore};
-use saga_core::dead_letter::Source;
-use saga_core::outbox::{OutboxRow, Tries};
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::contract::given::time;
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
 use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, dynamodb_local, outbox_table, participant,
 };
-use saga_wire::dead_letter::events;
+use saga_wire::dead_letter::{Source, events};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -137,11 +136,13 @@ async fn a_dead_row_of_dynamodb_that_is_pending_again_has_the_attributes_of_a_pe
 
 fn dead_row(number: usize) -> OutboxRow {
     OutboxRow {
-        id: event_id(number).parse().unwrap(),
-        saga: SAGA.parse().unwrap(),
-        kind: "InventoryReserved".to_owned(),
+        event: Envelope {
+            id: event_id(number).parse().unwrap(),
+            saga: SAGA.parse().unwrap(),
+            kind: "InventoryReserved".to_owned(),
+            body: event(number),
+        },
         shard: 3,
-        body: event(number),
         at: time(5),
         queued: time(5),
         follows: false,
@@ -150,11 +151,11 @@ fn dead_row(number: usize) -> OutboxRow {
 }
 
 #[tokio::test]
-async fn what_was_published_meanwhile_is_not_buried() {
+async fn what_was_published_meanwhile_is_not_set_aside() {
     let config = aws().await;
     let table = dead_table(&config).await;
     let outbox = DynamoOutbox::new(&config, table.clone());
-    outbox.bury(&dead_row(COUNT), time(6)).await.unwrap();
+    outbox.set_aside(&dead_row(COUNT), time(6)).await.unwrap();
     let rows = DeadRows::new(&config, table);
     assert_eq!(walked(&rows, Walk::default()).await.len(), COUNT);
 }
@@ -201,7 +202,7 @@ async fn table_rows() -> Option<Filled> {
             row: Some(&row),
         };
         assert_eq!(store.commit(commit).await.unwrap(), Committed::Yes);
-        store.bury(&row, time(6)).await.unwrap();
+        store.set_aside(&row, time(6)).await.unwrap();
     }
     Some(source(&access, Source::AzureOutbox))
 }

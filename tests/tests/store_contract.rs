@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use saga_app::dead_letters::ports::LetterSource;
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::{Alert, Inserted, Parked, Parking, PortError, SagaStore};
-use saga_core::dead_letter::{Destination, Forward, Source};
-use saga_core::outbox::OutboxRow;
+use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_core::{EventId, Saga, SagaId};
 use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
 use saga_tests::contract::given::{decision, time};
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, OutletSide, event, event_id};
-use saga_wire::dead_letter::{Received, Row, events, row};
+use saga_wire::dead_letter::{Destination, Forward, Received, Row, Source, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
 saga_tests::step_store_contract!(memory_steps, empty_steps);
@@ -59,7 +57,7 @@ impl PublisherSide for Carrier {
         self.0.take_published().into_iter().map(|row| row.body).collect()
     }
 
-    fn never(&self) -> Option<OutboxRow> {
+    fn never(&self) -> Option<Envelope> {
         None
     }
 }
@@ -143,7 +141,7 @@ impl ParkingSide for Origin {
 
     async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.cloud.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 

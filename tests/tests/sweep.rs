@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use saga_app::ports::Time;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::sweep_sagas::{Report, sweep_sagas};
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::{SagaId, Timestamp};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_tests::world::{World, order};

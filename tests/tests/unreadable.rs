@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use saga_app::list_sagas::{Query, list_sagas};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Inserted, SagaStore, Time};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::Saga;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::{decision, saga, time};
 use saga_tests::world::World;

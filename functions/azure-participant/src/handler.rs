@@ -202,15 +202,14 @@ fn code(error: &PortError) -> &'static str {
 mod tests {
     use std::sync::Mutex;
 
+    use saga_app::ports::outbox::{Lease, OutboxRow};
     use saga_app::ports::{
-        Alert, Committed, Definitions, Page, Parked, Partition, Published, Quarantined, Snapshot, StepCommit,
-        Versioned,
+        Alert, Committed, Definitions, Envelope, Limits, Page, Parked, Partition, Published, Quarantined,
+        Snapshot, StepCommit, Versioned,
     };
     use saga_core::EventId;
-    use saga_core::outbox::{Lease, OutboxRow};
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
-    use saga_core::relay::Limits;
     use saga_core::{Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -299,7 +298,7 @@ mod tests {
         async fn postpone(&self, _: &[OutboxRow]) -> Result<(), PortError> {
             Ok(())
         }
-        async fn bury(&self, _: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
+        async fn set_aside(&self, _: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
             Ok(())
         }
     }
@@ -309,8 +308,8 @@ mod tests {
             events: 10,
             bytes: 1_000,
         };
-        async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-            Ok(vec![Ok(()); rows.len()])
+        async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+            Ok(vec![Ok(()); events.len()])
         }
     }
 

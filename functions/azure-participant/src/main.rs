@@ -1,5 +1,5 @@
 //! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only; the use cases
-//! are [`saga_app::participate`] and [`saga_app::relay_outbox`].
+//! are [`saga_app::participate`] and [`saga_app::outbox`].
 
 mod config;
 mod handler;

@@ -2,8 +2,8 @@
 //! this release beforehand.
 
 use saga_app::keep_definitions::keep_all;
+use saga_app::outbox::{Relay, Stopped};
 use saga_app::ports::{Alerts, Definitions, Outbox, Parking, Publisher, Time};
-use saga_app::relay_outbox::{Relay, Stopped};
 
 use crate::handler::{Handler, Outcome};
 
@@ -34,9 +34,9 @@ where
     );
     let relay = relay.within(&owner, now.plus_millis(LONGEST_MILLIS));
     let report = relay.sweep(handler.deployment.shards).await?;
-    let (published, left, buried) = (report.published, report.left, report.buried);
+    let (published, left, set_aside) = (report.published, report.left, report.set_aside);
     let stopped = report.stopped.map(Stopped::as_str).unwrap_or_default();
     Ok(format!(
-        "published {published}, left {left}, buried {buried} {stopped}"
+        "published {published}, left {left}, set aside {set_aside} {stopped}"
     ))
 }

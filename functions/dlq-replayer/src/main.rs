@@ -1,6 +1,7 @@
 //! dlq-replayer: dead letters of both clouds behind a function URL, and told by the schedule. Wiring only; the routes
 //! are in [`routes`], the use cases in [`saga_app::dead_letters`].
 
+mod answers;
 mod invocation;
 mod places;
 mod routes;

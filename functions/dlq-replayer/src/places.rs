@@ -12,9 +12,8 @@ use saga_aws::web_identity::{ENTRA_AUDIENCE, WebIdentity};
 use saga_azure::Assertion;
 use saga_azure::Secret;
 use saga_azure::dead_letters::{Access, AzureOutlet};
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_runtime::environment::{Misconfigured, optional, required};
-use saga_wire::dead_letter::{destination, events, quarantine, stream};
+use saga_wire::dead_letter::{DeadLetter, Destination, Source, destination, events, quarantine, stream};
 
 /// Why a source of Azure is not there.
 pub const ABSENT: &str = "access to Azure is not set up for this function (AZURE_STORAGE_ACCOUNT)";

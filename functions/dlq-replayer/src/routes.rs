@@ -2,20 +2,22 @@
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
-use saga_app::dead_letters::{Found, Ports, find, list, run};
+use saga_app::dead_letters::MAX_PAGE;
+use saga_app::dead_letters::command::{Act, command, filter, mistyped};
+use saga_app::dead_letters::{Found, Ports, Prospect, find, list, run};
 use saga_app::ports::{SagaStore, Time};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{Act, LetterId};
 use saga_runtime::http::{self, Answer, body, caller, invalid};
 use saga_runtime::routing::{self, Routes as Table};
-use saga_wire::dead_letter::http::{MAX_PAGE, Shown, command, filter, mistyped};
+use saga_wire::dead_letter::{DeadLetterId, Shown};
 use saga_wire::problem::{Code, Problem};
-use serde::Serialize;
+
+use crate::answers;
 
 /// The API in OpenAPI 3.1; a test compares it with what is below.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
 
-/// Room for [`MAX_RUN`](saga_wire::dead_letter::http::MAX_RUN) ids of the longest.
+/// Room for [`MAX_RUN`](saga_app::dead_letters::command::MAX_RUN) ids of the longest.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// What a path leads to.
@@ -67,7 +69,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
         }
         match route {
             Route::Health => Ok(http::health()),
-            Route::Document => Ok(http::json(StatusCode::OK, DOCUMENT.to_owned())),
+            Route::Document => Ok(ok(DOCUMENT.to_owned())),
             Route::Problem => http::page(given),
             Route::List => self.list(request).await,
             Route::Replay => self.run(request, Act::Replay).await,
@@ -89,21 +91,23 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
         let limit = limit.ok_or_else(|| invalid(format!("`limit` must be a number from 1 to {MAX_PAGE}")))?;
         let cursor = given
             .get("cursor")
-            .map(|text| text.parse::<LetterId>())
+            .map(|text| text.parse::<DeadLetterId>())
             .transpose();
         let cursor = cursor.map_err(|_| invalid("`cursor` must be the `next` of the page before"))?;
         let page = list(self.ports, &filter, cursor.as_ref(), limit).await;
-        Ok(json(&page))
+        Ok(ok(answers::page(&page)))
     }
 
     async fn show(&self, id: &str) -> Answer {
         let unknown = |detail: String| Problem::new(Code::UnknownDeadLetter, detail);
-        let Ok(id) = id.parse::<LetterId>() else {
+        let Ok(id) = id.parse::<DeadLetterId>() else {
             let id: String = id.chars().take(64).collect();
             return Err(unknown(format!("`{id}` is no id of a dead letter")));
         };
         match find(self.ports, &id).await.map_err(|error| http::port(&error))? {
-            Found::Letter(letter, prospect) => Ok(json(&Shown::of(&letter, &prospect))),
+            Found::Letter(found, Prospect { disposition, text }) => {
+                Ok(ok(answers::json(&Shown::of(&found, disposition.as_str(), text))))
+            }
             Found::No(why) => Err(unknown(why)),
             Found::Absent(notice) => Err(unknown(format!("{}: {}", notice.source, notice.problem))),
         }
@@ -126,12 +130,11 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
             (None, Some(_)) => "caller",
             (None, None) => "nobody",
         };
-        Ok(json(
-            &run(self.ports, &command, by, caller.as_ref(), self.until).await,
-        ))
+        let report = run(self.ports, &command, by, caller.as_ref(), self.until).await;
+        Ok(ok(answers::report(&report)))
     }
 }
 
-fn json(body: &impl Serialize) -> Response<Body> {
-    http::json(StatusCode::OK, serde_json::to_string(body).unwrap_or_default())
+fn ok(body: String) -> Response<Body> {
+    http::json(StatusCode::OK, body)
 }

@@ -49,7 +49,7 @@ impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhoo
     /// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection>).
     fn handshake(&self, request: &Request) -> Response<Body> {
         let mut origins = request.headers().get_all("webhook-request-origin").iter();
-        // A host name, in which case means nothing. A callback that a stranger names is never called.
+        // A host name, in which case means nothing. A callback that a caller names is never called.
         let allowed = |origin: &str| origin.eq_ignore_ascii_case(&self.allowed_origin);
         let origin = origins.next().and_then(|value| value.to_str().ok());
         if !origin.is_some_and(allowed) || origins.next().is_some() {
@@ -82,7 +82,7 @@ impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhoo
         if request.body().len() > MAX_BODY {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB is read");
         }
-        let headers = told(request.headers());
+        let headers = kept(request.headers());
         let admitted = match delivery(request.body()) {
             Ok(Delivery::Validation(code)) => {
                 let answer = serde_json::to_string(&ValidationAnswer { code: &code }).unwrap_or_default();
@@ -112,9 +112,9 @@ impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhoo
 }
 
 /// The headers that say what the body is: a CloudEvent in binary mode has its attributes there. Never who sent it.
-fn told(headers: &HeaderMap) -> Headers {
+fn kept(headers: &HeaderMap) -> Headers {
     let tells = |name: &str| ["content-type", "content-encoding"].contains(&name) || name.starts_with("ce-");
-    let mut told = Headers::new();
+    let mut kept = Headers::new();
     let mut room = MAX_HEADERS;
     for name in headers.keys().filter(|name| tells(name.as_str())) {
         let values = headers.get_all(name).iter();
@@ -127,9 +127,9 @@ fn told(headers: &HeaderMap) -> Headers {
             value = format!("({} bytes)", value.len());
         }
         room = room.saturating_sub(bytes);
-        told.insert(name.to_string(), value);
+        kept.insert(name.to_string(), value);
     }
-    told
+    kept
 }
 
 fn json(body: String) -> Response<Body> {

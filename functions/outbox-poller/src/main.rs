@@ -1,10 +1,10 @@
 //! outbox-poller: outbox → bus, from the table's stream at once and from the schedule for what was left. Wiring
-//! only; the use case is [`saga_app::relay_outbox`].
+//! only; the use case is [`saga_app::outbox`].
 
 mod stream;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use saga_app::{park_saga::AtOrigin, relay_outbox::Relay};
+use saga_app::{outbox::Relay, park_saga::AtOrigin};
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_aws::{alerts::AlertsTopic, clients, event_bridge::Bus, outbox::DynamoOutbox};
 use saga_runtime::clock::{SystemClock, stop_at};

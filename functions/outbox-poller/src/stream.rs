@@ -1,10 +1,10 @@
 //! What invokes the poller: the outbox table's stream, or the schedule. Each record of the stream is read on its
 //! own; one that cannot be read is left to the schedule, which reads the table.
 
+use saga_app::outbox::{Report, Stopped};
+use saga_app::ports::outbox::OutboxRow;
 use saga_app::ports::{PortError, causes};
-use saga_app::relay_outbox::{Report, Stopped};
 use saga_aws::outbox::row_of_image;
-use saga_core::outbox::OutboxRow;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub fn answer(report: &Report) -> Value {
         "batchItemFailures": [],
         "published": report.published,
         "left": report.left,
-        "buried": report.buried,
+        "buried": report.set_aside,
         "calls": report.calls,
         "busy": report.busy,
         "unseen": report.unseen,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_inserts_count_and_a_stranger_does_not_hide_its_neighbours() {
+    fn only_inserts_count_and_an_unknown_record_does_not_hide_its_neighbours() {
         let records = vec![
             record("INSERT", "2"),
             record("REMOVE", "3"),

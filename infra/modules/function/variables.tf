@@ -192,7 +192,7 @@ variable "stream_trigger" {
     Invoke the function with rows inserted into a DynamoDB table. Null: no stream.
     - batch_size, parallelization: rows an invocation, invocations at a time for each shard of the stream.
     - maximum_age_seconds, maximum_retries: when to give up on a failing batch, which blocks its shard.
-    - failure_queue_arn: the SQS queue told of a batch that was given up.
+    - failure_queue_arn: the SQS queue that gets the report of a batch that was given up.
     - pattern: the records that wake it, as the JSON of a filter.
   EOT
   type = object({

@@ -4,7 +4,7 @@
 locals {
   # name → what it looks at. `silence` says what no data means. Most of these metrics exist only when something happens. A
   # schedule that stops leaves no data, too, but so does one that has just been made: `missing` keeps such an alarm in
-  # INSUFFICIENT_DATA, where every alarm begins, and people are told of the way back into it.
+  # INSUFFICIENT_DATA, where every alarm begins, and people are alerted when it goes back into it.
   alarms = merge(
     {
       outbox-age = {

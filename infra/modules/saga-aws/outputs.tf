@@ -81,7 +81,7 @@ output "replayer_role_arn" {
 }
 
 output "replayer_environment" {
-  description = "What dlq-replayer is told, for reviews and tests."
+  description = "The settings of dlq-replayer, for reviews and tests."
   value       = module.dlq_replayer.environment
   sensitive   = true
 }

@@ -1,4 +1,4 @@
-# Dead letters of both clouds: dlq-replayer lists, shows, replays and discards them behind a URL, and tells of new
+# Dead letters of both clouds: dlq-replayer lists, shows, replays and discards them behind a URL, and reports new
 # ones every minute.
 
 locals {
@@ -51,7 +51,7 @@ module "dlq_replayer" {
   source = "../function"
 
   name               = "${var.prefix}dlq-replayer"
-  description        = "Dead letters of both clouds: lists, shows, replays, discards and tells them"
+  description        = "Dead letters of both clouds: lists, shows, replays, discards and reports them"
   zip                = "${var.zips_dir}/dlq-replayer.zip"
   architecture       = var.architecture
   memory_mb          = 256

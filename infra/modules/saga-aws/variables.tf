@@ -136,7 +136,7 @@ variable "nudge_after_seconds" {
 }
 
 variable "stuck_after_seconds" {
-  description = "A saga whose end is overdue and that has not moved for so long is shown as stuck, and told of."
+  description = "A saga whose end is overdue and that has not moved for so long is shown as stuck and reported."
   type        = number
   default     = 900
   nullable    = false

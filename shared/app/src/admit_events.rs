@@ -5,7 +5,6 @@
 
 use saga_core::Cloud;
 use saga_core::ids::Timestamp;
-use saga_core::outbox::{OutboxRow, Tries};
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::incoming::Incoming;
 use saga_wire::quarantine::Headers;
@@ -16,7 +15,9 @@ use crate::about;
 use crate::definitions::{check, target_of_type};
 use crate::handle_event::quarantine;
 use crate::log::About;
-use crate::ports::{Alert, Alerts, DefinitionNames, PortError, Publisher, Quarantine, Refusal, Time};
+use crate::ports::{
+    Alert, Alerts, DefinitionNames, Envelope, PortError, Publisher, Quarantine, Refusal, Time,
+};
 
 const ENTRANCE: &str = "event-ingress";
 const PASSING_ON: &str = "passing an event on to the bus";
@@ -55,7 +56,7 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
     events: &[Vec<u8>],
 ) -> Result<Admitted, PortError> {
     let mut report = Admitted::default();
-    let (mut rows, mut bodies) = (Vec::with_capacity(events.len()), Vec::new());
+    let (mut meant, mut bodies) = (Vec::with_capacity(events.len()), Vec::new());
     let (mut refused, mut alerts, mut failed) = (Vec::new(), Vec::new(), None);
     for bytes in events {
         let read = match read(deployment, ports, bytes).await {
@@ -67,8 +68,8 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
             }
         };
         match read {
-            Ok(Read::Event(row)) => {
-                rows.push(row);
+            Ok(Read::Event(event)) => {
+                meant.push(event);
                 bodies.push(bytes);
             }
             Ok(Read::Alert(alert)) => alerts.push(alert),
@@ -81,11 +82,12 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
             Err(reason) => refused.push((reason, bytes)),
         }
     }
-    let (mut rows, mut bodies) = (rows.as_slice(), bodies.as_slice());
-    while !rows.is_empty() {
-        let call = P::LIMITS.first_call(rows);
+    let meant: Vec<&Envelope> = meant.iter().collect();
+    let (mut meant, mut bodies) = (meant.as_slice(), bodies.as_slice());
+    while !meant.is_empty() {
+        let call = P::LIMITS.first_call(meant.iter().copied());
         let (batch, of_batch);
-        (batch, rows) = rows.split_at(call);
+        (batch, meant) = meant.split_at(call);
         (of_batch, bodies) = bodies.split_at(call);
         let mut answers = match ports.bus.publish(batch).await {
             Ok(answers) => answers.into_iter(),
@@ -95,13 +97,13 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                 break;
             }
         };
-        for (row, bytes) in batch.iter().zip(of_batch) {
+        for (event, bytes) in batch.iter().zip(of_batch) {
             match answers.next() {
                 Some(Ok(())) => {
                     about!(
                         info,
-                        &About::row(row),
-                        r#type = row.kind,
+                        &About::envelope(event),
+                        r#type = event.kind,
                         outcome = "admitted",
                         "event"
                     );
@@ -149,7 +151,7 @@ pub async fn keep_delivery<D, P, Q: Quarantine, A, T: Time>(
 }
 
 enum Read {
-    Event(OutboxRow),
+    Event(Envelope),
     Alert(Alert),
     Deletion,
 }
@@ -187,7 +189,7 @@ async fn read<D: DefinitionNames, P, Q, A, T: Time>(
             None => Err(format!("`{}` is no event of any definition here", event.kind)),
         },
     };
-    Ok(meant.and_then(|()| row(&incoming, text, time.now())))
+    Ok(meant.and_then(|()| envelope(&incoming, text, time.now())))
 }
 
 /// An event that has to be held against its definition, or something else of ours.
@@ -215,16 +217,11 @@ fn parse(text: &str, now: Timestamp) -> Result<Parsed, String> {
         })));
     }
     if let Some(parked) = parked_event::parse(text) {
-        return Ok(Parsed::Read(Read::Event(OutboxRow {
-            shard: 0,
+        return Ok(Parsed::Read(Read::Event(Envelope {
             id: parked.event.clone(),
             saga: parked.saga,
             kind: parked_event::TYPE.to_owned(),
             body: parked_event::write(&parked, now),
-            at: now,
-            queued: now,
-            follows: false,
-            tries: Tries::default(),
         })));
     }
     let incoming = event_grid::event(text).map_err(|error| error.to_string())?;
@@ -236,7 +233,7 @@ fn parse(text: &str, now: Timestamp) -> Result<Parsed, String> {
 }
 
 /// The event as it goes onto the bus.
-fn row(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> {
+fn envelope(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> {
     let (id, kind, saga) = match incoming {
         Incoming::Ours(event) => (&event.id, &event.kind, event.saga),
         Incoming::Outside(event) => (&event.id, &event.kind, event.saga),
@@ -249,15 +246,10 @@ fn row(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> 
             body.len()
         ));
     }
-    Ok(Read::Event(OutboxRow {
-        shard: 0,
+    Ok(Read::Event(Envelope {
         id: id.clone(),
         saga,
         kind: kind.clone(),
         body,
-        at: now,
-        queued: now,
-        follows: false,
-        tries: Tries::default(),
     }))
 }

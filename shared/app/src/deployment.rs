@@ -2,14 +2,15 @@
 
 use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
-use saga_core::outbox::{OutboxRow, Tries};
 use saga_core::participant::Participants;
 use saga_core::patience::Patience;
-use saga_core::relay::Rules;
 use saga_core::{Address, Definition, Event, Timestamp};
 use saga_participants::Settings;
 
 use crate::learnt::Learnt;
+use crate::outbox::Rules;
+use crate::ports::Envelope;
+use crate::ports::outbox::{OutboxRow, Tries};
 
 /// What this deployment consists of: its definitions, its participants, its patience.
 pub struct Deployment {
@@ -51,10 +52,7 @@ impl Deployment {
         let opens = event.address == Address::Advance(definition.first_after_origin());
         OutboxRow {
             shard: event.saga.bucket(self.shards),
-            id: event.id.clone(),
-            saga: event.saga,
-            kind: event.kind.clone(),
-            body: saga_wire::cloud_event::write(event),
+            event: Envelope::of(event),
             at: event.time,
             queued: now,
             follows: !opens,

@@ -1,15 +1,13 @@
 //! What every log line about an event or a saga says beside its own words, under the same names: so that one search shows
 //! one saga on both clouds.
 
-use saga_core::dead_letter::Facts;
-use saga_core::outbox::OutboxRow;
 use saga_core::{Address, Event, EventId, Saga, SagaId, StepIndex};
 use saga_wire::custom_handler;
-use saga_wire::dead_letter::said;
+use saga_wire::dead_letter::{Facts, said};
 use saga_wire::event_bridge::event_in;
 
 use crate::about;
-use crate::ports::{PortError, causes};
+use crate::ports::{Envelope, PortError, causes};
 
 /// What a line is about, as far as it is known. [`about!`](crate::about) writes it.
 #[derive(Debug, Clone, Default)]
@@ -39,17 +37,17 @@ impl About {
         .addressed(Some(event.address))
     }
 
-    /// A row of an outbox, whose event is read for it. Its name is asked where the event does not say whom it is for: what
-    /// tells of a message that came to rest has that one's.
+    /// An event as it leaves. Where its body does not say whom it is for, its id does: a parked notice has the id of the
+    /// message that was parked.
     #[must_use]
-    pub fn row(row: &OutboxRow) -> Self {
-        let facts = said(&row.body);
+    pub fn envelope(event: &Envelope) -> Self {
+        let facts = said(&event.body);
         Self {
-            saga_id: Some(row.saga.to_string()),
-            event_id: Some(row.id.as_str().to_owned()),
+            saga_id: Some(event.saga.to_string()),
+            event_id: Some(event.id.as_str().to_owned()),
             ..Self::facts(&facts)
         }
-        .addressed(facts.address().or_else(|| Address::of_id(&row.id, row.saga)))
+        .addressed(facts.address().or_else(|| Address::of_id(&event.id, event.saga)))
     }
 
     /// A message, whatever is in it: an event, in the envelope of the bus or in the encoding of a queue, or none.
@@ -120,7 +118,7 @@ pub(crate) fn not_shown(about: &About, error: &PortError) {
     );
 }
 
-/// Writes a line about an event or a saga: `about!(info, &About::row(&row), outcome = "published", "outbox")`.
+/// Writes a line about an event or a saga: `about!(info, &About::envelope(&row), outcome = "published", "outbox")`.
 #[macro_export]
 macro_rules! about {
     ($level:ident, $about:expr, $($rest:tt)+) => {{

@@ -1,11 +1,12 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
-use saga_core::dead_letter::{LetterId, is_dealt_with};
 use saga_core::mark::ParkedMessage;
 use saga_core::origin::Command;
 use saga_core::{Definition, EventId, Saga, SagaId};
+use saga_wire::dead_letter::DeadLetterId;
 
 use crate::about;
+use crate::dead_letters::is_dealt_with;
 use crate::log::About;
 use crate::ports::{Alert, Parked, Parking, PortError, SagaStore, Time};
 use crate::transact::{Sagas, transact};
@@ -24,14 +25,14 @@ pub async fn park_saga(
     park_unless(store, time, parked, |_| false).await
 }
 
-/// The same for a letter that was seen lying there, unless somebody has dealt with it since.
+/// The same for a dead letter that was seen, unless somebody has dealt with it since.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
 pub async fn park_letter(
     store: &impl SagaStore,
     time: &impl Time,
-    letter: &LetterId,
+    letter: &DeadLetterId,
     parked: &Parked,
 ) -> Result<Option<Alert>, PortError> {
     let dealt_with = |saga: &Saga| is_dealt_with(saga, letter, parked.at);

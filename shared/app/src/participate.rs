@@ -3,7 +3,6 @@
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
 use saga_core::ids::bucket_of;
-use saga_core::outbox::OutboxRow;
 use saga_core::participant::Placement;
 use saga_core::participate::undid_nothing;
 use saga_core::participate::{Message, Step};
@@ -19,11 +18,12 @@ use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
 use crate::log::{About, not_shown};
+use crate::outbox::Relay;
+use crate::ports::outbox::OutboxRow;
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
     StepCommit, StepStore, Time, causes,
 };
-use crate::relay_outbox::Relay;
 use crate::transact::{Conflicts, MAX_CONFLICTS};
 use crate::{Deployment, Handled};
 
@@ -156,7 +156,7 @@ where
     decide(deployment, ports, &definition, event).await
 }
 
-/// The queue gives the message up: the origin is told, if that is possible.
+/// The queue gives the message up: the saga shows it, if the origin can be reached.
 async fn park<S, P, Q, A, K: Parking, T: Time>(
     ports: &Ports<'_, S, P, Q, A, K, T>,
     event: &Event,
@@ -289,7 +289,7 @@ async fn publish<S, P, Q, A, K, T>(
     K: Parking,
     T: Time,
 {
-    let about = About::row(&row);
+    let about = About::envelope(&row);
     let rules = deployment.relay;
     let relay = Relay::new(
         ports.store,

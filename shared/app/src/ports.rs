@@ -1,76 +1,24 @@
 //! What the use cases need from the outside. Each port says what an adapter MUST do; the store contract in the
 //! workspace's tests holds every adapter to it.
 
+mod error;
+pub mod outbox;
+mod publisher;
+
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::future::Future;
 
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
-use saga_core::relay::Limits;
 use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
 pub use saga_wire::quarantine::Quarantined;
 
-/// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
-#[derive(Debug, thiserror::Error)]
-pub enum PortError {
-    /// It asks us to slow down. Nothing was done.
-    #[error("{what} is throttled; nothing was lost, try again later")]
-    Throttled {
-        /// Which outside service, and what was asked of it.
-        what: &'static str,
-    },
-    /// It failed, or did not answer in time; what was asked may or may not have been done.
-    #[error("{what} failed or did not answer; nothing is lost, it will be tried again")]
-    Unavailable {
-        /// Which outside service, and what was asked of it.
-        what: &'static str,
-        /// The adapter's own error.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// It holds something that this version cannot read. It is left as it is.
-    #[error("{what} holds a record that this version cannot read ({why}); it is left as it is")]
-    Corrupt {
-        /// Which outside service.
-        what: &'static str,
-        /// What is wrong with the record.
-        why: String,
-    },
-    /// Other decisions were committed first, again and again. Nothing was done.
-    #[error("{what} changed under every one of {attempts} attempts; nothing was done, try again")]
-    Contended {
-        /// What changed.
-        what: &'static str,
-        /// How often it was tried.
-        attempts: u32,
-    },
-}
-
-impl PortError {
-    /// An [`PortError::Unavailable`].
-    pub fn unavailable(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Unavailable {
-            what,
-            source: source.into(),
-        }
-    }
-}
-
-/// An error and what caused it, in one line for a log: "what failed: why: why that".
-#[must_use]
-pub fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
+pub use error::{PortError, causes};
+use outbox::OutboxRow;
+pub use outbox::{Outbox, Page};
+pub use publisher::{Envelope, Limits, Published, Publisher, Refusal};
 
 /// A record's version, opaque to everybody but the adapter that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,104 +186,6 @@ pub trait StepStore: Definitions {
 
     /// Commits record, entities and outbox row.
     fn commit(&self, commit: StepCommit<'_>) -> impl Future<Output = Result<Committed, PortError>> + Send;
-}
-
-/// A reading of a shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Rows, oldest first.
-    pub rows: Vec<OutboxRow>,
-    /// Where to go on, if there may be more.
-    pub next: Option<EventId>,
-}
-
-/// The events that are committed and not yet published.
-///
-/// An adapter MUST give only rows that are committed, oldest first, MUST NOT hide a row before it is deleted, and MUST
-/// see every commit and every lease that was answered before. A row that it cannot read stays and is left out.
-pub trait Outbox: Send + Sync {
-    /// The shards (or partitions) below `shards` that may have rows decided before `before`, or leases. MUST NOT leave one
-    /// out.
-    fn overdue(
-        &self,
-        shards: u16,
-        before: Timestamp,
-    ) -> impl Future<Output = Result<Vec<u16>, PortError>> + Send;
-
-    /// Takes the lease of a shard. MUST give it only if nobody else has one that runs on after `now`.
-    fn take(&self, wanted: &Lease, now: Timestamp) -> impl Future<Output = Result<bool, PortError>> + Send;
-
-    /// Makes the lease run until `lease.until`. MUST do so only if nobody has taken it since, and say so otherwise.
-    fn renew(&self, lease: &Lease) -> impl Future<Output = Result<bool, PortError>> + Send;
-
-    /// Gives the lease back. MUST leave it alone when somebody else has taken it since.
-    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// Up to `limit` pending rows of a shard, decided before `before` and after the row `after`.
-    fn read(
-        &self,
-        shard: u16,
-        after: Option<&EventId>,
-        before: Timestamp,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page, PortError>> + Send;
-
-    /// The ids of pending rows of the same saga and shard that are older than this one.
-    fn earlier(&self, row: &OutboxRow) -> impl Future<Output = Result<Vec<EventId>, PortError>> + Send;
-
-    /// Deletes published rows. Deleting what is gone is no error.
-    fn delete(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// Stores these rows' [`OutboxRow::tries`]. MUST NOT bring back a row that is gone.
-    fn postpone(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// Moves a row to the dead ones, in one transaction, with its tries and the time. Burying what is gone is no error.
-    fn bury(&self, row: &OutboxRow, now: Timestamp) -> impl Future<Output = Result<(), PortError>> + Send;
-}
-
-/// Why an event was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The other side has no time for it now.
-    Throttled,
-    /// It may be taken another time.
-    Later(String),
-    /// It will never be taken as it is.
-    Never(String),
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Throttled => f.write_str("it is throttled"),
-            Self::Later(reason) | Self::Never(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl Refusal {
-    /// The error of whoever has only one answer to give.
-    #[must_use]
-    pub fn into_error(self, what: &'static str) -> PortError {
-        match self {
-            Self::Throttled => PortError::Throttled { what },
-            Self::Later(reason) | Self::Never(reason) => PortError::unavailable(what, reason),
-        }
-    }
-}
-
-/// What became of one published event.
-pub type Published = Result<(), Refusal>;
-
-/// Sends events on their way.
-///
-/// An adapter MUST answer for each row, in order; `Ok` only when the service took that event.
-pub trait Publisher: Send + Sync {
-    /// What one call takes.
-    const LIMITS: Limits;
-
-    /// Publishes.
-    fn publish(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<Vec<Published>, PortError>> + Send;
 }
 
 /// A message of a saga that came to rest where nobody works on it.

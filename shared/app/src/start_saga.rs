@@ -6,7 +6,6 @@ use std::sync::Arc;
 use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
-use saga_core::outbox::OutboxRow;
 use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
@@ -16,6 +15,7 @@ use crate::about;
 use crate::definitions::find;
 use crate::keep_definitions::settle;
 use crate::log::About;
+use crate::ports::outbox::OutboxRow;
 use crate::ports::{Inserted, PortError, SagaStore, Time};
 use crate::transact::{Conflicts, MAX_CONFLICTS};
 

@@ -21,7 +21,7 @@ pub struct Report {
     pub moved: usize,
     /// Sagas that are seen to be stuck for the first time.
     pub stuck: usize,
-    /// Sagas whose definition, or a participant of it, this deployment does not have. They are flagged and told of once.
+    /// Sagas whose definition, or a participant of it, this deployment does not have. They are flagged, and one alert is sent.
     pub held: usize,
     /// Sagas that this version cannot read. They stay as they are; the log names each.
     pub unreadable: usize,
@@ -224,7 +224,7 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
         Ok(count)
     }
 
-    /// Told before it is marked as told, as for a saga that is stuck.
+    /// Sends the alert before the sagas are flagged, as for a saga that is stuck.
     async fn tell(&self, what: &str, sagas: usize) -> bool {
         tracing::error!(
             what,

@@ -4,9 +4,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use saga_app::ports::{PortError, Published, Publisher, Refusal};
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
+use saga_app::ports::{Envelope, Limits, PortError, Published, Publisher, Refusal};
 use saga_wire::MAX_EVENT_BYTES;
 use saga_wire::event_bridge::{MAX_DETAIL_BYTES, MAX_DETAIL_TYPE};
 
@@ -39,29 +37,29 @@ impl Bus {
     }
 
     /// Why the bus would not deliver this entry, if it would not: some limits it keeps without a word.
-    fn refused(row: &OutboxRow) -> Option<String> {
-        if row.kind.len() > MAX_DETAIL_TYPE {
+    fn refused(event: &Envelope) -> Option<String> {
+        if event.kind.len() > MAX_DETAIL_TYPE {
             return Some(format!(
                 "the event type has more than {MAX_DETAIL_TYPE} characters"
             ));
         }
         // Another publisher's event may be larger than ours ever are; it stays on this cloud.
-        (row.body.len() > MAX_REQUEST_BYTES).then(|| {
+        (event.body.len() > MAX_REQUEST_BYTES).then(|| {
             format!(
                 "the event has {} bytes; ours have at most {MAX_EVENT_BYTES}, the bus takes {MAX_REQUEST_BYTES}",
-                row.body.len()
+                event.body.len()
             )
         })
     }
 
-    async fn put(&self, rows: &[&OutboxRow]) -> Result<Vec<Published>, PortError> {
+    async fn put(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
         const WHAT: &str = "putting events on the bus";
-        let entries = rows.iter().map(|row| {
+        let entries = events.iter().map(|event| {
             PutEventsRequestEntry::builder()
                 .event_bus_name(&self.name)
                 .source(self.source)
-                .detail_type(&row.kind)
-                .detail(&row.body)
+                .detail_type(&event.kind)
+                .detail(&event.body)
                 .build()
         });
         let sent = self
@@ -71,7 +69,7 @@ impl Bus {
             .send()
             .await;
         let answer = sent.map_err(|error| failure(WHAT, error))?;
-        if answer.entries().len() != rows.len() {
+        if answer.entries().len() != events.len() {
             return Err(PortError::unavailable(
                 WHAT,
                 "the answer does not match the request",
@@ -99,15 +97,11 @@ impl Publisher for Bus {
         bytes: MAX_REQUEST_BYTES,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let mut answers: Vec<Option<Published>> = rows
-            .iter()
-            .map(|row| Self::refused(row).map(|reason| Err(Refusal::Never(reason))))
-            .collect();
-        let good: Vec<&OutboxRow> = rows
-            .iter()
-            .zip(&answers)
-            .filter_map(|(row, answer)| answer.is_none().then_some(row))
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        let refused: Vec<Option<String>> = events.iter().map(|event| Self::refused(event)).collect();
+        let good = events.iter().zip(&refused);
+        let good: Vec<&Envelope> = good
+            .filter_map(|(event, why)| why.is_none().then_some(*event))
             .collect();
         let mut put = if good.is_empty() {
             Vec::new()
@@ -115,9 +109,10 @@ impl Publisher for Bus {
             self.put(&good).await?
         }
         .into_iter();
-        for answer in answers.iter_mut().filter(|answer| answer.is_none()) {
-            *answer = put.next();
-        }
-        Ok(answers.into_iter().flatten().collect())
+        let answers = refused.into_iter().map(|why| match why {
+            Some(reason) => Some(Err(Refusal::Never(reason))),
+            None => put.next(),
+        });
+        Ok(answers.flatten().collect())
     }
 }

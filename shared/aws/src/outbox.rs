@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use futures_util::future::try_join_all;
-use saga_app::ports::{Outbox, Page, PortError};
-use saga_core::outbox::{Lease, OutboxRow, Tries};
+use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
+use saga_app::ports::{Envelope, Outbox, Page, PortError};
 use saga_core::{EventId, Timestamp};
 
 use crate::failure::failure;
@@ -88,10 +88,12 @@ fn read_row(item: &Item) -> Result<OutboxRow, PortError> {
     let at = time(item, "At")?;
     Ok(OutboxRow {
         shard: parsed(item, "Shard")?,
-        id: parsed(item, "EventId")?,
-        saga: parsed(item, "SagaId")?,
-        kind: text(item, "Type")?.to_owned(),
-        body: text(item, "Body")?.to_owned(),
+        event: Envelope {
+            id: parsed(item, "EventId")?,
+            saga: parsed(item, "SagaId")?,
+            kind: text(item, "Type")?.to_owned(),
+            body: text(item, "Body")?.to_owned(),
+        },
         at,
         queued: optional(item, "Queued", time)?.unwrap_or(at),
         follows: item.contains_key("Follows"),
@@ -275,7 +277,7 @@ impl Outbox for DynamoOutbox {
             .map(drop)
     }
 
-    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+    async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
         const WHAT: &str = "moving a row to the dead ones";
         let mut dead = write_row(row);
         dead.insert("From".into(), s(bucket(row.shard)));
@@ -309,7 +311,7 @@ impl Outbox for DynamoOutbox {
             .await;
         match sent {
             Ok(_) => Ok(()),
-            // It is gone: published after all, or buried by another.
+            // It is gone: published after all, or set aside by another.
             Err(error) if gone(&error) => Ok(()),
             Err(error) => Err(failure(WHAT, error)),
         }

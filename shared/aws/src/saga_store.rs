@@ -16,10 +16,10 @@ use aws_sdk_dynamodb::types::{
     Update,
 };
 use futures_util::future::try_join_all;
+use saga_app::ports::outbox::OutboxRow;
 use saga_app::ports::{Committed, Definitions, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::OutboxRow;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, Timestamp};
 

@@ -11,9 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Method, Request};
-use saga_app::ports::{PortError, Published, Publisher, Refusal, causes};
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
+use saga_app::ports::{Envelope, Limits, PortError, Published, Publisher, Refusal, causes};
 use saga_wire::cloud_event;
 
 use crate::config::{Config, InvalidConfig, Secret, endpoint};
@@ -142,20 +140,20 @@ impl Publisher for EventGrid {
         bytes: 900 * 1024,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        match rows {
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        match events {
             [] => Ok(Vec::new()),
             [only] => Ok(vec![self.publish_one(only.body.clone()).await?]),
             _ => {
-                let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
+                let bodies: Vec<&str> = events.iter().map(|event| event.body.as_str()).collect();
                 let answer = self.post(BATCH_TYPE, format!("[{}]", bodies.join(","))).await?;
                 if verdict(&answer)?.is_ok() {
-                    return Ok(vec![Ok(()); rows.len()]);
+                    return Ok(vec![Ok(()); events.len()]);
                 }
-                let mut each = Vec::with_capacity(rows.len());
-                for row in rows {
+                let mut each = Vec::with_capacity(events.len());
+                for event in events {
                     // What an outage cuts off stays for the next time; what was taken before it is known.
-                    let one = self.publish_one(row.body.clone()).await;
+                    let one = self.publish_one(event.body.clone()).await;
                     each.push(one.unwrap_or_else(|error| Err(refusal(&error))));
                 }
                 Ok(each)
@@ -169,10 +167,10 @@ mod tests {
     use super::*;
     use crate::test_server::{Reply, TestServer, config, quick};
 
-    fn row(body: &str) -> OutboxRow {
-        OutboxRow {
+    fn event(body: &str) -> Envelope {
+        Envelope {
             body: body.into(),
-            ..crate::test_table::row(0, "1")
+            ..crate::test_table::row(0, "1").event
         }
     }
 
@@ -186,9 +184,9 @@ mod tests {
     async fn one_event_goes_alone_and_several_in_a_batch() {
         let server = TestServer::start(vec![Reply::status(200), Reply::status(200)]).await;
         let topic = topic(&server);
-        assert_eq!(topic.publish(&[row("{\"a\":1}")]).await.unwrap(), [Ok(())]);
+        assert_eq!(topic.publish(&[&event("{\"a\":1}")]).await.unwrap(), [Ok(())]);
         assert_eq!(
-            topic.publish(&[row("{}"), row("[]")]).await.unwrap(),
+            topic.publish(&[&event("{}"), &event("[]")]).await.unwrap(),
             [Ok(()), Ok(())]
         );
         let [one, batch] = &server.requests()[..] else {
@@ -216,7 +214,10 @@ mod tests {
     async fn an_event_that_is_never_taken_does_not_hold_back_the_others() {
         let bad = || Reply::body(400, "{\"error\":{\"code\":\"BadRequest\"}}");
         let server = TestServer::start(vec![bad(), Reply::status(200), bad()]).await;
-        let answers = topic(&server).publish(&[row("{}"), row("x")]).await.unwrap();
+        let answers = topic(&server)
+            .publish(&[&event("{}"), &event("x")])
+            .await
+            .unwrap();
         assert_eq!(answers[0], Ok(()));
         assert!(
             matches!(&answers[1], Err(Refusal::Never(reason)) if reason.contains("400 BadRequest")),
@@ -228,14 +229,14 @@ mod tests {
     async fn what_is_not_about_the_events_is_an_error_of_the_port() {
         for status in [401, 403, 404, 500] {
             let server = TestServer::start(vec![Reply::status(status); 3]).await;
-            let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+            let error = topic(&server).publish(&[&event("{}")]).await.unwrap_err();
             assert!(
                 matches!(error, PortError::Unavailable { .. }),
                 "{status}: {error:?}"
             );
         }
         let server = TestServer::start(vec![Reply::status(429); 3]).await;
-        let error = topic(&server).publish(&[row("{}")]).await.unwrap_err();
+        let error = topic(&server).publish(&[&event("{}")]).await.unwrap_err();
         assert!(matches!(error, PortError::Throttled { .. }), "{error:?}");
     }
 }

@@ -3,9 +3,9 @@
 
 use azure_core::http::Method;
 use futures_util::future::try_join_all;
+use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Outbox, Page, Partition, PortError, Version};
 use saga_core::document::Fields;
-use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::{Document, EventId, Timestamp};
 use saga_wire::json;
 
@@ -261,7 +261,7 @@ impl Outbox for TableStore {
             .map(drop)
     }
 
-    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+    async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
         let over = |failure| PortError::unavailable(WHAT, failure);
         let dead = Change {
             verb: Verb::Put,
@@ -279,7 +279,7 @@ impl Outbox for TableStore {
         };
         match self.apply(&batch, Repeat::Freely).await? {
             Answered::Applied => Ok(()),
-            // It is gone: published after all, or buried by another.
+            // It is gone: published after all, or set aside by another.
             Answered::Refused { status: 404, code } if is_missing_row(&code) => Ok(()),
             Answered::Refused { status, code } => Err(refused(status, code)),
         }
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deleting_burying_or_postponing_what_is_gone_is_no_error() {
+    async fn deleting_setting_aside_or_postponing_what_is_gone_is_no_error() {
         let server = TestServer::start(vec![Reply::body(404, NO_ROW)]).await;
         store(&server).delete(&[row(5, "1"), row(5, "1")]).await.unwrap();
         let server = TestServer::start(vec![
@@ -411,7 +411,7 @@ mod tests {
         .await;
         store(&server).postpone(&[row(5, "1")]).await.unwrap();
         store(&server)
-            .bury(&row(5, "1"), Timestamp::from_millis(2))
+            .set_aside(&row(5, "1"), Timestamp::from_millis(2))
             .await
             .unwrap();
     }

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
+use saga_app::ports::Envelope;
+use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
-use saga_core::outbox::{Lease, OutboxRow, Tries};
 use saga_core::participate::StepRecord;
 use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
@@ -123,12 +124,14 @@ pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
     let failed = optional("Attempts")?.unwrap_or(0);
     Ok(OutboxRow {
         shard,
-        id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
-        saga: text(&row.fields, "Saga")?
-            .parse()
-            .map_err(|error| format!("`Saga` {error}"))?,
-        kind: text(&row.fields, "Type")?.to_owned(),
-        body: text(&row.fields, "Body")?.to_owned(),
+        event: Envelope {
+            id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
+            saga: text(&row.fields, "Saga")?
+                .parse()
+                .map_err(|error| format!("`Saga` {error}"))?,
+            kind: text(&row.fields, "Type")?.to_owned(),
+            body: text(&row.fields, "Body")?.to_owned(),
+        },
         at: Timestamp::from_millis(at),
         queued: Timestamp::from_millis(optional("Queued")?.unwrap_or(at)),
         follows: row.fields.contains_key("Follows"),
@@ -211,10 +214,12 @@ mod tests {
     fn an_outbox_row_comes_back_with_the_id_in_its_key() {
         let row = OutboxRow {
             shard: 5,
-            id: "1795226400123-4b1c-advance2".parse().unwrap(),
-            saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
-            kind: "InventoryReserved".to_owned(),
-            body: "{\"specversion\":\"1.0\"}".to_owned(),
+            event: Envelope {
+                id: "1795226400123-4b1c-advance2".parse().unwrap(),
+                saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
+                kind: "InventoryReserved".to_owned(),
+                body: "{\"specversion\":\"1.0\"}".to_owned(),
+            },
             at: Timestamp::from_millis(1_795_226_400_123),
             queued: Timestamp::from_millis(1_795_226_400_200),
             follows: true,

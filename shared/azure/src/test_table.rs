@@ -1,7 +1,8 @@
 //! What the tests of the table's two ports share.
 
+use saga_app::ports::Envelope;
+use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_core::Timestamp;
-use saga_core::outbox::{OutboxRow, Tries};
 
 use crate::table_store::TableStore;
 use crate::test_server::{Reply, TestServer, config, quick};
@@ -35,10 +36,12 @@ pub(crate) fn inner(statuses: &[(u16, &str)]) -> Reply {
 pub(crate) fn row(shard: u16, id: &str) -> OutboxRow {
     OutboxRow {
         shard,
-        id: id.parse().unwrap(),
-        saga: SAGA.parse().unwrap(),
-        kind: "InventoryReserved".into(),
-        body: "{}".into(),
+        event: Envelope {
+            id: id.parse().unwrap(),
+            saga: SAGA.parse().unwrap(),
+            kind: "InventoryReserved".into(),
+            body: "{}".into(),
+        },
         at: Timestamp::from_millis(1),
         queued: Timestamp::from_millis(1),
         follows: false,

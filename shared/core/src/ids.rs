@@ -142,7 +142,7 @@ impl EventId {
     }
 
     /// The longest id that is taken.
-    pub(crate) const MAX_BYTES: usize = 256;
+    pub const MAX_BYTES: usize = 256;
 
     /// An id that was stored, or that is ours: it keeps the rules of whoever wrote it, which may be older than today's.
     #[must_use]

@@ -9,8 +9,6 @@
 //! same for the cloud that keeps the saga.
 
 pub mod address;
-pub mod dead_letter;
-pub mod dead_letter_run;
 pub mod definition;
 pub mod document;
 pub mod event;
@@ -20,12 +18,10 @@ pub mod mark;
 pub mod money;
 pub mod observe;
 pub mod origin;
-pub mod outbox;
 pub mod outcome;
 pub mod participant;
 pub mod participate;
 pub mod patience;
-pub mod relay;
 pub mod reports;
 pub mod saga;
 pub mod step;

@@ -149,7 +149,7 @@ pub struct Saga {
     pub deadline: Timestamp,
     /// The caller's trace context.
     pub trace: TraceParent,
-    /// The two ends.
+    /// Whether it has ended, and how.
     pub lifecycle: Lifecycle,
     /// The records of the origin cloud's own steps.
     pub steps: BTreeMap<StepIndex, StepRecord>,

@@ -73,7 +73,7 @@ impl Entry {
         }
     }
 
-    /// The step that the event is for. None at the two ends of a saga, whose numbers are no step's, and none for a command,
+    /// The step that the event is for. None for `complete` and `cancelled`, whose numbers are no step's, and none for a command,
     /// whose number says nothing.
     #[must_use]
     pub fn addressed(&self) -> Option<StepIndex> {
@@ -91,7 +91,7 @@ pub struct Timeline {
     pub entries: Vec<Entry>,
     /// How many lines were dropped between the first ones and the last ones.
     pub dropped: u32,
-    /// The last word of each step of another cloud, whatever became of the line that told of it.
+    /// The last report of each step of another cloud, also where the line with it was dropped.
     pub observed: BTreeMap<StepIndex, Observed>,
 }
 

@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 
 use saga_app::ports::{
-    Alert, Alerts, Parked, Parking, PortError, Published, Publisher, Quarantine, Quarantined, Refusal,
+    Alert, Alerts, Envelope, Limits, Parked, Parking, PortError, Published, Publisher, Quarantine,
+    Quarantined, Refusal,
 };
 use saga_core::Timestamp;
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
 
 use crate::cloud::Cloud;
 
 /// What has left a cloud.
 #[derive(Default)]
 pub(crate) struct Carriers {
-    published: Vec<OutboxRow>,
+    published: Vec<Envelope>,
     quarantined: Vec<Kept>,
     alerts: Vec<Alert>,
     parked: Vec<Parked>,
@@ -46,7 +45,7 @@ impl Kept {
 
 impl<S> Cloud<S> {
     /// Takes the events that were published since the last time, in order.
-    pub fn take_published(&self) -> Vec<OutboxRow> {
+    pub fn take_published(&self) -> Vec<Envelope> {
         std::mem::take(&mut self.lock().carriers.published)
     }
 
@@ -74,18 +73,18 @@ impl<S: Send> Publisher for Cloud<S> {
         bytes: 240 * 1024,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let refused = rows
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        let refused = events
             .iter()
             .map(|_| Err(Refusal::Later("injected".to_owned())))
             .collect();
         self.call("Publisher::publish", Some(refused), |state| {
-            let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
-            if rows.len() > Self::LIMITS.events || rows.len() > 1 && bytes > Self::LIMITS.bytes {
+            let bytes: usize = events.iter().map(|event| event.body.len()).sum();
+            if events.len() > Self::LIMITS.events || events.len() > 1 && bytes > Self::LIMITS.bytes {
                 return Err(PortError::unavailable("the bus", "more than one call takes"));
             }
-            state.carriers.published.extend_from_slice(rows);
-            Ok(rows.iter().map(|_| Ok(())).collect())
+            state.carriers.published.extend(events.iter().copied().cloned());
+            Ok(events.iter().map(|_| Ok(())).collect())
         })
         .await
     }

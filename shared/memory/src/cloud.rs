@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use saga_app::ports::PortError;
-use saga_core::outbox::OutboxRow;
+use saga_app::ports::outbox::OutboxRow;
 
 use crate::carriers::Carriers;
 use crate::definitions::Texts;

@@ -8,7 +8,7 @@ use saga_app::dead_letters::ports::{
 };
 use saga_app::ports::{PortError, Published, Refusal, Time};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
+use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults, call};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Outbox, Page, PortError};
-use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::{EventId, Timestamp};
 
 use crate::cloud::Cloud;
@@ -167,8 +167,8 @@ impl<S: Send> Outbox for Cloud<S> {
         .await
     }
 
-    async fn bury(&self, row: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
-        self.call("Outbox::bury", None, |state| {
+    async fn set_aside(&self, row: &OutboxRow, _: Timestamp) -> Result<(), PortError> {
+        self.call("Outbox::set_aside", None, |state| {
             if state.outbox.remove(row) {
                 state.outbox.dead.insert(row.id.clone(), row.clone());
             }

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_app::ports::{Committed, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::participant::EntityKey;
 use saga_core::{Saga, SagaId, Status, Timestamp};
 

@@ -13,10 +13,10 @@ use crate::entities::{Entities, Held, Written, check_shape};
 
 /// Steps and entities, by partition: a transaction reaches one of them.
 #[derive(Default)]
-pub struct Steps(BTreeMap<Partition, Shelf>);
+pub struct Steps(BTreeMap<Partition, Contents>);
 
 #[derive(Default)]
-struct Shelf {
+struct Contents {
     steps: BTreeMap<(SagaId, StepIndex), Held<StepRecord>>,
     entities: Entities,
 }
@@ -28,8 +28,8 @@ impl StepCloud {
     /// The record of a step, read past the port and its faults, from whichever partition has it.
     pub fn step(&self, saga: SagaId, index: StepIndex) -> Option<StepRecord> {
         let state = self.lock();
-        let mut shelves = state.stored.0.values();
-        shelves.find_map(|shelf| shelf.steps.get(&(saga, index)).map(|held| held.value.clone()))
+        let mut all = state.stored.0.values();
+        all.find_map(|contents| contents.steps.get(&(saga, index)).map(|held| held.value.clone()))
     }
 
     /// An entity, read past the port and its faults.
@@ -38,15 +38,14 @@ impl StepCloud {
             .stored
             .0
             .get(partition)
-            .and_then(|shelf| shelf.entities.get(key))
+            .and_then(|contents| contents.entities.get(key))
     }
 
     /// Every entity, by partition, read past the port and its faults.
     pub fn all_entities(&self) -> BTreeMap<Partition, BTreeMap<EntityKey, Written>> {
         let state = self.lock();
-        let shelves = state.stored.0.iter();
-        shelves
-            .map(|(partition, shelf)| (partition.clone(), shelf.entities.all()))
+        let all = state.stored.0.iter();
+        all.map(|(partition, contents)| (partition.clone(), contents.entities.all()))
             .collect()
     }
 
@@ -54,8 +53,10 @@ impl StepCloud {
     pub fn put_entity(&self, partition: &Partition, key: EntityKey, fields: Fields) {
         let mut state = self.lock();
         let revision = state.next_revision();
-        let shelf = state.stored.0.entry(partition.clone()).or_default();
-        shelf.entities.replace(&[EntityWrite { key, fields }], revision);
+        let contents = state.stored.0.entry(partition.clone()).or_default();
+        contents
+            .entities
+            .replace(&[EntityWrite { key, fields }], revision);
     }
 }
 
@@ -67,8 +68,8 @@ impl StepStore for StepCloud {
         index: StepIndex,
     ) -> Result<Option<Versioned<StepRecord>>, PortError> {
         self.call("StepStore::load", None, |state| {
-            let shelf = state.stored.0.get(partition);
-            let found = shelf.and_then(|shelf| shelf.steps.get(&(saga, index)));
+            let contents = state.stored.0.get(partition);
+            let found = contents.and_then(|contents| contents.steps.get(&(saga, index)));
             Ok(found.map(|held| Versioned {
                 value: held.value.clone(),
                 version: held.version(),
@@ -79,9 +80,9 @@ impl StepStore for StepCloud {
 
     async fn entities(&self, partition: &Partition, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
         self.call("StepStore::entities", None, |state| {
-            let shelf = state.stored.0.get(partition);
-            Ok(shelf
-                .map(|shelf| shelf.entities.snapshot(keys))
+            let contents = state.stored.0.get(partition);
+            Ok(contents
+                .map(|contents| contents.entities.snapshot(keys))
                 .unwrap_or_default())
         })
         .await
@@ -91,16 +92,17 @@ impl StepStore for StepCloud {
         self.call("StepStore::commit", Some(Committed::Conflict), |state| {
             check_shape("the step store", commit.writes.iter())?;
             let revision = state.next_revision();
-            let shelf = state.stored.0.entry(commit.partition.clone()).or_default();
+            let contents = state.stored.0.entry(commit.partition.clone()).or_default();
             let step = (commit.saga, commit.index);
-            let known = shelf.steps.get(&step).map(Held::version);
-            if known.as_ref() != commit.version || !shelf.entities.are_as_read(commit.writes, commit.read) {
+            let known = contents.steps.get(&step).map(Held::version);
+            if known.as_ref() != commit.version || !contents.entities.are_as_read(commit.writes, commit.read)
+            {
                 return Ok(Committed::Conflict);
             }
             if let Some(record) = commit.record {
-                shelf.steps.insert(step, Held::new(record.clone(), revision));
+                contents.steps.insert(step, Held::new(record.clone(), revision));
             }
-            shelf.entities.replace(commit.writes, revision);
+            contents.entities.replace(commit.writes, revision);
             state.outbox.put(commit.row);
             Ok(Committed::Yes)
         })

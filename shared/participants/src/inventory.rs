@@ -161,7 +161,7 @@ impl Participant for Inventory {
         let mut writes = Vec::new();
         for Item { sku, quantity } in items(context.data).unwrap_or_default() {
             let key = EntityKey::new(STOCK, &sku);
-            // A SKU that was taken off the shelf for good since has no row to give the quantity back to.
+            // A SKU that was taken out of the range for good since has no row to give the quantity back to.
             if let Some(stock) = entities.get(&key) {
                 let fields = stock_with(stock, available(stock).saturating_add(quantity));
                 writes.push(EntityWrite { key, fields });

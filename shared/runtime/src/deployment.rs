@@ -1,10 +1,10 @@
 //! The deployment of this process, from its environment.
 
+use saga_app::outbox::Rules;
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::document::Number;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::patience::Patience;
-use saga_core::relay::Rules;
 
 use crate::environment::{Misconfigured, parsed};
 

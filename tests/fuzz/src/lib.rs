@@ -10,19 +10,20 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::{Body, Request};
 use saga_app::Deployment;
+use saga_app::dead_letters::command::{Act, command, filter};
+use saga_app::dead_letters::{Known, prospect};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{self, NotStarted, start_saga};
-use saga_core::dead_letter::{Act, DeadLetter, Known, LetterId, Source, prospect};
 use saga_core::document::Number;
 use saga_core::ids::{EventId, IdempotencyKey, TraceParent};
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::patience::Patience;
 use saga_core::{SagaId, Timestamp};
 use saga_memory::{Clock, OriginCloud};
 use saga_runtime::http::{MAX_BODY, body, only, text_field};
 use saga_runtime::sqs_batch::Batch;
-use saga_wire::dead_letter::http::{Shown, command, filter};
 use saga_wire::dead_letter::{
-    Received, Row, azure_quarantine, blob, destination, events, poison, quarantine, row, stream,
+    DeadLetter, DeadLetterId, Received, Row, Shown, Source, azure_quarantine, blob, destination, events,
+    poison, quarantine, row, stream,
 };
 use saga_wire::event_grid::{Delivery, delivery, event};
 use saga_wire::incoming::{Incoming, check};
@@ -119,7 +120,7 @@ pub fn http_body(bytes: &[u8]) {
 /// The words in paths, queries and headers.
 pub fn http_words(bytes: &[u8]) {
     let text = &*text(bytes);
-    if let Ok(letter) = text.parse::<LetterId>() {
+    if let Ok(letter) = text.parse::<DeadLetterId>() {
         assert_eq!(
             letter.to_string().parse().as_ref(),
             Ok(&letter),
@@ -205,7 +206,8 @@ pub fn sqs_record(bytes: &[u8]) {
 fn shown(letter: &DeadLetter) {
     for refused in [None, Some("why")] {
         let prospect = prospect(letter, refused, Known::No);
-        let shown = serde_json::to_value(Shown::of(letter, &prospect)).expect("a letter is written");
+        let shown = serde_json::to_value(Shown::of(letter, prospect.disposition.as_str(), prospect.text))
+            .expect("a letter is written");
         let facts = &letter.facts;
         if facts.is_base64 || shown["body_encoding"] == "text" {
             assert_eq!(shown["body"], facts.text);

@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use saga_app::ports::{
-    Alert, Alerts, Parked, Parking, PortError, Publisher, Quarantine, Quarantined, Refusal,
+    Alert, Alerts, Envelope, Parked, Parking, PortError, Publisher, Quarantine, Quarantined, Refusal,
 };
-use saga_core::outbox::{OutboxRow, Tries};
 use saga_core::{EventId, Saga, SagaId};
 use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
@@ -26,11 +25,11 @@ pub trait PublisherSide {
     fn arrived(&self, count: usize) -> impl Future<Output = Vec<String>>;
 
     /// An event that its service takes as it is at no time; `None` where there is no such event.
-    fn never(&self) -> Option<OutboxRow>;
+    fn never(&self) -> Option<Envelope>;
 }
 
-/// A row whose event every service takes.
-fn event(number: u64) -> OutboxRow {
+/// An event that every service takes.
+fn event(number: u64) -> Envelope {
     let (saga, at) = (nth_saga(number), time(number.cast_signed()));
     let id: EventId = format!("{:013}-{saga}-contract{number}", at.millis())
         .parse()
@@ -39,16 +38,11 @@ fn event(number: u64) -> OutboxRow {
         "specversion": "1.0", "id": id.as_str(), "source": "saga.participant.azure", "type": "PaymentReserved",
         "sagatarget": "azure", "data": {"saga_id": saga.to_string(), "text": format!("{number} ü 𝄞 \"\\\n")},
     });
-    OutboxRow {
-        shard: 0,
+    Envelope {
         id,
         saga,
         kind: "PaymentReserved".to_owned(),
         body: body.to_string(),
-        at,
-        queued: at,
-        follows: false,
-        tries: Tries::default(),
     }
 }
 
@@ -61,19 +55,20 @@ fn values<'a>(bodies: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> 
 /// One event, and as many as one call takes: each is answered for, and arrives as it was.
 pub async fn every_event_that_was_taken_arrives(side: &impl PublisherSide) {
     let most = most(side);
-    let rows: Vec<OutboxRow> = (0..=most as u64).map(event).collect();
-    let mut answers = side.port().publish(&rows[..1]).await.unwrap();
-    answers.extend(side.port().publish(&rows[1..]).await.unwrap());
-    assert_eq!(answers, vec![Ok(()); rows.len()]);
-    let arrived = side.arrived(rows.len()).await;
-    assert_eq!(values(&arrived), values(rows.iter().map(|row| &row.body)));
+    let events: Vec<Envelope> = (0..=most as u64).map(event).collect();
+    let all: Vec<&Envelope> = events.iter().collect();
+    let mut answers = side.port().publish(&all[..1]).await.unwrap();
+    answers.extend(side.port().publish(&all[1..]).await.unwrap());
+    assert_eq!(answers, vec![Ok(()); all.len()]);
+    let arrived = side.arrived(all.len()).await;
+    assert_eq!(values(&arrived), values(events.iter().map(|event| &event.body)));
 }
 
 fn most<S: PublisherSide>(_: &S) -> usize {
     S::Port::LIMITS.events
 }
 
-/// An answer for each row: for none, none.
+/// An answer for each event: for none, none.
 pub async fn nothing_is_said_of_nothing(side: &impl PublisherSide) {
     assert_eq!(side.port().publish(&[]).await.unwrap(), []);
 }
@@ -83,7 +78,11 @@ pub async fn what_is_never_taken_holds_back_no_neighbour(side: &impl PublisherSi
     let Some(never) = side.never() else {
         return;
     };
-    let answers = side.port().publish(&[event(1), never, event(2)]).await.unwrap();
+    let answers = side
+        .port()
+        .publish(&[&event(1), &never, &event(2)])
+        .await
+        .unwrap();
     assert_eq!((&answers[0], &answers[2]), (&Ok(()), &Ok(())));
     assert!(matches!(&answers[1], Err(Refusal::Never(_))), "{answers:?}");
     let arrived = side.arrived(2).await;

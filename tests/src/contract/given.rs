@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use saga_app::ports::Outbox;
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
+use saga_app::ports::{Envelope, Outbox};
 use saga_core::definition::DefinitionRef;
 use saga_core::document::{Fields, fields};
 use saga_core::lifecycle::Lifecycle;
 use saga_core::mark::Asked;
 use saga_core::origin::{Command, Origin, OriginDecision};
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow, Tries};
 use saga_core::participant::{Entities, EntityKey, EntityWrite, Participants};
 use saga_core::participate::StepRecord;
 use saga_core::patience::Patience;
@@ -154,10 +154,12 @@ pub fn row(number: u64, at: Timestamp, label: &str) -> OutboxRow {
     let saga = nth_saga(number);
     OutboxRow {
         shard: saga.bucket(DEFAULT_SHARDS),
-        id: format!("{:013}-{saga}-{label}", at.millis()).parse().unwrap(),
-        saga,
-        kind: "PaymentReserved".to_owned(),
-        body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
+        event: Envelope {
+            id: format!("{:013}-{saga}-{label}", at.millis()).parse().unwrap(),
+            saga,
+            kind: "PaymentReserved".to_owned(),
+            body: format!(r#"{{"label":"{label}","text":"ü\n"}}"#),
+        },
         at,
         queued: at.plus_millis(3),
         follows: label != "advance1",

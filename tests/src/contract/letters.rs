@@ -8,8 +8,7 @@ use saga_app::dead_letters::ports::{
 };
 use saga_app::ports::Refusal;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
-use saga_wire::dead_letter::{Received, events};
+use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Received, Source, events};
 use serde_json::Value;
 
 use super::given::{ASKED, AWKWARD, time};

@@ -90,7 +90,7 @@ macro_rules! saga_store_contract {
             a_reading_of_rows_ends_where_it_is_told
             overdue_shards_are_known
             a_row_is_postponed_where_it_is
-            a_row_is_buried_once
+            a_row_is_set_aside_once
             earlier_rows_of_a_saga_are_known
             a_lease_is_taken_renewed_and_given_back
             of_many_who_take_a_lease_at_once_one_gets_it
@@ -127,7 +127,7 @@ macro_rules! step_store_contract {
             a_reading_of_rows_ends_where_it_is_told
             overdue_shards_are_known
             a_row_is_postponed_where_it_is
-            a_row_is_buried_once
+            a_row_is_set_aside_once
             earlier_rows_of_a_saga_are_known
             a_lease_is_taken_renewed_and_given_back
             of_many_who_take_a_lease_at_once_one_gets_it

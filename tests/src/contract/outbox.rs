@@ -1,8 +1,8 @@
 //! The contract of an outbox. Whoever holds an adapter to it has stored the rows in the way of that adapter's store.
 
 use futures_util::future::join_all;
+use saga_app::ports::outbox::{DEFAULT_SHARDS, Lease, OutboxRow, Tries};
 use saga_app::ports::{Outbox, Page};
-use saga_core::outbox::{DEFAULT_SHARDS, Lease, OutboxRow, Tries};
 use saga_core::{EventId, Timestamp};
 
 use super::given::{much_later, pending, time};
@@ -138,14 +138,14 @@ pub async fn a_row_is_postponed_where_it_is(outbox: &impl Outbox, rows: &[Outbox
     assert_eq!(overdue, Vec::<u16>::new());
 }
 
-/// A dead row is pending no more, and what is gone is not buried.
-pub async fn a_row_is_buried_once(outbox: &impl Outbox, rows: &[OutboxRow]) {
+/// A dead row is pending no more, and what is gone is not set aside.
+pub async fn a_row_is_set_aside_once(outbox: &impl Outbox, rows: &[OutboxRow]) {
     let [first, second, others @ ..] = rows else {
         panic!("no rows")
     };
     outbox.delete(std::slice::from_ref(second)).await.unwrap();
     for row in [first, first, second] {
-        outbox.bury(row, time(99)).await.unwrap();
+        outbox.set_aside(row, time(99)).await.unwrap();
         assert_eq!(pending(outbox, first.shard).await, others);
     }
 }

@@ -1,10 +1,10 @@
 //! The contract of the cloud that keeps the sagas.
 
 use proptest::collection::vec;
-use saga_app::ports::{Committed, Definitions, Inserted, Outbox, SagaStore, Snapshot, Version};
+use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::{Committed, Definitions, Envelope, Inserted, Outbox, SagaStore, Snapshot, Version};
 use saga_core::document::fields;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Saga, SagaId};
 
@@ -413,9 +413,9 @@ pub async fn a_row_is_postponed_where_it_is(side: &impl SagaSide) {
     outbox::a_row_is_postponed_where_it_is(side.outbox(), &rows(side).await).await;
 }
 
-/// See [`outbox::a_row_is_buried_once`].
-pub async fn a_row_is_buried_once(side: &impl SagaSide) {
-    outbox::a_row_is_buried_once(side.outbox(), &rows(side).await).await;
+/// See [`outbox::a_row_is_set_aside_once`].
+pub async fn a_row_is_set_aside_once(side: &impl SagaSide) {
+    outbox::a_row_is_set_aside_once(side.outbox(), &rows(side).await).await;
 }
 
 /// See [`outbox::earlier_rows_of_a_saga_are_known`].
@@ -580,7 +580,10 @@ pub async fn every_character_is_kept(side: &impl SagaSide) {
             fields: values.clone(),
         }];
         let event = OutboxRow {
-            body: format!("{{\"text\":\"{text}\"}}"),
+            event: Envelope {
+                body: format!("{{\"text\":\"{text}\"}}"),
+                ..row(number, time(number.cast_signed()), "advance1").event
+            },
             ..row(number, time(number.cast_signed()), "advance1")
         };
         let new = OriginDecision {

@@ -1,9 +1,9 @@
 //! The contract of a cloud that owns steps and does not keep the saga.
 
 use proptest::collection::vec;
-use saga_app::ports::{Committed, Outbox, Partition, Snapshot, StepCommit, StepStore, Version};
+use saga_app::ports::outbox::OutboxRow;
+use saga_app::ports::{Committed, Envelope, Outbox, Partition, Snapshot, StepCommit, StepStore, Version};
 use saga_core::document::fields;
-use saga_core::outbox::OutboxRow;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::{StepIndex, Timestamp};
@@ -309,9 +309,9 @@ pub async fn a_row_is_postponed_where_it_is<S: StepStore + Outbox>(store: &S) {
     outbox::a_row_is_postponed_where_it_is(store, &rows(store).await).await;
 }
 
-/// See [`outbox::a_row_is_buried_once`].
-pub async fn a_row_is_buried_once<S: StepStore + Outbox>(store: &S) {
-    outbox::a_row_is_buried_once(store, &rows(store).await).await;
+/// See [`outbox::a_row_is_set_aside_once`].
+pub async fn a_row_is_set_aside_once<S: StepStore + Outbox>(store: &S) {
+    outbox::a_row_is_set_aside_once(store, &rows(store).await).await;
 }
 
 /// See [`outbox::earlier_rows_of_a_saga_are_known`].
@@ -382,7 +382,10 @@ pub async fn every_character_is_kept<S: StepStore + Outbox>(store: &S) {
         }];
         let event = OutboxRow {
             shard: HERE.0,
-            body: format!("{{\"text\":\"{text}\"}}"),
+            event: Envelope {
+                body: format!("{{\"text\":\"{text}\"}}"),
+                ..row(number, time(number.cast_signed()), "advance1").event
+            },
             ..row(number, time(number.cast_signed()), "advance1")
         };
         let none = Snapshot::default();

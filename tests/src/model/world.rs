@@ -554,7 +554,7 @@ impl World {
         if !outsider && emitted.is_some_and(|emitted| height(emitted) <= height(delivered)) {
             return Some(Broken::Bounce);
         }
-        // I5. Once the saga has ended, the ends stay as they are, but for the flag that the closing takes down; and once
+        // I5. Once the saga has ended, the lifecycle stays as it is, but for the flag that the closing takes down; and once
         // that is down (and no operator completed it against the facts) nothing moves anywhere any more.
         let ended = before.lifecycle.phase != Phase::Open;
         let closed = saga_core::lifecycle::Lifecycle {

@@ -4,7 +4,7 @@
 //! each port call chance may let it fail before its effect, fail after its effect, be throttled or find a conflict; a
 //! process may be left alone for an hour or die between any two polls; messages repeat, overtake each other and get lost;
 //! the clock jumps. When that is over, everything works again, sweeps go on until nothing moves, and the stores are
-//! read: see [`crate::books`]. What passes through the ports is watched the whole time: see [`witness`].
+//! read: see [`crate::accounts`]. What passes through the ports is watched the whole time: see [`witness`].
 //!
 //! One seed is all of a run's chance. A failing one is made smaller by taking chance away from it.
 

@@ -10,17 +10,17 @@ use std::task::{Context, Poll, Waker};
 
 use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
+use saga_app::outbox::Relay;
 use saga_app::override_saga::{Command, NotCommanded, command};
 use saga_app::participate::{self, participate};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{PortError, Time};
-use saga_app::relay_outbox::Relay;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_app::{Deployment, Settings};
 use saga_core::document::{Fields, fields};
 use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
-use saga_core::outbox::DEFAULT_SHARDS;
 use saga_core::participant::EntityKey;
 use saga_core::patience::Patience;
 use saga_core::{Cloud, SagaId};
@@ -33,8 +33,8 @@ use serde_json::Value;
 
 use super::chance::Chance;
 use super::witness::{Bus, Watched, Witness};
+use crate::accounts::Accounts;
 use crate::arbitrary::nth_saga;
-use crate::books::Books;
 use crate::contract::given;
 use crate::shown::is_true;
 use crate::world::{Parcel, Place, envelope};
@@ -400,7 +400,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         answered: RefCell::default(),
         relays: Cell::default(),
     };
-    let books = Books {
+    let accounts = Accounts {
         deployment: &stage.deployment,
         aws: &stage.aws,
         azure: &stage.azure,
@@ -408,7 +408,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
     for (sku, count) in SKUS {
         let stock = fields([("Available", count.into())]);
         stage.azure.put_entity(
-            &books.partition("inventory", nth_saga(0)),
+            &accounts.partition("inventory", nth_saga(0)),
             EntityKey::new(STOCK, sku),
             stock,
         );
@@ -457,7 +457,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
             "I3: the caller was told that saga {id} exists, and it does not"
         ));
     }
-    if let Err(why) = books.close(&started, &before) {
+    if let Err(why) = accounts.close(&started, &before) {
         return failed(why);
     }
     for id in &started {

@@ -4,17 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{
-    Alert, Alerts, Committed, Definitions, Inserted, Outbox, Page, Parked, Parking, Partition, PortError,
-    Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit, StepStore, Time, Version,
-    Versioned,
+    Alert, Alerts, Committed, Definitions, Envelope, Inserted, Limits, Outbox, Page, Parked, Parking,
+    Partition, PortError, Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit,
+    StepStore, Time, Version, Versioned,
 };
 use saga_core::lifecycle::Phase;
 use saga_core::origin::OriginDecision;
-use saga_core::outbox::{Lease, OutboxRow};
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
-use saga_core::relay::Limits;
 use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
 use saga_memory::{Clock, Cloud, OriginCloud, StepCloud};
 
@@ -130,7 +129,7 @@ impl<S> Watched<'_, S> {
         let mut seen = self.witness.lock();
         for row in rows {
             seen.emitted(&row);
-            seen.committed.insert(row.id);
+            seen.committed.insert(row.event.id);
         }
     }
 }
@@ -182,8 +181,8 @@ impl<S: Send> Outbox for Watched<'_, S> {
         self.cloud.postpone(rows).await
     }
 
-    async fn bury(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
-        self.cloud.bury(row, now).await
+    async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
+        self.cloud.set_aside(row, now).await
     }
 
     async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
@@ -203,22 +202,23 @@ impl<S: Send> Outbox for Watched<'_, S> {
 impl<S: Send> Publisher for Watched<'_, S> {
     const LIMITS: Limits = <OriginCloud as Publisher>::LIMITS;
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
         let committed = self.cloud.outbox();
         {
             let mut seen = self.witness.lock();
-            seen.committed.extend(committed.into_iter().map(|row| row.id));
-            let stranger = rows.iter().find(|row| !seen.committed.contains(&row.id));
-            if let Some(row) = stranger {
-                seen.breaks(format!("R1: {} was published and is not committed", row.id));
+            seen.committed
+                .extend(committed.into_iter().map(|row| row.event.id));
+            let uncommitted = events.iter().find(|event| !seen.committed.contains(&event.id));
+            if let Some(event) = uncommitted {
+                seen.breaks(format!("R1: {} was published and is not committed", event.id));
             }
         }
-        let answers = self.cloud.publish(rows).await?;
-        let taken = rows.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let answers = self.cloud.publish(events).await?;
+        let taken = events.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         self.witness
             .lock()
             .taken
-            .extend(taken.map(|(row, _)| row.id.clone()));
+            .extend(taken.map(|(event, _)| event.id.clone()));
         Ok(answers)
     }
 }
@@ -249,8 +249,8 @@ impl<'a> Bus<'a> {
 impl Publisher for Bus<'_> {
     const LIMITS: Limits = <OriginCloud as Publisher>::LIMITS;
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let answers = self.cloud.publish(rows).await?;
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        let answers = self.cloud.publish(events).await?;
         let taken = answers.iter().filter(|answer| answer.is_ok()).count();
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner) += taken;
         Ok(answers)

@@ -415,10 +415,10 @@ async fn what_is_signed_and_can_be_read_in_two_ways_is_refused() {
     let issuer = Issuer::start().await;
     let (header, claims) = (header().to_string(), claims().to_string());
     let with = |json: &str, member: &str| encode(format!("{{{member},{}", &json[1..]));
-    let stranger = "99999999-2222-3333-4444-555555555555";
+    let foreign = "99999999-2222-3333-4444-555555555555";
     for member in [
         format!(r#""tid":"{TENANT}""#),
-        format!(r#""appid":"{stranger}""#),
+        format!(r#""appid":"{foreign}""#),
         r#""exp":1"#.to_owned(),
         r#""aud":"api://other""#.to_owned(),
         r#""iss":"https://evil""#.to_owned(),

@@ -3,9 +3,7 @@
 use std::sync::Mutex;
 
 use lambda_http::http::HeaderValue;
-use saga_app::ports::{Alert, Definitions, PortError, Published, Quarantined, Refusal};
-use saga_core::outbox::OutboxRow;
-use saga_core::relay::Limits;
+use saga_app::ports::{Alert, Definitions, Envelope, Limits, PortError, Published, Quarantined, Refusal};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::cloud_event;
 use saga_wire::incoming::Incoming;
@@ -29,9 +27,9 @@ struct Kept {
 /// The bus, the quarantine and the monitoring channel. What names one of these fails there.
 #[derive(Default)]
 struct Carriers {
-    published: Mutex<Vec<OutboxRow>>,
+    published: Mutex<Vec<Envelope>>,
     kept: Mutex<Vec<Kept>>,
-    told: Mutex<Vec<Alert>>,
+    alerts: Mutex<Vec<Alert>>,
 }
 
 fn failure(what: &'static str) -> PortError {
@@ -44,18 +42,18 @@ impl Publisher for Carriers {
         bytes: 240 * 1024,
     };
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<Vec<Published>, PortError> {
-        let answer = |row: &OutboxRow| {
-            if row.body.contains("never") {
+    async fn publish(&self, events: &[&Envelope]) -> Result<Vec<Published>, PortError> {
+        let answer = |event: &&Envelope| {
+            if event.body.contains("never") {
                 return Err(Refusal::Never("MalformedDetail".to_owned()));
             }
-            if row.body.contains("later") {
+            if event.body.contains("later") {
                 return Err(Refusal::Later("InternalFailure".to_owned()));
             }
-            self.published.lock().unwrap().push(row.clone());
+            self.published.lock().unwrap().push((*event).clone());
             Ok(())
         };
-        Ok(rows.iter().map(answer).collect())
+        Ok(events.iter().map(answer).collect())
     }
 }
 
@@ -97,7 +95,7 @@ impl Alerts for Carriers {
         if alert.text.contains("cannot be told") {
             return Err(failure("the monitoring channel"));
         }
-        self.told.lock().unwrap().push(alert);
+        self.alerts.lock().unwrap().push(alert);
         Ok(())
     }
 }
@@ -223,7 +221,7 @@ async fn only_the_configured_origin_passes_the_handshake() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_are_possible() {
+async fn another_method_is_answered_with_those_that_are_possible() {
     let methods = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"];
     let requests = methods.map(|method| request(method, &[("webhook-request-origin", ORIGIN)]));
     let (answers, _) = Bench::start().await.answer(requests.into()).await;
@@ -323,7 +321,7 @@ async fn whatever_one_event_fails_at_the_others_go_their_way() {
     assert_eq!(kept[1].reason, "the bus refuses it for good: MalformedDetail");
     let never: Value = serde_json::from_slice(&kept[1].body).unwrap();
     assert_eq!(never, compensation("e-4", "never"), "as it came");
-    assert_eq!(carriers.told.lock().unwrap().len(), 1);
+    assert_eq!(carriers.alerts.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -334,7 +332,7 @@ async fn an_alert_of_azures_counts_as_an_event_that_was_taken() {
         (status, answer),
         (200, json!({ "admitted": 2, "quarantined": 0 }))
     );
-    assert_eq!(carriers.told.lock().unwrap().len(), 1);
+    assert_eq!(carriers.alerts.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

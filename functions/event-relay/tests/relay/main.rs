@@ -242,8 +242,8 @@ async fn what_entra_does_not_give_is_asked_for_within_limits() {
             "{reply:?}"
         );
         let log = relay.log();
-        let told = log.lines().filter(|line| line.contains(reason)).count();
-        assert_eq!(told, 2, "each message has the reason: {log}");
+        let reported = log.lines().filter(|line| line.contains(reason)).count();
+        assert_eq!(reported, 2, "each message has the reason: {log}");
     }
 }
 

@@ -127,7 +127,7 @@ run "the_one_before_the_last_goes" {
   }
 }
 
-run "the_previous_one_goes_when_told" {
+run "the_previous_one_goes_when_asked" {
   command = plan
 
   variables {
@@ -213,7 +213,7 @@ run "the_replayer_is_an_application_apart" {
   }
 }
 
-run "no_replayer_unless_told" {
+run "no_replayer_unless_asked" {
   command = apply
 
   assert {

@@ -61,7 +61,7 @@ run "lost_and_given_up_events_are_seen" {
 
   assert {
     condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].query, "runs == 0") && azurerm_monitor_scheduled_query_rules_alert_v2.log["participant-silent"].criteria[0].operator == "GreaterThan"
-    error_message = "Silence is told, too."
+    error_message = "An alert reports silence, too."
   }
 
   assert {
@@ -71,7 +71,7 @@ run "lost_and_given_up_events_are_seen" {
 
   assert {
     condition     = azurerm_log_analytics_workspace.this.daily_quota_gb == -1 || strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["logs-over-quota"].criteria[0].query, "OverQuota")
-    error_message = "Lines that a quota leaves out are told of."
+    error_message = "An alert reports lines that a quota leaves out."
   }
 }
 
@@ -85,7 +85,7 @@ run "nothing_rings_in_the_first_hour" {
 
   assert {
     condition     = alltrue([for name in ["participant-silent", "participant-failing"] : strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log[name].criteria[0].query, "datetime(${output.quiet_until})")])
-    error_message = "Of the app that is being made, neither silence nor failure is told."
+    error_message = "While the app is being made, neither silence nor failure raises an alert."
   }
 }
 
@@ -99,7 +99,7 @@ run "the_first_hour_is_not_begun_again_by_a_later_apply" {
   }
 }
 
-run "a_secret_that_expires_is_told_thirty_days_ahead" {
+run "a_secret_that_expires_is_reported_thirty_days_ahead" {
   command = apply
 
   variables {

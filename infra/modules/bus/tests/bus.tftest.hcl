@@ -256,7 +256,7 @@ run "refuses_a_key_without_a_place_for_what_it_does_not_open" {
   expect_failures = [aws_cloudwatch_event_bus.this]
 }
 
-run "a_key_of_aws_unless_told" {
+run "a_key_of_aws_unless_asked" {
   command = plan
 
   assert {

@@ -262,7 +262,7 @@ run "a_stream" {
 
   assert {
     condition     = aws_lambda_event_source_mapping.stream[0].destination_config[0].on_failure[0].destination_arn == var.stream_trigger.failure_queue_arn
-    error_message = "A batch that was given up is told."
+    error_message = "A batch that was given up is reported."
   }
 
   assert {

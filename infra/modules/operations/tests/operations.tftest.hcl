@@ -98,7 +98,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   # Messages of the code itself, so that a renamed line is seen here.
   assert {
     condition = aws_cloudwatch_log_metric_filter.this["OutboxOldest/outbox_poller"].pattern == "{ $.message = \"outbox swept\" && $.oldest_ms = * }" && (
-      strcontains(file("../../../shared/app/src/relay_outbox.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
+      strcontains(file("../../../shared/app/src/outbox/report.rs"), "\"outbox swept\"") && strcontains(file("../../../shared/app/src/sweep_sagas.rs"), "\"sagas swept\"") &&
       length(regexall("about!\\([^;]*\"start\"\\s*\\)", file("../../../shared/app/src/start_saga.rs"))) == 1 && strcontains(file("../../../functions/event-ingress/src/webhook.rs"), "outcome = \"refused\", \"delivery\"")
     )
     error_message = "The code logs another message than the filter looks for."
@@ -126,7 +126,7 @@ run "metrics_come_out_of_the_lines_that_the_code_logs" {
   }
 }
 
-run "the_objective_is_told_of_by_how_fast_its_budget_is_spent" {
+run "alarms_report_how_fast_the_budget_of_the_objective_is_spent" {
   command = apply
 
   variables {
@@ -185,7 +185,7 @@ run "options" {
   }
 }
 
-run "a_connection_that_is_refused_and_a_secret_that_expires_are_told" {
+run "a_connection_that_is_refused_and_a_secret_that_expires_are_reported" {
   command = apply
 
   variables {

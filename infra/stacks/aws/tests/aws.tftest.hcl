@@ -103,7 +103,7 @@ run "data_is_protected" {
   }
 }
 
-run "reserved_when_told" {
+run "reserved_when_asked" {
   command = plan
 
   variables {
@@ -308,7 +308,7 @@ run "callers_of_other_accounts" {
   }
 }
 
-run "people_are_told" {
+run "people_are_alerted" {
   command = plan
 
   variables {

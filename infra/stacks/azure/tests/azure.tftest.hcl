@@ -69,7 +69,7 @@ run "an_api_destination_signs_in_with_a_secret" {
   }
 }
 
-run "data_is_locked_unless_told_otherwise" {
+run "data_is_locked_unless_asked_otherwise" {
   command = plan
 
   assert {
@@ -78,7 +78,7 @@ run "data_is_locked_unless_told_otherwise" {
   }
 }
 
-run "no_lock_when_told" {
+run "no_lock_when_asked" {
   command = plan
 
   variables {

@@ -1,6 +1,6 @@
 //! What an event looks like once it was given up, and where it lies.
 //!
-//! Both are what operators' replay tools parse, so they follow the documentation to the letter
+//! Both are what operators' replay tools parse, so they follow the documentation to the last character
 //! (<https://learn.microsoft.com/azure/event-grid/delivery-and-retry#delivery-event-formats>): the
 //! subscription's name in capitals, a date that is not padded, a JSON array, the added members spelled in
 //! the manner of the delivery schema, times with seven digits of a second. A CloudEvent does not say when

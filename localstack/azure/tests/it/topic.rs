@@ -216,15 +216,15 @@ async fn a_failure_is_retried_until_the_attempts_are_used_up() {
     let (path, text) = bench.storage.blobs().pop_first().unwrap();
     let parts: Vec<&str> = path.split('/').collect();
     assert_eq!((parts[0], parts[1], parts.len()), ("deadletters", "TO-AWS", 7));
-    let letter: Value = serde_json::from_str(&text).unwrap();
-    assert!(letter[0].get("lastdeliveryattempttime").is_none(), "{text}");
+    let dead_letter: Value = serde_json::from_str(&text).unwrap();
+    assert!(dead_letter[0].get("lastdeliveryattempttime").is_none(), "{text}");
     for (name, value) in [
         ("id", json!("1")),
         ("deadletterreason", json!("MaxDeliveryAttemptsExceeded")),
         ("deliveryattempts", json!(3)),
         ("lastdeliveryoutcome", json!("ServiceUnavailable")),
     ] {
-        assert_eq!(letter[0][name], value);
+        assert_eq!(dead_letter[0][name], value);
     }
 }
 

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::{join, join_all};
-use saga_core::dead_letter::{Act, DeadLetter, Forward, LetterId};
 use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::{SagaId, Timestamp};
-use saga_wire::dead_letter::http::Item;
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Forward};
 
-use super::Ports;
+use super::command::Act;
 use super::ports::{Discarded, Held, LetterSource, Removal};
 use super::record::record;
+use super::{Disposition, Item, Ports};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
@@ -106,7 +106,7 @@ pub(super) async fn settle<S: SagaStore, T: Time>(
         .map(async |held| (&held.letter.id, source.requeue(held, now).await));
     let (pending, removed) = join(join_all(requeue), source.remove_all(gone.clone())).await;
     let removed = gone.iter().map(|held| &held.letter.id).zip(removed);
-    let mut removed: BTreeMap<LetterId, _> = removed
+    let mut removed: BTreeMap<DeadLetterId, _> = removed
         .chain(pending)
         .map(|(id, removed)| (id.clone(), removed))
         .collect();
@@ -195,11 +195,11 @@ fn failed(what: &str, error: &PortError, so: &str) -> Done {
 }
 
 /// The line of a report.
-pub(super) fn item(held: &Held, outcome: &'static str, text: String) -> Item {
+pub(super) fn item(held: &Held, disposition: Disposition, text: String) -> Item {
     Item {
-        id: held.letter.id.to_string(),
-        saga_id: held.letter.facts.saga.map(|saga| saga.to_string()),
-        outcome,
+        id: held.letter.id.clone(),
+        saga: held.letter.facts.saga,
+        disposition,
         text,
     }
 }

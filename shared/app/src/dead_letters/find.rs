@@ -1,13 +1,11 @@
 //! Looks at letters without taking them: one walk over a source, after which everything is as it was.
 
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, LetterId, Prospect};
-use saga_wire::dead_letter::http::Notice;
-use saga_wire::dead_letter::join;
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, join};
 
-use super::foresee::{foresee, saga_of};
+use super::foresee::{Prospect, foresee, saga_of};
 use super::ports::{Depth, LetterSource, Receipt, Walk};
-use super::{COURTESY_MILLIS, LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Ports, WAIT_MILLIS};
+use super::{COURTESY_MILLIS, LEASE_SECONDS, LOOK_MILLIS, MAX_HELD, Notice, Ports, WAIT_MILLIS};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// What a look came to.
@@ -103,7 +101,10 @@ pub enum Found {
 ///
 /// # Errors
 /// [`PortError`] when its source or the saga store fails.
-pub async fn find<S: SagaStore, T: Time>(ports: &Ports<'_, S, T>, id: &LetterId) -> Result<Found, PortError> {
+pub async fn find<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    id: &DeadLetterId,
+) -> Result<Found, PortError> {
     let (sources, mut notices) = ports.chosen(|source| source == id.source);
     let Some(source) = sources.first() else {
         return Ok(notices.pop().map_or(Found::No(String::new()), Found::Absent));

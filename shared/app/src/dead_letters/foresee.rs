@@ -1,16 +1,25 @@
 //! What a replay would come to: the receiver's own checks, made beforehand.
 
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Known, Prospect, Source, Verdict, prospect};
 use saga_core::origin::{Command, Origin};
 use saga_core::participant::Entities;
+use saga_core::saga::Status;
 use saga_core::{Cloud, Saga, SagaId};
-use saga_wire::dead_letter::event_in;
+use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_wire::incoming::Incoming;
 use saga_wire::{alert_event, event_grid, parked_event};
 
-use super::Ports;
+use super::{Disposition, Ports};
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
+
+/// What a replay would come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prospect {
+    /// Whether it is worth it: [`Disposition::Tried`], [`Disposition::Ignored`] or [`Disposition::Left`].
+    pub disposition: Disposition,
+    /// In a sentence.
+    pub text: String,
+}
 
 /// What is known of a letter before anything is done with it.
 pub(super) struct Foreseen {
@@ -45,12 +54,12 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
     saga: Option<&Saga>,
 ) -> Result<Foreseen, PortError> {
     let sendable = matches!(letter.forward, Forward::Send { .. });
-    let text = event_in(letter);
+    let text = letter.event();
     if sendable && (alert_event::parse(&text).is_some() || parked_event::parse(&text).is_some()) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
-        let verdict = Verdict::Tried;
+        let disposition = Disposition::Tried;
         return Ok(Foreseen {
-            prospect: Prospect { verdict, text },
+            prospect: Prospect { disposition, text },
             has_saga: false,
         });
     }
@@ -75,7 +84,7 @@ async fn refused<S: SagaStore, T: Time>(
         Forward::Send { to, .. } => Some(*to),
         _ => None,
     };
-    let event = match event_grid::event(&event_in(letter)) {
+    let event = match event_grid::event(&letter.event()) {
         Err(error) => return Ok(Some(error.0)),
         Ok(Incoming::Ours(event)) => event,
         Ok(Incoming::Outside(outside)) => {
@@ -133,4 +142,69 @@ async fn refused<S: SagaStore, T: Time>(
             event.sender, event.target
         )
     }))
+}
+
+/// What is known of the saga that a letter names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It names none, or none that is known here.
+    No,
+    /// It stands here.
+    Saga {
+        /// Its status.
+        status: Status,
+        /// An override has not been followed everywhere yet.
+        closing: bool,
+    },
+}
+
+impl Known {
+    /// What is known of this saga.
+    #[must_use]
+    pub fn of(saga: &Saga) -> Self {
+        Known::Saga {
+            status: saga.shown,
+            closing: saga.lifecycle.closing,
+        }
+    }
+}
+
+/// Says what a replay of the letter would come to. `refused`: why its receiver would not understand it.
+#[must_use]
+pub fn prospect(letter: &DeadLetter, refused: Option<&str>, saga: Known) -> Prospect {
+    let as_is = |disposition, text: String| Prospect { disposition, text };
+    if let Forward::Nothing(why) = &letter.forward {
+        return as_is(Disposition::Left, format!("cannot be replayed: {why}"));
+    }
+    if let Some(why) = refused {
+        return as_is(Disposition::Left, format!("would be quarantined again: {why}"));
+    }
+    match saga {
+        Known::No if letter.facts.target == Some(Cloud::Azure) => {
+            let text = "would be tried again; the saga is not known here, it may have expired";
+            as_is(Disposition::Tried, text.to_owned())
+        }
+        Known::No => {
+            let text = match letter.facts.saga {
+                Some(saga) => format!("would be quarantined again: there is no saga {saga}"),
+                None => "would be quarantined again: it names no saga".to_owned(),
+            };
+            as_is(Disposition::Left, text)
+        }
+        Known::Saga {
+            status,
+            closing: true,
+        } => as_is(
+            Disposition::Tried,
+            format!("would be tried again: saga is {status} and closing"),
+        ),
+        Known::Saga { status, .. } if status.is_terminal() => as_is(
+            Disposition::Ignored,
+            format!("would be ignored: saga is {status}"),
+        ),
+        Known::Saga { status, .. } => as_is(
+            Disposition::Tried,
+            format!("would be tried again: saga is {status}"),
+        ),
+    }
 }

@@ -8,20 +8,38 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use saga_core::dead_letter::{DeadLetter, Filter, LetterId};
-use saga_wire::dead_letter::http::{Listed, MAX_PAGE, MAX_PAGE_BYTES, Page};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Listed, Source};
 
+use super::command::Filter;
 use super::find::{Looked, look};
 use super::ports::{LetterSource, Walk};
-use super::{Ports, notice, problem};
+use super::{Notice, Ports, notice, problem};
 use crate::ports::{PortError, Time};
+
+/// At most so many dead letters in one page of the list. A page of a queue costs a pass over it, so pages are large.
+pub const MAX_PAGE: usize = 5_000;
+/// A page has fewer dead letters, if their lines are longer than this: a function may answer with 6 MB.
+const MAX_PAGE_BYTES: usize = 4_000_000;
+
+/// A page of the list.
+#[derive(Debug)]
+pub struct Page {
+    /// The dead letters, without their bodies.
+    pub dead_letters: Vec<DeadLetter>,
+    /// The page after this one follows this dead letter, if there may be one.
+    pub next: Option<DeadLetterId>,
+    /// The sources that were looked at.
+    pub sources: Vec<Source>,
+    /// What kept the list from being whole.
+    pub notices: Vec<Notice>,
+}
 
 /// The letters that the filter takes, after `after`, at most `limit`. A source that cannot be read hides no other: it
 /// has a notice.
 pub async fn list<S, T: Time>(
     ports: &Ports<'_, S, T>,
     filter: &Filter,
-    after: Option<&LetterId>,
+    after: Option<&DeadLetterId>,
     limit: usize,
 ) -> Page {
     let limit = limit.clamp(1, MAX_PAGE);
@@ -47,7 +65,7 @@ pub async fn list<S, T: Time>(
                 if let Some(key) = looked.last {
                     // The page ends here, and the next one goes on from there.
                     let source = source.source();
-                    stopped = Some(LetterId { source, key });
+                    stopped = Some(DeadLetterId { source, key });
                     break;
                 }
                 notices.extend(looked.incomplete.map(|why| notice(source.source(), why)));
@@ -55,22 +73,23 @@ pub async fn list<S, T: Time>(
             Err(error) => notices.push(problem(source.source(), &error)),
         }
     }
-    let mut page: Vec<Listed> = Vec::new();
     let mut bytes = 0;
-    for letter in letters.iter().take(limit) {
-        let line = Listed::of(letter);
-        bytes += line.bytes_of_json();
-        if bytes > MAX_PAGE_BYTES && !page.is_empty() {
-            break;
-        }
-        page.push(line);
-    }
-    let last = page.len().checked_sub(1).filter(|_| page.len() < letters.len());
-    let next = last.map(|last| letters[last].id.clone()).or(stopped);
+    let fits = letters
+        .iter()
+        .take(limit)
+        .enumerate()
+        .take_while(|(index, letter)| {
+            bytes += Listed::of(letter).bytes_of_json();
+            *index == 0 || bytes <= MAX_PAGE_BYTES
+        });
+    let fits = fits.count();
+    let cut = fits.checked_sub(1).filter(|_| fits < letters.len());
+    let next = cut.map(|last| letters[last].id.clone()).or(stopped);
+    letters.truncate(fits);
     Page {
-        next: next.map(|id| id.to_string()),
-        letters: page,
-        sources: sources.iter().map(|source| source.source().as_str()).collect(),
+        dead_letters: letters,
+        next,
+        sources: sources.iter().map(|source| source.source()).collect(),
         notices,
     }
 }

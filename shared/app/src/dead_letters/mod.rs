@@ -4,21 +4,28 @@
 //! service that it went to, the copy by the archive. So a process that ends anywhere leaves a letter twice at worst.
 
 mod act;
+pub mod command;
 mod find;
 mod foresee;
 mod list;
+mod pace;
 pub mod ports;
 mod record;
+mod report;
 mod run;
+mod timeline;
 mod watch;
 
 pub use find::{Found, find};
-pub use list::list;
+pub use foresee::{Known, Prospect, prospect};
+pub use list::{MAX_PAGE, Page, list};
+pub use pace::{Bounds, End};
+pub use report::{Disposition, Item, Notice, Report};
 pub use run::run;
+pub(crate) use timeline::is_dealt_with;
 pub use watch::watch;
 
-use saga_core::dead_letter::Source;
-use saga_wire::dead_letter::http::Notice;
+use saga_wire::dead_letter::Source;
 
 use crate::Deployment;
 use ports::{Archive, LetterSource, Outlet};
@@ -60,10 +67,7 @@ impl<S, T> Ports<'_, S, T> {
 }
 
 fn notice(source: Source, problem: String) -> Notice {
-    Notice {
-        source: source.as_str(),
-        problem,
-    }
+    Notice { source, problem }
 }
 
 /// What a person is told of a port that failed; the log has the whole chain.

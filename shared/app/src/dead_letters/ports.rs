@@ -7,8 +7,8 @@ use std::pin::Pin;
 
 use futures_util::future::join_all;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
 use saga_core::mark::Asked;
+use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::ports::{PortError, Published};
 
@@ -106,7 +106,7 @@ pub trait LetterSource: Send + Sync {
     }
 
     /// Makes a dead row a pending one, in one transaction. Sources whose letters say
-    /// [`Forward::Requeue`](saga_core::dead_letter::Forward::Requeue) MUST have it.
+    /// [`Forward::Requeue`](saga_wire::dead_letter::Forward::Requeue) MUST have it.
     fn requeue<'a>(&'a self, held: &'a Held, now: Timestamp) -> Answer<'a, Removal>;
 }
 

@@ -1,11 +1,13 @@
 //! The lines in the timeline of a saga's letters: who did what, and when; and with them what it shows as parked.
 
-use saga_core::dead_letter::{Act, DeadLetter, note};
 use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::origin::Command;
 use saga_core::{SagaId, Timestamp};
+use saga_wire::dead_letter::DeadLetter;
 
 use super::Ports;
+use super::command::Act;
+use super::timeline::note;
 use crate::ports::{PortError, SagaStore, Time};
 use crate::transact::{Sagas, transact};
 

@@ -5,18 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
-use saga_core::dead_letter::{Act, DeadLetter, Filter, LetterId, Verdict};
-use saga_core::dead_letter_run::{End, Run};
 use saga_core::mark::{Asked, Caller};
 use saga_core::{Saga, SagaId, Timestamp};
-use saga_wire::dead_letter::http::{Command, Item, MAX_RUN, Report, Selection, word};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
 use super::act::{Begun, Done, Placed, item, place_all, settle};
+use super::command::{Act, Command, Filter, MAX_RUN, Selection};
 use super::find::lease_ends;
 use super::foresee::{Foreseen, foresee, saga_of};
+use super::pace::Run;
 use super::ports::{Held, LetterSource, Receipt, Walk};
 use super::record::record_none_left;
-use super::{LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, WAIT_MILLIS, notice, problem};
+use super::{
+    Disposition, End, Item, LEASE_SECONDS, MAX_HELD, PATIENCE_MILLIS, Ports, Report, WAIT_MILLIS, notice,
+    problem,
+};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
@@ -56,13 +59,12 @@ pub async fn run<S: SagaStore, T: Time>(
         // By chance: of two runs that hold what the other one waits for, one gives up first.
         waited: ports.time.below(PATIENCE_MILLIS / 2),
         report: Report {
-            act: command.act.as_str(),
+            act: command.act,
             dry_run: !command.confirm,
             done: 0,
             failed: 0,
             left: 0,
-            ended: End::Done.as_str(),
-            more: false,
+            ended: End::Done,
             items: Vec::new(),
             notices,
         },
@@ -73,11 +75,15 @@ pub async fn run<S: SagaStore, T: Time>(
         }
         if let Err(error) = going.through(source).await {
             going.report.notices.push(problem(source.source(), &error));
-            let unseen = |id: &&LetterId| id.source == source.source();
-            let unseen: Vec<LetterId> = going.missing.iter().filter(unseen).cloned().collect();
+            let unseen = |id: &&DeadLetterId| id.source == source.source();
+            let unseen: Vec<DeadLetterId> = going.missing.iter().filter(unseen).cloned().collect();
             for id in unseen {
                 going.missing.remove(&id);
-                going.say_of(&id, "failed", format!("its source could not be read: {error}"));
+                going.say_of(
+                    &id,
+                    Disposition::Failed,
+                    format!("its source could not be read: {error}"),
+                );
                 going.report.failed += 1;
             }
         }
@@ -112,7 +118,7 @@ struct Going<'a, S, T> {
     until: Timestamp,
     run: Run,
     /// Letters asked for by id that no source has shown yet.
-    missing: BTreeSet<LetterId>,
+    missing: BTreeSet<DeadLetterId>,
     /// Letters that are sent, and not yet recorded and removed.
     placed: Vec<Placed>,
     ended: Option<End>,
@@ -222,9 +228,9 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                     continue;
                 }
             };
-            if self.command.act == Act::Replay && foreseen.prospect.verdict == Verdict::Left {
+            if self.command.act == Act::Replay && foreseen.prospect.disposition == Disposition::Left {
                 self.report.left += 1;
-                self.say(item(&held, word(Verdict::Left), foreseen.prospect.text));
+                self.say(item(&held, Disposition::Left, foreseen.prospect.text));
                 stays.push(held.receipt);
                 continue;
             }
@@ -290,16 +296,15 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             match done {
                 Done::Yes(text) => {
                     self.report.done += 1;
-                    let outcome = if self.command.act == Act::Replay {
-                        "replayed"
-                    } else {
-                        "discarded"
+                    let outcome = match self.command.act {
+                        Act::Replay => Disposition::Replayed,
+                        Act::Discard => Disposition::Discarded,
                     };
                     self.say(item(&held, outcome, text));
                 }
                 Done::Taken(text) => {
                     self.report.left += 1;
-                    self.say(item(&held, "taken", text));
+                    self.say(item(&held, Disposition::Taken, text));
                 }
                 Done::Failed(text) => {
                     self.fail(&held, text);
@@ -313,7 +318,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
     fn fail(&mut self, held: &Held, text: String) {
         self.run.failed();
         self.report.failed += 1;
-        self.say(item(held, "failed", text));
+        self.say(item(held, Disposition::Failed, text));
         if self.report.failed >= self.command.bounds.stop_after {
             self.ended = Some(End::Failures);
         }
@@ -326,12 +331,11 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         }
     }
 
-    fn say_of(&mut self, id: &LetterId, outcome: &'static str, text: String) {
-        let id = id.to_string();
+    fn say_of(&mut self, id: &DeadLetterId, disposition: Disposition, text: String) {
         self.say(Item {
-            id,
-            saga_id: None,
-            outcome,
+            id: id.clone(),
+            saga: None,
+            disposition,
             text,
         });
     }
@@ -385,26 +389,25 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                     .report
                     .notices
                     .iter()
-                    .any(|notice| notice.source == id.source.as_str());
+                    .any(|notice| notice.source == id.source);
                 let text = if absent {
                     "it is not there, or not now: see the notices"
                 } else {
                     "there is no such dead letter: it was replayed or discarded, or has expired"
                 };
                 self.report.failed += 1;
-                self.say_of(&id, "unknown", text.to_owned());
+                self.say_of(&id, Disposition::Unknown, text.to_owned());
             }
         }
-        self.report.ended = ended.as_str();
-        self.report.more = ended.is_resumable();
+        self.report.ended = ended;
         tracing::info!(
-            act = self.report.act,
+            act = self.report.act.as_str(),
             dry_run = self.report.dry_run,
             caller = self.asked.caller.map(Caller::as_str),
             done = self.report.done,
             failed = self.report.failed,
             left = self.report.left,
-            ended = self.report.ended,
+            ended = ended.as_str(),
             "dead letters"
         );
         self.report
@@ -422,15 +425,15 @@ async fn left_by(source: &dyn LetterSource, unseen: usize, ours: usize) -> usize
 }
 
 /// What a dry run says of a letter.
-fn expected(act: Act, foreseen: &Foreseen) -> (&'static str, String) {
+fn expected(act: Act, foreseen: &Foreseen) -> (Disposition, String) {
     match act {
-        Act::Replay => (word(foreseen.prospect.verdict), foreseen.prospect.text.clone()),
+        Act::Replay => (foreseen.prospect.disposition, foreseen.prospect.text.clone()),
         Act::Discard => {
             let text = format!(
                 "would be archived and removed; a replay {}",
                 foreseen.prospect.text
             );
-            ("discarded", text)
+            (Disposition::Discarded, text)
         }
     }
 }

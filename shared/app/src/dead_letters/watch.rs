@@ -4,7 +4,7 @@
 
 use futures_util::future::join_all;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Source};
+use saga_wire::dead_letter::{DeadLetter, Source};
 use sha2::{Digest, Sha256};
 
 use super::Ports;

@@ -5,8 +5,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use saga_app::dead_letters::ports::{Answer, Archive, Discarded, Memory, Watched};
 use saga_app::ports::PortError;
-use saga_core::dead_letter::Source;
 use saga_core::document::Fields;
+use saga_wire::dead_letter::Source;
 use saga_wire::json;
 
 use crate::failure::failure;

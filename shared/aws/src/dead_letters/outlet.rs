@@ -3,10 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use saga_app::dead_letters::ports::{Answer, Outlet};
-use saga_app::ports::{PortError, Published, Publisher, Refusal};
-use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Source};
-use saga_core::outbox::{OutboxRow, Tries};
+use saga_app::ports::{Envelope, PortError, Published, Publisher, Refusal};
+use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::event_bridge::Bus;
 use crate::failure::failure;
@@ -39,23 +37,18 @@ impl AwsOutlet {
         let (Some(id), Some(saga), Some(kind)) = (facts.event.clone(), facts.saga, facts.kind.clone()) else {
             return Ok(Err(Refusal::Never("it has no id, no type or no saga".to_owned())));
         };
-        let row = OutboxRow {
-            shard: 0,
+        let event = Envelope {
             id,
             saga,
             kind,
             body: message.to_owned(),
-            at: letter.first.unwrap_or(Timestamp::from_millis(0)),
-            queued: Timestamp::from_millis(0),
-            follows: false,
-            tries: Tries::default(),
         };
         let bus = if letter.id.source == Source::Quarantine {
             &self.ingress
         } else {
             &self.orchestrator
         };
-        let answers = bus.publish(&[row]).await?;
+        let answers = bus.publish(&[&event]).await?;
         let none = || PortError::unavailable("putting an event on the bus", "there is no answer for it");
         answers.into_iter().next().ok_or_else(none)
     }

@@ -13,8 +13,8 @@ use futures_util::future::{join_all, try_join_all};
 use saga_app::dead_letters::ports::{Answer, Answers, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::{PortError, causes};
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Source};
 use saga_wire::dead_letter::Received;
+use saga_wire::dead_letter::{DeadLetter, Source};
 
 use crate::failure::failure;
 

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{Delete, Put, Select, TransactWriteItem};
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_core::dead_letter::Source;
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::{Row, row};
 
 use crate::failure::failure;

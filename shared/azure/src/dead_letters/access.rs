@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use saga_app::dead_letters::ports::LetterSource;
-use saga_core::dead_letter::Source;
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::{azure_quarantine, poison};
 
 use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows};

@@ -10,8 +10,8 @@ use futures_util::future::try_join_all;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_core::dead_letter::Source;
-use saga_wire::dead_letter::{BlobLetter, blob};
+use saga_wire::dead_letter::Source;
+use saga_wire::dead_letter::{BlobEvent, blob};
 
 use super::access::Access;
 use super::queue::VERSION;
@@ -122,7 +122,7 @@ impl DeadBlobs {
         }
     }
 
-    async fn letters(&self, named: &Named) -> Result<Vec<BlobLetter>, PortError> {
+    async fn letters(&self, named: &Named) -> Result<Vec<BlobEvent>, PortError> {
         let Some((content, _, created)) = self.content(&named.name).await? else {
             return Ok(Vec::new());
         };

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{PortError, Published, Refusal};
-use saga_core::dead_letter::{DeadLetter, Destination};
+use saga_wire::dead_letter::{DeadLetter, Destination};
 
 use super::access::Access;
 use super::queue::VERSION;

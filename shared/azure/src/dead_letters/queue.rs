@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Source};
+use saga_wire::dead_letter::{DeadLetter, Source};
 
 use super::access::Access;
 use super::xml;

@@ -6,9 +6,9 @@
 use azure_core::http::Method;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::{Partition, PortError};
-use saga_core::dead_letter::Source;
 use saga_core::document::Fields;
 use saga_core::{Document, Timestamp};
+use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::row;
 use saga_wire::json;
 
@@ -150,7 +150,7 @@ fn held(bucket: u16, columns: &Document) -> Option<Held> {
         outbox_row(bucket, &Row { key, ..row })
     });
     let (body, unreadable) = match pending {
-        Ok(pending) => (Some(pending.body), None),
+        Ok(pending) => (Some(pending.event.body), None),
         Err(why) => (text("Body"), Some(why)),
     };
     let letter = row(

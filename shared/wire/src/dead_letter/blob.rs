@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
 use saga_core::text::shown;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Envelope, facts, letter};
+use super::facts::{Facts, facts};
+use super::id::Source;
+use super::model::{DeadLetter, Destination, Envelope, Forward};
 use crate::time;
 
 /// What Event Grid adds, in lower case.
@@ -27,7 +28,7 @@ const ADDED: [&str; 7] = [
 
 /// One event of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobLetter {
+pub struct BlobEvent {
     /// The letter.
     pub letter: DeadLetter,
     /// The event as it stands in the blob, by which it is found again when the blob is written anew.
@@ -36,7 +37,7 @@ pub struct BlobLetter {
 
 /// The letters of a blob, in its order. What is no array of events is one letter.
 #[must_use]
-pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobLetter> {
+pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobEvent> {
     let events: Vec<&RawValue> = match content.trim_start().as_bytes().first() {
         Some(b'[') => serde_json::from_str(content).unwrap_or_default(),
         _ => serde_json::from_str(content)
@@ -60,7 +61,7 @@ pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobLe
             } else {
                 format!("{name}/{digest}-{times}")
             };
-            BlobLetter {
+            BlobEvent {
                 letter: event(name, &key, raw, created),
                 raw: raw.to_owned(),
             }
@@ -111,7 +112,7 @@ fn event(name: &str, key: &str, raw: &str, created: Option<Timestamp>) -> DeadLe
         to: Destination::Topic,
         message: text.clone(),
     };
-    letter(Source::EventGrid, key, facts(&text), envelope, forward)
+    envelope.around(Source::EventGrid, key, facts(&text), forward)
 }
 
 /// The event without what Event Grid added, in the one schema that the topic takes: an event in Event Grid's own is
@@ -143,7 +144,7 @@ fn as_cloud_event(members: &BTreeMap<&String, &RawValue>) -> String {
     serde_json::to_string(&event).unwrap_or_default()
 }
 
-fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobLetter {
+fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobEvent {
     let why = match serde_json::from_str::<&RawValue>(content) {
         Ok(_) => "holds no events".to_owned(),
         Err(error) => format!("is not the JSON that is expected: {error}"),
@@ -160,12 +161,11 @@ fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobLett
         ..Envelope::default()
     };
     let forward = Forward::Nothing(format!("the blob {why}"));
-    BlobLetter {
-        letter: letter(
+    BlobEvent {
+        letter: envelope.around(
             Source::EventGrid,
             &format!("{name}/{}", mark(content)),
             facts,
-            envelope,
             forward,
         ),
         raw: content.to_owned(),

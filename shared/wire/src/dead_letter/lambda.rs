@@ -2,11 +2,12 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>).
 
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Facts, Forward, Source};
 use serde::Deserialize;
 
+use super::facts::Facts;
+use super::id::Source;
+use super::model::{DeadLetter, Envelope, Forward};
 use super::sqs::Received;
-use super::{Envelope, letter};
 use crate::time;
 
 #[derive(Deserialize, Default)]
@@ -93,5 +94,5 @@ pub fn stream(message: &Received) -> DeadLetter {
     let forward = Forward::Nothing(
         "it holds no events; its rows are in the outbox, and the sweep sends them".to_owned(),
     );
-    letter(Source::Stream, &message.key, facts, envelope, forward)
+    envelope.around(Source::Stream, &message.key, facts, forward)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use saga_core::dead_letter::{DeadLetter, Facts, Part};
 use serde::Deserialize;
 
+use super::facts::{Facts, Part, facts_of};
+use super::model::DeadLetter;
 use crate::quarantine::sha256;
 
 /// A message of a quarantine.
@@ -64,23 +65,12 @@ impl Kept {
     }
 }
 
-/// The bytes of a letter's body, or of its part of one.
+/// The dead letter with the whole body instead of its part, when `others` hold the rest of it. A part may be among them
+/// more than once.
 #[must_use]
-pub fn bytes(facts: &Facts) -> Vec<u8> {
-    if facts.is_base64 {
-        // Written by this module.
-        STANDARD.decode(&facts.text).unwrap_or_default()
-    } else {
-        facts.text.clone().into_bytes()
-    }
-}
-
-/// The letter of a part with the whole body instead, when `others` hold the rest of it. A part may be among them more
-/// than once.
-#[must_use]
-pub fn join(letter: &DeadLetter, others: &[DeadLetter]) -> Option<DeadLetter> {
-    let wanted = letter.facts.part.as_ref()?;
-    let parts: BTreeMap<u32, &Facts> = [letter]
+pub fn join(one: &DeadLetter, others: &[DeadLetter]) -> Option<DeadLetter> {
+    let wanted = one.facts.part.as_ref()?;
+    let parts: BTreeMap<u32, &Facts> = [one]
         .into_iter()
         .chain(others)
         .filter_map(|other| Some((other.facts.part.as_ref()?, &other.facts)))
@@ -88,19 +78,19 @@ pub fn join(letter: &DeadLetter, others: &[DeadLetter]) -> Option<DeadLetter> {
         .map(|(part, facts)| (part.number, facts))
         .collect();
     let whole: Vec<u8> = (1..=wanted.of)
-        .map(|number| parts.get(&number).map(|facts| bytes(facts)))
+        .map(|number| parts.get(&number).map(|facts| facts.bytes()))
         .collect::<Option<Vec<_>>>()?
         .concat();
     if sha256(&whole) != wanted.sha256 {
         return None;
     }
     let facts = Facts {
-        headers: letter.facts.headers.clone(),
-        ..super::quarantine::facts_of(letter.id.source, &whole)
+        headers: one.facts.headers.clone(),
+        ..facts_of(one.id.source, &whole)
     };
     Some(DeadLetter {
         facts,
         bytes: whole.len(),
-        ..letter.clone()
+        ..one.clone()
     })
 }

@@ -1,17 +1,16 @@
-//! The quarantines of both clouds. A letter goes back to the entrance that did not understand it; past the webhook,
+//! The quarantines of both clouds. A dead letter goes back to the entrance that did not understand it; past the webhook,
 //! that is the bus.
 
-use std::borrow::Cow;
-
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Facts, Forward, Source};
 use saga_core::text::shown;
 
+use super::facts::{Facts, event_of, facts, facts_of};
+use super::id::Source;
+use super::model::{DeadLetter, Destination, Envelope, Forward};
 use super::parts::Kept;
 use super::sqs::Received;
 use super::storage_queue::decoded;
-use super::{Envelope, facts, facts_of_bytes, letter};
-use crate::{cloud_event, custom_handler, event_bridge, event_grid, json, time};
+use crate::{cloud_event, event_grid, json, time};
 
 /// A message of the quarantine on AWS.
 #[must_use]
@@ -48,7 +47,7 @@ fn of(
     let read = serde_json::from_str::<Kept>(json).map_err(|error| error.to_string());
     let (kept, body) = match read.and_then(|mut kept| kept.body().map(|body| (kept, body))) {
         Ok(read) => read,
-        Err(why) => return stranger(source, key, json, last, &why),
+        Err(why) => return foreign(source, key, json, last, &why),
     };
     let at = time::parse(&kept.at).ok();
     let to = back.or(match kept.entrance.as_str() {
@@ -82,32 +81,7 @@ fn of(
         last: last.or(at),
         bytes,
     };
-    letter(source, key, facts, envelope, forward)
-}
-
-/// What a quarantined body says of itself.
-pub(super) fn facts_of(source: Source, body: &[u8]) -> Facts {
-    match std::str::from_utf8(body) {
-        Ok(text) => Facts {
-            text: text.to_owned(),
-            ..facts(&event_of(source, text))
-        },
-        Err(_) => facts_of_bytes(body),
-    }
-}
-
-/// The event in a letter's text: a quarantined body is kept with what its carrier put around it.
-#[must_use]
-pub fn event_in(letter: &DeadLetter) -> Cow<'_, str> {
-    event_of(letter.id.source, &letter.facts.text)
-}
-
-fn event_of(source: Source, text: &str) -> Cow<'_, str> {
-    match source {
-        Source::Quarantine => Cow::Borrowed(event_bridge::event_in(text).unwrap_or(text)),
-        Source::AzureQuarantine => custom_handler::event_in(text),
-        _ => Cow::Borrowed(text),
-    }
+    envelope.around(source, key, facts, forward)
 }
 
 /// The event as the ingress puts it on the bus; what is no event stays as it is.
@@ -118,8 +92,8 @@ fn admitted(text: &str, at: Option<Timestamp>) -> String {
     }
 }
 
-/// What somebody else put there.
-fn stranger(source: Source, key: &str, text: &str, last: Option<Timestamp>, why: &str) -> DeadLetter {
+/// A message that this software did not write.
+fn foreign(source: Source, key: &str, text: &str, last: Option<Timestamp>, why: &str) -> DeadLetter {
     let facts = Facts {
         unreadable: Some(format!("is no quarantined message: {}", shown(why))),
         ..facts(text)
@@ -131,5 +105,5 @@ fn stranger(source: Source, key: &str, text: &str, last: Option<Timestamp>, why:
         ..Envelope::default()
     };
     let forward = Forward::Nothing("where it was on its way to is not known".to_owned());
-    letter(source, key, facts, envelope, forward)
+    envelope.around(source, key, facts, forward)
 }

@@ -1,9 +1,10 @@
 //! The dead rows of the two outboxes: the event as it was to be sent, and why nobody took it.
 
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Facts, Forward, Source};
 
-use super::{Envelope, facts, letter};
+use super::facts::{Facts, facts};
+use super::id::Source;
+use super::model::{DeadLetter, Envelope, Forward};
 
 /// A dead row as its store keeps it; what is missing or of another type is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,5 +45,5 @@ pub fn row(source: Source, row: Row) -> DeadLetter {
             (Facts { unreadable, ..facts }, forward)
         }
     };
-    letter(source, &row.key, facts, envelope, forward)
+    envelope.around(source, &row.key, facts, forward)
 }

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 
-use super::{Envelope, facts, letter};
+use super::facts::facts;
+use super::id::Source;
+use super::model::{DeadLetter, Destination, Envelope, Forward};
 use crate::event_bridge;
 
 /// A message as SQS gives it.
@@ -67,7 +68,7 @@ fn of(source: Source, message: &Received, text: &str, reason: String, forward: F
         last: message.sent,
         bytes: message.body.len(),
     };
-    letter(source, &message.key, facts(text), envelope, forward)
+    envelope.around(source, &message.key, facts(text), forward)
 }
 
 /// Why a rule could not deliver it, in EventBridge's own words.

@@ -4,9 +4,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_core::Timestamp;
-use saga_core::dead_letter::{DeadLetter, Destination, Forward, Source};
 
-use super::{Envelope, facts, facts_of_bytes, letter};
+use super::facts::{facts, facts_of_bytes};
+use super::id::Source;
+use super::model::{DeadLetter, Destination, Envelope, Forward};
 
 /// The Functions host moves a message after so many tries.
 const TRIES: u32 = 5;
@@ -51,7 +52,7 @@ pub fn poison(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter 
         last: inserted,
         bytes: text.len(),
     };
-    letter(Source::Poison, key, facts, envelope, forward)
+    envelope.around(Source::Poison, key, facts, forward)
 }
 
 /// The bytes of a queue's message, which is base64 of them; `None` when it is none, as others may write it.

@@ -2,8 +2,8 @@
 
 use lexopt::prelude::{Long, Short, Value};
 use reqwest::Url;
-use saga_core::dead_letter::{Act, LetterId};
-use saga_wire::dead_letter::http::{command, filter as checked};
+use saga_app::dead_letters::command::{Act, command, filter as checked};
+use saga_wire::dead_letter::DeadLetterId;
 use saga_wire::json::parse_object;
 use serde_json::{Map, json};
 
@@ -47,7 +47,7 @@ pub enum Command {
         limit: Option<usize>,
     },
     Show {
-        id: LetterId,
+        id: DeadLetterId,
     },
     Run(Run),
 }
@@ -123,7 +123,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         "" => return wrong("what is to be done? list, show, replay or discard"),
         "list" if ids.is_empty() => Command::List { filter, limit },
         "show" if ids.len() == 1 && filter.is_empty() && limit.is_none() => {
-            let id = ids.concat().parse::<LetterId>();
+            let id = ids.concat().parse::<DeadLetterId>();
             let id = id.map_err(|error| format!("`{}` {error}", ids.concat()));
             Command::Show {
                 id: id.map_err(lexopt::Error::from)?,

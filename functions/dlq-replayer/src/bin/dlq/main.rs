@@ -6,7 +6,8 @@ mod output;
 
 use std::process::ExitCode;
 
-use saga_wire::dead_letter::http::{MAX_PAGE, MAX_RUN};
+use saga_app::dead_letters::MAX_PAGE;
+use saga_app::dead_letters::command::MAX_RUN;
 use serde_json::{Value, json};
 
 use arguments::{Arguments, Command, Run};

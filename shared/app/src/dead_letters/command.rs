@@ -1,26 +1,15 @@
-//! The bodies of the routes under `/dead-letters`.
+//! A replay or a discard, as it was asked for: which dead letters, how many, how fast, by whom and why.
 
-use std::collections::BTreeMap;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use saga_core::address::Address;
-use saga_core::dead_letter::{Act, DeadLetter, Filter, Forward, LetterId, Prospect, Source, Verdict};
-use saga_core::dead_letter_run::Bounds;
+use saga_core::SagaId;
+use saga_core::Timestamp;
 use saga_core::document::{Document, Fields};
-use saga_core::ids::StepIndex;
 use saga_core::participant::FieldError;
 use saga_core::text::{id_breaks, is_readable, shown};
-use serde::Serialize;
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source};
+use saga_wire::time;
 
-use super::bytes;
-use crate::quarantine::as_text;
-use crate::time;
+use super::pace::Bounds;
 
-/// At most so many letters in one page of the list. A page of a queue costs a pass over it, so pages are large.
-pub const MAX_PAGE: usize = 5_000;
-/// A page has fewer letters, if their lines are longer than this: a function may answer with 6 MB.
-pub const MAX_PAGE_BYTES: usize = 4_000_000;
 /// At most so many letters in one run; a longer one is several, one after the other.
 pub const MAX_RUN: usize = 2_000;
 /// The fastest run, in letters a second.
@@ -34,197 +23,59 @@ pub const DEFAULT_BOUNDS: Bounds = Bounds {
     stop_after: 10,
 };
 
-/// A letter of the list.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    id: String,
-    source: &'static str,
-    cloud: &'static str,
-    saga_id: Option<String>,
-    event_id: Option<String>,
-    r#type: Option<String>,
-    verb: Option<String>,
-    /// The step that the event is for; none at the two ends of a saga.
-    step: Option<u8>,
-    reason: String,
-    attempts: Option<u32>,
-    first_at: Option<String>,
-    last_at: Option<String>,
-    bytes: usize,
-    /// Why nobody understands it, when that can be seen from the letter alone.
-    unreadable: Option<String>,
+/// What an operator did with a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Sent again.
+    Replay,
+    /// Taken out, and archived.
+    Discard,
 }
 
-impl Listed {
-    /// The line of a letter.
+impl Act {
+    /// The word for it in timelines and logs.
     #[must_use]
-    pub fn of(letter: &DeadLetter) -> Self {
-        let facts = &letter.facts;
-        Self {
-            id: letter.id.to_string(),
-            source: letter.id.source.as_str(),
-            cloud: letter.id.source.cloud().as_str(),
-            saga_id: facts.saga.map(|saga| saga.to_string()),
-            event_id: facts.event.as_ref().map(|id| id.as_str().to_owned()),
-            r#type: facts.kind.clone(),
-            verb: facts.verb.clone(),
-            step: facts.address().and_then(Address::step).map(StepIndex::get),
-            reason: letter.reason.clone(),
-            attempts: letter.attempts,
-            first_at: letter.first.map(time::format),
-            last_at: letter.last.map(time::format),
-            bytes: letter.bytes,
-            unreadable: facts.unreadable.clone(),
-        }
-    }
-
-    /// How long its line is in an answer.
-    #[must_use]
-    pub fn bytes_of_json(&self) -> usize {
-        serde_json::to_vec(self).map_or(0, |json| json.len())
-    }
-}
-
-/// What is to be said of a source beside its letters.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Notice {
-    /// The source.
-    pub source: &'static str,
-    /// What an operator must know: it could not be read, or not all of it.
-    pub problem: String,
-}
-
-/// A page of the list. `next` is the cursor of the page after, if there may be one.
-#[derive(Debug, Serialize)]
-pub struct Page {
-    /// The letters.
-    pub letters: Vec<Listed>,
-    /// Give this as `cursor` to go on.
-    pub next: Option<String>,
-    /// The sources that were looked at.
-    pub sources: Vec<&'static str>,
-    /// What kept the list from being whole.
-    pub notices: Vec<Notice>,
-}
-
-/// One letter, whole.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    #[serde(flatten)]
-    listed: Listed,
-    /// The headers it came with that say how to read it.
-    headers: BTreeMap<String, String>,
-    /// What lies there: the text, or the base64 of the bytes.
-    body: String,
-    body_encoding: &'static str,
-    /// Set when the body is one part of a larger one, and the others were not found.
-    part: Option<ShownPart>,
-    replay: Replay,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownPart {
-    number: u32,
-    of: u32,
-    body_sha256: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Replay {
-    to: Option<&'static str>,
-    verdict: &'static str,
-    text: String,
-}
-
-impl Shown {
-    /// The letter, and what a replay would come to.
-    #[must_use]
-    pub fn of(letter: &DeadLetter, prospect: &Prospect) -> Self {
-        let to = match &letter.forward {
-            Forward::Send { to, .. } => Some(to.as_str()),
-            Forward::Requeue => Some("outbox"),
-            Forward::Nothing(_) => None,
-        };
-        let facts = &letter.facts;
-        // An answer holds 6 MB, and some texts are six times as long in JSON.
-        let is_text = !facts.is_base64 && as_text(facts.text.as_bytes()).is_some();
-        let (body, body_encoding) = if is_text {
-            (facts.text.clone(), "text")
-        } else {
-            (STANDARD.encode(bytes(facts)), "base64")
-        };
-        let part = facts.part.clone();
-        Self {
-            listed: Listed::of(letter),
-            headers: facts.headers.clone(),
-            body,
-            body_encoding,
-            part: part.map(|part| ShownPart {
-                number: part.number,
-                of: part.of,
-                body_sha256: part.sha256,
-            }),
-            replay: Replay {
-                to,
-                verdict: word(prospect.verdict),
-                text: prospect.text.clone(),
-            },
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Act::Replay => "replay",
+            Act::Discard => "discard",
         }
     }
 }
 
-/// The word of a verdict.
-#[must_use]
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Tried => "tried",
-        Verdict::Ignored => "ignored",
-        Verdict::Left => "left",
+/// Which letters are meant. What is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this source.
+    pub source: Option<Source>,
+    /// Only this saga.
+    pub saga: Option<SagaId>,
+    /// Only this type of event.
+    pub kind: Option<String>,
+    /// Only with this in the reason, whatever the case.
+    pub reason: Option<String>,
+    /// Only what came here then or later.
+    pub since: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether the letter is meant.
+    #[must_use]
+    pub fn takes(&self, letter: &DeadLetter) -> bool {
+        let says = |wanted: &String| letter.reason.to_lowercase().contains(&wanted.to_lowercase());
+        self.source.is_none_or(|source| source == letter.id.source)
+            && self.saga.is_none_or(|saga| letter.facts.saga == Some(saga))
+            && (self.kind.is_none() || self.kind == letter.facts.kind)
+            && self.reason.as_ref().is_none_or(says)
+            && self.since.is_none_or(|since| letter.arrived() >= since)
     }
-}
-
-/// What became, or would become, of one letter.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Item {
-    /// The letter.
-    pub id: String,
-    /// Its saga.
-    pub saga_id: Option<String>,
-    /// `replayed`, `discarded`, `left`, `taken`, `unknown` or `failed`; in a dry run `tried`, `ignored`, `discarded`
-    /// or `left`.
-    pub outcome: &'static str,
-    /// The same in a sentence.
-    pub text: String,
-}
-
-/// What a run did, or would do.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Report {
-    /// `replay` or `discard`.
-    pub act: &'static str,
-    /// Nothing was changed: confirm it.
-    pub dry_run: bool,
-    /// How many were replayed or discarded.
-    pub done: usize,
-    /// How many failed.
-    pub failed: usize,
-    /// How many were left as they are.
-    pub left: usize,
-    /// Why it ended: `done`, `limit`, `failures` or `time`.
-    pub ended: &'static str,
-    /// Whether the same request again would go on.
-    pub more: bool,
-    /// Letter by letter.
-    pub items: Vec<Item>,
-    /// What kept the run from seeing everything.
-    pub notices: Vec<Notice>,
 }
 
 /// Which letters a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// These.
-    Ids(Vec<LetterId>),
+    Ids(Vec<DeadLetterId>),
     /// All that the filter takes.
     All(Filter),
 }
@@ -344,13 +195,13 @@ pub fn mistyped(fields: &Fields) -> Option<FieldError> {
     wrong.map(|(field, _)| FieldError::new(field, "must be a text"))
 }
 
-fn letters(ids: &[Document]) -> Result<Vec<LetterId>, String> {
+fn letters(ids: &[Document]) -> Result<Vec<DeadLetterId>, String> {
     if ids.is_empty() || ids.len() > MAX_RUN {
         return Err(format!("`ids` must have 1 to {MAX_RUN} ids"));
     }
     let parsed = ids.iter().enumerate().map(|(index, id)| {
         let id = id.as_text().unwrap_or_default();
-        id.parse::<LetterId>()
+        id.parse::<DeadLetterId>()
             .map_err(|error| format!("`ids[{index}]` {error}"))
     });
     parsed.collect()

@@ -1,11 +1,11 @@
 //! The bounds of a run over dead letters: how many, how fast, and when to give up.
 
-use crate::ids::Timestamp;
+use saga_core::Timestamp;
 
 /// What an operator allows one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// At most so many letters.
+    /// At most so many dead letters.
     pub limit: usize,
     /// At most so many a second.
     pub per_second: u32,
@@ -53,7 +53,7 @@ const BURST_MICROS: i64 = 500_000;
 pub struct Run {
     bounds: Bounds,
     until: Timestamp,
-    /// When the next letter may be begun, in microseconds since 1970: a rate of 300 a second is no whole milliseconds.
+    /// When the next dead letter may be begun, in microseconds since 1970: a rate of 300 a second is no whole milliseconds.
     next_micros: i64,
     begun: usize,
     failed: usize,
@@ -72,7 +72,7 @@ impl Run {
         }
     }
 
-    /// When the next letter may be begun, or why none may be.
+    /// When the next dead letter may be begun, or why none may be.
     ///
     /// # Errors
     /// The end of the run.

@@ -35,7 +35,7 @@ pub enum Said {
 
 /// The stores of both clouds.
 #[derive(Clone, Copy)]
-pub struct Books<'a> {
+pub struct Accounts<'a> {
     /// The definitions and participants.
     pub deployment: &'a Deployment,
     /// The cloud that keeps the sagas.
@@ -44,7 +44,7 @@ pub struct Books<'a> {
     pub azure: &'a StepCloud,
 }
 
-impl Books<'_> {
+impl Accounts<'_> {
     /// Where a participant keeps what it keeps for this saga.
     #[must_use]
     pub fn partition(&self, participant: &str, saga: SagaId) -> Partition {

@@ -1,0 +1,58 @@
+//! Alerts the operators, and marks the sagas, before rows move to the dead ones.
+
+use crate::about;
+use crate::log::{About, not_shown};
+use crate::ports::outbox::OutboxRow;
+use crate::ports::{Alert, Alerts, Parked, Parking, Time, causes};
+
+/// Raises one alert for these rows, and marks their sagas as parked; whether the alert was taken.
+pub(super) async fn announce(
+    alerts: &impl Alerts,
+    parking: &impl Parking,
+    time: &impl Time,
+    dead: &[OutboxRow],
+) -> bool {
+    // A message that came again and died again was announced before.
+    let mut new = Vec::with_capacity(dead.len());
+    for row in dead {
+        if !parking.is_parked(row.saga, &row.id).await.unwrap_or(false) {
+            new.push(row);
+        }
+    }
+    let Some(example) = new.first() else { return true };
+    let alert = Alert {
+        subject: format!("saga-bridge: {} event(s) could not be published", new.len()),
+        text: format!(
+            "For example {} ({}) of saga {}, after {} attempt(s): {}\n\nNothing is lost: each is kept whole among the \
+             dead rows of the outbox, and its saga shows `parked`. Mend the cause, then replay it.",
+            example.id,
+            example.kind,
+            example.saga,
+            example.tries.failed,
+            example.tries.reason.as_deref().unwrap_or("no reason given"),
+        ),
+    };
+    if let Err(error) = alerts.raise(alert).await {
+        about!(
+            error,
+            &About::envelope(example),
+            error = causes(&error),
+            outcome = "not told",
+            "alert not sent; the events stay in the outbox"
+        );
+        return false;
+    }
+    for row in new {
+        let reason = row.tries.reason.as_deref().unwrap_or("no reason given");
+        let parked = Parked {
+            saga: row.saga,
+            event: row.id.clone(),
+            reason: format!("{} could not be published: {reason}", row.kind),
+            at: time.now(),
+        };
+        if let Err(error) = parking.park(&parked).await {
+            not_shown(&About::envelope(row), &error);
+        }
+    }
+    true
+}

@@ -1,0 +1,153 @@
+//! The stores of dead letters on both clouds, and the id of a dead letter.
+
+use std::fmt;
+use std::str::FromStr;
+
+use saga_core::Cloud;
+
+/// A store of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The dead partition of the outbox on AWS: the bus refused the event for good.
+    Outbox,
+    /// The dead-letter queue of the API destination: the bus could not bring the event to Event Grid.
+    Destination,
+    /// The dead-letter queue of the events queue: saga-events could not process it, or the bus not queue it.
+    Events,
+    /// The failure destination of the outbox table's stream: batches, without the events.
+    Stream,
+    /// The quarantine on AWS: nobody understood it.
+    Quarantine,
+    /// The dead rows of the participant's table on Azure: Event Grid refused the event for good.
+    AzureOutbox,
+    /// The dead-letter blobs of Event Grid's subscriptions.
+    EventGrid,
+    /// The poison queue of the participant on Azure.
+    Poison,
+    /// The quarantine on Azure.
+    AzureQuarantine,
+}
+
+impl Source {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Source; 9] = [
+        Source::Outbox,
+        Source::Destination,
+        Source::Events,
+        Source::Stream,
+        Source::Quarantine,
+        Source::AzureOutbox,
+        Source::EventGrid,
+        Source::Poison,
+        Source::AzureQuarantine,
+    ];
+
+    /// The word for it in ids, answers and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Outbox => "outbox",
+            Source::Destination => "destination",
+            Source::Events => "events",
+            Source::Stream => "stream",
+            Source::Quarantine => "quarantine",
+            Source::AzureOutbox => "azure-outbox",
+            Source::EventGrid => "event-grid",
+            Source::Poison => "poison",
+            Source::AzureQuarantine => "azure-quarantine",
+        }
+    }
+
+    /// The cloud that it is on.
+    #[must_use]
+    pub fn cloud(self) -> Cloud {
+        match self {
+            Source::Outbox | Source::Destination | Source::Events | Source::Stream | Source::Quarantine => {
+                Cloud::Aws
+            }
+            Source::AzureOutbox | Source::EventGrid | Source::Poison | Source::AzureQuarantine => {
+                Cloud::Azure
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no source, or no dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDeadLetterId {
+    /// Not a source.
+    #[error(
+        "must be one of outbox, destination, events, stream, quarantine, azure-outbox, event-grid, poison, azure-quarantine"
+    )]
+    Source,
+    /// Not the id of a dead letter.
+    #[error("must be the id of a dead letter, as the list shows it")]
+    DeadLetter,
+}
+
+impl FromStr for Source {
+    type Err = InvalidDeadLetterId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDeadLetterId> {
+        let named = Self::ALL.into_iter().find(|source| source.as_str() == text);
+        named.ok_or(InvalidDeadLetterId::Source)
+    }
+}
+
+/// The source of a dead letter, and its key there. It is written with characters that a URL and a shell take unescaped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterId {
+    /// The store that holds it.
+    pub source: Source,
+    /// Its key there; the order of the keys is the order of the list.
+    pub key: String,
+}
+
+/// The longest key that is read, in bytes: a blob's name has up to 1024 characters.
+const MAX_KEY: usize = 4_096;
+
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.", self.source)?;
+        for byte in self.key.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => write!(f, "{}", char::from(byte))?,
+                _ => write!(f, "~{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for DeadLetterId {
+    type Err = InvalidDeadLetterId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDeadLetterId> {
+        let (source, escaped) = text.split_once('.').ok_or(InvalidDeadLetterId::DeadLetter)?;
+        let source = source.parse().map_err(|_| InvalidDeadLetterId::DeadLetter)?;
+        if escaped.is_empty() || escaped.len() > MAX_KEY || !escaped.is_ascii() {
+            return Err(InvalidDeadLetterId::DeadLetter);
+        }
+        let mut parts = escaped.split('~');
+        let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+        for part in parts {
+            let (code, rest) = part.split_at_checked(2).ok_or(InvalidDeadLetterId::DeadLetter)?;
+            bytes.push(u8::from_str_radix(code, 16).map_err(|_| InvalidDeadLetterId::DeadLetter)?);
+            bytes.extend_from_slice(rest.as_bytes());
+        }
+        let key = String::from_utf8(bytes).map_err(|_| InvalidDeadLetterId::DeadLetter)?;
+        let id = Self { source, key };
+        // An id has one spelling: what is not as we write it is none of ours.
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidDeadLetterId::DeadLetter)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A dead letter: an event that was not delivered or not understood, and what a replay does with it.
+
+use std::borrow::Cow;
+
+use saga_core::Timestamp;
+use saga_core::text::shown;
+
+use super::facts::{Facts, event_of};
+use super::id::{DeadLetterId, Source};
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its id.
+    pub id: DeadLetterId,
+    /// What the event says of itself.
+    pub facts: Facts,
+    /// Why it is here.
+    pub reason: String,
+    /// How often it was tried, where that is known.
+    pub attempts: Option<u32>,
+    /// When it was first on its way.
+    pub first: Option<Timestamp>,
+    /// When it came here.
+    pub last: Option<Timestamp>,
+    /// The size of what lies here, in bytes.
+    pub bytes: usize,
+    /// What a replay does with it.
+    pub forward: Forward,
+}
+
+impl DeadLetter {
+    /// The dead letter without its body: a list shows none and keeps none in memory.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.facts.text = String::new();
+        if let Forward::Send { message, .. } = &mut self.forward {
+            *message = String::new();
+        }
+        self
+    }
+
+    /// The event in the body, without what its carrier put around it.
+    #[must_use]
+    pub fn event(&self) -> Cow<'_, str> {
+        event_of(self.id.source, &self.facts.text)
+    }
+
+    /// When it is counted as having come here.
+    #[must_use]
+    pub fn arrived(&self) -> Timestamp {
+        self.last.or(self.first).unwrap_or(Timestamp::from_millis(0))
+    }
+}
+
+/// Where a replay sends a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// The bus on AWS, whose rules route it.
+    Bus,
+    /// The queue of saga-events.
+    EventsQueue,
+    /// The Event Grid topic, whose subscriptions route it.
+    Topic,
+    /// The queue of the participant on Azure.
+    ParticipantQueue,
+}
+
+impl Destination {
+    /// The words for it in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Destination::Bus => "bus",
+            Destination::EventsQueue => "events queue",
+            Destination::Topic => "Event Grid topic",
+            Destination::ParticipantQueue => "participant queue",
+        }
+    }
+}
+
+/// What a replay does with a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forward {
+    /// Sends this, and removes the dead letter once it was accepted.
+    Send {
+        /// Where.
+        to: Destination,
+        /// What, as it went the first time.
+        message: String,
+    },
+    /// Makes the dead row a pending one, in one transaction: the outbox' relay sends it.
+    Requeue,
+    /// Nothing can be sent, for this reason.
+    Nothing(String),
+}
+
+/// What an envelope says beside the event.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
+    pub(super) reason: String,
+    pub(super) attempts: Option<u32>,
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+    pub(super) bytes: usize,
+}
+
+impl Envelope {
+    /// The dead letter that this envelope holds.
+    pub(super) fn around(self, source: Source, key: &str, facts: Facts, forward: Forward) -> DeadLetter {
+        DeadLetter {
+            id: DeadLetterId {
+                source,
+                key: key.to_owned(),
+            },
+            facts,
+            // Others write reasons, too.
+            reason: shown(&self.reason),
+            attempts: self.attempts,
+            first: self.first,
+            last: self.last,
+            bytes: self.bytes,
+            forward,
+        }
+    }
+}
