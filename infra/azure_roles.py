@@ -3,9 +3,10 @@
 
     infra/azure_roles.py     compare the roles in infra/modules/azure-* with shared/azure/src and the Functions host
 
-The requests of the code are read from it: every `Method::…` in an adapter is an operation, and OPERATIONS says which. One that
-the list does not know fails, and so does one that is in the list and no longer in the code. What the Functions host and Event
-Grid do is written down below, with the source. Each operation wants one of several sets of actions, as Microsoft documents it
+The requests of the code are read from it: every `Method::…` is in a client of shared/azure/src/client, and OPERATIONS says which
+operation it is. One that the list does not know fails, and so does one that is in the list and no longer in the code. An adapter
+does the operations of the methods that it calls on a client, which it keeps in a field named as in CLIENTS. What the Functions
+host and Event Grid do is written down below, with the source. Each operation wants one of several sets of actions, as Microsoft documents it
 (https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory), and each built-in role holds
 some (https://learn.microsoft.com/azure/role-based-access-control/built-in-roles). A role is wrong if an operation is not
 covered, if the other roles on the same place cover all of them without it, or if a built-in role that holds fewer actions would do.
@@ -24,8 +25,8 @@ from rules import uncommented
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTERS = ROOT / "shared" / "azure" / "src"
 MODULES = ROOT / "infra" / "modules"
-# They serve the adapters' own tests.
-NOT_SHIPPED = {"test_server.rs", "test_table.rs"}
+# The name of a client in an adapter: its file and its type.
+CLIENTS = {"table": ("table.rs", "Table"), "queue": ("queue.rs", "Queue"), "container": ("blob.rs", "Container"), "topic": ("topic.rs", "Topic")}
 
 # What an operation wants: any one of these sets.
 WANTS = {
@@ -34,7 +35,7 @@ WANTS = {
     "entity update": ({"entities/update"},),
     "entity upsert": ({"entities/add", "entities/update"},),
     "entity delete": ({"entities/delete"},),
-    # Inserts, replaces, puts and deletes: `Verb` in batch.rs.
+    # Inserts, replaces, puts and deletes: `Verb` in client/batch.rs.
     "entity batch": ({"entities/add", "entities/update", "entities/delete"},),
     "queue read": ({"queues/read"},),
     "message add": ({"messages/add"}, {"messages/write"}),
@@ -68,42 +69,34 @@ HOLDS = {
     "Monitoring Metrics Publisher": {"telemetry/write"},
 }
 
-# (file of shared/azure/src, function, method) -> operation. None: no request of a deployment.
+# (client, function, method) -> operation
 OPERATIONS = {
-    ("table_store.rs", "create_table", "Post"): None,  # tests only, see `unreached`
-    ("table_store.rs", "row", "Get"): "entity read",
-    ("table_store.rs", "apply", "Post"): "entity batch",
-    ("table_store.rs", "put", "Put"): "entity upsert",
-    ("table_store.rs", "delete_one", "Delete"): "entity delete",
-    ("outbox.rs", "query", "Get"): "entity read",
-    ("outbox.rs", "write_lease", "Post"): "entity insert",
-    ("outbox.rs", "write_lease", "Put"): "entity update",
-    ("outbox.rs", "write_lease", "Delete"): "entity delete",
-    ("outbox.rs", "postpone_one", "Patch"): "entity update",
-    ("queue.rs", "create_queue", "Put"): None,  # tests only
-    ("queue.rs", "keep", "Post"): "message add",
-    ("event_grid.rs", "post", "Post"): "event send",
-    ("dead_letters/blobs.rs", "call", "Put"): None,  # a comparison
-    ("dead_letters/blobs.rs", "names", "Get"): "blob list",
-    ("dead_letters/blobs.rs", "content", "Get"): "blob read",
-    ("dead_letters/blobs.rs", "without", "Delete"): "blob delete",
-    ("dead_letters/blobs.rs", "without", "Put"): "blob write",
-    ("dead_letters/outlet.rs", "put", "Post"): "message add",
-    ("dead_letters/queue.rs", "depth", "Get"): "queue read",
-    ("dead_letters/queue.rs", "next", "Get"): "message get",
-    ("dead_letters/queue.rs", "put_back", "Put"): "message update",
-    ("dead_letters/queue.rs", "remove", "Delete"): "message delete",
-    ("dead_letters/rows.rs", "page", "Get"): "entity read",
-    ("dead_letters/rows.rs", "get", "Get"): "entity read",
-    ("dead_letters/rows.rs", "remove", "Delete"): "entity delete",
-    ("dead_letters/rows.rs", "requeue", "Get"): "entity read",
-    ("dead_letters/rows.rs", "apply", "Post"): "entity batch",
+    ("table", "get", "Get"): "entity read",
+    ("table", "query", "Get"): "entity read",
+    ("table", "insert", "Post"): "entity insert",
+    ("table", "replace", "Put"): "entity update",
+    ("table", "put", "Put"): "entity upsert",
+    ("table", "merge", "Patch"): "entity update",
+    ("table", "delete", "Delete"): "entity delete",
+    ("table", "apply", "Post"): "entity batch",
+    ("queue", "put", "Post"): "message add",
+    ("queue", "take", "Get"): "message get",
+    ("queue", "show", "Put"): "message update",
+    ("queue", "delete", "Delete"): "message delete",
+    ("queue", "count", "Get"): "queue read",
+    ("container", "list", "Get"): "blob list",
+    ("container", "read", "Get"): "blob read",
+    ("container", "replace", "Put"): "blob write",
+    ("container", "delete", "Delete"): "blob delete",
+    ("topic", "publish", "Post"): "event send",
+    ("topic", "publish_batch", "Post"): "event send",
 }
 
 # Which identity reaches which adapter, and on which place. The folder is the function whose code names the adapters.
 REACHES = {
     "participant": ("azure-participant", {
-        "table_store.rs": ("table",), "outbox.rs": ("table",), "queue.rs": ("quarantine",), "event_grid.rs": ("topic",),
+        "table/mod.rs": ("table",), "table/steps.rs": ("table",), "table/outbox.rs": ("table",), "table/definitions.rs": ("table",),
+        "quarantine.rs": ("quarantine",), "event_grid.rs": ("topic",),
     }),
     "replayer": ("dlq-replayer", {
         "dead_letters/blobs.rs": ("dead_letters",), "dead_letters/queue.rs": ("poison", "quarantine"),
@@ -143,29 +136,53 @@ PLACES = {
 }
 
 
-def requests() -> dict[str, dict[tuple[str, str, str], int]]:
-    """Each adapter's requests: function and method."""
-    found: dict[str, dict[tuple[str, str, str], int]] = {}
+def offered() -> set[tuple[str, str, str]]:
+    """Each client's requests: client, function and method. A function sends what the functions of its client that it calls send."""
+    found = set()
+    for client, (file, _) in CLIENTS.items():
+        text = code_of(ADAPTERS / "client" / file)
+        here = {function: (re.findall(r"Method::(\w+)", body), re.findall(r"\bself\s*\.\s*(\w+)\(", body)) for function, body in bodies(text)}
+        if sum(len(methods) for methods, _ in here.values()) != (written := len(re.findall(r"Method::\w+", text))):
+            raise SystemExit(f"azure roles: client/{file}: {written} methods are written, and not all were found in functions")
+        public = re.findall(r"pub\(crate\) (?:async )?fn (\w+)", text)
+        for function in public:
+            methods, calls = here[function]
+            found |= {(client, function, method) for method in methods + [one for call in calls for one in here.get(call, ([],))[0]]}
+    return found
+
+
+def requests() -> dict[str, set[tuple[str, str, str]]]:
+    """Of each adapter: the requests of the client's functions that it calls."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    names = {kind: client for client, (_, kind) in CLIENTS.items()}
     for path in sorted(ADAPTERS.rglob("*.rs")):
         name = path.relative_to(ADAPTERS).as_posix()
-        if name in NOT_SHIPPED:
+        if name.startswith("client/"):
             continue
         text = code_of(path)
-        here = [(name, function, method) for function, body in bodies(text) for method in re.findall(r"Method::(\w+)", body)]
-        if len(here) != (written := len(re.findall(r"Method::\w+", text))):
-            raise SystemExit(f"azure roles: {name}: {written} methods are written, and {len(here)} were found in functions")
+        if "Method::" in text:
+            raise SystemExit(f"azure roles: {name} sends a request itself: requests belong in client/")
+        for field, kind in re.findall(rf"(\w+): (?:Arc<)?({'|'.join(names)})\b", text):
+            if field != names[kind]:
+                raise SystemExit(f"azure roles: {name} keeps a {kind} as `{field}`, and this check looks for `{names[kind]}`")
+        calls = re.findall(rf"\.\s*({'|'.join(CLIENTS)})\s*\.\s*(\w+)\(", text)
+        here = {request for request in OPERATIONS if request[:2] in calls}
+        if unknown := set(calls) - {request[:2] for request in OPERATIONS}:
+            raise SystemExit(f"azure roles: {name} calls {', '.join(f'`{client}.{function}`' for client, function in sorted(unknown))}, which OPERATIONS does not know")
         if here:
-            found[name] = dict.fromkeys(here, 1)
+            found[name] = here
     return found
 
 
 def unlisted(found: dict) -> list[str]:
-    every = {request for requests_of in found.values() for request in requests_of}
-    named = lambda request: f"shared/azure/src/{request[0]}: `{request[1]}` sends {request[2].upper()}"  # noqa: E731
+    every, called = offered(), {request for requests_of in found.values() for request in requests_of}
+    named = lambda request: f"the client of a {request[0]}: `{request[1]}` sends {request[2].upper()}"  # noqa: E731
     problems = [f"{named(one)}, which OPERATIONS does not know" for one in sorted(every - set(OPERATIONS))]
     problems += [f"{named(one)} no more, and OPERATIONS has it" for one in sorted(set(OPERATIONS) - every)]
+    problems += [f"{named(one)}, and no adapter calls it" for one in sorted(every & set(OPERATIONS) - called)]
     reached = {file for _, files in REACHES.values() for file in files}
     problems += [f"shared/azure/src/{file} sends requests, and REACHES names nobody for it" for file in sorted(set(found) - reached)]
+    problems += [f"shared/azure/src/{file} sends no request, and REACHES has it" for file in sorted(reached - set(found))]
     return problems
 
 
@@ -176,8 +193,6 @@ def unreached() -> list[str]:
     for folder in sorted((ROOT / "functions").iterdir()):
         code = "\n".join(code_of(path) for path in folder.glob("src/**/*.rs"))
         uses[folder.name] = "saga_azure::" in code
-        if re.search(r"\bcreate_(?:table|queue)\(", code):
-            problems.append(f"functions/{folder.name} makes a table or a queue: Terraform makes them")
     known = {folder for folder, _ in REACHES.values()}
     problems += [f"functions/{name} uses saga_azure, and REACHES does not know it" for name, used in uses.items() if used and name not in known]
     problems += [f"functions/{name} uses nothing of saga_azure, and REACHES says that it does" for name in sorted(known) if not uses.get(name)]
@@ -191,7 +206,7 @@ def needs(found: dict) -> dict[str, dict[str, set[str]]]:
         for file, places in files.items():
             for place in places:
                 wanted.setdefault(who, {}).setdefault(place, set()).update(
-                    operation for request in found.get(file, ()) if (operation := OPERATIONS.get(request)))
+                    OPERATIONS[request] for request in found.get(file, ()))
     for who, places in HOSTS.items():
         for place, operations in places.items():
             wanted.setdefault(who, {}).setdefault(place, set()).update(operations)
@@ -264,7 +279,7 @@ def main() -> int:
     for why in problems:
         print(f"azure roles: {why}", file=sys.stderr)
     if not problems:
-        print(f"azure roles: the roles of {len(roles)} identities are what {sum(map(len, found.values()))} requests of the code and the hosts need")
+        print(f"azure roles: the roles of {len(roles)} identities are what {len(OPERATIONS)} requests of the code and the hosts need")
     return 1 if problems else 0
 
 

@@ -11,7 +11,7 @@ How: a call is `client.<operation>()` in an adapter (shared/aws/src and its fold
 code names the adapter, and it, the use cases it names (shared/app/src, and what they name) or another adapter that
 it names call the adapter's method. A function's code is its src without src/bin, which are commands of people, with
 credentials of their own. Naming something of a folder that is no file of it names all its files.
-Methods are told apart by name, so two ports of one function with a method of the same name count as both.
+Methods are distinguished by name, so two ports of one function with a method of the same name count as both.
 A transaction is the actions of its items. What the reading cannot account for is an error, not a guess.
 """
 

@@ -11,7 +11,6 @@ stack is used up by it: run `make down` afterwards.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
 import json
@@ -25,8 +24,9 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack"), str(ROOT / "infra")]
 
+from command_line import Parser  # noqa: E402
 from local_stack import http  # noqa: E402
 from local_stack.storage import ACCOUNT, sign  # noqa: E402
 from stack.dead_letters import DeadLetters, Failing  # noqa: E402
@@ -199,16 +199,16 @@ class Recorder(DeadLetters):
             sagas = [self.a_saga() for _ in range(2)]
             for saga_id in sagas:
                 self.azure.put_row(place, f"step|{saga_id}|1", {"Format": "99", "Format@odata.type": "Edm.Int64"})
-        letters = [self.letter_of(saga_id, "poison") for saga_id in sagas]
+        dead_letters = [self.dead_letter_of(saga_id, "poison") for saga_id in sagas]
         for saga_id in sagas:
             wait_for("the flag `parked`", lambda saga_id=saga_id: self.saga(saga_id)["flags"]["parked"])
         self.keep_saga("parked", sagas[0])
         self.keep("messages/azure_poison_queue.txt", self.peek(self.e["names"]["azure_poison_queue"])[0])
         for saga_id in sagas:
             self.azure.delete_row(place, f"step|{saga_id}|1")
-        for act, saga_id, letter in zip(("replay", "discard"), sagas, letters):
+        for act, saga_id, dead_letter in zip(("replay", "discard"), sagas, dead_letters):
             became = {"replay": "replayed", "discard": "discarded"}[act]
-            self.assertEqual(self.carry_out(act, letter["id"]), {letter["id"]: became})
+            self.assertEqual(self.carry_out(act, dead_letter["id"]), {dead_letter["id"]: became})
             self.ended_soon(saga_id, "COMPLETED")
             self.keep_saga(became, saga_id)
 
@@ -283,10 +283,10 @@ class Recorder(DeadLetters):
             self.keep("outbox/dead", wait_for("the dead row", lambda: self.outbox_item(saga_id, "DeadAt")))
             wait_for("the flag `parked`", lambda: self.saga(saga_id)["flags"]["parked"])
             self.keep_saga("parked_by_the_outbox", saga_id)
-        letter = self.letter_of(saga_id, "outbox")
+        dead_letter = self.dead_letter_of(saga_id, "outbox")
         memory = wait_for("what the watch remembers", lambda: next((item for item in self.dynamo.outbox_items() if item["Shard"]["S"] == "watched"), None) or self.watch())
         self.keep("outbox/watched", memory)
-        self.carry_out("replay", letter["id"])
+        self.carry_out("replay", dead_letter["id"])
         self.ended_soon(saga_id, "COMPLETED")
 
     def watch(self):
@@ -310,7 +310,7 @@ class Recorder(DeadLetters):
             self.keep("azure_rows/lease", wait_for("the lease", lambda: self.azure_row("lease"), seconds=300, pause=0.02))
             topic.late, topic.own = 0.0, (400, {"error": {"code": "BadRequest", "message": "planted"}})
             self.keep("azure_rows/dead", wait_for("the dead row", lambda: self.azure_row("dead|", Saga=saga_id), seconds=300))
-        self.carry_out("replay", self.letter_of(saga_id, "azure-outbox")["id"])
+        self.carry_out("replay", self.dead_letter_of(saga_id, "azure-outbox")["id"])
         self.ended_soon(saga_id, "COMPLETED")
 
     def event_grid(self):
@@ -323,12 +323,12 @@ class Recorder(DeadLetters):
             subscription["webhook"]["url"] = subscription["webhook"]["url"].replace(webhook.upstream, webhook.url)
         with webhook, Reconfigured(self, rerouted):
             saga_id = self.a_saga()
-            letter = self.letter_of(saga_id, "event-grid")
+            dead_letter = self.dead_letter_of(saga_id, "event-grid")
         self.keep("messages/webhook", next(body.decode() for body in webhook.bodies if saga_id.encode() in body))
         name, blob = next((name, blob) for name, blob in self.blobs() if saga_id in blob)
         self.keep("messages/event_grid_dead_letter", blob)
         say(f"  (the blob's name is {name})")
-        self.carry_out("replay", letter["id"])
+        self.carry_out("replay", dead_letter["id"])
         self.ended_soon(saga_id, "COMPLETED")
 
     def blobs(self):
@@ -410,7 +410,7 @@ class Recorder(DeadLetters):
             self.sqs("SetQueueAttributes", QueueUrl=url, Attributes=attributes)
         message["ReceiptHandle"] = "a-receipt"
         self.keep("messages/events_dlq", message)
-        self.carry_out("replay", self.letter_of(saga_id, "events")["id"])
+        self.carry_out("replay", self.dead_letter_of(saga_id, "events")["id"])
         self.ended_soon(saga_id, "COMPLETED")
 
     def discarded(self):
@@ -439,7 +439,7 @@ class Recorder(DeadLetters):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the files are written")
     parser.add_argument("--only", nargs="+", default=[], help="names of the parts to record: the recorder prints them with blanks")
     arguments = parser.parse_args()

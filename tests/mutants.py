@@ -61,7 +61,7 @@ MUTANTS = [
            "        run.report.calls += wave.len();\n",
            "        run.report.calls += wave.len();\n"
            "        for rows in &wave {\n            self.outbox.delete(rows).await?;\n        }\n"),
-    Mutant("checksum of an event not compared", "shared/wire/src/cloud_event.rs",
+    Mutant("checksum of an event not compared", "shared/wire/src/cloud_event/read.rs",
            "if sum.is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum())) {", "if sum.is_some_and(|_| false) {"),
     Mutant("amounts left out of the checksum", "shared/core/src/event.rs",
            ".chain_update(gist(&self.payload()))", ".chain_update(gist(&reason_data(&self.data, None)))"),
@@ -70,9 +70,9 @@ MUTANTS = [
            'if outsider.is_some_and(str::is_empty) {\n            self.check_claims'),
     Mutant("an outsider who says that AWS sent it", "shared/core/src/event.rs",
            "self.sender != Cloud::ORIGIN && self.target", "self.target"),
-    Mutant("the origin's voice from outside", "shared/app/src/admit_events.rs",
-           "source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);", "source.is_empty();"),
-    Mutant("hops without room for an answer", "shared/wire/src/incoming.rs",
+    Mutant("the origin's voice from outside", "shared/wire/src/inbound.rs",
+           "if source.trim().eq_ignore_ascii_case(origin) {", "if source.is_empty() {"),
+    Mutant("hops without room for an answer", "shared/wire/src/saga_event.rs",
            "event.hop.saturating_add(definition.answers(event.address)) > MAX_HOPS", "event.hop > MAX_HOPS"),
     Mutant("version guard of the step dropped", "shared/memory/src/steps.rs",
            "if known.as_ref() != commit.version || ", "if "),
@@ -126,7 +126,7 @@ MUTANTS = [
            "if old || failed >= self.attempts {", "if old && failed >= self.attempts {"),
     Mutant("set aside without a word", "shared/app/src/outbox/relay.rs",
            "if !dead.is_empty() && !announce(", "if dead.is_empty() && !announce("),
-    Mutant("stuck is told at every look", "shared/core/src/origin/sweep.rs",
+    Mutant("stuck is alerted at every look", "shared/core/src/origin/sweep.rs",
            'if !self.alerted_since(at) {',
            'if true {'),
     Mutant("a saga that moves stays stuck", "shared/core/src/origin/receive.rs",
@@ -182,12 +182,11 @@ MUTANTS = [
     Mutant("any origin passes the handshake", "functions/event-ingress/src/webhook.rs",
            "if !origin.is_some_and(allowed) ||", "if !origin.is_some_and(|origin| allowed(origin) || !origin.is_empty()) ||",
            "event-ingress"),
-    Mutant("If-Match is not signed", "shared/azure/src/shared_key.rs",
+    Mutant("If-Match is not signed", "shared/azure/src/client/shared_key.rs",
            'header("if-match"));', 'header("no-such-header"));', "saga-azure"),
     Mutant("stuck counts from the last move, not from the deadline", "shared/core/src/origin/sweep.rs",
            '            moved.max(self.saga.deadline)\n',
            '            moved\n'),
-
 ]
 
 def main() -> int:

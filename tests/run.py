@@ -45,7 +45,7 @@ PACKAGES = ROOT / "target" / "package"
 WORKING = ("format", "lint", "unit", "deny", "stack-test")
 WAITING = ("terraform", "terraform-apply", "policy", "workflows")
 # The end-to-end tests that take longest begin first.
-LONGEST_FIRST = ("test_healing", "test_dead_letters", "test_dead_letter_runs", "test_relay", "test_outside_events", "test_crashes")
+LONGEST_FIRST = ("test_dead_letter_runs", "test_healing", "test_crashes", "test_dead_letters", "test_relay", "test_logs")
 
 
 def main() -> int:

@@ -14,9 +14,9 @@ outbox, a quarantine or a dead-letter store.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import collections
+import contextlib
 import json
 import os
 import random
@@ -34,13 +34,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack"), str(ROOT / "infra")]
 
 import packing  # noqa: E402
+from command_line import Parser, port_base  # noqa: E402
 from local_stack import http, packages  # noqa: E402
 from local_stack.read_back import aws_rest  # noqa: E402
 from stack.support import TERMINAL, UNANSWERED, StackTest, endpoints, order, wait_for  # noqa: E402
 
 STATE = ROOT / "localstack" / ".upgrade"
 BUILDS = ROOT / "target" / "upgrade"
-PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 400
+PORTS_ABOVE = 400
 CANCELLED = "CANCELLED_VIA_COMPENSATION"
 SKU = "keyboard"
 PARTICIPANT = packages.PARTICIPANT
@@ -87,8 +88,8 @@ def built(tree: Path, folder: Path) -> Path:
     profile = {"inherits": '"dev"', "debug": "false", "strip": "true"}
     settings = [word for name, value in profile.items() for word in ("--config", f"profile.{packages.PROFILE}.{name}={value}")]
     command = ["cargo", "build", "--locked", "--profile", packages.PROFILE, *settings, *(f"--package={name}" for name in names)]
-    subprocess.run([*command, "--target-dir", str(BUILDS / "target")], cwd=tree, check=True)
-    binaries = BUILDS / "target" / packages.PROFILE
+    subprocess.run([*command, "--target-dir", str(ROOT / "target")], cwd=tree, check=True)
+    binaries = ROOT / "target" / packages.PROFILE
     for name in packages.LAMBDAS:
         packing.write(folder / packages.architecture() / f"{name}.zip", packages.Programs(binaries, None).function(name))
     app = packing.function_app(tree / "functions" / PARTICIPANT, (binaries / PARTICIPANT).read_bytes())
@@ -100,7 +101,7 @@ def built(tree: Path, folder: Path) -> Path:
 
 
 class Load:
-    """Starts sagas of every kind until told to stop."""
+    """Starts sagas of every kind until it is stopped."""
 
     def __init__(self, test: StackTest, seed: int):
         self.test, self.chance, self.stopping = test, random.Random(seed), threading.Event()
@@ -301,22 +302,24 @@ class Checks:
         if status != 200:
             return [*left, f"the list of dead letters was answered with {status}: {answer[:300].decode(errors='replace')}"]
         page = json.loads(answer)
-        left += [f"a dead letter: {letter}" for letter in page["letters"]] + [f"not looked at: {notice}" for notice in page.get("notices", [])]
+        left += [f"a dead letter: {dead_letter}" for dead_letter in page["letters"]] + [f"not looked at: {notice}" for notice in page.get("notices", [])]
         for queue in ("events_dlq", "destination_dlq", "quarantine_queue"):
             if count := self.test.waiting(queue):
                 left.append(f"{count} messages in {queue}")
         return left
 
 
-def logged_errors() -> collections.Counter:
-    """The messages of errors that functions logged, by how often."""
+def logged_errors(test: StackTest) -> collections.Counter:
+    """What the functions of both clouds logged as errors, by how often."""
     found = collections.Counter()
-    for file in sorted((STATE / "logs").glob("*.log")):
-        for line in file.read_text(errors="replace").splitlines():
-            if re.search(r'"level":\s*"ERROR"', line):
-                said = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', line)
-                why = re.search(r'"error":\s*"((?:[^"\\]|\\.)*)"', line)
-                found[f"{file.stem}: {said.group(1) if said else line[:120]}" + (f" ({why.group(1)[:160]})" if why else "")] += 1
+    for name, text in test.logs().items():
+        for raw in text.splitlines():
+            if '"ERROR"' not in raw:
+                continue
+            with contextlib.suppress(ValueError):
+                line = json.loads(raw)
+                said = f"{line.get('message', '')}: {line.get('error', '')}".strip(": ")
+                found[f"{name}: {re.sub(r'[0-9a-f]{8}-[0-9a-f-]{27}', 'SAGA', said)[:300]}"] += 1
     return found
 
 
@@ -344,8 +347,11 @@ def run(releases: dict[str, Path], sagas: int, back: bool, seed: int) -> int:
         say(f"{direction}: all {len(everything)} sagas have ended after {time.monotonic() - begun:.0f} s")
         for outcome, count in sorted(outcomes.items()):
             say(f"  {count:4} {outcome}")
-    for message, count in logged_errors().most_common(20):
+    errors = logged_errors(test)
+    for message, count in errors.most_common(20):
         say(f"  logged {count} times: {message}")
+    # One release does not understand what the other wrote.
+    wrong += [f"logged: {message}" for message in errors if "cannot read" in message or "cannot be read" in message or "left out" in message]
     for what in wrong:
         say(f"WRONG: {what}")
     say(f"{len(wrong)} wrong" if wrong else f"nothing was lost, nothing was torn: {len(everything)} sagas")
@@ -353,7 +359,7 @@ def run(releases: dict[str, Path], sagas: int, back: bool, seed: int) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("old", help="folder of packages, or git revision")
     parser.add_argument("new", help="folder of packages, git revision, or `.`")
     parser.add_argument("--sagas", type=int, default=400, help="sagas to start in each direction (400)")
@@ -363,7 +369,7 @@ def main() -> int:
     releases = {"old": packages_of(arguments.old), "new": packages_of(arguments.new)}
 
     stack = [sys.executable, str(ROOT / "localstack" / "stack.py")]
-    place = ["--port-base", str(PORT_BASE), "--state", str(STATE)]
+    place = ["--port-base", str(port_base() + PORTS_ABOVE), "--state", str(STATE)]
     try:
         if status := subprocess.run([*stack, "up", *place, "--packages", str(releases["old"])], check=False).returncode:
             return status

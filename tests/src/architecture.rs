@@ -157,11 +157,11 @@ pub fn forbidden(packages: &[Package]) -> Vec<String> {
                 found.push(format!("{} ({part:?}) must not use {}", package.name, used.name));
             }
         }
-        let strangers = package
+        let external = package
             .external
             .iter()
             .filter(|name| part.is_pure() && !PURE_MAY_USE.contains(&name.as_str()));
-        found.extend(strangers.map(|name| format!("{} ({part:?}) must not use {name}", package.name)));
+        found.extend(external.map(|name| format!("{} ({part:?}) must not use {name}", package.name)));
         if part.is_pure() && package.build_script {
             found.push(format!(
                 "{} ({part:?}) must not have a build script",

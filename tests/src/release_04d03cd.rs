@@ -120,6 +120,29 @@ fn entry(line: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether it reads this pending row of the table `SagaOutbox`.
+///
+/// # Errors
+/// Why it does not.
+pub fn reads_outbox_row(item: &Value) -> Result<(), String> {
+    text(item, "Shard")?
+        .parse::<u16>()
+        .map_err(|_| format!("no shard: {item}"))?;
+    for name in ["EventId", "SagaId", "Type", "Body"] {
+        text(item, name)?;
+    }
+    number::<i64>(item, "At")?;
+    for name in ["Queued", "NextAt", "Attempts"] {
+        if has(item, name) {
+            number::<i64>(item, name)?;
+        }
+    }
+    if has(item, "Reason") {
+        text(item, "Reason")?;
+    }
+    Ok(())
+}
+
 /// Whether it reads this row of a step on Azure.
 ///
 /// # Errors

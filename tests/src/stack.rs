@@ -13,10 +13,16 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_azure::dead_letters::{Access, Sources};
-use saga_azure::{Config, QuarantineQueue, Secret};
+use saga_azure::{Azure, Config, Secret};
+use saga_runtime::clock::SystemClock;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// How long something may take to arrive: tells what stands still from what is slow.
 const PATIENCE: u32 = 1_200;
@@ -211,10 +217,10 @@ pub fn azure() -> Access {
     }
 }
 
-/// The same in the words of the participant's adapters.
+/// The participant's adapters on the same account.
 #[must_use]
-pub fn participant(access: &Access) -> Config {
-    Config {
+pub fn participant(access: &Access) -> Azure<SystemClock> {
+    let config = Config {
         account: access.account.clone(),
         key: access.key.clone(),
         table_endpoint: access.table_endpoint.clone(),
@@ -224,20 +230,61 @@ pub fn participant(access: &Access) -> Config {
         topic_endpoint: access.topic_endpoint.clone(),
         topic_key: access.topic_key.clone(),
         client_id: None,
-    }
+    };
+    Azure::connect(&config, SystemClock).unwrap()
 }
 
 /// Creates a queue of the account.
 pub async fn create_queue(access: &Access, name: &str) {
-    let config = Config {
-        quarantine_queue: name.to_owned(),
-        ..participant(access)
-    };
-    QuarantineQueue::new(&config)
-        .unwrap()
-        .create_queue()
-        .await
-        .unwrap();
+    create(access, &access.queue_endpoint, &format!("PUT /{name}?"), &[], "").await;
+}
+
+/// Creates the participant's table.
+pub async fn create_participants_table(access: &Access) {
+    let body = format!("{{\"TableName\":\"{}\"}}", access.table);
+    let headers = ["Content-Type: application/json"];
+    create(access, &access.table_endpoint, "POST /Tables?", &headers, &body).await;
+}
+
+/// Creates the container of dead-letter blobs.
+pub async fn create_container(access: &Access) {
+    let line = format!("PUT /{}?restype=container", access.container);
+    create(access, &access.blob_endpoint, &line, &[], "").await;
+}
+
+/// Creates a dead-letter blob.
+pub async fn create_blob(access: &Access, name: &str, body: &str) {
+    let line = format!("PUT /{}/{name}?", access.container);
+    let headers = ["x-ms-blob-type: BlockBlob"];
+    create(access, &access.blob_endpoint, &line, &headers, body).await;
+}
+
+/// Sends a request with an account SAS, which needs no date
+/// (<https://learn.microsoft.com/rest/api/storageservices/create-account-sas>). `line`: method, path and query.
+async fn create(access: &Access, endpoint: &str, line: &str, headers: &[&str], body: &str) {
+    let (version, until) = ("2018-11-09", "2099-01-01T00:00:00Z");
+    let text = format!("{}\nrwdlac\nbqt\nsco\n\n{until}\n\n\n{version}\n", access.account);
+    let key = STANDARD.decode(access.key.as_ref().unwrap().secret()).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+    let signature = signature
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
+    let (host, account) = endpoint.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let (method, path) = line.split_once(' ').unwrap();
+    let token = format!("&sv={version}&ss=bqt&srt=sco&sp=rwdlac&se={until}&sig={signature}");
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let request = format!(
+        "{method} /{account}{path}{token} HTTP/1.1\r\nHost: {host}\r\nx-ms-version: {version}\r\n{headers}\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
 }
 
 /// The adapters of this account.

@@ -272,6 +272,21 @@ class StackTest(unittest.TestCase):
         said = self.sqs("GetQueueAttributes", QueueUrl=self.queue_url(name), AttributeNames=counts)["Attributes"]
         return sum(int(said[count]) for count in counts)
 
+    def logs(self) -> dict[str, str]:
+        """Every log of the stack, by name: the processes' files, and what the functions wrote."""
+        folder = Path(os.environ["SAGA_ENDPOINTS"]).parent / "logs"
+        found = {file.name: file.read_text(errors="replace") for file in folder.iterdir()}
+        groups = aws_json(self.e, "logs", "Logs_20140328.DescribeLogGroups", {}, "1.1")["logGroups"]
+        for group in (group["logGroupName"] for group in groups):
+            page, events = {"logGroupName": group}, []
+            while page:
+                answer = aws_json(self.e, "logs", "Logs_20140328.FilterLogEvents", page, "1.1")
+                events += [event["message"] for event in answer["events"]]
+                page = {**page, "nextToken": answer["nextToken"]} if answer.get("nextToken") else None
+            found[group] = "\n".join(events)
+        self.assertGreaterEqual(len(found), 10, sorted(found))
+        return found
+
     # --- processes ---
 
     def paused(self, name: str):

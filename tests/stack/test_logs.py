@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import uuid
-from pathlib import Path
 
 from .support import StackTest, ask, order, wait_for
 
-from local_stack.read_back import aws_json  # noqa: E402 (support says where it is)
-from local_stack.storage import bucket_of  # noqa: E402
+from local_stack.storage import bucket_of  # noqa: E402 (support says where it is)
 
 
 class Logs(StackTest):
@@ -144,18 +141,3 @@ class Logs(StackTest):
         logs = self.logs()
         aws, azure = (" ".join(text for name, text in logs.items() if name.startswith(part)) for part in ("/aws/lambda/", "azure-participant"))
         return logs if all(saga in aws and saga in azure for saga in self.sagas) else None
-
-    def logs(self) -> dict[str, str]:
-        """Every log of the stack, by name: the processes' files, and what the functions wrote."""
-        folder = Path(os.environ["SAGA_ENDPOINTS"]).parent / "logs"
-        found = {file.name: file.read_text(errors="replace") for file in folder.iterdir()}
-        groups = aws_json(self.e, "logs", "Logs_20140328.DescribeLogGroups", {}, "1.1")["logGroups"]
-        for group in (group["logGroupName"] for group in groups):
-            page, events = {"logGroupName": group}, []
-            while page:
-                answer = aws_json(self.e, "logs", "Logs_20140328.FilterLogEvents", page, "1.1")
-                events += [event["message"] for event in answer["events"]]
-                page = {**page, "nextToken": answer["nextToken"]} if answer.get("nextToken") else None
-            found[group] = "\n".join(events)
-        self.assertGreaterEqual(len(found), 10, sorted(found))
-        return found

@@ -106,13 +106,13 @@ fn every_route_of_the_code_is_in_the_document_and_the_other_way_round() {
 
 #[test]
 fn every_code_is_in_a_document_and_has_one_status_in_both() {
-    let letters = concat!(
+    let dead_letters = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../functions/dlq-replayer/openapi.json"
     );
     let documents = [
         Document::parse(DOCUMENT),
-        Document::parse(&fs::read_to_string(letters).unwrap()),
+        Document::parse(&fs::read_to_string(dead_letters).unwrap()),
     ];
     let mut named = BTreeSet::new();
     for document in &documents {
@@ -178,21 +178,26 @@ fn the_bounds_in_the_document_are_those_of_the_code() {
     );
     let caller = &document.0["components"]["schemas"]["Line"]["properties"]["caller"];
     assert_eq!(caller["maxLength"], Caller::MAX_CHARS);
-    // The input is that of the two definitions that are deployed.
+}
+
+/// Any input is one by the schema; the examples are those of the reference sagas.
+#[tokio::test]
+async fn each_example_of_an_input_starts_its_saga_and_has_every_field_that_its_participants_take() {
+    let document = Document::parse(DOCUMENT);
+    let body = &document.0["paths"]["/sagas/{saga}"]["post"]["requestBody"]["content"]["application/json"];
     let world = World::default();
-    let fields: BTreeSet<&str> = ["payment", "order"]
-        .into_iter()
-        .flat_map(|name| world.deployment.catalogue.latest(name).unwrap().steps())
-        .flat_map(|step| world.deployment.participants[step.participant.as_str()].accepts())
-        .copied()
-        .collect();
-    let documented = document.0["components"]["schemas"]["Input"]["properties"]
-        .as_object()
-        .unwrap();
-    assert_eq!(
-        documented.keys().map(String::as_str).collect::<BTreeSet<_>>(),
-        fields
-    );
+    for (name, example) in body["examples"].as_object().unwrap() {
+        let value = &example["value"];
+        world.try_start_of(name, name, &value.to_string()).await.unwrap();
+        let steps = world.deployment.catalogue.latest(name).unwrap().steps();
+        let taken: BTreeSet<&str> = steps
+            .iter()
+            .flat_map(|step| world.deployment.participants[step.participant.as_str()].accepts())
+            .copied()
+            .collect();
+        let shown = value.as_object().unwrap().keys().map(String::as_str);
+        assert_eq!(shown.collect::<BTreeSet<_>>(), taken, "{name}");
+    }
 }
 
 /// A saga in the store of which this deployment has no definition.

@@ -18,7 +18,7 @@ use saga_core::{EventId, Outcome, Saga, SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
-use saga_tests::world::{Parcel, Place, World, switch};
+use saga_tests::world::{Message, Place, World, switch};
 use saga_wire::dead_letter::{
     DeadLetter, DeadLetterId, Forward, Received, Source, azure_quarantine, events, quarantine,
 };
@@ -607,7 +607,7 @@ async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
     // The origin would find nothing to do for it.
     desk.places.clear();
     world
-        .deliver(&Parcel {
+        .deliver(&Message {
             to: Place::AzureQueue,
             kind: letter.facts.kind.clone().unwrap(),
             body: STANDARD.encode(&letter.facts.text),

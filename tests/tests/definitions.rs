@@ -23,12 +23,13 @@ use saga_core::{Definition, DefinitionRef, Outcome, Saga, SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead};
+use saga_tests::sagas;
 use saga_tests::world::{Place, World, order};
 use saga_wire::definitions::{parse, write};
 use saga_wire::{http, json};
 use serde_json::Value;
 
-const FILE: &str = include_str!("../../shared/wire/definitions/payment.toml");
+const FILE: &str = sagas::PAYMENT;
 
 fn version_1() -> Definition {
     parse(FILE).unwrap()
@@ -360,7 +361,7 @@ async fn a_flood_of_events_of_unknown_definitions_costs_few_requests() {
         )
     };
     for number in 0..200 {
-        world.on_the_way.push(saga_tests::world::Parcel {
+        world.on_the_way.push(saga_tests::world::Message {
             to: Place::Ingress,
             kind: "Nonsense".to_owned(),
             body: unknown(&format!("Nonsense{number}")),
@@ -554,7 +555,7 @@ async fn a_saga_whose_definition_is_nowhere_is_not_steered_and_not_lost() {
         "{kept:?}"
     );
     world.release([version_1(), version_2()]);
-    world.on_the_way.push(saga_tests::world::Parcel {
+    world.on_the_way.push(saga_tests::world::Message {
         to: Place::EventsQueue,
         kind: "InventoryReserved".to_owned(),
         body: String::from_utf8(kept[0].body.clone()).unwrap(),

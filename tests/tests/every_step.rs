@@ -2,27 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 #![allow(clippy::print_stdout, reason = "what was looked at is part of the result")]
 
+use saga_app::Deployment;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
-use saga_app::{Deployment, Settings};
 use saga_core::Status::{self, CancelledViaCompensation, Completed};
 use saga_core::definition::Catalogue;
 use saga_core::document::fields;
 use saga_core::participant::{EntityKey, Participant, Placement};
-use saga_core::patience::Patience;
 use saga_tests::every_step::Case;
 use saga_tests::example::Seats;
+use saga_tests::sagas::deployment;
 use saga_tests::world::{QUANTITY, SKU, World};
-
-fn deployed() -> Deployment {
-    Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap()
-}
 
 async fn check(definition: &str, amount: &str, more: &str, end: Status) {
     let body = format!(
         r#"{{"order_id":"order-1","amount":{amount},"currency":"EUR"{more},"items":[{{"sku":"{SKU}","quantity":{QUANTITY}}}]}}"#
     );
     let case = Case {
-        deployment: &deployed,
+        deployment: &deployment,
         given: &|_| {},
         definition,
         body: &body,
@@ -81,7 +77,7 @@ fn block(language: &str) -> &'static str {
 /// The deployment of that page's example: its file, its participant, and what is there already.
 fn with_the_example() -> Deployment {
     let definition = saga_wire::definitions::parse(block("toml")).unwrap();
-    let mut deployment = deployed();
+    let mut deployment = deployment();
     deployment.catalogue = Catalogue::new(deployment.catalogue.iter().cloned().chain([definition])).unwrap();
     deployment.participants.insert(Seats.name(), Box::new(Seats));
     deployment
@@ -92,14 +88,14 @@ async fn the_example_of_the_page() {
     // Two seats: the laws also look at another saga that takes one in between.
     for (free, end) in [(2, Completed), (0, CancelledViaCompensation)] {
         let flight = |world: &World| {
-            let shelf = saga_app::participate::partition(
+            let partition = saga_app::participate::partition(
                 Seats.name(),
                 Placement::Together,
                 saga_tests::arbitrary::nth_saga(0),
                 DEFAULT_SHARDS,
             );
             world.azure.put_entity(
-                &shelf,
+                &partition,
                 EntityKey::new("flight", "LH1"),
                 fields([("Free", free.into())]),
             );

@@ -18,7 +18,7 @@ use saga_memory::{DeadLetters, OriginCloud, StepCloud};
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::{World, envelope, switch};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source};
-use saga_wire::parked_event;
+use saga_wire::notice;
 
 const MINUTE: i64 = 60_000;
 
@@ -404,15 +404,13 @@ async fn a_message_that_came_to_rest_is_no_move() {
 async fn azure_tells_of_it_by_an_event() {
     let mut world = World::default();
     let id = lost(&mut world).await;
-    let event = parked_event::Parked {
+    let event = notice::Parked {
         saga: id,
         event: "their-1".parse().unwrap(),
         reason: "failed at every try".to_owned(),
+        at: world.clock.now(),
     };
-    let body = envelope(
-        parked_event::TYPE,
-        &parked_event::write(&event, world.clock.now()),
-    );
+    let body = envelope(notice::PARKED, &notice::write_parked(&event));
     let ports = Ports {
         store: &world.aws,
         quarantine: &world.aws,

@@ -3,14 +3,12 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use saga_app::ports::outbox::DEFAULT_SHARDS;
-use saga_app::{Deployment, Settings};
+use saga_app::Deployment;
 use saga_core::document::{Document, Fields, fields};
 use saga_core::money::Amounts;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
-use saga_core::patience::Patience;
 use saga_core::{SagaId, Status};
 use saga_participants::inventory::Inventory;
 use saga_participants::payments::Payments;
@@ -21,6 +19,7 @@ use saga_tests::every_step::Case;
 use saga_tests::example::Seats;
 use saga_tests::laws::{Moments, Part, Undone};
 use saga_tests::played::{self, Stores};
+use saga_tests::sagas;
 use saga_tests::world::{SKU, World, order};
 
 const DERIVED: Undone<'static> = &|_, _| None;
@@ -41,7 +40,7 @@ fn input() -> Fields {
     ])
 }
 
-/// Room for two on every shelf and flight, and one that belongs to nobody here.
+/// Room for two on every article and flight, and one that belongs to nobody here.
 fn given() -> Entities {
     let stock = |left: i64| fields([("Available", left.into()), ("Shelf", "A7".into())]);
     [
@@ -488,13 +487,9 @@ fn a_participant_may_say_itself_what_undone_means() {
     assert!(story.contains("done    {Amount: -40}"), "{story}");
 }
 
-fn deployed() -> Deployment {
-    Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap()
-}
-
 /// The reference, with a shop whose undo gives nothing back.
 fn with_a_broken_inventory() -> Deployment {
-    let mut deployment = deployed();
+    let mut deployment = sagas::deployment();
     let broken = Broken {
         of: Box::new(Inventory { limit: 10_000.into() }),
         undo: |_, _, _, _| Vec::new(),
@@ -528,10 +523,10 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
         (world, before, id)
     };
     let (world, before, id) = run().await;
-    let mut fields = world.azure.entity(&world.shelf(), &stock).unwrap();
+    let mut fields = world.azure.entity(&world.stock_partition(), &stock).unwrap();
     world
         .azure
-        .put_entity(&world.shelf(), stock.clone(), fields.clone());
+        .put_entity(&world.stock_partition(), stock.clone(), fields.clone());
     let written_again = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         written_again.contains("entity stock/sku-1")
@@ -542,7 +537,9 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
 
     let (world, before, id) = run().await;
     fields.insert("Available".to_owned(), 94.into());
-    world.azure.put_entity(&world.shelf(), stock.clone(), fields);
+    world
+        .azure
+        .put_entity(&world.stock_partition(), stock.clone(), fields);
     let taken_twice = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         taken_twice.contains("Available: 94") && taken_twice.contains("Available: 97"),
@@ -552,7 +549,7 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
     let (world, before, id) = run().await;
     world
         .azure
-        .put_entity(&world.shelf(), EntityKey::new("note", 1), Fields::new());
+        .put_entity(&world.stock_partition(), EntityKey::new("note", 1), Fields::new());
     let one_more = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         one_more.contains("entity note/1") && one_more.contains("should be not there"),

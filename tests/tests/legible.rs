@@ -11,8 +11,9 @@ use saga_core::text::is_unseen;
 use saga_core::timeline::Entry;
 use saga_core::{Cloud, Outcome, Saga, SagaId, Status};
 use saga_tests::contract::given;
-use saga_tests::world::{Parcel, Place, World};
-use saga_wire::alert_event;
+use saga_tests::world::{Message, Place, World};
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::notice;
 use serde_json::{Value, json};
 
 /// Escape sequences of terminals, line breaks, marks that turn the direction, and what shows nothing.
@@ -60,7 +61,7 @@ fn alerts(world: &World) -> Vec<Alert> {
 }
 
 async fn deliver(world: &mut World, event: &Value) {
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "theirs".to_owned(),
         body: event.to_string(),
@@ -230,7 +231,7 @@ async fn a_saga_in_flight_is_not_refused_for_its_name() {
     let mut world = World::default();
     let id = world.start("100").await;
     world.publish().await;
-    let odd = |parcel: &mut Parcel| {
+    let odd = |parcel: &mut Message| {
         let mut event: Value = serde_json::from_str(&saga_tests::dead_letters::event_in(parcel)).unwrap();
         event["data"]["order_id"] = json!("order\u{200b}-1");
         event.as_object_mut().unwrap().remove("sagasum");
@@ -244,10 +245,12 @@ async fn a_saga_in_flight_is_not_refused_for_its_name() {
 #[test]
 fn an_alert_of_the_other_cloud_keeps_its_lines_and_nothing_that_acts() {
     let event = json!({
-        "specversion": "1.0", "id": "1", "source": "saga.participant.azure", "sagatarget": "aws", "type": alert_event::TYPE,
+        "specversion": "1.0", "id": "1", "source": "saga.participant.azure", "sagatarget": "aws", "type": notice::ALERT,
         "data": {"subject": format!("s{}", ACTING.concat()), "text": format!("one{}\ntwo", ACTING.concat())},
     });
-    let text = alert_event::parse(&event.to_string()).unwrap();
+    let Inbound::Alert(text) = inbound::text(&event.to_string()) else {
+        panic!("it is an alert")
+    };
     assert_eq!(acts(&json!(text.subject)), None, "{text:?}");
     assert!(text.text.ends_with("\ntwo"), "{text:?}");
     assert_eq!(acts(&json!(text.text.replace('\n', " "))), None, "{text:?}");

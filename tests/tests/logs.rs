@@ -20,8 +20,9 @@ use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
 use saga_tests::dead_letters::{Desk, all, dead};
-use saga_tests::world::{Parcel, Place, World, envelope, order, switch};
-use saga_wire::{definitions, json, parked_event};
+use saga_tests::sagas;
+use saga_tests::world::{Message, Place, World, envelope, order, switch};
+use saga_wire::{definitions, json, notice};
 use serde_json::Value;
 
 /// What was logged.
@@ -56,8 +57,8 @@ async fn logged(what: impl Future<Output = ()>) -> Vec<Value> {
     log.lines()
 }
 
-fn to(place: Place, body: impl Into<String>) -> Parcel {
-    Parcel {
+fn to(place: Place, body: impl Into<String>) -> Message {
+    Message {
         to: place,
         kind: String::new(),
         body: body.into(),
@@ -124,20 +125,21 @@ async fn strange(failing: bool) {
     ] {
         world.deliver(&parcel).await.unwrap();
     }
-    let parked = parked_event::Parked {
+    let parked = notice::Parked {
         saga: id,
         event: format!("{:013}-{id}-advance1", world.saga(id).created.millis())
             .parse()
             .unwrap(),
         reason: "failed at every try".to_owned(),
+        at: world.clock.now(),
     };
-    let text = parked_event::write(&parked, world.clock.now());
+    let text = notice::write_parked(&parked);
     world
         .deliver(&to(Place::Ingress, format!("[{text}]")))
         .await
         .unwrap();
     world
-        .deliver(&to(Place::EventsQueue, envelope(parked_event::TYPE, &text)))
+        .deliver(&to(Place::EventsQueue, envelope(notice::PARKED, &text)))
         .await
         .unwrap();
     // A step that never acted is asked to be undone.
@@ -324,7 +326,7 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         // Another team's event says no trace, and neither does the name of a message that came to rest, or of a saga alone.
         let own = text("event_id").is_none_or(|event| event.contains(saga) || event == "a-tools-own");
         let by_name = outcome == Some("not told")
-            || text("type") == Some(parked_event::TYPE)
+            || text("type") == Some(notice::PARKED)
             || message == "the saga still shows that it is parked";
         if own && !by_name {
             assert_eq!(text("trace_id").map(str::len), Some(32), "{line}");
@@ -435,7 +437,7 @@ async fn a_sweep_that_stopped_early_says_why() {
 
 #[tokio::test]
 async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process() {
-    let file = include_str!("../../shared/wire/definitions/payment.toml");
+    let file = sagas::PAYMENT;
     for (file, told) in [(file.replace("15m", "5m"), 2), (file.to_owned(), 0)] {
         let lines = logged(async {
             let mut world = World::default();
@@ -460,7 +462,8 @@ async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
     let row = world.aws.outbox().remove(0);
     world.publish().await;
     let parcel = &world.on_the_way[0];
-    let saga_wire::incoming::Incoming::Ours(event) = saga_wire::event_grid::event(&row.body).unwrap() else {
+    let saga_wire::saga_event::SagaEvent::Ours(event) = saga_wire::event_grid::event(&row.body).unwrap()
+    else {
         panic!("{}", row.body)
     };
     let named = |about: About| {

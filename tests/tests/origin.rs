@@ -14,13 +14,11 @@ use saga_core::step::StepState;
 use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
 use saga_participants::payments::PAYMENT;
 use saga_tests::contract::given;
+use saga_tests::sagas;
 use saga_tests::world::{SKU, World};
 use saga_wire::definitions::parse;
 use saga_wire::event_grid;
-use saga_wire::incoming::Incoming;
-
-const ORDER: &str = include_str!("../../shared/wire/definitions/order.toml");
-const PAYMENT_FIRST: &str = include_str!("../../shared/wire/definitions/payment.toml");
+use saga_wire::saga_event::SagaEvent;
 
 fn origin<'a>(world: &'a World, saga: &'a Saga, definition: &'a Definition) -> Origin<'a> {
     Origin {
@@ -41,7 +39,7 @@ fn arrived<'a>(event: &Event, publisher: Option<&'a str>) -> saga_core::origin::
 async fn opening(world: &mut World) -> Event {
     world.publish().await;
     let text = String::from_utf8(STANDARD.decode(&world.on_the_way[0].body).unwrap()).unwrap();
-    let Incoming::Ours(event) = event_grid::event(&text).unwrap() else {
+    let SagaEvent::Ours(event) = event_grid::event(&text).unwrap() else {
         panic!("{text}")
     };
     event
@@ -65,7 +63,7 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
     let id = start(&world, "payment", "100").await;
     let event = opening(&mut world).await;
     let [first, second] = [StepIndex::FIRST, StepIndex::new(1)];
-    let definition = parse(PAYMENT_FIRST).unwrap();
+    let definition = parse(sagas::PAYMENT).unwrap();
     let payment = [EntityKey::new(PAYMENT, id)];
     let (none, outside): (&[EntityKey], _) = (&[], Some("billing"));
     let open = world.saga(id);
@@ -107,7 +105,7 @@ async fn where_the_other_cloud_begins_what_is_for_its_step_is_not_for_the_origin
     start(&world, "payment", "100").await;
     let event = opening(&mut world).await;
     // The same steps, the other way round.
-    let (head, steps) = PAYMENT_FIRST.split_once("[[step]]").unwrap();
+    let (head, steps) = sagas::PAYMENT.split_once("[[step]]").unwrap();
     let (payment, inventory) = steps.split_once("[[step]]").unwrap();
     let definition = parse(&format!("{head}[[step]]{inventory}\n[[step]]{payment}")).unwrap();
     assert!(!definition.opens_at_origin());
@@ -132,7 +130,7 @@ async fn where_the_other_cloud_begins_what_is_for_its_step_is_not_for_the_origin
 
 /// An order whose steps are of the one cloud and the other in turn.
 fn in_turn() -> Definition {
-    let mut parts: Vec<&str> = ORDER.split("[[step]]").collect();
+    let mut parts: Vec<&str> = sagas::ORDER.split("[[step]]").collect();
     parts.swap(3, 4);
     parse(&parts.join("[[step]]")).unwrap()
 }
@@ -224,7 +222,7 @@ async fn only_steps_of_the_other_cloud_are_known_from_what_it_says() {
     let id = start(&world, "order", "50").await;
     world.settle().await;
     world.heal(id).await;
-    let definition = parse(ORDER).unwrap();
+    let definition = parse(sagas::ORDER).unwrap();
     let known: Vec<StepIndex> = world.saga(id).observed(&definition).into_keys().collect();
     let theirs = (0..4).map(StepIndex::new);
     let theirs: Vec<_> = theirs

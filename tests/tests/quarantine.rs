@@ -16,7 +16,7 @@ use saga_app::ports::Quarantined;
 use saga_core::Cloud;
 use saga_memory::Kept;
 use saga_tests::dead_letters::{Desk, quarantined};
-use saga_tests::world::{Parcel, Place, World};
+use saga_tests::world::{Message, Place, World};
 use saga_wire::cloud_event;
 use saga_wire::dead_letter::{
     DeadLetter, Destination, Forward, Received, Shown, Source, azure_quarantine, join, quarantine,
@@ -418,7 +418,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
         desk.places.clear();
     }
     // What the forecast says is what happens.
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!(
@@ -450,7 +450,7 @@ async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large
             r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         );
-        let parcel = Parcel {
+        let parcel = Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body,
@@ -473,7 +473,7 @@ async fn events_of_a_delivery_that_together_are_too_large_for_a_call_all_go_on()
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         ));
     }
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!("[{}]", events.join(",")),
@@ -523,18 +523,19 @@ async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_even
 async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does() {
     let (world, desk) = (World::default(), Desk::new());
     let now = saga_core::Timestamp::from_millis(1_790_000_000_000);
-    let alert = saga_wire::alert_event::Text {
+    let alert = saga_wire::notice::Alert {
         subject: "saga-bridge: something".to_owned(),
         text: "it is so".to_owned(),
     };
-    let parked = saga_wire::parked_event::Parked {
+    let parked = saga_wire::notice::Parked {
         saga: world.start("100").await,
         event: "1790000000000-x".parse().unwrap(),
         reason: "the participant failed".to_owned(),
+        at: now,
     };
     for text in [
-        saga_wire::alert_event::write("1", &alert, now),
-        saga_wire::parked_event::write(&parked, now),
+        saga_wire::notice::write_alert("1", &alert, now),
+        saga_wire::notice::write_parked(&parked),
     ] {
         let letter = letters(
             Source::Quarantine,

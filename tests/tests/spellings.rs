@@ -17,7 +17,7 @@ use saga_core::timeline::Timeline;
 use saga_core::{Saga, SagaId, StepIndex};
 use saga_participants::payments::PAYMENT;
 use saga_tests::property::{holds, same};
-use saga_tests::world::{Parcel, Place, SKU, World, envelope};
+use saga_tests::world::{Message, Place, SKU, World, envelope};
 use serde_json::{Value, json};
 
 /// Writes JSON in a spelling of its own. `true`: as another team's software may, in forms that our own APIs refuse.
@@ -218,7 +218,7 @@ fn facts(world: &World, id: SagaId) -> Facts {
     }
 }
 
-fn respelled(parcel: &Parcel, speller: &mut Speller) -> Parcel {
+fn respelled(parcel: &Message, speller: &mut Speller) -> Message {
     let event = match parcel.to {
         Place::AzureQueue => serde_json::from_slice(&STANDARD.decode(&parcel.body).unwrap()).unwrap(),
         Place::Ingress => serde_json::from_str::<Value>(&parcel.body).unwrap()[0].take(),
@@ -230,7 +230,7 @@ fn respelled(parcel: &Parcel, speller: &mut Speller) -> Parcel {
         Place::Ingress => format!("[{event}]"),
         Place::EventsQueue => envelope(&parcel.kind, &event),
     };
-    Parcel {
+    Message {
         body,
         ..parcel.clone()
     }
@@ -321,7 +321,7 @@ async fn another_teams_events_mean_the_same_in_every_spelling_and_schema() {
             } else {
                 speller.event(&event, true)
             };
-            let parcel = Parcel {
+            let parcel = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body: format!("[{text}]"),
@@ -456,7 +456,7 @@ async fn data_in_base64_that_is_not_understood_is_quarantined_with_the_true_reas
         let event = format!(
             r#"{{"specversion":"1.0","id":"e-1","source":"/team","type":"PaymentCompensationRequested","subject":"saga/{id}/x",{member}}}"#
         );
-        let parcel = Parcel {
+        let parcel = Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body: event,
@@ -499,7 +499,7 @@ async fn a_number_that_nobody_compares_holds_no_event_back() {
                     r#"{{"id":"e-1","topic":"/team","subject":"x","eventType":"{kind}","eventTime":"2026-01-01T00:00:00Z","dataVersion":"1","data":{data}}}"#
                 ),
             };
-            let parcel = Parcel {
+            let parcel = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body,
@@ -516,7 +516,7 @@ async fn a_number_that_nobody_compares_holds_no_event_back() {
 async fn what_would_be_passed_over_in_event_grids_schema_is_quarantined() {
     let mut world = World::default();
     let id = world.start("12.90").await;
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!(
@@ -543,7 +543,7 @@ async fn the_name_of_a_definition_is_bounded_before_anybody_looks_for_it() {
     ] {
         let mut event: Value = serde_json::from_slice(&STANDARD.decode(&ours.body).unwrap()).unwrap();
         event["sagadef"] = json!(name);
-        let parcel = Parcel {
+        let parcel = Message {
             to: Place::AzureQueue,
             kind: ours.kind.clone(),
             body: STANDARD.encode(event.to_string()),
@@ -567,7 +567,7 @@ async fn nobody_vouches_on_the_way_for_an_event_that_came_without_a_checksum() {
         if !with {
             event.as_object_mut().unwrap().remove("sagasum").unwrap();
         }
-        let saga_wire::incoming::Incoming::Ours(read) =
+        let saga_wire::saga_event::SagaEvent::Ours(read) =
             saga_wire::cloud_event::parse(&event.to_string()).unwrap()
         else {
             panic!("it is ours");

@@ -8,7 +8,7 @@
 
 use saga_app::dead_letters::ports::{LetterSource, Walk};
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::dead_letters::outlet::AwsOutlet;
@@ -28,7 +28,7 @@ use saga_tests::stack::{
     LetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
 use saga_wire::dead_letter::{Destination, Source, quarantine};
-use saga_wire::{alert_event, parked_event};
+use saga_wire::inbound::{self, Inbound};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -248,7 +248,7 @@ impl ParkingSide for AtTheOrigin {
         assert_eq!(stored, Inserted::Yes);
     }
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
         Some((mark.event, mark.reason))
     }
@@ -292,10 +292,10 @@ async fn topic() -> Option<OnEventGrid> {
         .await
         .unwrap();
     access.topic_endpoint = format!("http://{}/api/events", stand_in.address());
-    let config = participant(&access);
+    let participant = participant(&access);
     Some(OnEventGrid {
-        port: EventGrid::new(&config).unwrap(),
-        alerts: EventGridAlerts::new(EventGrid::new(&config).unwrap(), SystemClock),
+        port: participant.events,
+        alerts: participant.alerts,
         participants_queue: poison(Access {
             poison_queue: access.queue.clone(),
             ..access.clone()
@@ -360,12 +360,9 @@ impl AlertsSide for OnEventGrid {
     }
 
     async fn arrived(&self, count: usize) -> Vec<Alert> {
-        let alert = |text: &String| {
-            let said = alert_event::parse(text).unwrap();
-            Alert {
-                subject: said.subject,
-                text: said.text,
-            }
+        let alert = |text: &String| match inbound::text(text) {
+            Inbound::Alert(alert) => alert,
+            other => panic!("{other:?}"),
         };
         self.events(count).await.iter().map(alert).collect()
     }
@@ -387,11 +384,12 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
-        let told = self.events(1).await;
-        let told = told.iter().filter_map(|text| parked_event::parse(text));
-        let mut told = told.filter(|parked| parked.saga == saga);
-        told.next().map(|parked| (parked.event, parked.reason))
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
+        let events = self.events(1).await;
+        events.iter().find_map(|text| match inbound::text(text) {
+            Inbound::Parked(parked) if parked.saga == saga => Some((parked.event, parked.reason)),
+            _ => None,
+        })
     }
 }
 
@@ -426,7 +424,7 @@ async fn storage_quarantine() -> Option<InStorage> {
     let access = azure();
     create_queue(&access, &access.quarantine_queue).await;
     Some(InStorage {
-        port: QuarantineQueue::new(&participant(&access)).unwrap(),
+        port: participant(&access).quarantine,
         sources: connected(&access),
     })
 }

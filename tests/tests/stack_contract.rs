@@ -12,7 +12,9 @@ use saga_aws::definitions::DynamoDefinitions;
 use saga_aws::outbox::DynamoOutbox;
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::TableStore;
-use saga_tests::stack::{aws, azure, create_table, dynamodb_local, participant, unique};
+use saga_tests::stack::{
+    aws, azure, create_participants_table, create_table, dynamodb_local, participant, unique,
+};
 
 saga_tests::saga_store_contract!(dynamodb, empty_dynamodb_tables);
 saga_tests::saga_store_contract!(dynamodb_local, empty_dynamodb_local_tables);
@@ -61,7 +63,7 @@ async fn empty_tables(config: &SdkConfig) -> (DynamoSagas, DynamoOutbox) {
 }
 
 async fn empty_azure_table() -> Option<TableStore> {
-    let store = TableStore::new(&participant(&azure())).unwrap();
-    store.create_table().await.unwrap();
-    Some(store)
+    let access = azure();
+    create_participants_table(&access).await;
+    Some(participant(&access).store)
 }

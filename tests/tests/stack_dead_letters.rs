@@ -12,9 +12,6 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
 use saga_app::dead_letters::ports::{LetterSource, Removal, Walk};
 use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_app::ports::{
@@ -25,16 +22,14 @@ use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
-use saga_azure::{QuarantineQueue, TableStore};
 use saga_core::{StepIndex, Timestamp};
 use saga_tests::contract::given::time;
 use saga_tests::contract::letters::{ArchiveSide, COUNT, LettersSide, SAGA, event, event_id, walked};
 use saga_tests::stack::{
-    LetterBox, aws, azure, connected, create_queue, dynamodb_local, outbox_table, participant,
+    LetterBox, aws, azure, connected, create_blob, create_container, create_participants_table, create_queue,
+    dynamodb_local, outbox_table, participant,
 };
 use saga_wire::dead_letter::{Source, events};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 saga_tests::letter_source_contract!(sqs_queue, sqs_queue);
 saga_tests::letter_source_contract!(dynamodb_rows, dynamodb_rows);
@@ -169,7 +164,7 @@ fn source(access: &Access, wanted: Source) -> Filled {
 async fn storage_queue() -> Option<Filled> {
     let access = azure();
     create_queue(&access, &access.quarantine_queue).await;
-    let quarantine = QuarantineQueue::new(&participant(&access)).unwrap();
+    let quarantine = participant(&access).quarantine;
     for number in 0..COUNT {
         let event = event(number);
         let message = Quarantined {
@@ -187,8 +182,8 @@ async fn storage_queue() -> Option<Filled> {
 /// Rows that were committed, and given up.
 async fn table_rows() -> Option<Filled> {
     let access = azure();
-    let store = TableStore::new(&participant(&access)).unwrap();
-    store.create_table().await.unwrap();
+    create_participants_table(&access).await;
+    let store = participant(&access).store;
     for number in 0..COUNT {
         let row = dead_row(number);
         let commit = StepCommit {
@@ -210,45 +205,17 @@ async fn table_rows() -> Option<Filled> {
 /// Blobs as Event Grid writes them, of one event and of several.
 async fn blobs() -> Option<Filled> {
     let access = azure();
-    put_blob(&access, "?restype=container", "").await;
+    create_container(&access).await;
     let mut numbers: Vec<usize> = (0..COUNT).collect();
     for (place, count) in [1, 2, 12, 30].into_iter().enumerate() {
         let added = r#","deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":3,"lastdeliveryoutcome":"NotFound","publishtime":"2026-11-21T02:00:00.1234567Z"}"#;
         let dead = |number: usize| event(number).strip_suffix('}').unwrap().to_owned() + added;
         let events: Vec<String> = numbers.drain(..count).map(dead).collect();
-        let path = format!("/TO-AWS-INGRESS/2026/11/21/{place}/g.json?");
-        put_blob(&access, &path, &format!("[{}]", events.join(","))).await;
+        let name = format!("TO-AWS-INGRESS/2026/11/21/{place}/g.json");
+        create_blob(&access, &name, &format!("[{}]", events.join(","))).await;
     }
     assert!(numbers.is_empty());
     Some(source(&access, Source::EventGrid))
-}
-
-/// With an account SAS, which needs no date
-/// (<https://learn.microsoft.com/rest/api/storageservices/create-account-sas>).
-async fn put_blob(access: &Access, path: &str, body: &str) {
-    let (version, ends) = ("2018-11-09", "2099-01-01T00:00:00Z");
-    let text = format!("{}\nrwdlac\nb\nco\n\n{ends}\n\n\n{version}\n", access.account);
-    let key = STANDARD.decode(access.key.as_ref().unwrap().secret()).unwrap();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
-    let signature = signature
-        .replace('+', "%2B")
-        .replace('/', "%2F")
-        .replace('=', "%3D");
-    let url = access.blob_endpoint.strip_prefix("http://").unwrap();
-    let (host, account) = url.split_once('/').unwrap();
-    let token = format!("&sv={version}&ss=b&srt=co&sp=rwdlac&se={ends}&sig={signature}");
-    let request = format!(
-        "PUT /{account}/{}{path}{token} HTTP/1.1\r\nHost: {host}\r\nx-ms-version: {version}\r\nx-ms-blob-type: BlockBlob\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        access.container,
-        body.len()
-    );
-    let mut stream = TcpStream::connect(host).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
 }
 
 /// A shelf, and its table.
@@ -267,7 +234,7 @@ async fn on_shelf(config: SdkConfig) -> OnShelf {
     }
 }
 
-async fn shelf() -> Option<OnShelf> {
+async fn stock_partition() -> Option<OnShelf> {
     Some(on_shelf(aws().await).await)
 }
 
@@ -276,7 +243,7 @@ async fn shelf_of_awss_own() -> Option<OnShelf> {
 }
 
 async fn memory() -> Option<Shelf> {
-    Some(shelf().await?.port)
+    Some(stock_partition().await?.port)
 }
 
 async fn memory_of_awss_own() -> Option<Shelf> {

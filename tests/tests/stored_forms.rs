@@ -11,19 +11,23 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use saga_app::dead_letters::ports::{Held, LetterSource, Memory, Removal, Walk};
 use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
 use saga_app::ports::{
-    Committed, Definitions, Outbox, Partition, SagaStore, Snapshot, StepCommit, StepStore,
+    Committed, Definitions, Outbox, Partition, SagaStore, Snapshot, StepCommit, StepStore, Version,
 };
 use saga_aws::outbox::{DynamoOutbox, row_of_image};
 use saga_aws::saga_store::{DynamoSagas, Tables};
-use saga_azure::{Config, Secret, TableStore};
+use saga_azure::dead_letters::Access;
+use saga_azure::{Azure, Config, Secret, TableStore};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
+use saga_runtime::clock::SystemClock;
 use saga_tests::arbitrary;
 use saga_tests::property::holds;
 use saga_tests::recorded::{Recorded, Request, Service, recorded};
 use saga_tests::release_04d03cd;
+use saga_wire::dead_letter::Source;
 use serde_json::{Value, json};
 
 fn far_future() -> Timestamp {
@@ -95,7 +99,7 @@ impl Dynamo {
     /// The item that this version writes of a saga.
     async fn written(&self, saga: Saga) -> Value {
         let decision = saga_tests::contract::given::decision(&saga);
-        let revision = saga_app::ports::Version("1".to_owned());
+        let revision = Version("1".to_owned());
         drop(self.service.asked());
         let committed = self
             .sagas()
@@ -264,12 +268,94 @@ async fn what_is_no_row_does_not_hold_up_the_rows() {
     }
 }
 
+#[tokio::test]
+async fn dead_rows_on_aws_are_read_as_dead_letters_and_become_pending_again() {
+    let dynamo = Dynamo::new().await;
+    for (file, item) in outbox_items("dead") {
+        dynamo.hold(&item);
+        let rows = saga_aws::dead_letters::rows::DeadRows::new(&dynamo.config, "SagaOutbox".to_owned());
+        let [held] = <[Held; 1]>::try_from(rows.next(&mut Walk::default()).await.unwrap()).unwrap();
+        assert_eq!(held.letter.facts.text, item["Body"]["S"], "{file}");
+        assert!(
+            held.letter.reason.contains("MalformedDetail"),
+            "{file}: {}",
+            held.letter.reason
+        );
+        drop(dynamo.service.asked());
+        let became = rows
+            .requeue(&held, Timestamp::from_millis(1_800_000_000_000))
+            .await;
+        assert_eq!(became.unwrap(), Removal::Removed, "{file}");
+        let sent: Value = serde_json::from_str(&dynamo.service.asked().pop().unwrap().body).unwrap();
+        let changes = sent["TransactItems"].as_array().unwrap();
+        let pending = changes.iter().find_map(|change| change.get("Put")).unwrap();
+        assert_eq!(pending["Item"]["Shard"], item["From"], "{file}");
+        release_04d03cd::reads_outbox_row(&pending["Item"]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_watch_remembers_what_it_knew() {
+    let dynamo = Dynamo::new().await;
+    for (file, item) in outbox_items("watched") {
+        dynamo.hold(&item);
+        let memory = saga_aws::dead_letters::archive::Shelf::new(&dynamo.config, "SagaOutbox".to_owned());
+        let known = memory.load(Source::Outbox).await.unwrap();
+        assert_eq!(
+            known.until.to_string(),
+            item["Until"]["N"].as_str().unwrap(),
+            "{file}"
+        );
+        assert_eq!(
+            known.depth.to_string(),
+            item["Depth"]["N"].as_str().unwrap(),
+            "{file}"
+        );
+        let marks: Vec<&str> = known.told.iter().map(String::as_str).collect();
+        assert_eq!(marks.join(" "), item["Told"]["S"].as_str().unwrap(), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_row_is_committed_on_aws_the_releases_before_can_read_it() {
+    let dynamo = Dynamo::new().await;
+    for state in ["pending", "tried"] {
+        for (file, item) in outbox_items(state) {
+            release_04d03cd::reads_outbox_row(&item).unwrap_or_else(|why| panic!("{file}: {why}"));
+            let row = row_of_image(&item).unwrap();
+            let saga = dynamo.read_saga(&sagas().next().unwrap().1).await;
+            let (decision, revision) = (
+                saga_tests::contract::given::decision(&saga),
+                Version("1".to_owned()),
+            );
+            let none = Snapshot::default();
+            drop(dynamo.service.asked());
+            let committed = dynamo
+                .sagas()
+                .commit(&decision, &revision, &none, Some(&row))
+                .await;
+            assert_eq!(committed.unwrap(), Committed::Yes);
+            let sent: Value = serde_json::from_str(&dynamo.service.asked().pop().unwrap().body).unwrap();
+            let puts = sent["TransactItems"].as_array().unwrap().iter();
+            let written = puts
+                .map(|put| &put["Put"])
+                .find(|put| put["TableName"] == "SagaOutbox");
+            let written = &written.unwrap()["Item"];
+            release_04d03cd::reads_outbox_row(written).unwrap_or_else(|why| panic!("{file}: {why}"));
+            for (name, value) in written.as_object().unwrap() {
+                assert_eq!(&item[name], value, "{file}: {name}");
+            }
+        }
+    }
+}
+
 // --- Table storage ---
 
 /// Table storage with one row.
 struct Table {
     service: Service,
     row: Arc<Mutex<Value>>,
+    access: Access,
     store: TableStore,
 }
 
@@ -289,21 +375,23 @@ impl Table {
             }
             (200, kind, row.to_string())
         });
+        let access = access(&service.url);
         let config = Config {
-            account: "acc".to_owned(),
-            key: Some(Secret::new("a2V5".to_owned())),
-            table_endpoint: format!("{}/acc", service.url),
-            queue_endpoint: format!("{}/acc", service.url),
-            table: "SagaSteps".to_owned(),
-            quarantine_queue: "quarantine".to_owned(),
-            topic_endpoint: format!("{}/api/events", service.url),
+            account: access.account.clone(),
+            key: access.key.clone(),
+            table_endpoint: access.table_endpoint.clone(),
+            queue_endpoint: access.queue_endpoint.clone(),
+            table: access.table.clone(),
+            quarantine_queue: access.quarantine_queue.clone(),
+            topic_endpoint: access.topic_endpoint.clone(),
             topic_key: None,
             client_id: None,
         };
         Self {
             service,
             row,
-            store: TableStore::new(&config).unwrap(),
+            access,
+            store: Azure::connect(&config, SystemClock).unwrap().store,
         }
     }
 
@@ -318,6 +406,27 @@ impl Table {
         let batch = self.service.asked().pop().unwrap();
         let lines = batch.body.lines().filter(|line| line.starts_with('{'));
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A storage account and a topic at this address.
+fn access(url: &str) -> Access {
+    let key = Some(Secret::new("a2V5".to_owned()));
+    Access {
+        account: "acc".to_owned(),
+        key: key.clone(),
+        topic_key: key,
+        assertion: None,
+        blob_endpoint: format!("{url}/acc"),
+        queue_endpoint: format!("{url}/acc"),
+        table_endpoint: format!("{url}/acc"),
+        topic_endpoint: format!("{url}/api/events"),
+        container: "blobs".to_owned(),
+        queue: "queue".to_owned(),
+        poison_queue: "poison".to_owned(),
+        quarantine_queue: "quarantine".to_owned(),
+        table: "SagaSteps".to_owned(),
+        buckets: DEFAULT_SHARDS,
     }
 }
 
@@ -479,6 +588,26 @@ async fn rows_of_the_outbox_on_azure_are_read_with_their_tries() {
             assert_eq!(read.tries.failed > 0, failed, "{file}");
             assert_eq!(read.tries.reason.is_some(), failed, "{file}");
         }
+    }
+}
+
+#[tokio::test]
+async fn dead_rows_on_azure_are_read_as_dead_letters() {
+    let table = Table::new();
+    for (file, row) in azure_rows("dead") {
+        table.hold(&row);
+        let sources = table.access.connect().unwrap().sources;
+        let rows = sources
+            .iter()
+            .find(|one| one.source() == Source::AzureOutbox)
+            .unwrap();
+        let held = rows.next(&mut Walk::default()).await.unwrap();
+        assert_eq!(held[0].letter.facts.text, row["Body"], "{file}");
+        assert!(
+            held[0].letter.reason.contains("400 BadRequest"),
+            "{file}: {}",
+            held[0].letter.reason
+        );
     }
 }
 

@@ -11,8 +11,8 @@ use saga_core::event::Event;
 use saga_tests::recorded::{Recorded, recorded};
 use saga_wire::dead_letter::{Received, azure_quarantine, blob, events, poison, quarantine};
 use saga_wire::event_grid::Delivery;
-use saga_wire::incoming::Incoming;
-use saga_wire::{cloud_event, custom_handler, event_bridge, event_grid, incoming};
+use saga_wire::saga_event::{SagaEvent, check};
+use saga_wire::{cloud_event, custom_handler, event_bridge, event_grid};
 use serde_json::Value;
 
 fn messages(prefix: &str) -> Vec<Recorded> {
@@ -30,12 +30,12 @@ fn decoded(file: &Recorded) -> String {
 
 /// The event in a text, which is one of ours that fits its definition.
 fn event_of(file: &Recorded, text: &str) -> Event {
-    let incoming = cloud_event::parse(text).unwrap_or_else(|error| panic!("{file}: {error:?}"));
-    let Incoming::Ours(event) = incoming else {
-        panic!("{file}: {incoming:?}")
+    let read = cloud_event::parse(text).unwrap_or_else(|error| panic!("{file}: {error:?}"));
+    let SagaEvent::Ours(event) = read else {
+        panic!("{file}: {read:?}")
     };
     let definitions = saga_wire::definitions::load(&|_| true).unwrap();
-    let checked = incoming::check(&event, definitions.get(&event.definition).unwrap());
+    let checked = check(&event, definitions.get(&event.definition).unwrap());
     checked.unwrap_or_else(|error| panic!("{file}: {error:?}"));
     event
 }

@@ -8,9 +8,11 @@ use saga_core::address::Address;
 use saga_core::definition::Cloud;
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::{StepIndex, Timestamp};
-use saga_tests::arbitrary;
+use saga_tests::{arbitrary, sagas};
 use saga_wire::event_grid::{Delivery, delivery};
-use saga_wire::incoming::{Incoming, Outside, check};
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::notice::{Alert, write_alert};
+use saga_wire::saga_event::{Outside, SagaEvent, check};
 use saga_wire::{cloud_event, custom_handler, definitions, event_bridge, event_grid, json, time};
 use serde_json::{Value, json};
 
@@ -19,8 +21,8 @@ const SAGA: &str = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
 
 fn ours(text: &str) -> Event {
     match event_grid::event(text).unwrap() {
-        Incoming::Ours(event) => event,
-        Incoming::Outside(event) => panic!("taken for another publisher's: {event:?}"),
+        SagaEvent::Ours(event) => event,
+        SagaEvent::Outside(event) => panic!("taken for another publisher's: {event:?}"),
     }
 }
 
@@ -34,8 +36,8 @@ fn without_a_checksum() -> Event {
 
 fn outside(text: &str) -> Outside {
     match event_grid::event(text).unwrap() {
-        Incoming::Outside(event) => event,
-        Incoming::Ours(event) => panic!("taken for ours: {event:?}"),
+        SagaEvent::Outside(event) => event,
+        SagaEvent::Ours(event) => panic!("taken for ours: {event:?}"),
     }
 }
 
@@ -74,8 +76,8 @@ fn our_event_is_read_and_written_as_documented() {
 }
 
 #[test]
-fn the_documented_event_is_true_of_the_deployed_definition() {
-    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+fn the_documented_event_is_true_of_its_definition() {
+    let catalogue = sagas::catalogue();
     let event = ours(RESERVED);
     assert_eq!(check(&event, catalogue.get(&event.definition).unwrap()), Ok(()));
 }
@@ -289,7 +291,7 @@ proptest! {
     #[test]
     fn every_event_survives_the_way((definition, event) in arbitrary::event()) {
         let text = cloud_event::write(&event);
-        prop_assert_eq!(cloud_event::parse(&text).unwrap(), Incoming::Ours(event.clone()));
+        prop_assert_eq!(cloud_event::parse(&text).unwrap(), SagaEvent::Ours(event.clone()));
         prop_assert_eq!(ours(&text), event.clone());
 
         prop_assert!(check(&event, &definition).is_ok());
@@ -582,7 +584,7 @@ fn what_is_only_for_tracing_or_for_people_may_be_missing_or_odd() {
 
 #[test]
 fn an_event_that_says_what_is_not_true_of_its_definition_is_refused() {
-    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+    let catalogue = sagas::catalogue();
     let refused = |changes: &[(&str, Value)], part: &str| {
         let mut event = value(RESERVED);
         for (attribute, to) in changes {
@@ -645,12 +647,11 @@ fn another_publishers_event_must_name_its_saga() {
 
 #[test]
 fn an_alert_survives_the_way_and_is_no_other_event() {
-    use saga_wire::alert_event::{Text, parse, write};
-    let text = Text {
+    let alert = Alert {
         subject: "a subject".to_owned(),
         text: "what to do\n\"now\"".to_owned(),
     };
-    let read = parse(&write("id", &text, Timestamp::from_millis(0))).unwrap();
-    assert_eq!((read.subject, read.text), (text.subject, text.text));
-    assert!(parse(RESERVED).is_none());
+    let written = write_alert("id", &alert, Timestamp::from_millis(0));
+    assert_eq!(inbound::text(&written), Inbound::Alert(alert));
+    assert!(matches!(inbound::text(RESERVED), Inbound::Event(_)));
 }

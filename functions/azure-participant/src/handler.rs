@@ -210,7 +210,8 @@ mod tests {
     use saga_core::EventId;
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
-    use saga_core::{Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
+    use saga_core::{Catalogue, Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
+    use saga_wire::definitions::parse;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -357,7 +358,12 @@ mod tests {
                 committed: Arc::default(),
                 definitions: Arc::default(),
             };
-            let deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+            let mut deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+            let texts = [
+                include_str!("../../../tests/definitions/payment.toml"),
+                include_str!("../../../tests/definitions/order.toml"),
+            ];
+            deployment.catalogue = Catalogue::new(texts.map(|text| parse(text).unwrap())).unwrap();
             let f = || fake.clone();
             let handler = Arc::new(Handler::with(deployment, f(), f(), f(), f(), f()));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -465,7 +471,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_origin_is_told_of_a_message_that_fails_for_the_last_time() {
+    async fn the_origin_is_reported_a_message_that_fails_for_the_last_time() {
         let participant = Participant::start(Mood::Fails).await;
         let parked = || participant.fake.parked.lock().unwrap().clone();
         assert_eq!(

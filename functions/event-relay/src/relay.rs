@@ -8,7 +8,7 @@ use saga_app::about;
 use saga_app::log::About;
 use saga_app::ports::{PortError, Refusal};
 use saga_azure::EventGrid;
-use saga_wire::incoming::Incoming;
+use saga_wire::saga_event::SagaEvent;
 use saga_wire::{Malformed, cloud_event, event_bridge};
 
 /// Why a message stays on its queue.
@@ -34,7 +34,10 @@ pub async fn relay(topic: &EventGrid, body: &str) -> Result<(), NotRelayed> {
     let event = event_bridge::event_in(body).map_err(NotRelayed::Unreadable)?;
     // Read for the log alone: what an event has to be is for the topic to say.
     let read = cloud_event::parse(event).ok();
-    let (saga_id, event_id) = (read.as_ref().map(Incoming::saga), read.as_ref().map(Incoming::id));
+    let (saga_id, event_id) = (
+        read.as_ref().map(SagaEvent::saga),
+        read.as_ref().map(SagaEvent::id),
+    );
     let name = || match (event_id, saga_id) {
         (Some(event), Some(saga)) => format!("event {event} of saga {saga}"),
         _ => "an event that is none of ours".to_owned(),

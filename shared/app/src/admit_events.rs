@@ -5,10 +5,12 @@
 
 use saga_core::Cloud;
 use saga_core::ids::Timestamp;
+use saga_wire::cloud_event;
 use saga_wire::event_bridge::MAX_DETAIL_BYTES;
-use saga_wire::incoming::Incoming;
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::notice::{PARKED, write_parked};
 use saga_wire::quarantine::Headers;
-use saga_wire::{alert_event, cloud_event, event_grid, parked_event};
+use saga_wire::saga_event::SagaEvent;
 
 use crate::Deployment;
 use crate::about;
@@ -16,7 +18,7 @@ use crate::definitions::{check, target_of_type};
 use crate::handle_event::quarantine;
 use crate::log::About;
 use crate::ports::{
-    Alert, Alerts, DefinitionNames, Envelope, PortError, Publisher, Quarantine, Refusal, Time,
+    Alerts, DefinitionNames, Envelope, Parked, PortError, Publisher, Quarantine, Refusal, Time,
 };
 
 const ENTRANCE: &str = "event-ingress";
@@ -56,48 +58,45 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
     events: &[Vec<u8>],
 ) -> Result<Admitted, PortError> {
     let mut report = Admitted::default();
-    let (mut meant, mut bodies) = (Vec::with_capacity(events.len()), Vec::new());
-    let (mut refused, mut alerts, mut failed) = (Vec::new(), Vec::new(), None);
+    let (mut passed, mut refused) = (Vec::with_capacity(events.len()), Vec::new());
+    let (mut alerts, mut failed) = (Vec::new(), None);
     for bytes in events {
-        let read = match read(deployment, ports, bytes).await {
-            Ok(read) => read,
-            // Its definition cannot be looked up now: the others do not wait for it.
-            Err(error) => {
-                failed = Some(error);
-                continue;
-            }
-        };
-        match read {
-            Ok(Read::Event(event)) => {
-                meant.push(event);
-                bodies.push(bytes);
-            }
-            Ok(Read::Alert(alert)) => alerts.push(alert),
-            Ok(Read::Deletion) => {
+        match inbound::webhook(bytes) {
+            Inbound::Event(event) => match refusal(deployment, ports, &event).await {
+                Ok(None) => match envelope(&event, bytes, ports.time.now()) {
+                    Ok(envelope) => passed.push((envelope, bytes)),
+                    Err(reason) => refused.push((reason, bytes)),
+                },
+                Ok(Some(reason)) => refused.push((reason, bytes)),
+                // Its definition cannot be looked up now: the others do not wait for it.
+                Err(error) => failed = Some(error),
+            },
+            Inbound::Parked(parked) => passed.push((notice(parked, ports.time.now()), bytes)),
+            Inbound::Alert(alert) => alerts.push(alert),
+            Inbound::SubscriptionDeleted => {
                 tracing::warn!(
                     outcome = "acknowledged",
                     "Event Grid deleted its subscription: no more events come from Azure until there is another"
                 );
             }
-            Err(reason) => refused.push((reason, bytes)),
+            Inbound::NotUnderstood(reason) => refused.push((reason, bytes)),
         }
     }
-    let meant: Vec<&Envelope> = meant.iter().collect();
-    let (mut meant, mut bodies) = (meant.as_slice(), bodies.as_slice());
-    while !meant.is_empty() {
-        let call = P::LIMITS.first_call(meant.iter().copied());
-        let (batch, of_batch);
-        (batch, meant) = meant.split_at(call);
-        (of_batch, bodies) = bodies.split_at(call);
-        let mut answers = match ports.bus.publish(batch).await {
+    let mut rest = passed.as_slice();
+    while !rest.is_empty() {
+        let call = P::LIMITS.first_call(rest.iter().map(|(event, _)| event));
+        let batch;
+        (batch, rest) = rest.split_at(call);
+        let events: Vec<&Envelope> = batch.iter().map(|(event, _)| event).collect();
+        let mut answers = match ports.bus.publish(&events).await {
             Ok(answers) => answers.into_iter(),
-            // It is about no event: the others would fare no better now.
+            // It is about no single event: the others would fail, too.
             Err(error) => {
                 failed = Some(error);
                 break;
             }
         };
-        for (event, bytes) in batch.iter().zip(of_batch) {
+        for (event, bytes) in batch {
             match answers.next() {
                 Some(Ok(())) => {
                     about!(
@@ -150,95 +149,37 @@ pub async fn keep_delivery<D, P, Q: Quarantine, A, T: Time>(
     })
 }
 
-enum Read {
-    Event(Envelope),
-    Alert(Alert),
-    Deletion,
-}
-
-/// What the bytes say; the inner error is the reason for the quarantine.
-async fn read<D: DefinitionNames, P, Q, A, T: Time>(
+/// Why an event does not come in here, if it does not.
+async fn refusal<D: DefinitionNames, P, Q, A, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, D, P, Q, A, T>,
-    bytes: &[u8],
-) -> Result<Result<Read, String>, PortError> {
+    event: &SagaEvent,
+) -> Result<Option<String>, PortError> {
     let (store, time) = (ports.definitions, ports.time);
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Ok(Err(event_grid::no_text().0));
-    };
-    let incoming = match parse(text, time.now()) {
-        Ok(Parsed::Incoming(incoming)) => incoming,
-        Ok(Parsed::Read(read)) => return Ok(Ok(read)),
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let meant = match &incoming {
-        Incoming::Ours(event) => match check(deployment, store, time, event).await? {
-            Err(reason) => Err(reason),
-            Ok(_) if event.comes_in() => Ok(()),
-            Ok(_) => Err(format!(
+    Ok(match event {
+        SagaEvent::Ours(event) => match check(deployment, store, time, event).await? {
+            Err(reason) => Some(reason),
+            Ok(_) if event.comes_in() => None,
+            Ok(_) => Some(format!(
                 "an event from {} for {} does not come in here",
                 event.sender, event.target
             )),
         },
-        Incoming::Outside(event) => match target_of_type(deployment, store, time, &event.kind).await? {
-            Some(Cloud::ORIGIN) => Ok(()),
-            Some(other) => Err(format!(
+        SagaEvent::Outside(event) => match target_of_type(deployment, store, time, &event.kind).await? {
+            Some(Cloud::ORIGIN) => None,
+            Some(other) => Some(format!(
                 "`{}` is for {other} and does not come in here",
                 event.kind
             )),
-            None => Err(format!("`{}` is no event of any definition here", event.kind)),
+            None => Some(format!("`{}` is no event of any definition here", event.kind)),
         },
-    };
-    Ok(meant.and_then(|()| envelope(&incoming, text, time.now())))
+    })
 }
 
-/// An event that has to be held against its definition, or something else of ours.
-enum Parsed {
-    Incoming(Incoming),
-    Read(Read),
-}
-
-fn parse(text: &str, now: Timestamp) -> Result<Parsed, String> {
-    let stranger = |source: &str| {
-        let is_ours = source.trim().eq_ignore_ascii_case(cloud_event::ORIGIN_SOURCE);
-        let why = || format!("nobody out there speaks as `{}`", cloud_event::ORIGIN_SOURCE);
-        if is_ours { Err(why()) } else { Ok(()) }
-    };
-    if let Some(source) = cloud_event::source(text).map_err(|error| error.to_string())? {
-        stranger(&source)?;
-    }
-    if event_grid::is_deletion(text) {
-        return Ok(Parsed::Read(Read::Deletion));
-    }
-    if let Some(alert) = alert_event::parse(text) {
-        return Ok(Parsed::Read(Read::Alert(Alert {
-            subject: alert.subject,
-            text: alert.text,
-        })));
-    }
-    if let Some(parked) = parked_event::parse(text) {
-        return Ok(Parsed::Read(Read::Event(Envelope {
-            id: parked.event.clone(),
-            saga: parked.saga,
-            kind: parked_event::TYPE.to_owned(),
-            body: parked_event::write(&parked, now),
-        })));
-    }
-    let incoming = event_grid::event(text).map_err(|error| error.to_string())?;
-    if let Incoming::Outside(event) = &incoming {
-        // In Event Grid's own schema it is the topic.
-        stranger(&event.source)?;
-    }
-    Ok(Parsed::Incoming(incoming))
-}
-
-/// The event as it goes onto the bus.
-fn envelope(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, String> {
-    let (id, kind, saga) = match incoming {
-        Incoming::Ours(event) => (&event.id, &event.kind, event.saga),
-        Incoming::Outside(event) => (&event.id, &event.kind, event.saga),
-    };
-    let body = cloud_event::admitted(incoming, text, now);
+/// The event as it goes onto the bus, or why the bus would never take it.
+fn envelope(event: &SagaEvent, bytes: &[u8], now: Timestamp) -> Result<Envelope, String> {
+    // It was read, so it is UTF-8.
+    let body = cloud_event::admitted(event, &String::from_utf8_lossy(bytes), now);
     // What the bus refuses for good must not come back for ever.
     if body.len() > MAX_DETAIL_BYTES {
         return Err(format!(
@@ -246,10 +187,21 @@ fn envelope(incoming: &Incoming, text: &str, now: Timestamp) -> Result<Read, Str
             body.len()
         ));
     }
-    Ok(Read::Event(Envelope {
-        id: id.clone(),
-        saga,
-        kind: kind.clone(),
+    Ok(Envelope {
+        id: event.id().clone(),
+        saga: event.saga(),
+        kind: event.kind().to_owned(),
         body,
-    }))
+    })
+}
+
+/// The event of a parked message, as it goes onto the bus.
+fn notice(parked: Parked, now: Timestamp) -> Envelope {
+    let parked = Parked { at: now, ..parked };
+    Envelope {
+        body: write_parked(&parked),
+        id: parked.event,
+        saga: parked.saga,
+        kind: PARKED.to_owned(),
+    }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use saga_core::{Cloud, Definition, DefinitionRef, Event, Timestamp};
-use saga_wire::incoming;
+use saga_wire::saga_event;
 
 use crate::Deployment;
 use crate::ports::{DefinitionNames, Definitions, PortError, Time, causes};
@@ -128,7 +128,7 @@ pub async fn check(
 /// Whether what an event says of itself is true of the definition that was found for it.
 pub(crate) fn held_against(event: &Event, found: Option<Arc<Definition>>) -> Result<Arc<Definition>, String> {
     let definition = found.ok_or_else(|| unknown(&event.definition))?;
-    incoming::check(event, &definition).map_err(|error| error.to_string())?;
+    saga_event::check(event, &definition).map_err(|error| error.to_string())?;
     Ok(definition)
 }
 

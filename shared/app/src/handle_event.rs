@@ -3,9 +3,9 @@
 use saga_core::origin::{Command, Decided, Misaddressed};
 use saga_core::text::shown;
 use saga_core::{Cloud, Definition, Outcome, Saga, Status, Timestamp};
-use saga_wire::incoming::Incoming;
+use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::{Headers, NO_HEADERS};
-use saga_wire::{cloud_event, event_bridge, parked_event};
+use saga_wire::saga_event::SagaEvent;
 
 use crate::about;
 use crate::definitions;
@@ -36,10 +36,11 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
     ports: &Ports<'_, S, Q, A, T>,
     body: &str,
 ) -> Result<Handled, PortError> {
-    let handled = match read(deployment, ports, body).await? {
-        Ok(Read::Event(incoming)) => decide(deployment, ports, &incoming).await?,
-        Ok(Read::Parked(parked)) => park(ports, parked).await?,
-        Err(reason) => Handled::Quarantined(reason),
+    let handled = match inbound::events_queue(body) {
+        Inbound::Event(event) => take(deployment, ports, &event).await?,
+        Inbound::Parked(parked) => park(ports, parked).await?,
+        Inbound::NotUnderstood(reason) => Handled::Quarantined(reason),
+        other => Handled::Quarantined(format!("`{}` is no event of a saga", other.kind())),
     };
     if let Handled::Quarantined(reason) = &handled {
         quarantine(
@@ -55,8 +56,8 @@ pub async fn handle_event<S: SagaStore, Q: Quarantine, A: Alerts, T: Time>(
     Ok(handled)
 }
 
-/// Keeps a message that cannot be understood. Who watches the dead letters tells of it, together with all others of the
-/// same minute: whoever sends a thousand of them makes no thousand alerts.
+/// Keeps a message that cannot be understood. The watch of dead letters raises one alert for all that came in a minute, so
+/// that a thousand of them are not a thousand alerts.
 pub(crate) async fn quarantine(
     quarantine: &impl Quarantine,
     time: &impl Time,
@@ -65,7 +66,7 @@ pub(crate) async fn quarantine(
     headers: &Headers,
     body: &[u8],
 ) -> Result<(), PortError> {
-    // A reason may quote what others wrote: it is kept and told, and not logged.
+    // A reason may quote what others wrote: it is kept and is part of the alert, and not logged.
     let reason = shown(reason);
     let text = String::from_utf8_lossy(body);
     about!(
@@ -85,55 +86,36 @@ pub(crate) async fn quarantine(
     quarantine.keep(message).await
 }
 
-enum Read {
-    Event(Box<Incoming>),
-    Parked(parked_event::Parked),
-}
-
-/// What the message says; the inner error is the reason for the quarantine.
-async fn read<S: SagaStore, Q, A, T: Time>(
+/// Decides an event that this cloud can understand.
+async fn take<S: SagaStore, Q, A: Alerts, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, S, Q, A, T>,
-    body: &str,
-) -> Result<Result<Read, String>, PortError> {
-    let read = parse(body);
-    if let Ok(Read::Event(incoming)) = &read
-        && let Incoming::Ours(event) = incoming.as_ref()
-    {
+    event: &SagaEvent,
+) -> Result<Handled, PortError> {
+    if let SagaEvent::Ours(event) = event {
         let checked = definitions::check(deployment, ports.store, ports.time, event).await?;
         if let Err(reason) = checked {
-            return Ok(Err(reason));
+            return Ok(Handled::Quarantined(reason));
         }
         if event.target != Cloud::ORIGIN {
-            return Ok(Err(format!(
+            return Ok(Handled::Quarantined(format!(
                 "the event is for {}, and this is {}",
                 event.target,
                 Cloud::ORIGIN
             )));
         }
     }
-    Ok(read)
+    decide(deployment, ports, event).await
 }
 
-fn parse(body: &str) -> Result<Read, String> {
-    let text = event_bridge::event_in(body).map_err(|error| error.to_string())?;
-    if let Some(parked) = parked_event::parse(text) {
-        return Ok(Read::Parked(parked));
-    }
-    let incoming = cloud_event::parse(text).map_err(|error| error.to_string())?;
-    Ok(Read::Event(Box::new(incoming)))
-}
-
-/// The other cloud tells of a message that came to rest: the saga shows it, and the monitoring channel hears of it once.
+/// A message was parked on the other cloud: the saga shows it, and one alert is raised.
 async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
     ports: &Ports<'_, S, Q, A, T>,
-    parked: parked_event::Parked,
+    parked: Parked,
 ) -> Result<Handled, PortError> {
     let parked = Parked {
-        saga: parked.saga,
-        event: parked.event,
-        reason: parked.reason,
         at: ports.time.now(),
+        ..parked
     };
     let alert = park_saga(ports.store, ports.time, &parked).await?;
     let Some(alert) = alert else {
@@ -161,7 +143,7 @@ fn took(done: &Transacted<'_>, after: Status) -> Option<i64> {
 async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
     deployment: &Deployment,
     ports: &Ports<'_, S, Q, A, T>,
-    incoming: &Incoming,
+    incoming: &SagaEvent,
 ) -> Result<Handled, PortError> {
     let sagas = Sagas::new(deployment, ports.store, ports.time);
     let command =
@@ -216,14 +198,14 @@ impl From<Refused> for NotDecided {
 
 /// The event as a command for the saga that it names.
 fn command<'a>(
-    incoming: &'a Incoming,
+    incoming: &'a SagaEvent,
     saga: &Saga,
     definition: Option<&Definition>,
     now: Timestamp,
 ) -> Result<Option<Command<'a>>, NotDecided> {
     let (event, publisher) = match incoming {
-        Incoming::Ours(event) => (event.clone(), None),
-        Incoming::Outside(outside) => {
+        SagaEvent::Ours(event) => (event.clone(), None),
+        SagaEvent::Outside(outside) => {
             let unknown = || NotDecided::Misunderstood(definitions::unknown(&saga.definition));
             let event = outside.addressed(saga, definition.ok_or_else(unknown)?, Cloud::Azure, now);
             let event = event.map_err(|error| NotDecided::Misunderstood(error.to_string()))?;

@@ -9,9 +9,9 @@ use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
 use saga_core::text::shown;
 use saga_core::{Cloud, Definition, Event, SagaId};
-use saga_wire::incoming::Incoming;
+use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::NO_HEADERS;
-use saga_wire::{custom_handler, event_grid};
+use saga_wire::saga_event::SagaEvent;
 
 use crate::about;
 use crate::definitions::held_against;
@@ -73,7 +73,16 @@ where
     K: Parking,
     T: Time,
 {
-    let handled = match read(body) {
+    let unaddressed = |kind: &str| format!("`{kind}` came without the attributes that address a step");
+    let read = match inbound::participant_queue(body) {
+        Inbound::Event(event) => match *event {
+            SagaEvent::Ours(event) => Ok(event),
+            SagaEvent::Outside(event) => Err(unaddressed(&event.kind)),
+        },
+        Inbound::NotUnderstood(reason) => Err(reason),
+        other => Err(unaddressed(other.kind())),
+    };
+    let handled = match read {
         Ok(event) => match understand(deployment, ports, &event).await {
             Ok(handled) => handled,
             Err(error) => {
@@ -88,7 +97,7 @@ where
     if let Handled::Quarantined(reason) = &handled {
         const ENTRANCE: &str = "azure-participant";
         quarantine(ports.quarantine, ports.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
-        tell(
+        alert_quarantined(
             ports.alerts,
             reason,
             &About::message(&String::from_utf8_lossy(body)),
@@ -98,8 +107,8 @@ where
     Ok(handled)
 }
 
-/// Tells the monitoring channel at once: whoever watches the dead letters may have no access to this cloud's.
-async fn tell(alerts: &impl Alerts, reason: &str, about: &About) {
+/// Raises an alert at once: whoever watches the dead letters may have no access to this cloud's.
+async fn alert_quarantined(alerts: &impl Alerts, reason: &str, about: &About) {
     let reason = shown(reason);
     let alert = Alert {
         subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
@@ -117,18 +126,6 @@ async fn tell(alerts: &impl Alerts, reason: &str, about: &About) {
             outcome = "not told",
             "alert not sent"
         );
-    }
-}
-
-fn read(body: &[u8]) -> Result<Event, String> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| "the message is no UTF-8, as JSON has to be".to_owned())?;
-    match event_grid::event(&custom_handler::event_in(text)).map_err(|error| error.to_string())? {
-        Incoming::Ours(event) => Ok(event),
-        Incoming::Outside(outside) => Err(format!(
-            "`{}` came without the attributes that address a step",
-            outside.kind
-        )),
     }
 }
 
@@ -156,7 +153,7 @@ where
     decide(deployment, ports, &definition, event).await
 }
 
-/// The queue gives the message up: the saga shows it, if the origin can be reached.
+/// The queue gives the message up: its saga is marked as parked, if that is possible.
 async fn park<S, P, Q, A, K: Parking, T: Time>(
     ports: &Ports<'_, S, P, Q, A, K, T>,
     event: &Event,

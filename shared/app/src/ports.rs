@@ -13,6 +13,7 @@ use saga_core::origin::OriginDecision;
 use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
 use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
+pub use saga_wire::notice::{Alert, Parked};
 pub use saga_wire::quarantine::Quarantined;
 
 pub use error::{PortError, causes};
@@ -188,22 +189,9 @@ pub trait StepStore: Definitions {
     fn commit(&self, commit: StepCommit<'_>) -> impl Future<Output = Result<Committed, PortError>> + Send;
 }
 
-/// A message of a saga that came to rest where nobody works on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
-    /// The saga.
-    pub saga: SagaId,
-    /// The message.
-    pub event: EventId,
-    /// Where it lies, and why.
-    pub reason: String,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-/// Tells the origin of messages that came to rest, so that their sagas show it.
+/// The way to the origin for parked messages, so that their sagas show it.
 pub trait Parking: Send + Sync {
-    /// Whether the saga shows already that this message came to rest. Who cannot know says no.
+    /// Whether the saga already shows that this message is parked; `false` where that cannot be known.
     fn is_parked(
         &self,
         saga: SagaId,
@@ -213,7 +201,7 @@ pub trait Parking: Send + Sync {
         async { Ok(false) }
     }
 
-    /// Tells it. A saga that does not exist is no error.
+    /// Marks the saga as parked. A saga that does not exist is no error.
     fn park(&self, parked: &Parked) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
@@ -225,18 +213,9 @@ pub trait Quarantine: Send + Sync {
     fn keep(&self, message: Quarantined<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
-/// Something that an operator must know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alert {
-    /// What happened, in a few words.
-    pub subject: String,
-    /// What it means and what to do.
-    pub text: String,
-}
-
 /// The monitoring channel.
 pub trait Alerts: Send + Sync {
-    /// Tells it.
+    /// Sends an alert.
     fn raise(&self, alert: Alert) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 

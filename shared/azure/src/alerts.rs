@@ -3,21 +3,20 @@
 
 use ring::digest::{SHA256, digest};
 use saga_app::ports::{Alert, Alerts, Parked, Parking, PortError, Time};
-use saga_wire::{alert_event, parked_event};
+use saga_wire::notice;
 
 use crate::event_grid::EventGrid;
 
 /// Alerts by way of the topic.
 #[derive(Debug)]
 pub struct EventGridAlerts<T> {
-    topic: EventGrid,
+    events: EventGrid,
     time: T,
 }
 
-impl<T: Time> EventGridAlerts<T> {
-    /// Alerts by way of `topic`.
-    pub fn new(topic: EventGrid, time: T) -> Self {
-        Self { topic, time }
+impl<T> EventGridAlerts<T> {
+    pub(crate) fn new(events: EventGrid, time: T) -> Self {
+        Self { events, time }
     }
 }
 
@@ -31,27 +30,16 @@ impl<T: Time> Alerts for EventGridAlerts<T> {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let id = format!("{:013}-alert-{mark}", now.millis());
-        let text = alert_event::Text {
-            subject: alert.subject,
-            text: alert.text,
-        };
-        let published = self
-            .topic
-            .publish_one(alert_event::write(&id, &text, now))
-            .await?;
+        let text = notice::write_alert(&id, &alert, now);
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
 
 impl<T: Time> Parking for EventGridAlerts<T> {
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
-        let event = parked_event::Parked {
-            saga: parked.saga,
-            event: parked.event.clone(),
-            reason: parked.reason.clone(),
-        };
-        let text = parked_event::write(&event, self.time.now());
-        let published = self.topic.publish_one(text).await?;
+        let text = notice::write_parked(parked);
+        let published = self.events.publish_one(text).await?;
         published.map_err(|refusal| refusal.into_error("Event Grid"))
     }
 }
@@ -59,10 +47,10 @@ impl<T: Time> Parking for EventGridAlerts<T> {
 #[cfg(test)]
 mod tests {
     use saga_core::Timestamp;
+    use saga_wire::inbound::{self, Inbound};
 
     use super::*;
-    use crate::config::Secret;
-    use crate::test_server::{Reply, TestServer, config, quick};
+    use crate::support::{Reply, TestServer, azure};
 
     #[derive(Debug)]
     struct Noon;
@@ -80,18 +68,14 @@ mod tests {
     #[tokio::test]
     async fn an_alert_goes_out_as_an_event_that_the_other_side_reads() {
         let server = TestServer::start(vec![Reply::status(200)]).await;
-        let mut config = config(&server);
-        config.topic_key = Some(Secret::new("k"));
-        let topic = EventGrid::on(&quick(&config), &config).unwrap();
         let alert = Alert {
             subject: "s".into(),
             text: "t".into(),
         };
-        EventGridAlerts::new(topic, Noon).raise(alert).await.unwrap();
+        azure(&server, Noon).alerts.raise(alert.clone()).await.unwrap();
         let request = server.requests().remove(0);
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("\"id\":\"1795262400000-alert-"), "{body}");
-        let read = alert_event::parse(body).unwrap();
-        assert_eq!((read.subject.as_str(), read.text.as_str()), ("s", "t"));
+        assert_eq!(inbound::text(body), Inbound::Alert(alert));
     }
 }

@@ -1,104 +1,39 @@
-//! Publishes events to the Event Grid topic, as CloudEvents
-//! (<https://learn.microsoft.com/azure/event-grid/cloud-event-schema>).
+//! Publishes events to the Event Grid topic, as CloudEvents.
 //!
 //! Event Grid takes a batch whole or not at all. Invariant: an event that it will never take does not hold back its
 //! neighbours: a batch that is refused for what is in it is sent again one by one.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use azure_core::http::policies::{Policy, PolicyResult};
-use azure_core::http::{Context, Method, Request};
 use saga_app::ports::{Envelope, Limits, PortError, Published, Publisher, Refusal, causes};
-use saga_wire::cloud_event;
 
-use crate::config::{Config, InvalidConfig, Secret, endpoint};
-use crate::federation::Assertion;
-use crate::service::{Answer, Call, Http, Repeat, Service};
-
-const WHAT: &str = "Event Grid";
-const SCOPE: &str = "https://eventgrid.azure.net/.default";
-/// All of it ends well within the time in which a row is its writer's: the outbox tries again anyway.
-const ATTEMPT: Duration = Duration::from_secs(4);
-const ATTEMPTS: u32 = 2;
-const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=utf-8";
+use crate::client::{Assertion, Connection, Identity, Topic};
+use crate::config::{InvalidConfig, Secret};
 
 /// The topic. Clones share it.
 #[derive(Debug, Clone)]
 pub struct EventGrid {
-    service: Arc<Service>,
-}
-
-/// Authorises by the topic's access key.
-struct TopicKey(Secret);
-
-impl fmt::Debug for TopicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TopicKey")
-    }
-}
-
-#[async_trait]
-impl Policy for TopicKey {
-    async fn send(&self, context: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        request.insert_header("aeg-sas-key", self.0.secret().to_owned());
-        next[0].send(context, request, &next[1..]).await
-    }
+    topic: Arc<Topic>,
 }
 
 impl EventGrid {
-    /// A topic on a connection of its own.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`] names the setting that is wrong.
-    pub fn new(config: &Config) -> Result<Self, InvalidConfig> {
-        Self::on(&Http::new(config)?, config)
-    }
-
     /// A topic that is reached from the other cloud, as the identity that trusts its tokens.
     ///
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn federated(topic_endpoint: &str, assertion: &Assertion) -> Result<Self, InvalidConfig> {
-        let http = assertion.http()?;
-        Self::with(&http, topic_endpoint, http.bearer(SCOPE)?)
+        let connection = Connection::new(&Identity::Federated(assertion))?;
+        Self::new(&connection, topic_endpoint, None)
     }
 
-    pub(crate) fn on(http: &Http, config: &Config) -> Result<Self, InvalidConfig> {
-        let authorization: Arc<dyn Policy> = match &config.topic_key {
-            Some(key) => Arc::new(TopicKey(key.clone())),
-            None => http.bearer(SCOPE)?,
-        };
-        Self::with(http, &config.topic_endpoint, authorization)
-    }
-
-    fn with(
-        http: &Http,
+    pub(crate) fn new(
+        connection: &Connection,
         topic_endpoint: &str,
-        authorization: Arc<dyn Policy>,
+        key: Option<&Secret>,
     ) -> Result<Self, InvalidConfig> {
-        let base = endpoint("topic", topic_endpoint)?;
-        let mut service = Service::new(http, base, authorization);
-        service.limits.attempt = service.limits.attempt.min(ATTEMPT);
-        service.limits.attempts = service.limits.attempts.min(ATTEMPTS);
         Ok(Self {
-            service: Arc::new(service),
+            topic: Arc::new(Topic::new(connection, topic_endpoint, key)?),
         })
-    }
-
-    async fn post(&self, content_type: &str, body: String) -> Result<Answer, PortError> {
-        let call = Call {
-            what: WHAT,
-            method: Method::Post,
-            path: "?api-version=2018-01-01".to_owned(),
-            headers: vec![("content-type", content_type.to_owned())],
-            body,
-            // An event that comes twice is known by its id.
-            repeat: Repeat::Freely,
-        };
-        self.service.send(&call).await
     }
 
     /// Publishes one event. `Ok(Err(_))`: it will never be taken.
@@ -106,23 +41,7 @@ impl EventGrid {
     /// # Errors
     /// [`PortError`]: nothing is known about the event; it may be taken another time.
     pub async fn publish_one(&self, event: String) -> Result<Published, PortError> {
-        let content_type = format!("{}; charset=utf-8", cloud_event::CONTENT_TYPE);
-        verdict(&self.post(&content_type, event).await?)
-    }
-}
-
-/// What an answer means for the events of its request.
-fn verdict(answer: &Answer) -> Result<Published, PortError> {
-    match answer.status {
-        200..300 => Ok(Ok(())),
-        // No right (yet), no topic (yet): nothing about these events.
-        401 | 403 | 404 | 410 => Err(answer.refused(WHAT)),
-        400..500 => Ok(Err(Refusal::Never(format!(
-            "Event Grid refuses it for good: {} {}",
-            answer.status,
-            answer.code()
-        )))),
-        _ => Err(answer.refused(WHAT)),
+        self.topic.publish(event).await
     }
 }
 
@@ -146,8 +65,7 @@ impl Publisher for EventGrid {
             [only] => Ok(vec![self.publish_one(only.body.clone()).await?]),
             _ => {
                 let bodies: Vec<&str> = events.iter().map(|event| event.body.as_str()).collect();
-                let answer = self.post(BATCH_TYPE, format!("[{}]", bodies.join(","))).await?;
-                if verdict(&answer)?.is_ok() {
+                if self.topic.publish_batch(&bodies).await?.is_ok() {
                     return Ok(vec![Ok(()); events.len()]);
                 }
                 let mut each = Vec::with_capacity(events.len());
@@ -165,19 +83,17 @@ impl Publisher for EventGrid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_server::{Reply, TestServer, config, quick};
+    use crate::support::{Reply, TestServer, azure};
 
     fn event(body: &str) -> Envelope {
         Envelope {
             body: body.into(),
-            ..crate::test_table::row(0, "1").event
+            ..crate::support::row(0, "1").event
         }
     }
 
     fn topic(server: &TestServer) -> EventGrid {
-        let mut config = config(server);
-        config.topic_key = Some(Secret::new("the-key"));
-        EventGrid::on(&quick(&config), &config).unwrap()
+        azure(server, ()).events
     }
 
     #[tokio::test]

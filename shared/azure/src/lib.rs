@@ -1,50 +1,40 @@
 //! Azure's side of the ports: Table storage for steps, entities and outbox, Event Grid for what leaves, a Storage
 //! queue for what cannot be understood.
 //!
-//! The adapters decide nothing. Architecture invariants: every request goes through `service`, which gives
-//! each a time limit and bounded retries, and repeats a request that may have been done only where doing it twice
-//! is the same as once; a condition that failed is an answer and never an error; no `Debug` shows a key.
+//! The adapters decide nothing, and [`client`] sends every request.
 
 mod alerts;
-mod batch;
-mod columns;
+mod client;
 mod config;
 pub mod dead_letters;
-mod definitions;
 mod event_grid;
-mod federation;
-mod keys;
-mod outbox;
-mod queue;
-mod rows;
-mod service;
-mod shared_key;
-mod table_store;
+mod quarantine;
+mod table;
 
 #[cfg(test)]
-mod test_server;
-#[cfg(test)]
-mod test_table;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 pub use alerts::EventGridAlerts;
+pub use client::Assertion;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
-pub use federation::Assertion;
-pub use queue::QuarantineQueue;
-pub use table_store::TableStore;
+pub use quarantine::QuarantineQueue;
+pub use table::TableStore;
 
+use client::{Connection, Identity, StorageAccount};
 use saga_app::ports::Time;
 
-/// All adapters of one deployment, on one HTTP client and one credential.
+/// All adapters of one deployment, on one connection pool and one identity.
 #[derive(Debug)]
 pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
-    /// Where events go.
+    /// The topic to which events go.
     pub events: EventGrid,
-    /// Where messages are kept that cannot be understood.
+    /// Keeps messages that cannot be understood.
     pub quarantine: QuarantineQueue,
-    /// The way to the monitoring channel.
+    /// The monitoring channel.
     pub alerts: EventGridAlerts<T>,
 }
 
@@ -54,11 +44,25 @@ impl<T: Time> Azure<T> {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, time: T) -> Result<Self, InvalidConfig> {
-        let http = service::Http::new(config)?;
-        let events = EventGrid::on(&http, config)?;
+        let identity = match (&config.key, &config.topic_key) {
+            (Some(_), Some(_)) => Identity::Keys,
+            _ => Identity::Managed(config.client_id.as_deref()),
+        };
+        Self::on(&Connection::new(&identity)?, config, time)
+    }
+}
+
+impl<T> Azure<T> {
+    fn on(connection: &Connection, config: &Config, time: T) -> Result<Self, InvalidConfig> {
+        let account = StorageAccount {
+            connection,
+            name: &config.account,
+            key: config.key.as_ref(),
+        };
+        let events = EventGrid::new(connection, &config.topic_endpoint, config.topic_key.as_ref())?;
         Ok(Self {
-            store: TableStore::on(&http, config)?,
-            quarantine: QuarantineQueue::on(&http, config)?,
+            store: TableStore::new(&account, config)?,
+            quarantine: QuarantineQueue::new(&account, config)?,
             alerts: EventGridAlerts::new(events.clone(), time),
             events,
         })

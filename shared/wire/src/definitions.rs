@@ -56,11 +56,11 @@ pub fn load(participants: &dyn Fn(&str) -> bool) -> Result<Catalogue, InvalidDef
             .contents_utf8()
             .ok_or_else(|| InvalidDefinition(format!("{path} is not UTF-8")))?;
         let definition = parse(text).map_err(|error| InvalidDefinition(format!("{path}: {error}")))?;
-        let stranger = definition
+        let unknown = definition
             .steps()
             .iter()
             .find(|step| !participants(&step.participant));
-        match stranger {
+        match unknown {
             Some(step) => Err(InvalidDefinition(format!(
                 "{path}: step `{}` names the participant `{}`, which is not registered",
                 step.name, step.participant
@@ -184,11 +184,12 @@ fn duration_text(millis: i64) -> String {
 mod tests {
     use super::*;
 
+    const SAMPLE: &str = include_str!("../../../tests/definitions/payment.toml");
+
     /// Every key that a definition file can have, and none with the value that is meant without it: what is stored must not
     /// lose one.
     fn every_key() -> String {
-        let payment = include_str!("../definitions/payment.toml");
-        payment.replacen("deadline", "amounts = \"fractions\"\ndeadline", 1)
+        SAMPLE.replacen("deadline", "amounts = \"fractions\"\ndeadline", 1)
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
              "compensate":"PaymentCompensationRequested","cancel":"PaymentCancelRequested"},
             {"name":"inventory","cloud":"azure","participant":"inventory","done":"InventoryReserved",
              "compensate":"InventoryReleaseRequested","cancel":"InventoryCancelRequested"}]}}"#;
-        assert_eq!(read(stored), parse(include_str!("../definitions/payment.toml")));
+        assert_eq!(read(stored), parse(SAMPLE));
         let later = stored.replacen("\"format\":1", "\"format\":2", 1);
         assert!(read(&later).unwrap_err().0.contains("format is 2"));
         let unknown = stored.replacen("\"deadline\"", "\"limit\":1,\"deadline\"", 1);
@@ -239,24 +240,23 @@ mod tests {
     }
 
     #[test]
-    fn the_deployed_definitions_are_valid() {
-        let catalogue = load(&|_| true).unwrap();
-        let payment = catalogue.latest("payment").unwrap();
-        assert_eq!(payment.deadline_millis(), 15 * 60 * 1000);
-        assert_eq!(payment.steps().len(), 2);
-    }
-
-    #[test]
-    fn a_participant_that_is_not_registered_is_named() {
-        let error = load(&|name| name != "inventory").unwrap_err();
-        assert!(error.0.contains("`inventory`"), "{error}");
+    fn every_deployed_definition_is_valid_and_a_participant_that_is_not_registered_is_named() {
+        for definition in load(&|_| true).unwrap().iter() {
+            let participant = &definition.steps()[0].participant;
+            let error = load(&|name| name != participant).unwrap_err();
+            assert!(error.0.contains(&format!("`{participant}`")), "{error}");
+        }
+        let sample = parse(SAMPLE).unwrap();
+        assert_eq!(
+            (sample.deadline_millis(), sample.steps().len()),
+            (15 * 60 * 1000, 2)
+        );
     }
 
     #[test]
     fn a_definition_says_how_exact_its_amounts_are() {
-        let file = include_str!("../definitions/payment.toml");
         let says = |line: &str| {
-            let file = file.replacen("version = 1", &format!("version = 1\n{line}"), 1);
+            let file = SAMPLE.replacen("version = 1", &format!("version = 1\n{line}"), 1);
             parse(&file).map(|definition| definition.amounts())
         };
         assert_eq!(says(""), Ok(Amounts::MinorUnits));
@@ -266,7 +266,6 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_file_is_said() {
-        let good = include_str!("../definitions/payment.toml");
         for (from, to, part) in [
             ("version = 1", "version = 0", "versions start at 1"),
             ("\"15m\"", "\"soon\"", "deadline `soon`"),
@@ -283,7 +282,7 @@ mod tests {
             ("version = 1", "version = 1\namounts = true", "amounts"),
             ("version = 1", "version = 1\namount = \"fractions\"", "amount"),
         ] {
-            let error = parse(&good.replacen(from, to, 1)).unwrap_err();
+            let error = parse(&SAMPLE.replacen(from, to, 1)).unwrap_err();
             assert!(error.0.contains(part), "{from} → {to}: {error}");
         }
     }

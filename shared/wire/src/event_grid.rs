@@ -2,20 +2,19 @@
 //! and the two handshakes
 //! (<https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>).
 
-use std::collections::BTreeMap;
-
 use saga_core::document::Fields;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::incoming::{Incoming, Outside};
+use crate::cloud_event::attributes::Attributes;
+use crate::saga_event::{Outside, SagaEvent};
 use crate::{Malformed, cloud_event, json};
 
 /// The type of the event that asks whether the endpoint is ours.
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 /// The type of the last event of a subscription
 /// (<https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions>).
-const DELETED: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
+pub(crate) const DELETED: &str = "Microsoft.EventGrid.SubscriptionDeletedEvent";
 
 /// What a request of Event Grid carries.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,29 +103,29 @@ fn validation(text: &str) -> Result<Option<String>, Malformed> {
 }
 
 /// Whether the event says that the subscription was deleted, in either schema. It is about no saga.
-#[must_use]
-pub fn is_deletion(text: &str) -> bool {
-    let members = json::members(text).unwrap_or_default();
-    let name = if members.contains_key("specversion") {
+pub(crate) fn is_deletion(attributes: &Attributes<'_>) -> bool {
+    let name = if attributes.has("specversion") {
         "type"
     } else {
         "eventType"
     };
-    let kind = members.get(name).map(|raw| json::from_str::<String>(raw.get()));
-    kind.is_some_and(|kind| kind.as_deref() == Ok(DELETED))
+    matches!(attributes.text(name), Ok(Some(kind)) if kind == DELETED)
 }
 
-/// Reads one event in either schema.
+/// Reads one event about a saga in either schema.
 ///
 /// # Errors
 /// [`Malformed`] says what is missing or wrong.
-pub fn event(text: &str) -> Result<Incoming, Malformed> {
-    let which: BTreeMap<String, &RawValue> = json::from_str(text)?;
-    if which.contains_key("specversion") || !which.contains_key("eventType") {
-        return cloud_event::parse(text);
+pub fn event(text: &str) -> Result<SagaEvent, Malformed> {
+    read(&Attributes::of(text)?, text)
+}
+
+pub(crate) fn read(attributes: &Attributes<'_>, text: &str) -> Result<SagaEvent, Malformed> {
+    if attributes.has("specversion") || !attributes.has("eventType") {
+        return cloud_event::read(attributes);
     }
     // What it holds would be passed over, and with it the cross-check of the event against its subject.
-    if which.get("data_base64").is_some_and(|raw| raw.get() != "null") {
+    if attributes.says("data_base64") {
         return Err(Malformed(
             "`data_base64` is no member of Event Grid's schema: put the object into `data`".to_owned(),
         ));
@@ -142,5 +141,5 @@ pub fn event(text: &str) -> Result<Incoming, Malformed> {
         .topic
         .filter(|topic| !topic.is_empty())
         .unwrap_or_else(|| "event-grid".to_owned());
-    Outside::new(own.id, source, own.kind, own.subject, data).map(Incoming::Outside)
+    Outside::new(own.id, source, own.kind, own.subject, data).map(SagaEvent::Outside)
 }

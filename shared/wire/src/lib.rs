@@ -4,7 +4,6 @@
 //! means is then checked once, here, and a core type that exists is valid. Architecture invariant: the core's
 //! types are not serialisable, so no change of a format can change the protocol, or the other way round.
 
-pub mod alert_event;
 pub mod cloud_event;
 pub mod custom_handler;
 pub mod dead_letter;
@@ -12,11 +11,12 @@ pub mod definitions;
 pub mod event_bridge;
 pub mod event_grid;
 pub mod http;
-pub mod incoming;
+pub mod inbound;
 pub mod json;
-pub mod parked_event;
+pub mod notice;
 pub mod problem;
 pub mod quarantine;
+pub mod saga_event;
 pub mod time;
 
 /// The largest event that goes out, in bytes: what a Storage queue message takes in base64

@@ -25,11 +25,10 @@ use saga_wire::dead_letter::{
     DeadLetter, DeadLetterId, Received, Row, Shown, Source, azure_quarantine, blob, destination, events,
     poison, quarantine, row, stream,
 };
-use saga_wire::event_grid::{Delivery, delivery, event};
-use saga_wire::incoming::{Incoming, check};
-use saga_wire::{
-    alert_event, cloud_event, custom_handler, definitions, event_bridge, json, parked_event, time,
-};
+use saga_wire::event_grid::{Delivery, delivery};
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::saga_event::{SagaEvent, check};
+use saga_wire::{cloud_event, custom_handler, definitions, event_bridge, json, notice, time};
 use serde_json::Value;
 
 // A function is a program and no library: its own sources are taken as they are.
@@ -152,40 +151,45 @@ pub fn http_words(bytes: &[u8]) {
     let _ = filter(names.into_iter().zip(text.split('&').map(str::to_owned)));
 }
 
-/// Reads an event in either schema, and does with it what every receiver does.
-fn received(text: &str) {
-    let _ = (alert_event::parse(text), parked_event::parse(text));
-    match event(text) {
-        Ok(Incoming::Ours(event)) => {
-            let known = DEPLOYMENT.catalogue.get(&event.definition);
-            let _ = known.map(|definition| check(&event, definition));
-            let again = cloud_event::parse(&cloud_event::write(&event));
-            assert_eq!(again, Ok(Incoming::Ours(event)), "written and read");
+/// Does with what arrived what every receiver does: it is written again, and read as it was.
+fn received(inbound: Inbound) {
+    let written = match &inbound {
+        Inbound::Event(event) => match event.as_ref() {
+            SagaEvent::Ours(event) => {
+                let known = DEPLOYMENT.catalogue.get(&event.definition);
+                let _ = known.map(|definition| check(event, definition));
+                cloud_event::write(event)
+            }
+            SagaEvent::Outside(event) => cloud_event::write_outside(event, saga_core::Cloud::Aws, now()),
+        },
+        Inbound::Parked(parked) => {
+            let again = inbound::text(&notice::write_parked(parked));
+            assert!(matches!(again, Inbound::Parked(_)), "{again:?}");
+            return;
         }
-        Ok(Incoming::Outside(outside)) => {
-            let written = cloud_event::write_outside(&outside, saga_core::Cloud::Aws, now());
-            assert_eq!(
-                cloud_event::parse(&written),
-                Ok(Incoming::Outside(outside)),
-                "written and read"
-            );
+        Inbound::Alert(alert) => {
+            let again = inbound::text(&notice::write_alert("id", alert, now()));
+            assert!(matches!(again, Inbound::Alert(_)), "{again:?}");
+            return;
         }
-        Err(_) => {}
-    }
+        Inbound::SubscriptionDeleted | Inbound::NotUnderstood(_) => return,
+    };
+    assert_eq!(inbound::text(&written), inbound, "written and read");
+    assert_eq!(inbound::events_queue(&written), inbound, "read behind the bus");
 }
 
 /// A CloudEvent, wherever it comes from.
 pub fn one_cloud_event(bytes: &[u8]) {
-    let text = text(bytes);
-    let _ = cloud_event::parse(&text);
-    received(&text);
+    received(inbound::text(&text(bytes)));
 }
 
 /// A request of Event Grid to the webhook.
 pub fn event_grid(bytes: &[u8]) {
     if let Ok(Delivery::Events(events)) = delivery(bytes) {
-        let texts = events.iter().filter_map(|event| std::str::from_utf8(event).ok());
-        texts.for_each(received);
+        for event in &events {
+            received(inbound::webhook(event));
+            received(inbound::text(&text(event)));
+        }
     }
 }
 
@@ -196,8 +200,9 @@ pub fn sqs_record(bytes: &[u8]) {
         Err(_) => vec![text(bytes)],
     };
     for body in bodies {
+        received(inbound::events_queue(&body));
         if let Ok(event) = event_bridge::event_in(&body) {
-            received(event);
+            received(inbound::text(event));
         }
     }
 }
@@ -259,7 +264,7 @@ pub fn invocation(bytes: &[u8]) {
     let body = text(bytes);
     let _ = custom_handler::dequeue_count(&body);
     let message = custom_handler::message(&body, "event").unwrap_or(body);
-    received(&custom_handler::event_in(&message));
+    received(inbound::participant_queue(message.as_bytes()));
 }
 
 /// A file of a definition.

@@ -5,10 +5,11 @@ use saga_core::{Definition, DefinitionRef};
 
 use crate::arbitrary;
 use crate::property::{holds, same};
+use crate::sagas;
 
-/// The deployed `payment`, with another version and deadline.
+/// `payment`, with another version and deadline.
 fn payment(version: u32, seconds: i64) -> Definition {
-    let catalogue = saga_wire::definitions::load(&|_| true).unwrap();
+    let catalogue = sagas::catalogue();
     let payment = catalogue.latest("payment").unwrap();
     let reference = DefinitionRef {
         name: "payment".to_owned(),

@@ -20,7 +20,7 @@ use saga_core::reports::Reports;
 use saga_core::step::{StepState, StepVerb};
 use saga_core::timeline::Timeline;
 use saga_core::{Address, Cloud, Event, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
-use saga_wire::incoming::check;
+use saga_wire::saga_event::check;
 
 use super::code::Code;
 use super::state::{Broken, MAX, Messages, Network, State};

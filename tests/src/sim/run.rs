@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use saga_app::Deployment;
 use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
 use saga_app::outbox::Relay;
@@ -17,12 +18,10 @@ use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{PortError, Time};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::sweep_sagas;
-use saga_app::{Deployment, Settings};
 use saga_core::document::{Fields, fields};
 use saga_core::lifecycle::Phase;
 use saga_core::origin::Override;
 use saga_core::participant::EntityKey;
-use saga_core::patience::Patience;
 use saga_core::{Cloud, SagaId};
 use saga_memory::{Clock, Fault, OriginCloud, Sagas, StepCloud, Steps};
 use saga_participants::inventory::STOCK;
@@ -37,7 +36,7 @@ use crate::accounts::Accounts;
 use crate::arbitrary::nth_saga;
 use crate::contract::given;
 use crate::shown::is_true;
-use crate::world::{Parcel, Place, envelope};
+use crate::world::{Message, Place, envelope};
 
 /// What the callers of a run want.
 #[derive(Debug, Clone)]
@@ -86,7 +85,7 @@ const JUNK: &str = r#"{"specversion":"1.0","id":"junk","source":"somebody","type
 /// What a process works on, so that its carrier brings it again should the process fail or die.
 struct Process<'a> {
     name: String,
-    parcel: Option<Parcel>,
+    parcel: Option<Message>,
     work: Pin<Box<dyn Future<Output = Result<(), PortError>> + 'a>>,
 }
 
@@ -182,7 +181,7 @@ impl Stage {
         self.seen_aws.broken().or_else(|| self.seen_azure.broken())
     }
 
-    async fn deliver(&self, parcel: Parcel) -> Result<(), PortError> {
+    async fn deliver(&self, parcel: Message) -> Result<(), PortError> {
         let (aws, azure) = (self.watched_aws(), self.watched_azure());
         match parcel.to {
             Place::AzureQueue => {
@@ -301,7 +300,7 @@ impl Stage {
     }
 
     /// What both sides have published, routed as the rules of the bus and the topic do.
-    fn collect(&self, on_the_way: &mut Vec<Parcel>) {
+    fn collect(&self, on_the_way: &mut Vec<Message>) {
         for (row, bus) in self
             .aws
             .take_published()
@@ -316,7 +315,7 @@ impl Stage {
                 (false, true) => (Place::EventsQueue, envelope(&row.kind, &row.body)),
                 (false, false) => (Place::Ingress, format!("[{}]", row.body)),
             };
-            on_the_way.push(Parcel {
+            on_the_way.push(Message {
                 to,
                 kind: row.kind,
                 body,
@@ -331,12 +330,12 @@ impl Stage {
     }
 }
 
-fn outsider(id: SagaId) -> Parcel {
+fn outsider(id: SagaId) -> Message {
     let body = format!(
         r#"[{{"specversion":"1.0","id":"their-{id}","source":"billing.example","type":"PaymentCompensationRequested",
             "data":{{"saga_id":"{id}","reason":"the card was stolen"}}}}]"#
     );
-    Parcel {
+    Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested of an outsider".to_owned(),
         body,
@@ -388,8 +387,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         }
     };
     let stage = Stage {
-        deployment: Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS)
-            .expect("the deployed definitions are valid"),
+        deployment: crate::sagas::deployment(),
         aws: OriginCloud::with_faults(choose.clone()),
         azure: StepCloud::with_faults(choose),
         seen_aws: Witness::default(),
@@ -487,7 +485,7 @@ fn tick<'a>(
     stage: &'a Stage,
     story: &Story,
     processes: &mut Vec<Process<'a>>,
-    on_the_way: &mut Vec<Parcel>,
+    on_the_way: &mut Vec<Message>,
     outcome: &mut Outcome,
 ) {
     const MOST_PROCESSES: usize = 6;
@@ -495,7 +493,7 @@ fn tick<'a>(
     let saga = |chance: &Chance| stage.orders[chance.below(stage.orders.len())].id;
     let room = processes.len() < MOST_PROCESSES;
     let mut begun: Option<Process<'a>> = None;
-    let mut begin = |name: String, parcel: Option<Parcel>, work: Pin<Box<dyn Future<Output = _> + 'a>>| {
+    let mut begin = |name: String, parcel: Option<Message>, work: Pin<Box<dyn Future<Output = _> + 'a>>| {
         if room {
             story.tell(|| format!("begins: {name}"));
             begun = Some(Process { name, parcel, work });
@@ -573,7 +571,7 @@ fn tick<'a>(
         87 => {
             let id = saga(chance);
             if chance.below(4) == 3 {
-                on_the_way.push(Parcel {
+                on_the_way.push(Message {
                     to: [Place::Ingress, Place::AzureQueue][chance.below(2)],
                     kind: JUNK_KIND.to_owned(),
                     body: JUNK.to_owned(),
@@ -610,7 +608,7 @@ fn tick<'a>(
 
 /// Everything that is on the way arrives, everybody who started nothing tries once more, and the sweeps go on until
 /// nothing moves.
-fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Parcel>) -> Result<(), String> {
+fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Message>) -> Result<(), String> {
     const MOST_POLLS: usize = 100_000;
     const MOST_ROUNDS: usize = 80;
     const MOST_WAITS: usize = 500;

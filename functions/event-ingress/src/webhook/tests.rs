@@ -4,10 +4,11 @@ use std::sync::Mutex;
 
 use lambda_http::http::HeaderValue;
 use saga_app::ports::{Alert, Definitions, Envelope, Limits, PortError, Published, Quarantined, Refusal};
-use saga_core::{Definition, DefinitionRef};
+use saga_core::{Catalogue, Definition, DefinitionRef};
 use saga_wire::cloud_event;
-use saga_wire::incoming::Incoming;
+use saga_wire::definitions::parse;
 use saga_wire::json::holds_what_sqs_refuses;
+use saga_wire::saga_event::SagaEvent;
 use serde_json::{Value, json};
 
 use super::*;
@@ -112,8 +113,11 @@ impl Bench {
     async fn start() -> Self {
         let issuer = Issuer::start().await;
         let token = format!("Bearer {}", issuer.token(json!({})));
+        let mut deployment = Deployment::load(&Default::default(), Default::default(), 16).unwrap();
+        let payment = include_str!("../../../../tests/definitions/payment.toml");
+        deployment.catalogue = Catalogue::new([parse(payment).unwrap()]).unwrap();
         Self {
-            deployment: Deployment::load(&Default::default(), Default::default(), 16).unwrap(),
+            deployment,
             carriers: Carriers::default(),
             clock: issuer.clock,
             guard: issuer.guard,
@@ -261,7 +265,7 @@ async fn bytes_that_no_store_takes_as_text_hold_up_no_neighbour() {
         !holds_what_sqs_refuses(&published[0].body),
         "also when a carrier writes it anew"
     );
-    let Ok(Incoming::Outside(event)) = cloud_event::parse(&published[0].body) else {
+    let Ok(SagaEvent::Outside(event)) = cloud_event::parse(&published[0].body) else {
         panic!("{}", published[0].body)
     };
     assert_eq!(event.data["reason"].as_text(), Some("\u{fffe}\u{ffff}\u{2028}"));

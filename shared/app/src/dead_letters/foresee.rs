@@ -5,8 +5,8 @@ use saga_core::participant::Entities;
 use saga_core::saga::Status;
 use saga_core::{Cloud, Saga, SagaId};
 use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
-use saga_wire::incoming::Incoming;
-use saga_wire::{alert_event, event_grid, parked_event};
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::saga_event::SagaEvent;
 
 use super::{Disposition, Ports};
 use crate::definitions;
@@ -54,8 +54,8 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
     saga: Option<&Saga>,
 ) -> Result<Foreseen, PortError> {
     let sendable = matches!(letter.forward, Forward::Send { .. });
-    let text = letter.event();
-    if sendable && (alert_event::parse(&text).is_some() || parked_event::parse(&text).is_some()) {
+    let inbound = inbound::text(&letter.event());
+    if sendable && matches!(inbound, Inbound::Alert(_) | Inbound::Parked(_)) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let disposition = Disposition::Tried;
         return Ok(Foreseen {
@@ -63,7 +63,7 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
             has_saga: false,
         });
     }
-    let refused = refused(ports, letter, saga).await?;
+    let refused = refused(ports, letter, inbound, saga).await?;
     Ok(Foreseen {
         prospect: prospect(letter, refused.as_deref(), saga.map_or(Known::No, Known::of)),
         has_saga: saga.is_some(),
@@ -74,6 +74,7 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
 async fn refused<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     letter: &DeadLetter,
+    inbound: Inbound,
     saga: Option<&Saga>,
 ) -> Result<Option<String>, PortError> {
     if letter.facts.unreadable.is_some() {
@@ -84,10 +85,14 @@ async fn refused<S: SagaStore, T: Time>(
         Forward::Send { to, .. } => Some(*to),
         _ => None,
     };
-    let event = match event_grid::event(&letter.event()) {
-        Err(error) => return Ok(Some(error.0)),
-        Ok(Incoming::Ours(event)) => event,
-        Ok(Incoming::Outside(outside)) => {
+    let event = match inbound {
+        Inbound::Event(event) => *event,
+        Inbound::NotUnderstood(reason) => return Ok(Some(reason)),
+        other => return Ok(Some(format!("`{}` is no event of a saga", other.kind()))),
+    };
+    let event = match event {
+        SagaEvent::Ours(event) => event,
+        SagaEvent::Outside(outside) => {
             if to == Some(Destination::ParticipantQueue) {
                 return Ok(Some(format!(
                     "`{}` came without the attributes that address a step",

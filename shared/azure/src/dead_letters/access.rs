@@ -2,18 +2,14 @@
 //! that Entra takes as a client assertion, so that no secret is kept anywhere
 //! (<https://learn.microsoft.com/entra/workload-id/workload-identity-federation>).
 
-use std::sync::Arc;
-
 use saga_app::dead_letters::ports::LetterSource;
 use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::{azure_quarantine, poison};
 
-use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows};
-use crate::config::{Config, InvalidConfig, Secret, endpoint};
-use crate::federation::Assertion;
-use crate::service::{Http, Service, transport};
-use crate::shared_key::{Dialect, SharedKey};
-use crate::table_store::SCOPE;
+use super::{AzureOutlet, DeadBlobs, DeadQueue, DeadRows, blobs, outlet, queue, rows};
+use crate::client::{Assertion, Connection, Container, Identity, Queue, StorageAccount, Table};
+use crate::config::{InvalidConfig, Secret};
+use crate::event_grid::EventGrid;
 
 /// One deployment's account, names and endpoints, as far as dead letters need them.
 #[derive(Clone)]
@@ -62,63 +58,33 @@ impl Access {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(&self) -> Result<Sources, InvalidConfig> {
-        let http = self.http()?;
-        let queue = |name: &str, source, read| DeadQueue::on(&http, self, name, source, read);
-        let sources: Vec<Box<dyn LetterSource>> = vec![
-            Box::new(DeadRows::on(&http, self)?),
-            Box::new(DeadBlobs::on(&http, self)?),
-            Box::new(queue(&self.poison_queue, Source::Poison, poison)?),
-            Box::new(queue(
-                &self.quarantine_queue,
-                Source::AzureQuarantine,
-                azure_quarantine,
-            )?),
-        ];
+        let identity = self.assertion.as_ref();
+        let connection = &Connection::new(&identity.map_or(Identity::Keys, Identity::Federated))?;
+        let account = &StorageAccount {
+            connection,
+            name: &self.account,
+            key: self.key.as_ref(),
+        };
+        let table = Table::new(account, &self.table_endpoint, &self.table, rows::WHAT)?;
+        let container = Container::new(account, &self.blob_endpoint, &self.container, blobs::WHAT)?;
+        let queue = |name: &str, what| Queue::new(account, &self.queue_endpoint, name, what);
+        let poison_queue = queue(&self.poison_queue, queue::WHAT)?;
+        let quarantine = queue(&self.quarantine_queue, queue::WHAT)?;
         Ok(Sources {
-            sources,
-            outlet: AzureOutlet::on(&http, self)?,
+            sources: vec![
+                Box::new(DeadRows::new(table, self.buckets)),
+                Box::new(DeadBlobs::new(container)),
+                Box::new(DeadQueue::new(poison_queue, Source::Poison, poison)),
+                Box::new(DeadQueue::new(
+                    quarantine,
+                    Source::AzureQuarantine,
+                    azure_quarantine,
+                )),
+            ],
+            outlet: AzureOutlet::new(
+                EventGrid::new(connection, &self.topic_endpoint, self.topic_key.as_ref())?,
+                queue(&self.queue, outlet::WHAT)?,
+            ),
         })
-    }
-
-    pub(crate) fn http(&self) -> Result<Http, InvalidConfig> {
-        let transport = transport()?;
-        let credential = self
-            .assertion
-            .as_ref()
-            .map(|assertion| assertion.credential(&transport));
-        Ok(Http::with(transport, credential.transpose()?))
-    }
-
-    /// A service of the storage account.
-    pub(crate) fn storage(
-        &self,
-        http: &Http,
-        what: &'static str,
-        url: &str,
-        dialect: Dialect,
-    ) -> Result<Service, InvalidConfig> {
-        let base = endpoint(what, url)?;
-        Ok(match &self.key {
-            Some(key) => {
-                let policy = SharedKey::new(dialect, &self.account, key)?;
-                Service::new(http, base, Arc::new(policy))
-            }
-            None => Service::new(http, base, http.bearer(SCOPE)?),
-        })
-    }
-
-    /// The same deployment in the words of the participant's adapters.
-    pub(crate) fn config(&self) -> Config {
-        Config {
-            account: self.account.clone(),
-            key: self.key.clone(),
-            table_endpoint: self.table_endpoint.clone(),
-            queue_endpoint: self.queue_endpoint.clone(),
-            table: self.table.clone(),
-            quarantine_queue: self.quarantine_queue.clone(),
-            topic_endpoint: self.topic_endpoint.clone(),
-            topic_key: self.topic_key.clone(),
-            client_id: None,
-        }
     }
 }

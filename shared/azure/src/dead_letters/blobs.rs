@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use azure_core::http::Method;
 use futures_util::future::try_join_all;
 use saga_app::dead_letters::ports::{Answer, Depth, Held, LetterSource, Receipt, Removal, Walk};
 use saga_app::ports::PortError;
@@ -13,15 +12,9 @@ use saga_core::Timestamp;
 use saga_wire::dead_letter::Source;
 use saga_wire::dead_letter::{BlobEvent, blob};
 
-use super::access::Access;
-use super::queue::VERSION;
-use super::xml;
-use crate::config::{InvalidConfig, queue_name};
-use crate::keys::percent;
-use crate::service::{Answer as Reply, Call, Http, Repeat, Service};
-use crate::shared_key::Dialect;
+use crate::client::{BlobName, Container, Written};
 
-const WHAT: &str = "the dead-letter blobs";
+pub(super) const WHAT: &str = "the dead-letter blobs";
 /// Names in one page of the container's list.
 const NAMES: usize = 500;
 /// So many blobs are read at a time.
@@ -32,111 +25,29 @@ const ATTEMPTS: usize = 12;
 /// The container of dead-letter blobs.
 #[derive(Debug)]
 pub struct DeadBlobs {
-    service: Service,
-    container: String,
-}
-
-/// A blob of the container's list.
-#[derive(Debug, Clone)]
-struct Named {
-    name: String,
-    created: Option<Timestamp>,
+    container: Container,
 }
 
 impl DeadBlobs {
-    pub(super) fn on(http: &Http, access: &Access) -> Result<Self, InvalidConfig> {
-        Ok(Self {
-            service: access.storage(http, "blob", &access.blob_endpoint, Dialect::Queue)?,
-            // The rules for names of containers and queues are the same.
-            container: queue_name(&access.container)?.to_owned(),
-        })
+    pub(super) fn new(container: Container) -> Self {
+        Self { container }
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: String,
-        if_match: Option<&str>,
-    ) -> Result<Reply, PortError> {
-        let mut headers = vec![("x-ms-version", VERSION.to_owned())];
-        if let Some(etag) = if_match {
-            headers.push(("if-match", etag.to_owned()));
-        }
-        if method == Method::Put {
-            headers.push(("x-ms-blob-type", "BlockBlob".to_owned()));
-            headers.push(("content-type", "application/json".to_owned()));
-        }
-        let call = Call {
-            what: WHAT,
-            method,
-            path: format!("/{}{path}", self.container),
-            headers,
-            body,
-            // Guarded by the ETag: a second one finds it changed.
-            repeat: Repeat::Freely,
-        };
-        self.service.send(&call).await
-    }
-
-    fn path(name: &str) -> String {
-        let parts: Vec<String> = name.split('/').map(percent).collect();
-        format!("/{}", parts.join("/"))
-    }
-
-    /// A page of names, and where the next begins.
-    async fn names(&self, marker: &str, max: usize) -> Result<(VecDeque<Named>, Option<String>), PortError> {
-        let marker = if marker.is_empty() {
-            String::new()
-        } else {
-            format!("&marker={}", percent(marker))
-        };
-        let path = format!("?restype=container&comp=list&maxresults={max}{marker}");
-        let answer = self.call(Method::Get, &path, String::new(), None).await?;
-        if !answer.succeeded() {
-            return Err(answer.refused(WHAT));
-        }
-        let blobs = xml::elements(&answer.body, "Blob").into_iter().filter_map(|one| {
-            let created = xml::time(one, "Creation-Time").or_else(|| xml::time(one, "Last-Modified"));
-            let name = xml::text(one, "Name")?;
-            Some(Named { name, created })
-        });
-        let next = xml::text(&answer.body, "NextMarker").filter(|marker| !marker.is_empty());
-        Ok((blobs.collect(), next))
-    }
-
-    /// The content and the ETag of a blob, if it is there.
-    async fn content(&self, name: &str) -> Result<Option<(String, String, Option<Timestamp>)>, PortError> {
-        let answer = self
-            .call(Method::Get, &Self::path(name), String::new(), None)
-            .await?;
-        match answer.status {
-            200 => {
-                let etag = answer.header("etag").unwrap_or_default().to_owned();
-                let header = |name| xml::rfc7231(answer.header(name)?);
-                let created = header("x-ms-creation-time").or_else(|| header("last-modified"));
-                Ok(Some((answer.body, etag, created)))
-            }
-            404 if answer.code() != "ContainerNotFound" => Ok(None),
-            _ => Err(answer.refused(WHAT)),
-        }
-    }
-
-    async fn letters(&self, named: &Named) -> Result<Vec<BlobEvent>, PortError> {
-        let Some((content, _, created)) = self.content(&named.name).await? else {
+    async fn letters(&self, named: &BlobName) -> Result<Vec<BlobEvent>, PortError> {
+        let Some(read) = self.container.read(&named.name).await? else {
             return Ok(Vec::new());
         };
-        let mut letters = blob(&named.name, &content, named.created.or(created));
+        let mut letters = blob(&named.name, &read.content, named.created.or(read.created));
         letters.sort_by(|a, b| a.letter.id.key.cmp(&b.letter.id.key));
         Ok(letters)
     }
 
     /// Writes the blob without one event; what the attempt came to, or none when the blob changed under it.
     async fn without(&self, name: &str, raw: &str) -> Result<Option<Removal>, PortError> {
-        let Some((content, etag, _)) = self.content(name).await? else {
+        let Some(read) = self.container.read(name).await? else {
             return Ok(Some(Removal::NotOurs));
         };
-        let mut events: Vec<String> = blob(name, &content, None)
+        let mut events: Vec<String> = blob(name, &read.content, None)
             .into_iter()
             .map(|one| one.raw)
             .collect();
@@ -144,20 +55,13 @@ impl DeadBlobs {
             return Ok(Some(Removal::NotOurs));
         };
         events.remove(index);
-        let path = Self::path(name);
-        let answer = if events.is_empty() {
-            self.call(Method::Delete, &path, String::new(), Some(&etag))
-                .await?
+        let written = if events.is_empty() {
+            self.container.delete(name, &read.etag).await?
         } else {
-            self.call(Method::Put, &path, format!("[{}]", events.join(",")), Some(&etag))
-                .await?
+            let rest = format!("[{}]", events.join(","));
+            self.container.replace(name, &read.etag, rest).await?
         };
-        match answer.status {
-            200..300 => Ok(Some(Removal::Removed)),
-            412 => Ok(None),
-            404 if answer.code() != "ContainerNotFound" => Ok(Some(Removal::NotOurs)),
-            _ => Err(answer.refused(WHAT)),
-        }
+        Ok((written == Written::Applied).then_some(Removal::Removed))
     }
 }
 
@@ -167,7 +71,7 @@ fn name_in(key: &str) -> &str {
 }
 
 /// A walk's position: the marker of the next page of names, then the names and times still to be read, line by line.
-fn parse_position(position: &str) -> (Option<String>, VecDeque<Named>) {
+fn parse_position(position: &str) -> (Option<String>, VecDeque<BlobName>) {
     let mut lines = position.lines();
     let marker = lines
         .next()
@@ -175,14 +79,14 @@ fn parse_position(position: &str) -> (Option<String>, VecDeque<Named>) {
         .map(str::to_owned);
     let names = lines
         .filter_map(|line| line.split_once(' '))
-        .map(|(created, name)| Named {
+        .map(|(created, name)| BlobName {
             name: name.to_owned(),
             created: created.parse().ok().map(Timestamp::from_millis),
         });
     (marker, names.collect())
 }
 
-fn write_position(marker: Option<&str>, names: &VecDeque<Named>) -> String {
+fn write_position(marker: Option<&str>, names: &VecDeque<BlobName>) -> String {
     let mut out = marker.unwrap_or_default().to_owned();
     for named in names {
         let created = named
@@ -205,7 +109,7 @@ impl LetterSource for DeadBlobs {
 
     fn depth(&self) -> Answer<'_, Depth> {
         Box::pin(async move {
-            let (names, _) = self.names("", 1).await?;
+            let (names, _) = self.container.list(None, 1).await?;
             Ok(Depth {
                 visible: names.len(),
                 hidden: 0,
@@ -215,10 +119,10 @@ impl LetterSource for DeadBlobs {
 
     fn next<'a>(&'a self, walk: &'a mut Walk) -> Answer<'a, Vec<Held>> {
         Box::pin(async move {
-            let only: Option<VecDeque<Named>> = walk.only.take().map(|keys| {
+            let only: Option<VecDeque<BlobName>> = walk.only.take().map(|keys| {
                 let mut names: Vec<&str> = keys.iter().map(|key| name_in(key)).collect();
                 names.dedup();
-                let named = names.into_iter().map(|name| Named {
+                let named = names.into_iter().map(|name| BlobName {
                     name: name.to_owned(),
                     created: None,
                 });
@@ -234,7 +138,8 @@ impl LetterSource for DeadBlobs {
                     if !first && marker.is_none() || walk.ended {
                         return Ok(Vec::new());
                     }
-                    (names, marker) = self.names(marker.as_deref().unwrap_or_default(), NAMES).await?;
+                    let (listed, next) = self.container.list(marker.as_deref(), NAMES).await?;
+                    (names, marker) = (listed.into(), next);
                     walk.ended = marker.is_none();
                     let (after, since) = (walk.after.as_deref().map(name_in), walk.since);
                     names.retain(|named| after.is_none_or(|after| named.name.as_str() >= after));
@@ -245,7 +150,7 @@ impl LetterSource for DeadBlobs {
                     }
                     continue;
                 }
-                let some: Vec<Named> = names.drain(..names.len().min(READS)).collect();
+                let some: Vec<BlobName> = names.drain(..names.len().min(READS)).collect();
                 let read = try_join_all(some.iter().map(|named| self.letters(named))).await?;
                 walk.position = Some(write_position(marker.as_deref(), &names));
                 let held: Vec<Held> = read
@@ -301,8 +206,7 @@ impl LetterSource for DeadBlobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
-    use crate::test_server::{Reply, TestServer};
+    use crate::support::{Reply, TestServer, account, config, quick};
 
     const NAME: &str = "topic/sub/2026/11/21/1.json";
 
@@ -311,23 +215,10 @@ mod tests {
     }
 
     fn blobs(server: &TestServer) -> DeadBlobs {
-        let access = Access {
-            account: "acc".to_owned(),
-            key: Some(Secret::new("a2V5".to_owned())),
-            topic_key: None,
-            assertion: None,
-            blob_endpoint: server.url.clone(),
-            queue_endpoint: server.url.clone(),
-            table_endpoint: server.url.clone(),
-            topic_endpoint: server.url.clone(),
-            container: "dead-letters".to_owned(),
-            queue: "queue".to_owned(),
-            poison_queue: "poison".to_owned(),
-            quarantine_queue: "quarantine".to_owned(),
-            table: "Table".to_owned(),
-            buckets: 16,
-        };
-        DeadBlobs::on(&access.http().unwrap(), &access).unwrap()
+        let config = config(server);
+        let connection = quick();
+        let account = account(&connection, &config);
+        DeadBlobs::new(Container::new(&account, &server.url, "dead-letters", WHAT).unwrap())
     }
 
     /// The first letter of the blob is removed; what was asked of the service after it had been read.

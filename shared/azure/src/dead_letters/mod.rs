@@ -5,7 +5,6 @@ mod blobs;
 mod outlet;
 mod queue;
 mod rows;
-mod xml;
 
 pub use access::{Access, Sources};
 pub use blobs::DeadBlobs;

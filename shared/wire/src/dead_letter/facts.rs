@@ -102,7 +102,7 @@ pub fn said(text: &str) -> Facts {
             .or_else(|| word("eventType"))
             .map(|kind| shown(&kind)),
         saga: word("sagaid")
-            .or_else(|| in_data(&cloud_event::payload(&members).ok()??))
+            .or_else(|| in_data(&cloud_event::attributes::payload(&members).ok()??))
             .or_else(|| in_subject(&word("subject")?))
             .and_then(|id| id.parse::<SagaId>().ok()),
         verb: word("sagaverb").map(|verb| shown(&verb)),

@@ -1,0 +1,42 @@
+//! The answer to a request.
+
+use azure_core::http::RawResponse;
+use azure_core::http::headers::{HeaderName, Headers};
+
+use super::error::{Failure, error_code};
+
+/// The answer to a request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    headers: Headers,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn read(response: RawResponse) -> Result<Self, Failure> {
+        let (status, headers, body) = response.deconstruct();
+        let body = body.into_string();
+        Ok(Self {
+            status: status.into(),
+            headers,
+            body: body.map_err(|error| Failure::Unreadable(error.to_string()))?,
+        })
+    }
+
+    pub(super) fn header(&self, name: &'static str) -> Option<&str> {
+        self.headers.get_optional_str(&HeaderName::from_static(name))
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The service's error code; empty if it gave none.
+    pub(super) fn code(&self) -> String {
+        match self.header("x-ms-error-code") {
+            Some(code) => code.to_owned(),
+            None => error_code(&self.body),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a request failed.
+
+use std::time::Duration;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// No answer in time.
+    #[error("there was no answer within {} ms", .0.as_millis())]
+    Silent(Duration),
+    /// No connection, or it broke.
+    #[error("the connection failed")]
+    Broken(#[source] azure_core::Error),
+    /// The service answered with an error.
+    #[error("it answered {status} {code}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The service's error code; empty if it gave none.
+        code: String,
+    },
+    /// The answer is not in the documented format.
+    #[error("its answer cannot be read: {0}")]
+    Unreadable(String),
+    /// The request breaks a limit of the service. Trying again does not help; the message ends in the queue's
+    /// dead-letter store, with this reason in the log.
+    #[error("{0}")]
+    OverLimit(String),
+}
+
+/// The `code` in the body of an error, as Table storage and Event Grid write it; empty if there is none.
+pub(super) fn error_code(body: &str) -> String {
+    let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let code = parsed
+        .pointer("/odata.error/code")
+        .or(parsed.pointer("/error/code"));
+    code.and_then(|code| code.as_str()).unwrap_or_default().to_owned()
+}
+
+/// Whether an error of Table storage says that a condition on a row failed. A 404 can also mean that the table is
+/// missing, which is a fault of the deployment.
+pub(super) fn condition_failed(status: u16, code: &str) -> bool {
+    match status {
+        412 => true,
+        409 => code == "EntityAlreadyExists",
+        404 => is_missing_row(code),
+        _ => false,
+    }
+}
+
+/// Whether the code of a 404 is about the row.
+pub(super) fn is_missing_row(code: &str) -> bool {
+    matches!(code, "ResourceNotFound" | "EntityNotFound")
+}

@@ -1,0 +1,44 @@
+//! Every request to Azure. There is one client for each service of an account: [`Table`], [`Queue`], [`Container`] and
+//! [`Topic`].
+//!
+//! Invariants: each attempt has a time limit; retries are bounded and jittered; a request whose outcome is unknown is
+//! repeated only where doing it twice is the same as doing it once; a failed condition is an answer and never an
+//! error; no `Debug` shows a key.
+
+mod answer;
+mod batch;
+mod blob;
+mod connection;
+mod error;
+mod federation;
+mod queue;
+mod retry;
+mod service;
+mod shared_key;
+mod table;
+mod topic;
+mod url;
+mod xml;
+
+pub use federation::Assertion;
+
+pub(crate) use batch::{Batch, Change, MAX_CHANGES, Verb};
+pub(crate) use blob::{BlobName, Container};
+pub(crate) use connection::{Connection, Identity, StorageAccount};
+pub(crate) use error::Failure;
+pub(crate) use queue::{MessageHandle, Queue};
+#[cfg(test)]
+pub(crate) use retry::Limits;
+pub(crate) use retry::Repeat;
+pub(crate) use table::Table;
+pub(crate) use topic::Topic;
+pub(crate) use url::quoted;
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It was done.
+    Applied,
+    /// Nothing was done: the row or blob was changed, created or removed since it was read.
+    ConditionFailed,
+}

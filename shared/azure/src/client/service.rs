@@ -1,0 +1,165 @@
+//! One service at an endpoint: a request is authorised, limited in time and retried on azure_core's pipeline.
+
+use std::fmt;
+use std::sync::Arc;
+
+use azure_core::http::policies::Policy;
+use azure_core::http::{
+    ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
+};
+use saga_app::ports::PortError;
+
+use super::answer::Answer;
+use super::error::Failure;
+use super::retry::{Limits, Repeat};
+
+/// A request. It is repeated freely unless it says otherwise.
+#[derive(Debug)]
+pub(super) struct Call {
+    method: Method,
+    /// Path and query below the service's endpoint, encoded.
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    repeat: Repeat,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, path: String) -> Self {
+        Self {
+            method,
+            path,
+            headers: Vec::new(),
+            body: String::new(),
+            repeat: Repeat::Freely,
+        }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(super) fn body(mut self, content_type: &str, body: String) -> Self {
+        self.body = body;
+        self.header("content-type", content_type)
+    }
+
+    pub(super) fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+}
+
+/// A service at an endpoint.
+pub(super) struct Service {
+    pipeline: Pipeline,
+    base: String,
+    /// The service's name in errors.
+    what: &'static str,
+    limits: Limits,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service at `base`; `authorization` authorises each attempt anew.
+    pub(super) fn new(
+        what: &'static str,
+        transport: Transport,
+        limits: Limits,
+        base: String,
+        authorization: Arc<dyn Policy>,
+    ) -> Self {
+        let options = ClientOptions {
+            transport: Some(transport),
+            // The pipeline's own retries know nothing of `Repeat`.
+            retry: RetryOptions::none(),
+            ..ClientOptions::default()
+        };
+        let version = option_env!("CARGO_PKG_VERSION");
+        Self {
+            pipeline: Pipeline::new(
+                Some("saga-bridge"),
+                version,
+                options,
+                vec![],
+                vec![authorization],
+                None,
+            ),
+            base,
+            what,
+            limits,
+        }
+    }
+
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a request and gives the answer, whatever its status, unless the last attempt was told to come later.
+    ///
+    /// # Errors
+    /// [`PortError::Throttled`] or [`PortError::Unavailable`].
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, PortError> {
+        let mut attempt = 1;
+        loop {
+            let outcome = self.try_once(call).await;
+            match self.limits.pause_after(attempt, &outcome, call.repeat) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => {
+                    let answer = outcome.map_err(|failure| self.failed(failure))?;
+                    return match answer.status {
+                        408 | 429 | 500 | 502..=504 => Err(self.refused(&answer)),
+                        _ => Ok(answer),
+                    };
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The error for an answer with an unexpected status.
+    pub(super) fn refused(&self, answer: &Answer) -> PortError {
+        self.refusal(answer.status, answer.code())
+    }
+
+    /// The error for a status and a code of the service.
+    pub(super) fn refusal(&self, status: u16, code: String) -> PortError {
+        match status {
+            429 | 503 => PortError::Throttled { what: self.what },
+            _ => self.failed(Failure::Refused { status, code }),
+        }
+    }
+
+    pub(super) fn failed(&self, failure: Failure) -> PortError {
+        PortError::unavailable(self.what, failure)
+    }
+
+    async fn try_once(&self, call: &Call) -> Result<Answer, Failure> {
+        let url = format!("{}{}", self.base, call.path);
+        let url = Url::parse(&url).map_err(|error| Failure::OverLimit(format!("`{url}`: {error}")))?;
+        let mut request = Request::new(url, call.method);
+        for (name, value) in &call.headers {
+            request.insert_header(*name, value.clone());
+        }
+        request.set_body(call.body.clone());
+        let context = Context::new();
+        let options = PipelineSendOptions {
+            skip_checks: true,
+            ..PipelineSendOptions::default()
+        };
+        let sent = self.pipeline.send(&context, &mut request, Some(options));
+        let answer = tokio::time::timeout(self.limits.attempt, sent)
+            .await
+            .map_err(|_| Failure::Silent(self.limits.attempt))?
+            .map_err(Failure::Broken)?;
+        Answer::read(answer)
+    }
+}

@@ -1,0 +1,248 @@
+//! Step records, outbox rows and definitions ↔ fields of a row.
+//!
+//! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
+
+use saga_app::ports::Envelope;
+use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
+use saga_core::document::{Fields, fields};
+use saga_core::participate::StepRecord;
+use saga_core::reports::Reports;
+use saga_core::{Document, Timestamp};
+use saga_wire::json;
+
+use super::columns::Row;
+use super::keys;
+
+/// The format of rows.
+const FORMAT: i64 = 1;
+
+pub(crate) fn step_fields(record: &StepRecord) -> Fields {
+    let mut row = fields([
+        ("Format", FORMAT.into()),
+        ("State", record.state.as_str().into()),
+        ("At", record.at.millis().into()),
+        ("Hop", i64::from(record.hop).into()),
+        ("Data", json::write_object(&record.data).into()),
+    ]);
+    if let Some(reason) = &record.reason {
+        row.insert("Reason".to_owned(), reason.as_str().into());
+    }
+    if !record.output.is_empty() {
+        row.insert("Output".to_owned(), json::write_object(&record.output).into());
+    }
+    if !record.reports.is_empty() {
+        row.insert("Told".to_owned(), record.reports.as_str().into());
+    }
+    row
+}
+
+pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
+    check_format(row)?;
+    let object = |name: &str| match row.get(name) {
+        None => Ok(Fields::new()),
+        Some(_) => json::parse_object(text(row, name)?).map_err(|error| format!("`{name}` {error}")),
+    };
+    let state = text(row, "State")?;
+    Ok(StepRecord {
+        state: state.parse().map_err(|_| format!("`State` is `{state}`"))?,
+        at: Timestamp::from_millis(whole(row, "At")?),
+        hop: whole(row, "Hop")?
+            .try_into()
+            .map_err(|_| "`Hop` is out of range".to_owned())?,
+        reason: row
+            .get("Reason")
+            .map(|_| text(row, "Reason"))
+            .transpose()?
+            .map(str::to_owned),
+        data: object("Data")?,
+        output: object("Output")?,
+        reports: match row.get("Told") {
+            None => Reports::default(),
+            Some(_) => Reports::new(text(row, "Told")?),
+        },
+    })
+}
+
+pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
+    let mut columns = fields([
+        ("Format", FORMAT.into()),
+        ("At", row.at.millis().into()),
+        ("Queued", row.queued.millis().into()),
+        ("Saga", row.saga.to_string().into()),
+        ("Type", row.kind.as_str().into()),
+        ("Body", row.body.as_str().into()),
+    ]);
+    if row.follows {
+        columns.insert("Follows".to_owned(), Document::Bool(true));
+    }
+    columns
+}
+
+/// The columns that a failed attempt changes.
+pub(crate) fn tries_fields(tries: &Tries) -> Fields {
+    let mut columns = fields([("Attempts", i64::from(tries.failed).into())]);
+    if let Some(next) = tries.next {
+        columns.insert("NextAt".to_owned(), next.millis().into());
+    }
+    if let Some(reason) = &tries.reason {
+        columns.insert("Reason".to_owned(), reason.as_str().into());
+    }
+    columns
+}
+
+pub(crate) fn dead_fields(row: &OutboxRow, now: Timestamp) -> Fields {
+    let mut columns = outbox_fields(row);
+    columns.extend(tries_fields(&row.tries));
+    columns.insert("DeadAt".to_owned(), now.millis().into());
+    columns
+}
+
+pub(crate) fn lease_fields(lease: &Lease) -> Fields {
+    fields([
+        ("Format", FORMAT.into()),
+        ("Owner", lease.owner.as_str().into()),
+        ("Until", lease.until.millis().into()),
+    ])
+}
+
+pub(crate) fn lease(shard: u16, row: &Row) -> Result<Lease, String> {
+    check_format(&row.fields)?;
+    Ok(Lease {
+        shard,
+        owner: text(&row.fields, "Owner")?.to_owned(),
+        until: Timestamp::from_millis(whole(&row.fields, "Until")?),
+    })
+}
+
+pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
+    check_format(&row.fields)?;
+    let optional = |name: &str| {
+        let there = row.fields.contains_key(name);
+        there.then(|| whole(&row.fields, name)).transpose()
+    };
+    let at = whole(&row.fields, "At")?;
+    let failed = optional("Attempts")?.unwrap_or(0);
+    Ok(OutboxRow {
+        shard,
+        event: Envelope {
+            id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
+            saga: text(&row.fields, "Saga")?
+                .parse()
+                .map_err(|error| format!("`Saga` {error}"))?,
+            kind: text(&row.fields, "Type")?.to_owned(),
+            body: text(&row.fields, "Body")?.to_owned(),
+        },
+        at: Timestamp::from_millis(at),
+        queued: Timestamp::from_millis(optional("Queued")?.unwrap_or(at)),
+        follows: row.fields.contains_key("Follows"),
+        tries: Tries {
+            failed: failed
+                .try_into()
+                .map_err(|_| "`Attempts` is out of range".to_owned())?,
+            next: optional("NextAt")?.map(Timestamp::from_millis),
+            reason: row
+                .fields
+                .get("Reason")
+                .and_then(Document::as_text)
+                .map(str::to_owned),
+        },
+    })
+}
+
+pub(crate) fn definition_fields(text: &str) -> Fields {
+    fields([("Format", FORMAT.into()), ("Text", text.into())])
+}
+
+pub(crate) fn definition_text(row: &Fields) -> Result<&str, String> {
+    check_format(row)?;
+    text(row, "Text")
+}
+
+fn check_format(row: &Fields) -> Result<(), String> {
+    match whole(row, "Format")? {
+        FORMAT => Ok(()),
+        other => Err(format!("its format is {other}, this version reads {FORMAT}")),
+    }
+}
+
+fn text<'a>(row: &'a Fields, name: &str) -> Result<&'a str, String> {
+    row.get(name)
+        .and_then(Document::as_text)
+        .ok_or_else(|| format!("it has no text `{name}`"))
+}
+
+fn whole(row: &Fields, name: &str) -> Result<i64, String> {
+    let number = match row.get(name) {
+        Some(Document::Number(number)) => number.as_i64(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("it has no whole number `{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_app::ports::Version;
+    use saga_core::step::StepState;
+
+    use super::*;
+
+    fn record() -> StepRecord {
+        StepRecord {
+            state: StepState::Undone,
+            at: Timestamp::from_millis(1_795_226_400_123),
+            hop: 3,
+            reason: Some("the \u{1}customer\nchanged his mind".to_owned()),
+            data: fields([("amount", "129.90".into()), ("n", 7.into())]),
+            output: fields([("receipt", "r-1".into())]),
+            reports: Reports::new("2 REFUSED 1795226400100"),
+        }
+    }
+
+    #[test]
+    fn a_step_record_comes_back() {
+        assert_eq!(step_record(&step_fields(&record())).unwrap(), record());
+        let bare = StepRecord {
+            reason: None,
+            output: Fields::new(),
+            reports: Reports::default(),
+            ..record()
+        };
+        assert_eq!(step_record(&step_fields(&bare)).unwrap(), bare);
+    }
+
+    #[test]
+    fn an_outbox_row_comes_back_with_the_id_in_its_key() {
+        let row = OutboxRow {
+            shard: 5,
+            event: Envelope {
+                id: "1795226400123-4b1c-advance2".parse().unwrap(),
+                saga: "00000000-0000-8000-8000-000000000001".parse().unwrap(),
+                kind: "InventoryReserved".to_owned(),
+                body: "{\"specversion\":\"1.0\"}".to_owned(),
+            },
+            at: Timestamp::from_millis(1_795_226_400_123),
+            queued: Timestamp::from_millis(1_795_226_400_200),
+            follows: true,
+            tries: Tries {
+                failed: 3,
+                next: Some(Timestamp::from_millis(1_795_226_500_000)),
+                reason: Some("503 \"busy\"".to_owned()),
+            },
+        };
+        let mut fields = outbox_fields(&row);
+        fields.extend(tries_fields(&row.tries));
+        let read = Row {
+            key: keys::outbox(&row.id).unwrap(),
+            version: Version("1".into()),
+            fields,
+        };
+        assert_eq!(outbox_row(5, &read).unwrap(), row);
+    }
+
+    #[test]
+    fn a_row_of_a_later_format_is_not_guessed_at() {
+        let mut row = step_fields(&record());
+        row.insert("Format".into(), 2.into());
+        assert!(step_record(&row).unwrap_err().contains("format is 2"));
+    }
+}
