@@ -1,4 +1,4 @@
-//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/fixtures.py`) mean
+//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/record_fixtures.py`) mean
 //! what that release said of them. What is written in their place holds only names and words which that release reads: the
 //! functions of a deployment are replaced one after the other while sagas run.
 #![allow(
@@ -23,10 +23,10 @@ use saga_azure::{Azure, Config, Secret, TableStore};
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
 use saga_runtime::clock::SystemClock;
+use saga_stored_forms::recorded::{Recorded, Request, Service, recorded};
+use saga_stored_forms::release_04d03cd;
 use saga_tests::arbitrary;
 use saga_tests::property::holds;
-use saga_tests::recorded::{Recorded, Request, Service, recorded};
-use saga_tests::release_04d03cd;
 use saga_wire::dead_letter::Source;
 use serde_json::{Value, json};
 
