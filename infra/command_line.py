@@ -26,7 +26,7 @@ def takes_nothing(description: str | None) -> None:
 
 def port_base(text: str | None = None) -> int:
     """The first port of a local stack; without a text, what PORT_BASE says. The stacks of the demo and of the tests use ports
-    up to 310 above it."""
+    up to 410 above it."""
     text = text or os.environ.get("PORT_BASE") or "4566"
     if not text.isdecimal() or not 1024 <= int(text) <= 65000:
         raise argparse.ArgumentTypeError(f"PORT_BASE={text} is not usable: give a number from 1024 to 65000")

@@ -81,9 +81,9 @@ class Environment:
         env = os.environ | {"TF_DATA_DIR": str(self.folder / ".terraform" / stack)}
         return subprocess.run(command, env=env, stdout=subprocess.PIPE if answer else None, text=True, check=False)
 
-    def ran(self, stack: str, *arguments: str, ends: tuple[int, ...] = (0,), answer: bool = False) -> subprocess.CompletedProcess:
+    def ran(self, stack: str, *arguments: str, codes: tuple[int, ...] = (0,), answer: bool = False) -> subprocess.CompletedProcess:
         done = self.terraform(stack, *arguments, answer=answer)
-        if done.returncode not in ends:
+        if done.returncode not in codes:
             raise Stop(f"terraform {arguments[0]} of the {stack} stack ended with {done.returncode}; what it had changed until then is in its state. Run the same again once the cause is gone.")
         return done
 
@@ -181,12 +181,12 @@ class Environment:
         self.init("azure")
         self.knows_its_webhook(known)
         plan = ("plan", "-input=false", "-detailed-exitcode")
-        changes = self.ran("azure", *plan, *self.files("azure"), *known, ends=(0, CHANGES)).returncode == CHANGES
+        changes = self.ran("azure", *plan, *self.files("azure"), *known, codes=(0, CHANGES)).returncode == CHANGES
         if self.left("azure") is None:
             print("\naws: not planned: the Azure stack has left nothing yet. `apply` applies Azure first.", file=sys.stderr)
             return True
         self.init("aws")
-        return self.ran("aws", *plan, *self.files("aws"), ends=(0, CHANGES)).returncode == CHANGES or changes
+        return self.ran("aws", *plan, *self.files("aws"), codes=(0, CHANGES)).returncode == CHANGES or changes
 
     def apply(self) -> None:
         self.nothing_lies_about()

@@ -144,7 +144,7 @@ def composite_alarms_cannot_be_made() -> bool:
 
 
 def make_composite_alarms() -> None:
-    # Its alarms have room for the rule of a composite one, and are told apart by it.
+    # Its alarms have room for the rule of a composite one, and are distinguished by it.
     CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
     Alarm.alarm_rule = property(lambda self: self.rule)
 

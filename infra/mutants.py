@@ -146,7 +146,7 @@ MISTAKES = [
     Mistake("another environment's hand-over", "infra/stacks/aws/main.tf", r"local\.azure\.environment == var\.environment", "true", ("infra/stacks/aws",)),
     Mistake("a state's place in a tracked file", "infra/stacks/aws/versions.tf", r'backend "s3" \{\}', 'backend "s3" {\n    bucket = "ours"\n  }'),
     Mistake("a connection that nobody looks at", "infra/modules/operations/connection.tf", r'"Connection Deauthorized", ', "", ("infra/modules/operations",)),
-    Mistake("a secret whose end nobody is told", "infra/modules/operations/connection.tf", r"\[30, 7\]", "[7]", ("infra/modules/operations",)),
+    Mistake("a secret that expires without an alert", "infra/modules/operations/connection.tf", r"\[30, 7\]", "[7]", ("infra/modules/operations",)),
     mistake("an alarm that rings before anything ran", "operations", r'silence = "missing"', 'silence = "breaching"'),
     Mistake("a call that the deployer may not make", "infra/deployer/aws/permissions.json", r'"aws_sqs_queue_policy": \{\n.*\n.*\n    \},\n', ""),
     Mistake("a deployer that reaches another environment", "infra/deployer/aws/permissions.json", r":table/\$\{prefix\}\*", ":table/*", ("infra/deployer/aws",)),

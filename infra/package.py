@@ -3,7 +3,7 @@
 
     infra/package.py [--arch arm64|x86_64]… [FUNCTION…]
 
-    target/package/<arch>/<function>.zip     every Lambda function, for each architecture (both, unless told)
+    target/package/<arch>/<function>.zip     every Lambda function, for each architecture (both by default)
     target/package/azure-participant.zip     the Function App: handler for x86-64, host.json, each function.json
 
 The builds go through cargo-lambda and zig, which are installed under target/; the machine needs Rust and Python

@@ -158,7 +158,7 @@ def incremental(deployment: Resource, _all: list[Resource]) -> str | None:
 
 
 def keeps_what_was_deployed(text: str) -> list[str]:
-    """Deleting a deployment deletes what it made unless the provider is told not to: the table with every saga."""
+    """Deleting a deployment deletes what it made unless the provider is configured not to: the table with every saga."""
     blocks = re.findall(r'^provider "azurerm" \{\n(.*?)^\}', text, re.M | re.S)
     return ["the azurerm provider needs template_deployment { delete_nested_items_during_deletion = false }"
             for block in blocks if not re.search(r"template_deployment \{\s*delete_nested_items_during_deletion = false", block)]

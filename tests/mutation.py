@@ -3,7 +3,7 @@
 
     python3 tests/mutation.py                 all of them
     python3 tests/mutation.py core app        those of these crates, by the names of their folders
-    python3 tests/mutation.py --minutes 20    ends after so many minutes (60 unless told) and says what was not looked at
+    python3 tests/mutation.py --minutes 20    ends after so many minutes (60 by default) and says what was not looked at
     python3 tests/mutation.py --workers 1     judges one at a time, not as many as there are cores
 
 cargo-mutants builds everything once for each mutant, which takes hours here. So its list is built in once, each mutant behind

@@ -14,7 +14,6 @@ outbox, a quarantine or a dead-letter store.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import collections
 import contextlib
@@ -35,13 +34,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "localstack"), str(ROOT / "infra")]
 
 import packing  # noqa: E402
+from command_line import Parser, port_base  # noqa: E402
 from local_stack import http, packages  # noqa: E402
 from local_stack.read_back import aws_rest  # noqa: E402
 from stack.support import TERMINAL, UNANSWERED, StackTest, endpoints, order, wait_for  # noqa: E402
 
 STATE = ROOT / "localstack" / ".upgrade"
 BUILDS = ROOT / "target" / "upgrade"
-PORT_BASE = int(os.environ.get("PORT_BASE") or 4566) + 400
+PORTS_ABOVE = 400
 CANCELLED = "CANCELLED_VIA_COMPENSATION"
 SKU = "keyboard"
 PARTICIPANT = packages.PARTICIPANT
@@ -101,7 +101,7 @@ def built(tree: Path, folder: Path) -> Path:
 
 
 class Load:
-    """Starts sagas of every kind until told to stop."""
+    """Starts sagas of every kind until it is stopped."""
 
     def __init__(self, test: StackTest, seed: int):
         self.test, self.chance, self.stopping = test, random.Random(seed), threading.Event()
@@ -359,7 +359,7 @@ def run(releases: dict[str, Path], sagas: int, back: bool, seed: int) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("old", help="folder of packages, or git revision")
     parser.add_argument("new", help="folder of packages, git revision, or `.`")
     parser.add_argument("--sagas", type=int, default=400, help="sagas to start in each direction (400)")
@@ -369,7 +369,7 @@ def main() -> int:
     releases = {"old": packages_of(arguments.old), "new": packages_of(arguments.new)}
 
     stack = [sys.executable, str(ROOT / "localstack" / "stack.py")]
-    place = ["--port-base", str(PORT_BASE), "--state", str(STATE)]
+    place = ["--port-base", str(port_base() + PORTS_ABOVE), "--state", str(STATE)]
     try:
         if status := subprocess.run([*stack, "up", *place, "--packages", str(releases["old"])], check=False).returncode:
             return status

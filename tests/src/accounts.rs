@@ -83,7 +83,7 @@ impl Accounts<'_> {
     /// What is left of a SKU.
     #[must_use]
     pub fn stock(&self, sku: &str) -> i64 {
-        let shelf = partition(
+        let partition = partition(
             "inventory",
             self.deployment.participants["inventory"].placement(),
             crate::arbitrary::nth_saga(0),
@@ -91,8 +91,8 @@ impl Accounts<'_> {
         );
         let stock = self
             .azure
-            .entity(&shelf, &EntityKey::new(STOCK, sku))
-            .expect("the SKU is on the shelf");
+            .entity(&partition, &EntityKey::new(STOCK, sku))
+            .expect("the SKU is in stock");
         stock["Available"]
             .as_number()
             .and_then(|number| number.as_i64())

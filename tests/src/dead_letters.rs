@@ -18,7 +18,7 @@ use saga_wire::quarantine::NO_HEADERS;
 use serde_json::Value;
 
 use crate::contract::given;
-use crate::world::{Parcel, Place, World, envelope};
+use crate::world::{Message, Place, World, envelope};
 
 /// The sources and the ways back, with a clock of their own.
 pub struct Desk {
@@ -118,7 +118,7 @@ fn route(by: Destination, message: &str) -> Place {
     }
 }
 
-fn parcel(to: Place, by: Destination, message: &str) -> Parcel {
+fn parcel(to: Place, by: Destination, message: &str) -> Message {
     let event: Value = serde_json::from_str(message).unwrap();
     let kind = event["type"].as_str().unwrap_or("in an envelope").to_owned();
     let body = match (to, by) {
@@ -127,12 +127,12 @@ fn parcel(to: Place, by: Destination, message: &str) -> Parcel {
         (Place::EventsQueue, Destination::Bus) => envelope(&kind, message),
         (Place::EventsQueue, _) => message.to_owned(),
     };
-    Parcel { to, kind, body }
+    Message { to, kind, body }
 }
 
 /// The event inside a parcel.
 #[must_use]
-pub fn event_in(parcel: &Parcel) -> String {
+pub fn event_in(parcel: &Message) -> String {
     match parcel.to {
         Place::AzureQueue => String::from_utf8(STANDARD.decode(&parcel.body).unwrap()).unwrap(),
         Place::Ingress => parcel.body[1..parcel.body.len() - 1].to_owned(),
@@ -157,7 +157,7 @@ pub fn quarantined(entrance: &'static str, body: &[u8], max_bytes: usize) -> Vec
 
 /// The parcel falls out: `chance` says where on its way, `number` makes the letter one of its own.
 #[must_use]
-pub fn dead(parcel: &Parcel, chance: u64, number: u64) -> DeadLetter {
+pub fn dead(parcel: &Message, chance: u64, number: u64) -> DeadLetter {
     let at = Timestamp::from_millis(given::time(1_000_000).millis() + i64::try_from(number).unwrap());
     let event = event_in(parcel);
     let received = |body: String| Received {

@@ -16,7 +16,7 @@ use crate::contract::given;
 use crate::laws::Undone;
 use crate::played::{self, Stores};
 use crate::shown::is_true;
-use crate::world::{Parcel, SKU, STOCK_BEFORE, World};
+use crate::world::{Message, SKU, STOCK_BEFORE, World};
 
 /// A saga to disturb.
 pub struct Case<'a> {
@@ -84,7 +84,7 @@ struct Ran {
 
 impl Case<'_> {
     /// Runs it in a world of its own; `carry` brings each message, oldest first.
-    async fn run(&self, run: &Run<'_>, mut carry: impl AsyncFnMut(&mut World, Parcel)) -> Ran {
+    async fn run(&self, run: &Run<'_>, mut carry: impl AsyncFnMut(&mut World, Message)) -> Ran {
         let mut world = World::new(
             OriginCloud::with_faults(run.calls.clone()),
             StepCloud::with_faults(run.calls.clone()),
@@ -101,9 +101,9 @@ impl Case<'_> {
             {
                 interrupt(&world, id, interruption.command).await;
             }
-            let parcel = world.on_the_way.remove(0);
+            let message = world.on_the_way.remove(0);
             messages += 1;
-            carry(&mut world, parcel).await;
+            carry(&mut world, message).await;
             world.publish().await;
         }
         world.heal(id).await;
@@ -201,9 +201,9 @@ impl Case<'_> {
             what: format!("{}, {what}", quiet.what),
             ..*quiet
         };
-        let deliver = async |world: &mut World, parcel: Parcel| {
-            if world.deliver(&parcel).await.is_err() {
-                world.on_the_way.push(parcel);
+        let deliver = async |world: &mut World, message: Message| {
+            if world.deliver(&message).await.is_err() {
+                world.on_the_way.push(message);
             }
         };
         let mut runs = 0;
@@ -222,13 +222,13 @@ impl Case<'_> {
         for nth in 0..messages {
             for late in [false, true] {
                 let mut seen = 0;
-                let repeat = async |world: &mut World, parcel: Parcel| {
-                    world.deliver(&parcel).await.unwrap();
+                let repeat = async |world: &mut World, message: Message| {
+                    world.deliver(&message).await.unwrap();
                     if seen == nth {
                         if late {
                             world.settle().await;
                         }
-                        world.deliver(&parcel).await.unwrap();
+                        world.deliver(&message).await.unwrap();
                     }
                     seen += 1;
                 };
@@ -242,8 +242,8 @@ impl Case<'_> {
     }
 }
 
-async fn at_once(world: &mut World, parcel: Parcel) {
-    world.deliver(&parcel).await.unwrap();
+async fn at_once(world: &mut World, message: Message) {
+    world.deliver(&message).await.unwrap();
 }
 
 /// Somebody who tries again until there is an answer.

@@ -31,8 +31,8 @@ impl Stores {
         for (key, written) in world.aws.all_entities() {
             all.insert((None, key), written);
         }
-        for (partition, shelf) in world.azure.all_entities() {
-            for (key, written) in shelf {
+        for (partition, entities) in world.azure.all_entities() {
+            for (key, written) in entities {
                 all.insert((Some(partition.clone()), key), written);
             }
         }
@@ -111,7 +111,7 @@ pub fn check(world: &World, id: SagaId, before: &Stores, undone: Undone<'_>) -> 
         .map(|(index, step)| record(step.cloud, StepIndex::new(index)))
         .collect();
     for (number, (step, record)) in definition.steps().iter().zip(&records).enumerate() {
-        let told = |why: String| format!("step {number} ({}): {why}", step.name);
+        let reported = |why: String| format!("step {number} ({}): {why}", step.name);
         let Some(record) = record else { continue };
         let participant = world.deployment.participants[step.participant.as_str()].as_ref();
         let context = Context {
@@ -131,13 +131,15 @@ pub fn check(world: &World, id: SagaId, before: &Stores, undone: Undone<'_>) -> 
             expected.entities(&place)
         };
         part.keeps_the_laws(&entities, nth_saga(1_000_000), undone)
-            .map_err(|broken| told(broken.to_string()))?;
+            .map_err(|broken| reported(broken.to_string()))?;
         if record.state == StepState::Refused {
             continue;
         }
-        let acted = part.act(&entities).map_err(|broken| told(broken.to_string()))?;
+        let acted = part
+            .act(&entities)
+            .map_err(|broken| reported(broken.to_string()))?;
         let acted =
-            acted.ok_or_else(|| told(format!("its record says {:?}, and it refuses", record.state)))?;
+            acted.ok_or_else(|| reported(format!("its record says {:?}, and it refuses", record.state)))?;
         expected.take(&place, &acted);
         if record.state == StepState::Undone {
             to_undo.push((part, place));

@@ -26,7 +26,7 @@ pub fn view(deployment: &Deployment, saga: &Saga) -> Value {
 
 /// Every step in such a view.
 #[must_use]
-pub fn told(view: &Value) -> Vec<Step> {
+pub fn reported(view: &Value) -> Vec<Step> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let steps = view["steps"].as_array().expect("a list").iter();
     let step = |step: &Value| {
@@ -61,21 +61,21 @@ pub fn truth(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Vec<Ste
 /// The difference.
 pub fn is_true(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Result<(), String> {
     let forced = saga.lifecycle.overridden && saga.lifecycle.phase == Phase::Completed;
-    let (told, truth) = (told(&view(deployment, saga)), truth(deployment, azure, saga));
-    let behind = |told: &Step, truth: &Step| match told.0.as_str() {
+    let (reported, truth) = (reported(&view(deployment, saga)), truth(deployment, azure, saga));
+    let behind = |reported: &Step, truth: &Step| match reported.0.as_str() {
         "UNKNOWN" | "WAITING" => true,
-        "DONE" => truth.0 == "UNDONE" && told.1 <= truth.1,
+        "DONE" => truth.0 == "UNDONE" && reported.1 <= truth.1,
         _ => false,
     };
-    if told
+    if reported
         .iter()
         .zip(&truth)
-        .all(|(told, truth)| told == truth || forced && behind(told, truth))
+        .all(|(reported, truth)| reported == truth || forced && behind(reported, truth))
     {
         Ok(())
     } else {
         Err(format!(
-            "saga {} shows {told:?}, and its steps are {truth:?}",
+            "saga {} shows {reported:?}, and its steps are {truth:?}",
             saga.id
         ))
     }

@@ -48,7 +48,7 @@ pub enum Place {
 
 /// Something on the way.
 #[derive(Debug, Clone)]
-pub struct Parcel {
+pub struct Message {
     /// Where it goes.
     pub to: Place,
     /// The type of the event in it.
@@ -84,7 +84,7 @@ pub struct World {
     /// The time.
     pub clock: Clock,
     /// What has left one side and not reached the other, oldest first.
-    pub on_the_way: Vec<Parcel>,
+    pub on_the_way: Vec<Message>,
     /// The queue of the step on Azure gives a message up that fails now.
     pub last_try: bool,
 }
@@ -115,7 +115,7 @@ impl Default for World {
 }
 
 impl World {
-    /// Two clouds, and stock on the shelf.
+    /// Two clouds, and an article in stock.
     #[must_use]
     pub fn new(aws: OriginCloud, azure: StepCloud) -> Self {
         let deployment = crate::sagas::deployment();
@@ -128,10 +128,10 @@ impl World {
             on_the_way: Vec::new(),
             last_try: false,
         };
-        let stock = fields([("Available", STOCK_BEFORE.into()), ("Shelf", "A7".into())]);
+        let stock = fields([("Available", STOCK_BEFORE.into()), ("Place", "A7".into())]);
         world
             .azure
-            .put_entity(&world.shelf(), EntityKey::new(STOCK, SKU), stock);
+            .put_entity(&world.stock_partition(), EntityKey::new(STOCK, SKU), stock);
         world
     }
 
@@ -191,7 +191,7 @@ impl World {
             r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"the card was stolen"}}}}"#
         );
-        self.on_the_way.push(Parcel {
+        self.on_the_way.push(Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body,
@@ -205,7 +205,7 @@ impl World {
                 "eventType":"PaymentCompensationRequested","eventTime":"2026-10-01T00:00:00Z","dataVersion":"1.0",
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"the card was stolen"}}}}]"#
         );
-        self.on_the_way.push(Parcel {
+        self.on_the_way.push(Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body,
@@ -246,7 +246,7 @@ impl World {
                 Some("aws") => (Place::EventsQueue, envelope(&row.kind, &row.body)),
                 other => panic!("no rule of the bus matches the target {other:?}"),
             };
-            self.on_the_way.push(Parcel {
+            self.on_the_way.push(Message {
                 to,
                 kind: row.kind,
                 body,
@@ -260,7 +260,7 @@ impl World {
                 Some("aws") => (Place::Ingress, format!("[{}]", row.body)),
                 other => panic!("no subscription of the topic matches the target {other:?}"),
             };
-            self.on_the_way.push(Parcel {
+            self.on_the_way.push(Message {
                 to,
                 kind: row.kind,
                 body,
@@ -268,16 +268,16 @@ impl World {
         }
     }
 
-    /// Delivers a parcel once.
+    /// Delivers a message once.
     ///
     /// # Errors
     /// [`PortError`]: the carrier keeps it and brings it again.
-    pub async fn deliver(&mut self, parcel: &Parcel) -> Result<(), PortError> {
-        let azure = parcel.to == Place::AzureQueue;
+    pub async fn deliver(&mut self, message: &Message) -> Result<(), PortError> {
+        let azure = message.to == Place::AzureQueue;
         if azure {
             std::mem::swap(&mut self.deployment.learnt, &mut self.azure_learnt);
         }
-        let handled = self.handle(parcel).await;
+        let handled = self.handle(message).await;
         if azure {
             std::mem::swap(&mut self.deployment.learnt, &mut self.azure_learnt);
         }
@@ -286,15 +286,15 @@ impl World {
         Ok(())
     }
 
-    /// What the process does that a parcel is delivered to. Several may at once.
+    /// What the process does that a message is delivered to. Several may at once.
     ///
     /// # Errors
-    /// [`PortError`]: the carrier keeps the parcel and brings it again.
-    pub async fn handle(&self, parcel: &Parcel) -> Result<(), PortError> {
-        match parcel.to {
+    /// [`PortError`]: the carrier keeps the message and brings it again.
+    pub async fn handle(&self, message: &Message) -> Result<(), PortError> {
+        match message.to {
             Place::AzureQueue => {
                 // The host takes the base64 off and encodes the text once more than one expects.
-                let text = String::from_utf8(STANDARD.decode(&parcel.body).unwrap()).unwrap();
+                let text = String::from_utf8(STANDARD.decode(&message.body).unwrap()).unwrap();
                 let twice = Value::from(Value::from(text).to_string()).to_string();
                 let invocation = format!(r#"{{"Data":{{"event":{twice}}},"Metadata":{{}}}}"#);
                 let message = custom_handler::message(&invocation, "event").unwrap();
@@ -311,8 +311,8 @@ impl World {
                 participate(&self.deployment, &ports, message.as_bytes()).await?;
             }
             Place::Ingress => {
-                let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
-                    panic!("not a delivery of events: {}", parcel.body);
+                let Ok(Delivery::Events(events)) = event_grid::delivery(&message.body) else {
+                    panic!("not a delivery of events: {}", message.body);
                 };
                 let ports = admit_events::Ports {
                     definitions: &self.aws,
@@ -330,7 +330,7 @@ impl World {
                     alerts: &self.aws,
                     time: &self.clock,
                 };
-                handle_event(&self.deployment, &ports, &parcel.body).await?;
+                handle_event(&self.deployment, &ports, &message.body).await?;
             }
         }
         Ok(())
@@ -338,9 +338,9 @@ impl World {
 
     /// Delivers what is at `index` on the way, or puts it back when that fails.
     pub async fn deliver_at(&mut self, index: usize) {
-        let parcel = self.on_the_way.remove(index);
-        if self.deliver(&parcel).await.is_err() {
-            self.on_the_way.push(parcel);
+        let message = self.on_the_way.remove(index);
+        if self.deliver(&message).await.is_err() {
+            self.on_the_way.push(message);
         }
     }
 
@@ -360,7 +360,7 @@ impl World {
             "messages without end: {:?}",
             self.on_the_way
                 .iter()
-                .map(|parcel| &parcel.kind)
+                .map(|message| &message.kind)
                 .collect::<Vec<_>>()
         );
     }
@@ -434,20 +434,20 @@ impl World {
         self.azure.step(id, INVENTORY)
     }
 
-    /// What is left on the shelf.
+    /// What is left in stock.
     #[must_use]
     pub fn stock(&self) -> i64 {
         let stock: Fields = self
             .azure
-            .entity(&self.shelf(), &EntityKey::new(STOCK, SKU))
+            .entity(&self.stock_partition(), &EntityKey::new(STOCK, SKU))
             .unwrap();
-        assert_eq!(stock["Shelf"], Document::from("A7"), "fields of others are kept");
+        assert_eq!(stock["Place"], Document::from("A7"), "fields of others are kept");
         stock["Available"].as_number().unwrap().as_i64().unwrap()
     }
 
     /// Where the inventory keeps its stock.
     #[must_use]
-    pub fn shelf(&self) -> Partition {
+    pub fn stock_partition(&self) -> Partition {
         partition("inventory", Placement::Together, nth_saga(0), DEFAULT_SHARDS)
     }
 

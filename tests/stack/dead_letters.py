@@ -15,7 +15,7 @@ DLQ = packages.binaries() / packages.DLQ
 
 
 class Failing(Proxy):
-    """Answers some actions with an error, as long as it is told to."""
+    """Answers some actions with an error, until the test says otherwise."""
 
     def __init__(self, upstream: str, *actions: str):
         super().__init__(upstream)

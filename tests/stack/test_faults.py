@@ -1,4 +1,4 @@
-"""A store that asks to slow down, that fails, that never answers, or whose answer is lost: the caller is told what to
+"""A store that asks to slow down, that fails, that never answers, or whose answer is lost: the caller learns what to
 do, and the same request again takes effect once."""
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_core::SagaId;
-use saga_tests::world::{Parcel, Place, SKU, World};
+use saga_tests::world::{Message, Place, SKU, World};
 use serde_json::Value;
 
 async fn order(world: &World) -> SagaId {
@@ -38,12 +38,12 @@ async fn nobody_out_there_speaks_for_the_origin_whatever_source_he_names() {
                 "specversion": "1.0", "id": "x", "source": source, "type": kind, "sagaid": id.to_string(), "sagadef": "order",
                 "sagaver": 1, "sagastep": step, "sagaverb": verb, "sagatarget": "aws", "sagaorigin": "aws", "data": {},
             });
-            let parcel = Parcel {
+            let message = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body: event.to_string(),
             };
-            world.deliver(&parcel).await.unwrap();
+            world.deliver(&message).await.unwrap();
             world.settle().await;
             assert_eq!(world.aws.quarantined().len(), 1, "{verb} from {source}");
             assert_eq!(world.saga(id), before, "{verb} from {source}");
@@ -60,17 +60,20 @@ async fn what_one_step_of_azure_says_to_another_does_not_come_in_through_the_web
     world.publish().await;
     let between = world.on_the_way.remove(0);
     assert_eq!(between.to, Place::AzureQueue);
-    let parcel = Parcel {
+    let message = Message {
         to: Place::Ingress,
         body: String::from_utf8(STANDARD.decode(&between.body).unwrap()).unwrap(),
         ..between
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&message).await.unwrap();
     assert_eq!(world.aws.take_published(), []);
     let kept = world.aws.quarantined().remove(0);
     assert_eq!(
         (kept.reason.as_str(), kept.text()),
-        ("an event from azure for azure does not come in here", parcel.body)
+        (
+            "an event from azure for azure does not come in here",
+            message.body
+        )
     );
 }
 
@@ -99,12 +102,12 @@ async fn a_word_about_dead_letters_or_an_alert_has_to_be_that_of_azures_function
             let id = world.start("100").await;
             let mut event = whole(&id.to_string());
             event[name] = value;
-            let parcel = Parcel {
+            let message = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body: event.to_string(),
             };
-            world.deliver(&parcel).await.unwrap();
+            world.deliver(&message).await.unwrap();
             world.settle().await;
             assert_eq!(world.aws.quarantined().len(), 1, "{kind} {number}");
             assert_eq!(

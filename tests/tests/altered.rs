@@ -26,7 +26,7 @@ use saga_participants::payments::PAYMENT;
 use saga_participants::receipts::RECEIPT;
 use saga_participants::shipping::SHIPMENT;
 use saga_tests::property::{holds, same};
-use saga_tests::world::{Parcel, Place, SKU, World, envelope};
+use saga_tests::world::{Message, Place, SKU, World, envelope};
 use serde_json::{Value, json};
 
 /// Attributes for carriers and people.
@@ -99,34 +99,34 @@ fn body(order: &str, amount: &str, more: &str) -> String {
     )
 }
 
-/// The event in a parcel.
-fn event_in(parcel: &Parcel) -> Value {
-    match parcel.to {
-        Place::AzureQueue => serde_json::from_slice(&STANDARD.decode(&parcel.body).unwrap()).unwrap(),
-        Place::Ingress => serde_json::from_str::<Value>(&parcel.body).unwrap()[0].take(),
-        Place::EventsQueue => serde_json::from_str::<Value>(&parcel.body).unwrap()["detail"].take(),
+/// The event in a message.
+fn event_in(message: &Message) -> Value {
+    match message.to {
+        Place::AzureQueue => serde_json::from_slice(&STANDARD.decode(&message.body).unwrap()).unwrap(),
+        Place::Ingress => serde_json::from_str::<Value>(&message.body).unwrap()[0].take(),
+        Place::EventsQueue => serde_json::from_str::<Value>(&message.body).unwrap()["detail"].take(),
     }
 }
 
-/// The parcel with another event in it.
-fn with(parcel: &Parcel, event: &Value) -> Parcel {
-    let body = match parcel.to {
+/// The message with another event in it.
+fn with(message: &Message, event: &Value) -> Message {
+    let body = match message.to {
         Place::AzureQueue => STANDARD.encode(event.to_string()),
         Place::Ingress => json!([event]).to_string(),
-        Place::EventsQueue => envelope(&parcel.kind, &event.to_string()),
+        Place::EventsQueue => envelope(&message.kind, &event.to_string()),
     };
-    Parcel {
+    Message {
         body,
-        ..parcel.clone()
+        ..message.clone()
     }
 }
 
 /// Another value of the same type.
-fn other(name: &str, value: &Value, stranger: SagaId) -> Vec<Value> {
+fn other(name: &str, value: &Value, another: SagaId) -> Vec<Value> {
     let words: &[&str] = match name {
         "sagaid" => {
             return vec![
-                json!(stranger.to_string()),
+                json!(another.to_string()),
                 json!("00000000-0000-8000-8000-00000000000f"),
             ];
         }
@@ -171,7 +171,7 @@ fn other(name: &str, value: &Value, stranger: SagaId) -> Vec<Value> {
 }
 
 /// Every event that differs from this one in one field, with the field's name.
-fn changes(event: &Value, stranger: SagaId) -> Vec<(String, Value)> {
+fn changes(event: &Value, another: SagaId) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     let members = |at: &str, object: &Value, all: &mut Vec<(String, Value)>| {
         for (name, value) in object.as_object().unwrap() {
@@ -180,9 +180,9 @@ fn changes(event: &Value, stranger: SagaId) -> Vec<(String, Value)> {
             }
             let pointer = format!("{at}/{name}");
             let values = if pointer == "/data/saga_id" {
-                vec![json!(stranger.to_string()), json!("x")]
+                vec![json!(another.to_string()), json!("x")]
             } else {
-                other(name, value, stranger)
+                other(name, value, another)
             };
             for value in values {
                 let mut changed = event.clone();
@@ -240,18 +240,18 @@ async fn run(case: Case, change: bool) -> Ran {
     let (mut deliveries, mut field, mut late) = (0, String::new(), None);
     loop {
         world.publish().await;
-        // The bystander's events wait, so that a stranger's hand finds a saga that is pending.
+        // The bystander's events wait, so that a changed event finds its saga pending.
         let own = world
             .on_the_way
             .iter()
-            .position(|parcel| event_in(parcel)["sagaid"] == json!(id.to_string()));
+            .position(|message| event_in(message)["sagaid"] == json!(id.to_string()));
         let Some(index) = own else { break };
         if change && deliveries == case.delivery {
-            let parcel = world.on_the_way[index].clone();
-            let mut all = changes(&event_in(&parcel), bystander);
+            let message = world.on_the_way[index].clone();
+            let mut all = changes(&event_in(&message), bystander);
             let (name, event) = all.swap_remove(case.change % all.len());
             field = name;
-            let changed = with(&parcel, &event);
+            let changed = with(&message, &event);
             if case.early {
                 world.deliver(&changed).await.unwrap();
             } else {
@@ -335,17 +335,17 @@ async fn outside_of(order: &str, change: impl Fn(&mut Value, SagaId)) -> (bool, 
         "data": { "saga_id": id.to_string(), "order_id": order, "reason": "the card was stolen" },
     });
     change(&mut event, bystander);
-    let parcel = Parcel {
+    let message = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: json!([event]).to_string(),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&message).await.unwrap();
     // Only what the bus took goes on; the sagas' own events wait.
     while let Some(index) = world
         .on_the_way
         .iter()
-        .position(|parcel| parcel.to == Place::EventsQueue)
+        .position(|message| message.to == Place::EventsQueue)
     {
         world.deliver_at(index).await;
     }
@@ -435,16 +435,16 @@ async fn an_event_after_which_no_answer_could_arrive_is_not_acted_on() {
     let mut world = World::default();
     let id = world.start("129.90").await;
     world.publish().await;
-    let parcel = world.on_the_way[0].clone();
-    let mut event = event_in(&parcel);
+    let message = world.on_the_way[0].clone();
+    let mut event = event_in(&message);
     event.as_object_mut().unwrap().remove("sagasum");
     for hop in [62, 64] {
         event["sagahop"] = json!(hop);
-        world.deliver(&with(&parcel, &event)).await.unwrap();
+        world.deliver(&with(&message, &event)).await.unwrap();
         assert_eq!(world.inventory(id), None, "after {hop} hops");
     }
     event["sagahop"] = json!(40);
-    world.deliver(&with(&parcel, &event)).await.unwrap();
+    world.deliver(&with(&message, &event)).await.unwrap();
     world.heal(id).await;
     assert_eq!(world.payment(id), "COMPLETED");
 }

@@ -106,13 +106,13 @@ fn every_route_of_the_code_is_in_the_document_and_the_other_way_round() {
 
 #[test]
 fn every_code_is_in_a_document_and_has_one_status_in_both() {
-    let letters = concat!(
+    let dead_letters = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../functions/dlq-replayer/openapi.json"
     );
     let documents = [
         Document::parse(DOCUMENT),
-        Document::parse(&fs::read_to_string(letters).unwrap()),
+        Document::parse(&fs::read_to_string(dead_letters).unwrap()),
     ];
     let mut named = BTreeSet::new();
     for document in &documents {

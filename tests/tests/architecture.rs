@@ -303,7 +303,7 @@ fn rust_files(folder: &str) -> Vec<String> {
     found
 }
 
-/// `LetterSource` as `letter_source`.
+/// `DeadLetterSource` as `dead_letter_source`.
 fn snake(name: &str) -> String {
     let mut out = String::new();
     for character in name.chars() {

@@ -4,7 +4,7 @@
 
 use saga_core::timeline::Timeline;
 use saga_core::{Saga, SagaId};
-use saga_tests::world::{Parcel, Place, World, envelope};
+use saga_tests::world::{Message, Place, World, envelope};
 use serde_json::json;
 
 const MANY: u32 = 10_000;
@@ -13,10 +13,10 @@ const DIFFERENT: u32 = 1_000;
 /// A store's item has at most 400 KB; with all that a timeline can hold, a saga stays far below.
 const MAX_BYTES: usize = 64 * 1024;
 
-fn outside(kind: &str, id: &str, saga: SagaId, data: serde_json::Value) -> Parcel {
+fn outside(kind: &str, id: &str, saga: SagaId, data: serde_json::Value) -> Message {
     let mut event = json!({ "specversion": "1.0", "id": id, "source": "s".repeat(256), "type": kind, "sagatarget": "aws", "data": data });
     event["data"]["saga_id"] = json!(saga.to_string());
-    Parcel {
+    Message {
         to: Place::EventsQueue,
         kind: kind.to_owned(),
         body: envelope(kind, &event.to_string()),
@@ -33,11 +33,12 @@ fn is_bounded(saga: &Saga) {
             line.event.as_str().len() + line.verb.len() + line.note.as_ref().map_or(0, String::len) + 64
         })
         .sum();
-    let marks = [&saga.cancel, &saga.resolved]
-        .into_iter()
-        .flatten()
-        .chain(&saga.parked);
-    let marks: usize = marks.map(|mark| mark.by.len() + mark.reason.len()).sum();
+    let marks = [&saga.cancel, &saga.resolved].into_iter().flatten();
+    let parked = saga.parked.iter();
+    let marks: usize = marks
+        .map(|mark| mark.by.len() + mark.reason.len())
+        .chain(parked.map(|parked| parked.event.as_str().len() + parked.reason.len()))
+        .sum();
     assert!(bytes + marks < MAX_BYTES, "{} bytes", bytes + marks);
 }
 
@@ -81,8 +82,8 @@ async fn of_a_thousand_events_the_first_lines_and_the_last_are_kept() {
     for number in 0..DIFFERENT {
         let long = format!("{number:05}{}", "ä".repeat(125));
         let data = json!({ "reason": "ü".repeat(5_000) });
-        let parcel = outside("PaymentCompensationRequested", &long, id, data);
-        world.deliver(&parcel).await.unwrap();
+        let message = outside("PaymentCompensationRequested", &long, id, data);
+        world.deliver(&message).await.unwrap();
     }
     let saga = world.saga(id);
     is_bounded(&saga);
@@ -106,16 +107,20 @@ async fn a_saga_keeps_the_last_of_many_parked_messages() {
                 "saga_id": id.to_string(), "event_id": format!("{number:04}{}", "x".repeat(252)), "reason": "ü".repeat(5_000),
             },
         });
-        let parcel = Parcel {
+        let message = Message {
             to: Place::EventsQueue,
             kind: "SagaMessageParked".to_owned(),
             body: envelope("SagaMessageParked", &event.to_string()),
         };
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
     }
     let saga = world.saga(id);
     is_bounded(&saga);
-    let shown: Vec<&str> = saga.parked.iter().map(|mark| &mark.by[..4]).collect();
+    let shown: Vec<&str> = saga
+        .parked
+        .iter()
+        .map(|parked| &parked.event.as_str()[..4])
+        .collect();
     let last: Vec<String> = (1_000 - Saga::MAX_PARKED..1_000)
         .map(|number| format!("{number:04}"))
         .collect();

@@ -88,14 +88,14 @@ async fn the_example_of_the_page() {
     // Two seats: the laws also look at another saga that takes one in between.
     for (free, end) in [(2, Completed), (0, CancelledViaCompensation)] {
         let flight = |world: &World| {
-            let shelf = saga_app::participate::partition(
+            let partition = saga_app::participate::partition(
                 Seats.name(),
                 Placement::Together,
                 saga_tests::arbitrary::nth_saga(0),
                 DEFAULT_SHARDS,
             );
             world.azure.put_entity(
-                &shelf,
+                &partition,
                 EntityKey::new("flight", "LH1"),
                 fields([("Free", free.into())]),
             );

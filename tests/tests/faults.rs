@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use saga_app::override_saga::Command;
-use saga_app::ports::{Time, back_off};
+use saga_app::ports::Time;
 use saga_app::start_saga::NotStarted;
+use saga_app::transact::back_off;
 use saga_core::origin::Override;
 use saga_core::{SagaId, Status, Timestamp};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::property::holds;
-use saga_tests::world::{Parcel, World, order};
+use saga_tests::world::{Message, World, order};
 
 const SMALL: &str = "129.90";
 const LARGE: &str = "10000.01";
@@ -61,7 +62,7 @@ impl Story {
 }
 
 /// Tells a story to its end, where `carry` does what it likes with the messages, oldest first.
-async fn tell(story: Story, mut carry: impl AsyncFnMut(&mut World, Parcel)) -> Status {
+async fn tell(story: Story, mut carry: impl AsyncFnMut(&mut World, Message)) -> Status {
     let mut world = World::default();
     let id = world.start(story.amount()).await;
     world.publish().await;

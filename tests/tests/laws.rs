@@ -40,9 +40,9 @@ fn input() -> Fields {
     ])
 }
 
-/// Room for two on every shelf and flight, and one that belongs to nobody here.
+/// Room for two on every article and flight, and one that belongs to nobody here.
 fn given() -> Entities {
-    let stock = |left: i64| fields([("Available", left.into()), ("Shelf", "A7".into())]);
+    let stock = |left: i64| fields([("Available", left.into()), ("Place", "A7".into())]);
     [
         (EntityKey::new("stock", "sku-1"), stock(10)),
         (EntityKey::new("stock", "sku-2"), stock(2)),
@@ -523,10 +523,10 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
         (world, before, id)
     };
     let (world, before, id) = run().await;
-    let mut fields = world.azure.entity(&world.shelf(), &stock).unwrap();
+    let mut fields = world.azure.entity(&world.stock_partition(), &stock).unwrap();
     world
         .azure
-        .put_entity(&world.shelf(), stock.clone(), fields.clone());
+        .put_entity(&world.stock_partition(), stock.clone(), fields.clone());
     let written_again = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         written_again.contains("entity stock/sku-1")
@@ -537,7 +537,9 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
 
     let (world, before, id) = run().await;
     fields.insert("Available".to_owned(), 94.into());
-    world.azure.put_entity(&world.shelf(), stock.clone(), fields);
+    world
+        .azure
+        .put_entity(&world.stock_partition(), stock.clone(), fields);
     let taken_twice = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         taken_twice.contains("Available: 94") && taken_twice.contains("Available: 97"),
@@ -547,7 +549,7 @@ async fn what_was_committed_otherwise_than_the_participants_said_is_found() {
     let (world, before, id) = run().await;
     world
         .azure
-        .put_entity(&world.shelf(), EntityKey::new("note", 1), Fields::new());
+        .put_entity(&world.stock_partition(), EntityKey::new("note", 1), Fields::new());
     let one_more = played::check(&world, id, &before, DERIVED).unwrap_err();
     assert!(
         one_more.contains("entity note/1") && one_more.contains("should be not there"),

@@ -5,13 +5,13 @@
 use saga_app::ports::{Alert, SagaStore};
 use saga_app::start_saga::NotStarted;
 use saga_core::ids::EventId;
-use saga_core::mark::Mark;
+use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
 use saga_core::timeline::Entry;
 use saga_core::{Cloud, Outcome, Saga, SagaId, Status};
 use saga_tests::contract::given;
-use saga_tests::world::{Parcel, Place, World};
+use saga_tests::world::{Message, Place, World};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::notice;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ fn alerts(world: &World) -> Vec<Alert> {
 }
 
 async fn deliver(world: &mut World, event: &Value) {
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "theirs".to_owned(),
         body: event.to_string(),
@@ -158,7 +158,11 @@ fn stored_long_ago() -> Saga {
     let mut saga = given::saga(7, given::time(0));
     saga.cancel = Some(mark.clone());
     saga.resolved = Some(mark.clone());
-    saga.parked = vec![mark];
+    saga.parked = vec![ParkedMessage {
+        event: EventId::stored(odd.clone()),
+        at: given::time(1),
+        reason: odd.clone(),
+    }];
     for record in saga.steps.values_mut() {
         record.reason = Some(odd.clone());
     }
@@ -227,7 +231,7 @@ async fn a_saga_in_flight_is_not_refused_for_its_name() {
     let mut world = World::default();
     let id = world.start("100").await;
     world.publish().await;
-    let odd = |parcel: &mut Parcel| {
+    let odd = |parcel: &mut Message| {
         let mut event: Value = serde_json::from_str(&saga_tests::dead_letters::event_in(parcel)).unwrap();
         event["data"]["order_id"] = json!("order\u{200b}-1");
         event.as_object_mut().unwrap().remove("sagasum");

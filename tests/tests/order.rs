@@ -15,7 +15,7 @@ use saga_memory::{OriginCloud, StepCloud};
 use saga_tests::accounts::Accounts;
 use saga_tests::contract::given::ASKED;
 use saga_tests::dead_letters::event_in;
-use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, switch};
+use saga_tests::world::{Message, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, switch};
 use saga_wire::json;
 use serde_json::Value;
 
@@ -176,20 +176,20 @@ async fn commanded_after(
 
 #[tokio::test]
 async fn a_cancel_at_any_point_is_decided_by_the_first_step_that_has_not_acted() {
-    let mut ends = Vec::new();
+    let mut outcomes = Vec::new();
     for deliveries in 0.. {
         let Some(end) = commanded_after(deliveries, "DE", Command::Cancel).await else {
             break;
         };
-        ends.push(end);
+        outcomes.push(end);
     }
     // Messages are carried in order here, so the cancel never overtakes; only when the shipment is booked is it late.
-    let (outcome, status) = ends.pop().unwrap();
+    let (outcome, status) = outcomes.pop().unwrap();
     assert_eq!((outcome, status), (Outcome::Late, Status::Completed));
-    assert!(ends.len() >= 4, "{ends:?}");
+    assert!(outcomes.len() >= 4, "{outcomes:?}");
     assert!(
-        ends.iter().all(|(outcome, _)| *outcome == Outcome::Applied),
-        "{ends:?}"
+        outcomes.iter().all(|(outcome, _)| *outcome == Outcome::Applied),
+        "{outcomes:?}"
     );
 }
 
@@ -244,7 +244,7 @@ async fn another_publisher_makes_no_step_act_before_its_turn() {
         world.publish().await;
         world.on_the_way.clear();
         world
-            .deliver(&Parcel {
+            .deliver(&Message {
                 to: Place::EventsQueue,
                 kind: kind.to_owned(),
                 body: envelope(kind, &theirs),
@@ -288,7 +288,7 @@ async fn an_override_in_the_same_millisecond_as_a_cancel_is_another_event() {
     let mut ids: Vec<String> = world
         .on_the_way
         .iter()
-        .map(|parcel| event_id(&parcel.body))
+        .map(|message| event_id(&message.body))
         .collect();
     ids.dedup();
     assert_eq!(ids.len(), 2, "two contents under one id: {ids:?}");
@@ -309,8 +309,8 @@ async fn what_a_step_says_later_waits_for_what_it_said_before() {
     let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
     let id = start(&world, SMALL, "DE").await;
     world.publish().await;
-    let parcel = world.on_the_way.remove(0);
-    world.handle(&parcel).await.unwrap();
+    let message = world.on_the_way.remove(0);
+    world.handle(&message).await.unwrap();
     command(
         &world.deployment,
         &world.aws,
@@ -323,15 +323,15 @@ async fn what_a_step_says_later_waits_for_what_it_said_before() {
     .unwrap();
     world.publish().await;
     down.store(false, Ordering::SeqCst);
-    let parcel = world.on_the_way.remove(0);
-    world.handle(&parcel).await.unwrap();
+    let message = world.on_the_way.remove(0);
+    world.handle(&message).await.unwrap();
     assert_eq!(world.azure.outbox().len(), 2, "the first is still the sweep's");
     assert_eq!(world.azure.take_published(), []);
 }
 
 /// Something is wrong with whoever asks, and an operator has to know: on either cloud.
 #[tokio::test]
-async fn a_step_that_is_to_undo_what_it_never_did_is_told_of() {
+async fn a_step_that_is_to_undo_what_it_never_did_is_reported() {
     for (index, kind, target, step) in [
         (1, "InventoryReleaseRequested", "azure", "inventory"),
         (3, "ShipmentCompensationRequested", "aws", "shipping"),
@@ -351,7 +351,7 @@ async fn a_step_that_is_to_undo_what_it_never_did_is_told_of() {
             _ => (Place::AzureQueue, STANDARD.encode(event.to_string())),
         };
         let kind = kind.to_owned();
-        world.deliver(&Parcel { to, kind, body }).await.unwrap();
+        world.deliver(&Message { to, kind, body }).await.unwrap();
         let alerts = [world.aws.alerts(), world.azure.alerts()].concat();
         let [alert] = &alerts[..] else {
             panic!("{alerts:?}")

@@ -138,6 +138,34 @@ fn every_file_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_file_that_any_other_file_names_exists() {
+    let all = texts();
+    let there: BTreeSet<&str> = all.iter().map(|(path, _)| path.as_str()).collect();
+    let path = Regex::new(
+        r"(?:^|[^\w/.-])((?:shared|functions|tests|infra|localstack)/[\w/.-]+\.(?:rs|py|tf|toml|sh|md))\b",
+    )
+    .unwrap();
+    let mut broken = Vec::new();
+    for (file, text) in &all {
+        if file == "CHANGELOG.md" || file.contains("fuzz/corpus") {
+            continue;
+        }
+        for found in path.captures_iter(text) {
+            let named = &found[1];
+            let beside = || resolve(folder(file), named).is_some_and(|path| there.contains(path.as_str()));
+            if !there.contains(named) && !named.ends_with("override.tf") && !beside() {
+                broken.push(format!("{file}: {named}"));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "files that are not there:\n{}",
+        broken.join("\n")
+    );
+}
+
+#[test]
 fn every_test_that_the_architecture_names_exists() {
     let texts = texts();
     let (_, page) = texts.iter().find(|(path, _)| path == "shared/README.md").unwrap();

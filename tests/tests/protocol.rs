@@ -8,7 +8,7 @@ use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_core::{Outcome, Saga, SagaId, Status};
 use saga_tests::dead_letters::event_in;
-use saga_tests::world::{Parcel, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, order};
+use saga_tests::world::{Message, Place, QUANTITY, SKU, STOCK_BEFORE, World, envelope, order};
 use saga_wire::definitions::parse;
 use serde_json::Value;
 
@@ -84,16 +84,16 @@ async fn the_limit_itself_is_not_over_it() {
 }
 
 #[tokio::test]
-async fn an_order_that_empties_the_shelf_twice_is_served_once() {
+async fn an_order_that_takes_the_last_stock_twice_is_served_once() {
     let mut world = World::default();
     let body = order(SMALL).replace(r#""quantity":3"#, r#""quantity":60"#);
     let first = world.try_start("first", &body).await.unwrap();
     let second = world.try_start("second", &body).await.unwrap();
     world.settle().await;
 
-    let mut ends = [world.status(first), world.status(second)];
-    ends.sort();
-    assert_eq!(ends, [Status::Completed, Status::CancelledViaCompensation]);
+    let mut outcomes = [world.status(first), world.status(second)];
+    outcomes.sort();
+    assert_eq!(outcomes, [Status::Completed, Status::CancelledViaCompensation]);
     assert_eq!(world.stock(), STOCK_BEFORE - 60);
 }
 
@@ -105,18 +105,18 @@ async fn every_message_delivered_again_changes_nothing_but_the_timeline() {
         let mut all = Vec::new();
         loop {
             world.publish().await;
-            let Some(parcel) = world.on_the_way.first().cloned() else {
+            let Some(message) = world.on_the_way.first().cloned() else {
                 break;
             };
             world.deliver_at(0).await;
-            all.push(parcel);
+            all.push(message);
         }
         assert_eq!(all.len(), 3, "queue, webhook, queue");
         let (saga, step, stock) = (world.saga(id), world.inventory(id), world.stock());
 
         for _ in 0..3 {
-            for parcel in &all {
-                world.deliver(parcel).await.unwrap();
+            for message in &all {
+                world.deliver(message).await.unwrap();
                 world.settle().await;
                 assert_eq!(facts(&world.saga(id)), facts(&saga));
                 assert_eq!((world.inventory(id), world.stock()), (step.clone(), stock));
@@ -324,7 +324,7 @@ async fn an_override_races_with_the_completion_and_either_may_win() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_an_override_to_completed_is_shown_and_told() {
+async fn a_refusal_after_an_override_to_completed_is_shown_and_reported() {
     let mut world = World::default();
     let id = world.start(LARGE).await;
     assert_eq!(world.resolve(id, Override::Completed).await, Outcome::Applied);
@@ -355,7 +355,7 @@ async fn a_saga_that_hears_nothing_is_cancelled_at_its_deadline_and_not_before()
         world
             .on_the_way
             .iter()
-            .map(|parcel| parcel.kind.clone())
+            .map(|message| message.kind.clone())
             .collect()
     };
     assert_eq!(kinds(&world), ["PaymentReserved"]);
@@ -393,7 +393,7 @@ async fn a_cancel_that_is_asked_for_again_is_sent_again() {
         let bodies: Vec<String> = world
             .on_the_way
             .iter()
-            .map(|parcel| parcel.body.clone())
+            .map(|message| message.body.clone())
             .collect();
         sent.push(bodies);
     }
@@ -433,7 +433,7 @@ async fn retransmissions_carry_the_same_event_and_become_rarer() {
 }
 
 #[tokio::test]
-async fn a_message_for_nobody_is_kept_whole_and_told() {
+async fn a_message_for_nobody_is_kept_whole_and_reported() {
     let mut world = World::default();
     let id = world.start(SMALL).await;
     let unknown = saga_tests::arbitrary::nth_saga(999);
@@ -461,17 +461,17 @@ async fn a_message_for_nobody_is_kept_whole_and_told() {
             "attribute `id` is missing".to_owned(),
         ),
     ] {
-        let parcel = saga_tests::world::Parcel {
+        let message = saga_tests::world::Message {
             to: Place::Ingress,
             kind: String::new(),
             body,
         };
         let before = world.aws.quarantined().len();
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
         while let Some(at) = world
             .on_the_way
             .iter()
-            .position(|parcel| parcel.to == Place::EventsQueue)
+            .position(|message| message.to == Place::EventsQueue)
         {
             world.deliver_at(at).await;
         }
@@ -494,7 +494,7 @@ async fn a_participant_keeps_what_is_not_for_it() {
     // The answer, which is for AWS, strays into Azure's queue.
     use base64::Engine;
     let event = &answer.body[1..answer.body.len() - 1];
-    let stray = saga_tests::world::Parcel {
+    let stray = saga_tests::world::Message {
         to: Place::AzureQueue,
         body: base64::engine::general_purpose::STANDARD.encode(event),
         ..answer.clone()
@@ -517,12 +517,12 @@ async fn a_participant_keeps_what_is_not_for_it() {
 }
 
 /// Another team's event of this type about a saga, as a carrier brings it to this place.
-fn from_outside(to: Place, kind: &str, id: SagaId) -> Parcel {
+fn from_outside(to: Place, kind: &str, id: SagaId) -> Message {
     let event = format!(
         r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"{kind}",
             "data":{{"saga_id":"{id}","order_id":"order-1","reason":"not wanted"}}}}"#
     );
-    Parcel {
+    Message {
         to,
         kind: kind.to_owned(),
         body: match to {
@@ -578,7 +578,7 @@ async fn the_first_step_does_not_act_again() {
     world.publish().await;
     let opening = world.on_the_way.remove(0);
     let before = facts(&world.saga(id));
-    let again = Parcel {
+    let again = Message {
         to: Place::EventsQueue,
         kind: "SagaStarted".to_owned(),
         body: started_again(&event_in(&opening), "aws"),
@@ -638,7 +638,7 @@ async fn a_saga_may_begin_on_the_other_cloud() {
             (Place::AzureQueue, "SagaStarted")
         );
         let before = world.saga(id);
-        let again = Parcel {
+        let again = Message {
             to: Place::EventsQueue,
             kind: "SagaStarted".to_owned(),
             body: started_again(&event_in(&opening), "azure"),

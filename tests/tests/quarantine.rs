@@ -16,7 +16,7 @@ use saga_app::ports::Quarantined;
 use saga_core::Cloud;
 use saga_memory::Kept;
 use saga_tests::dead_letters::{Desk, quarantined};
-use saga_tests::world::{Parcel, Place, World};
+use saga_tests::world::{Message, Place, World};
 use saga_wire::cloud_event;
 use saga_wire::dead_letter::{
     DeadLetter, Destination, Forward, Received, Shown, Source, azure_quarantine, join, quarantine,
@@ -418,7 +418,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
         desk.places.clear();
     }
     // What the forecast says is what happens.
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!(
@@ -450,7 +450,7 @@ async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large
             r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         );
-        let parcel = Parcel {
+        let parcel = Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body,
@@ -473,7 +473,7 @@ async fn events_of_a_delivery_that_together_are_too_large_for_a_call_all_go_on()
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         ));
     }
-    let parcel = Parcel {
+    let parcel = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!("[{}]", events.join(",")),

@@ -727,7 +727,7 @@ async fn a_stream_that_is_slow_leaves_the_rest_to_the_sweep() {
 }
 
 #[tokio::test]
-async fn an_event_that_dies_again_is_told_of_once() {
+async fn an_event_that_dies_again_is_reported_once() {
     let world = saga_tests::world::World::default();
     let id = world.start("129.90").await;
     let row = world.aws.outbox().remove(0);
@@ -863,7 +863,7 @@ async fn it_pauses_only_where_the_other_side_is_strained_and_more_is_to_be_sent(
 }
 
 #[tokio::test]
-async fn what_was_left_is_told_with_its_age() {
+async fn what_was_left_is_reported_with_its_age() {
     let (cloud, clock) = (OriginCloud::new(), clock(1));
     let bus = Bus::new(|row: &Envelope| {
         if row.saga == nth_saga(0) {
@@ -936,7 +936,7 @@ fn backlog_of_one_shard(cloud: &OriginCloud, sagas: usize, each: i64) -> Vec<Out
 }
 
 #[tokio::test]
-async fn a_shard_that_was_not_read_to_its_end_is_told() {
+async fn a_shard_that_was_not_read_to_its_end_is_reported() {
     // Its time is up, or its lease runs out under a call.
     for (millis_a_row, stopped) in [(700, Some(Stopped::OutOfTime)), (40_000, None)] {
         let (cloud, clock) = (OriginCloud::new(), Arc::new(clock(1)));

@@ -13,8 +13,8 @@ use saga_core::{Outcome, Saga, SagaId, StepIndex};
 use saga_memory::OriginCloud;
 use saga_tests::contract::given;
 use saga_tests::sagas;
-use saga_tests::shown::{Step, told};
-use saga_tests::world::{Parcel, Place, SKU, World, envelope};
+use saga_tests::shown::{Step, reported};
+use saga_tests::world::{Message, Place, SKU, World, envelope};
 use serde_json::{Value, json};
 
 const SMALL: &str = "129.90";
@@ -37,16 +37,16 @@ async fn order(world: &World, amount: &str, destination: &str) -> SagaId {
 }
 
 /// Delivers until nothing is left, a second passing before each.
-async fn run(world: &mut World, each: impl Fn(&mut Parcel)) {
+async fn run(world: &mut World, each: impl Fn(&mut Message)) {
     loop {
         world.publish().await;
         if world.on_the_way.is_empty() {
             return;
         }
-        let mut parcel = world.on_the_way.remove(0);
-        each(&mut parcel);
+        let mut message = world.on_the_way.remove(0);
+        each(&mut message);
         world.clock.advance(1_000);
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
     }
 }
 
@@ -98,7 +98,7 @@ async fn once_a_saga_has_ended_every_step_is_shown_as_its_own_cloud_has_it() {
                 let shown = shown(&world, id);
                 let case =
                     format!("{definition} {amount} {destination} {command:?} after {after}: {shown:#}");
-                assert_eq!(told(&shown), truth(&world, id), "{case}");
+                assert_eq!(reported(&shown), truth(&world, id), "{case}");
             }
         }
     }
@@ -111,7 +111,7 @@ async fn what_comes_again_long_after_changes_nothing_that_is_shown() {
             for order_of_steps in [World::default, zigzag] {
                 let mut world = order_of_steps();
                 let id = order(&world, amount, destination).await;
-                let mut parcels = Vec::new();
+                let mut messages = Vec::new();
                 for number in 0.. {
                     if cancelled_after == Some(number) {
                         world.command(id, Command::Cancel).await;
@@ -120,18 +120,22 @@ async fn what_comes_again_long_after_changes_nothing_that_is_shown() {
                     if world.on_the_way.is_empty() {
                         break;
                     }
-                    let parcel = world.on_the_way.remove(0);
+                    let message = world.on_the_way.remove(0);
                     world.clock.advance(1_000);
-                    world.deliver(&parcel).await.unwrap();
-                    parcels.push(parcel);
+                    world.deliver(&message).await.unwrap();
+                    messages.push(message);
                 }
                 let case = format!("{amount} {destination} cancelled after {cancelled_after:?}");
-                assert_eq!(told(&shown(&world, id)), truth(&world, id), "{case}");
-                for parcel in &parcels {
-                    world.deliver(parcel).await.unwrap();
+                assert_eq!(reported(&shown(&world, id)), truth(&world, id), "{case}");
+                for message in &messages {
+                    world.deliver(message).await.unwrap();
                 }
                 run(&mut world, |_| {}).await;
-                assert_eq!(told(&shown(&world, id)), truth(&world, id), "{case}, repeated");
+                assert_eq!(
+                    reported(&shown(&world, id)),
+                    truth(&world, id),
+                    "{case}, repeated"
+                );
                 for entry in &world.saga(id).timeline.entries {
                     let once = entry.outcome != Outcome::Applied || entry.times == 1;
                     assert!(once, "{case}: {entry:?}");
@@ -143,7 +147,7 @@ async fn what_comes_again_long_after_changes_nothing_that_is_shown() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_the_other_cloud_refuses_is_told_from_what_it_undid() {
+async fn a_receipt_that_the_other_cloud_refuses_is_distinguished_from_what_it_undid() {
     let mut world = World::default();
     // The receipts refuse nothing: so the step after the inventory is met by a cancel first.
     let id = order(&world, SMALL, "DE").await;
@@ -161,11 +165,11 @@ async fn a_receipt_that_the_other_cloud_refuses_is_told_from_what_it_undid() {
         .map(|step| step["state"].as_str().unwrap())
         .collect();
     assert_eq!(states, ["UNDONE", "UNDONE", "REFUSED", "NOT_DONE"], "{after:#}");
-    assert_eq!(told(&after), truth(&world, id));
+    assert_eq!(reported(&after), truth(&world, id));
     world.deliver(&receipt).await.unwrap();
     run(&mut world, |_| {}).await;
     assert_eq!(
-        told(&shown(&world, id)),
+        reported(&shown(&world, id)),
         truth(&world, id),
         "late and repeated words change nothing"
     );
@@ -181,7 +185,7 @@ async fn while_a_saga_is_under_way_nothing_is_shown_that_was_not_so() {
             for (step, now) in truth(&world, id).into_iter().enumerate() {
                 history[step].push(now);
             }
-            for (step, shown) in told(&shown(&world, id)).into_iter().enumerate() {
+            for (step, shown) in reported(&shown(&world, id)).into_iter().enumerate() {
                 let word = shown.0.as_str();
                 let known = matches!(word, "DONE" | "REFUSED" | "UNDONE");
                 assert!(
@@ -204,32 +208,32 @@ async fn while_a_saga_is_under_way_nothing_is_shown_that_was_not_so() {
     }
 }
 
-/// The event in a parcel, changed.
-fn changed(parcel: &mut Parcel, change: impl Fn(&mut Value)) {
+/// The event in a message, changed.
+fn changed(message: &mut Message, change: impl Fn(&mut Value)) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
-    match parcel.to {
+    match message.to {
         Place::AzureQueue => {
-            let mut event = serde_json::from_slice(&STANDARD.decode(&parcel.body).unwrap()).unwrap();
+            let mut event = serde_json::from_slice(&STANDARD.decode(&message.body).unwrap()).unwrap();
             change(&mut event);
-            parcel.body = STANDARD.encode(event.to_string());
+            message.body = STANDARD.encode(event.to_string());
         }
         Place::Ingress => {
-            let mut events: Value = serde_json::from_str(&parcel.body).unwrap();
+            let mut events: Value = serde_json::from_str(&message.body).unwrap();
             change(&mut events[0]);
-            parcel.body = events.to_string();
+            message.body = events.to_string();
         }
         Place::EventsQueue => {
-            let mut message: Value = serde_json::from_str(&parcel.body).unwrap();
-            change(&mut message["detail"]);
-            parcel.body = message.to_string();
+            let mut envelope: Value = serde_json::from_str(&message.body).unwrap();
+            change(&mut envelope["detail"]);
+            message.body = envelope.to_string();
         }
     }
 }
 
 /// As a function wrote it that knew nothing of what steps tell.
-fn as_before(parcel: &mut Parcel) {
-    changed(parcel, |event| {
+fn as_before(message: &mut Message) {
+    changed(message, |event| {
         if event["data"]
             .as_object_mut()
             .unwrap()
@@ -248,7 +252,7 @@ async fn what_an_older_participant_does_not_say_is_derived_where_that_is_possibl
         let mut world = World::default();
         let id = world.start(amount).await;
         run(&mut world, as_before).await;
-        assert_eq!(told(&shown(&world, id)), truth(&world, id));
+        assert_eq!(reported(&shown(&world, id)), truth(&world, id));
         assert_eq!(shown(&world, id)["steps"][1]["state"], state);
     }
     // Between two steps of the other cloud nothing is known of the first, but that it is done.
@@ -260,7 +264,7 @@ async fn what_an_older_participant_does_not_say_is_derived_where_that_is_possibl
         (&steps[1]["state"], &steps[1]["at"]),
         (&json!("DONE"), &Value::Null)
     );
-    assert_eq!(told(&json!({"steps": [steps[2]]})), truth(&world, id)[2..3]);
+    assert_eq!(reported(&json!({"steps": [steps[2]]})), truth(&world, id)[2..3]);
     // A refusal of which only the step before it tells: it is not known which of the two refused.
     let mut world = World::default();
     let id = order(&world, LARGE, "DE").await;
@@ -305,15 +309,18 @@ async fn overridden_trip(steps: [(&str, &str); 4], until: usize) -> [String; 4] 
     let mut overridden = false;
     while truth(&world, id)[until].0 != "UNDONE" {
         world.publish().await;
-        let mut parcel = world.on_the_way.remove(0);
-        as_before(&mut parcel);
-        world.deliver(&parcel).await.unwrap();
+        let mut message = world.on_the_way.remove(0);
+        as_before(&mut message);
+        world.deliver(&message).await.unwrap();
         if !overridden && truth(&world, id)[3].0 == "DONE" {
             overridden = true;
             world.command(id, Command::Resolve(Override::Cancelled)).await;
         }
     }
-    let states: Vec<String> = told(&shown(&world, id)).into_iter().map(|step| step.0).collect();
+    let states: Vec<String> = reported(&shown(&world, id))
+        .into_iter()
+        .map(|step| step.0)
+        .collect();
     states.try_into().unwrap()
 }
 
@@ -359,7 +366,7 @@ async fn what_an_older_origin_kept_is_read_from_the_timeline() {
             },
             ..saga
         };
-        assert_eq!(told(&view(&world, &old)), truth(&world, id));
+        assert_eq!(reported(&view(&world, &old)), truth(&world, id));
     }
 }
 
@@ -369,17 +376,17 @@ async fn another_publishers_word_is_no_steps() {
     let id = world.start(SMALL).await;
     let outside = json!({"specversion": "1.0", "id": "their-1", "source": "elsewhere", "type": "InventoryReserved",
         "data": {"saga_id": id.to_string(), "order_id": "order-1"}});
-    let parcel = Parcel {
+    let message = Message {
         to: Place::EventsQueue,
         kind: "InventoryReserved".to_owned(),
         body: envelope("InventoryReserved", &outside.to_string()),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&message).await.unwrap();
     let step = shown(&world, id)["steps"][1].clone();
     assert_eq!((&step["state"], &step["at"]), (&json!("UNKNOWN"), &Value::Null));
     run(&mut world, |_| {}).await;
     assert_eq!(
-        told(&shown(&world, id)),
+        reported(&shown(&world, id)),
         truth(&world, id),
         "its own word counts, after the override, too"
     );
@@ -393,7 +400,7 @@ async fn a_contradiction_after_an_override_shows_what_the_step_says() {
     run(&mut world, |_| {}).await;
     let shown = shown(&world, id);
     assert_eq!(shown["status"], "COMPLETED");
-    assert_eq!(told(&shown)[1], truth(&world, id)[1]);
+    assert_eq!(reported(&shown)[1], truth(&world, id)[1]);
     assert_eq!(shown["reason"], "changed my mind", "the override's own");
 }
 
@@ -401,19 +408,19 @@ async fn a_contradiction_after_an_override_shows_what_the_step_says() {
 async fn what_is_said_of_steps_is_changed_by_nobody_on_its_way() {
     let mut world = World::default();
     let id = order(&world, SMALL, "AQ").await;
-    let meddle = |parcel: &mut Parcel| {
-        changed(parcel, |event| {
-            if let Some(told) = event["data"].get_mut(Reports::MEMBER) {
-                *told = json!(told.as_str().unwrap().replace('1', "2"));
+    let meddle = |message: &mut Message| {
+        changed(message, |event| {
+            if let Some(reported) = event["data"].get_mut(Reports::MEMBER) {
+                *reported = json!(reported.as_str().unwrap().replace('1', "2"));
             }
         });
     };
     world.publish().await;
     let opening = world.on_the_way.remove(0);
     world.deliver(&opening).await.unwrap();
-    let mut parcel = world.on_the_way.remove(0);
-    meddle(&mut parcel);
-    world.deliver(&parcel).await.unwrap();
+    let mut message = world.on_the_way.remove(0);
+    meddle(&mut message);
+    world.deliver(&message).await.unwrap();
     assert_eq!(world.azure.quarantined().len(), 1);
     assert_eq!(shown(&world, id)["steps"][1]["state"], "UNKNOWN");
 }

@@ -9,7 +9,7 @@
 use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::ports::DeadLetterQueue;
 use saga_app::park_saga::AtOrigin;
-use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
+use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::dead_letters::outlet::AwsOutlet;
@@ -245,9 +245,9 @@ impl ParkingSide for AtTheOrigin {
         assert_eq!(stored, Inserted::Yes);
     }
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 
@@ -386,7 +386,7 @@ impl ParkingSide for OnEventGrid {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let events = self.events(1).await;
         events.iter().find_map(|text| match inbound::text(text) {
             Inbound::Parked(parked) if parked.saga == saga => Some((parked.event, parked.reason)),

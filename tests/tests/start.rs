@@ -427,15 +427,15 @@ async fn the_largest_order_that_is_allowed_starts() {
 }
 
 /// A participant whose field may be of any size.
-struct Letters;
+struct DeadLetters;
 
-impl Participant for Letters {
+impl Participant for DeadLetters {
     fn name(&self) -> &'static str {
         "inventory"
     }
 
     fn accepts(&self) -> &'static [&'static str] {
-        &["letter"]
+        &["note"]
     }
 
     fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
@@ -451,7 +451,7 @@ impl Participant for Letters {
     }
 
     fn act(&self, _: Context<'_>, _: &Entities) -> Decision {
-        Decision::Refuse("no letters".to_owned())
+        Decision::Refuse("no dead letters".to_owned())
     }
 
     fn undo(&self, _: Context<'_>, _: &Entities) -> Vec<EntityWrite> {
@@ -462,17 +462,22 @@ impl Participant for Letters {
 #[tokio::test]
 async fn an_input_whose_events_could_not_travel_is_too_large() {
     let mut world = World::default();
-    let letters: Box<dyn Participant> = Box::new(Letters);
+    let dead_letters: Box<dyn Participant> = Box::new(DeadLetters);
     let deployment = &mut world.deployment;
     let participants = std::mem::take(&mut deployment.participants);
-    deployment.participants = participants.into_iter().chain([("inventory", letters)]).collect();
-    let letter = |size: usize| with(&[("letter", &format!(r#""{}""#, "x".repeat(size)))]);
+    deployment.participants = participants
+        .into_iter()
+        .chain([("inventory", dead_letters)])
+        .collect();
+    let dead_letter = |size: usize| with(&[("note", &format!(r#""{}""#, "x".repeat(size)))]);
 
-    let small = start(&world, "payment", "small", &letter(40_000)).await.unwrap();
+    let small = start(&world, "payment", "small", &dead_letter(40_000))
+        .await
+        .unwrap();
     assert!(small.new);
     let before = world.aws.outbox();
     for size in [MAX_EVENT_BYTES - 1_500, MAX_EVENT_BYTES, 10 * MAX_EVENT_BYTES] {
-        let error = start(&world, "payment", "large", &letter(size))
+        let error = start(&world, "payment", "large", &dead_letter(size))
             .await
             .unwrap_err();
         assert!(
@@ -486,12 +491,12 @@ async fn an_input_whose_events_could_not_travel_is_too_large() {
 #[tokio::test]
 async fn a_first_step_that_refuses_leaves_nothing() {
     let mut world = World::default();
-    let letters: Box<dyn Participant> = Box::new(Letters);
+    let dead_letters: Box<dyn Participant> = Box::new(DeadLetters);
     let Deployment { participants, .. } = &mut world.deployment;
-    participants.insert("payments", letters);
+    participants.insert("payments", dead_letters);
     let error = start(&world, "payment", "key", "{}").await.unwrap_err();
     assert!(
-        matches!(&error, NotStarted::Refused(why) if why == "no letters"),
+        matches!(&error, NotStarted::Refused(why) if why == "no dead letters"),
         "{error}"
     );
     let id = SagaId::derive("payment", &"key".parse().unwrap());

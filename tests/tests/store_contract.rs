@@ -111,7 +111,7 @@ impl ParkingSide for Carrier {
 
     async fn store(&self, _: &Saga) {}
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let told = self
             .0
             .take_parked()
@@ -143,9 +143,9 @@ impl ParkingSide for Origin {
         assert_eq!(stored, Inserted::Yes);
     }
 
-    async fn told(&self, saga: SagaId) -> Option<(EventId, String)> {
+    async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.cloud.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) mod tests;
 
 const LEEWAY_SECONDS: u64 = 60;
 
-/// Why a caller was turned away. What it is told says no more than the status.
+/// Why a caller was turned away. The answer says no more than the status.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// No token, or none that can be believed: 401.

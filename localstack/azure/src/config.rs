@@ -1,4 +1,4 @@
-//! What the stand-in is told at start.
+//! The configuration of the stand-in, read at start.
 //!
 //! Invariant: a [`Config`] that [`Config::load`] returned can be served. What the real services refuse
 //! when a subscription is created is refused here, with the field that is wrong, and never at run time.

@@ -14,7 +14,7 @@ use crate::ports::{Envelope, PortError, causes};
 pub struct About {
     /// The saga.
     pub saga_id: Option<String>,
-    /// The number of the step that the event is for: none at the two ends of a saga, of which the verb tells.
+    /// The number of the step that the event is for; none for `complete` and `cancelled`, which are for the saga.
     pub step: Option<u8>,
     /// What the event asks.
     pub verb: Option<&'static str>,
@@ -107,7 +107,7 @@ impl About {
     }
 }
 
-/// A message came to rest, and its saga could not be told.
+/// A message is parked, and its saga could not be marked.
 pub(crate) fn not_shown(about: &About, error: &PortError) {
     about!(
         error,

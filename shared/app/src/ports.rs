@@ -1,6 +1,7 @@
 //! What the use cases need from the outside. Each port says what an adapter MUST do; the store contract in the
 //! workspace's tests holds every adapter to it.
 
+mod cloud;
 mod error;
 pub mod outbox;
 mod publisher;
@@ -16,6 +17,7 @@ use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Tim
 pub use saga_wire::notice::{Alert, Parked};
 pub use saga_wire::quarantine::Quarantined;
 
+pub use cloud::ParticipantCloud;
 pub use error::{PortError, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};
@@ -229,10 +231,4 @@ pub trait Time: Send + Sync {
 
     /// Some number below `bound`, evenly.
     fn below(&self, bound: u64) -> u64;
-}
-
-/// Waits after attempt `attempt` (from 1): full jitter over 20 ms, doubling to 1 s.
-pub async fn back_off(time: &impl Time, attempt: u32) {
-    let ceiling = 10_u64.saturating_mul(1 << attempt.min(7)).min(1_000);
-    time.sleep(1 + time.below(ceiling)).await;
 }

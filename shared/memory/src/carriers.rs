@@ -1,47 +1,13 @@
 //! What leaves a cloud: published events, quarantined messages, alerts. The test takes them from here and brings
 //! them on.
 
-use std::collections::BTreeMap;
-
 use saga_app::ports::{
     Alert, Alerts, Envelope, Limits, Parked, Parking, PortError, Published, Publisher, Quarantine,
     Quarantined, Refusal,
 };
-use saga_core::Timestamp;
 
 use crate::cloud::Cloud;
-
-/// What has left a cloud.
-#[derive(Default)]
-pub(crate) struct Carriers {
-    published: Vec<Envelope>,
-    quarantined: Vec<Kept>,
-    alerts: Vec<Alert>,
-    parked: Vec<Parked>,
-}
-
-/// A message in the quarantine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Where it came in.
-    pub entrance: &'static str,
-    /// Why it is here.
-    pub reason: String,
-    /// The headers that it came with.
-    pub headers: BTreeMap<String, String>,
-    /// The message, whole.
-    pub body: Vec<u8>,
-    /// When it came.
-    pub at: Timestamp,
-}
-
-impl Kept {
-    /// The message, as far as it is text.
-    #[must_use]
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
+use crate::state::Kept;
 
 impl<S> Cloud<S> {
     /// Takes the events that were published since the last time, in order.

@@ -5,33 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use saga_app::ports::PortError;
 use saga_app::ports::outbox::OutboxRow;
 
-use crate::carriers::Carriers;
-use crate::definitions::Texts;
 use crate::faults::{Fault, Faults, call};
-use crate::outbox::Rows;
+use crate::state::State;
 
 /// A cloud that keeps `S`: [`crate::Sagas`] or [`crate::Steps`].
 pub struct Cloud<S> {
     state: Mutex<State<S>>,
     faults: Box<dyn Faults>,
-}
-
-/// All that a cloud keeps.
-#[derive(Default)]
-pub(crate) struct State<S> {
-    pub(crate) stored: S,
-    pub(crate) outbox: Rows,
-    pub(crate) carriers: Carriers,
-    pub(crate) definitions: Texts,
-    revision: u64,
-}
-
-impl<S> State<S> {
-    /// A version that no record has had.
-    pub(crate) fn next_revision(&mut self) -> u64 {
-        self.revision += 1;
-        self.revision
-    }
 }
 
 impl<S: Default> Cloud<S> {

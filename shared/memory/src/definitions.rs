@@ -1,14 +1,10 @@
 //! The definitions that are kept beside what a cloud stores, as the text that the other adapters keep, too.
 
-use std::collections::BTreeMap;
-
 use saga_app::ports::{DefinitionNames, Definitions, PortError};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::definitions::{read, write};
 
 use crate::cloud::Cloud;
-
-pub(crate) type Texts = BTreeMap<DefinitionRef, String>;
 
 impl<S> Cloud<S> {
     /// The text that is kept under this name and version.

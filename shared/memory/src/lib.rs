@@ -16,13 +16,14 @@ mod entities;
 mod faults;
 mod outbox;
 mod sagas;
+mod state;
 mod steps;
 
-pub use carriers::Kept;
 pub use clock::Clock;
 pub use cloud::Cloud;
 pub use dead_letters::DeadLetters;
 pub use entities::Written;
 pub use faults::{Fault, Faults};
 pub use sagas::{OriginCloud, Sagas};
+pub use state::Kept;
 pub use steps::{StepCloud, Steps};

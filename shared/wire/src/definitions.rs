@@ -56,11 +56,11 @@ pub fn load(participants: &dyn Fn(&str) -> bool) -> Result<Catalogue, InvalidDef
             .contents_utf8()
             .ok_or_else(|| InvalidDefinition(format!("{path} is not UTF-8")))?;
         let definition = parse(text).map_err(|error| InvalidDefinition(format!("{path}: {error}")))?;
-        let stranger = definition
+        let unknown = definition
             .steps()
             .iter()
             .find(|step| !participants(&step.participant));
-        match stranger {
+        match unknown {
             Some(step) => Err(InvalidDefinition(format!(
                 "{path}: step `{}` names the participant `{}`, which is not registered",
                 step.name, step.participant

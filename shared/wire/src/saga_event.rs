@@ -170,7 +170,7 @@ impl Outside {
 pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
     let reference = definition.reference();
     if definition.type_of(event.address) != Some(event.kind.as_str()) {
-        // The ends have a number, and are no step.
+        // `complete` and `cancelled` have a number, and are for no step.
         let step = event
             .address
             .step()

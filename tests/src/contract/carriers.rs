@@ -121,10 +121,10 @@ pub async fn an_alert_arrives_whatever_it_quotes(side: &impl AlertsSide) {
         };
         side.port().raise(alert).await.unwrap();
         let arrived = side.arrived(number + 1).await;
-        let told = |text: &str| text.starts_with("begin") && text.ends_with("end");
+        let reported = |text: &str| text.starts_with("begin") && text.ends_with("end");
         let all = arrived
             .iter()
-            .all(|alert| told(&alert.subject) && told(&alert.text));
+            .all(|alert| reported(&alert.subject) && reported(&alert.text));
         assert!(all, "{character:?}: {arrived:?}");
     }
 }
@@ -137,8 +137,8 @@ pub trait ParkingSide {
     /// Stores the saga, where the adapter wants it to be there.
     fn store(&self, saga: &Saga) -> impl Future<Output = ()>;
 
-    /// What the origin has been told of this saga: the message, and why.
-    fn told(&self, saga: SagaId) -> impl Future<Output = Option<(EventId, String)>>;
+    /// What the origin has been reported this saga: the message, and why.
+    fn reported(&self, saga: SagaId) -> impl Future<Output = Option<(EventId, String)>>;
 }
 
 fn parked(number: u64) -> Parked {
@@ -151,14 +151,14 @@ fn parked(number: u64) -> Parked {
 }
 
 /// The saga shows where and why; told again, it shows the same.
-pub async fn the_origin_is_told_what_came_to_rest(side: &impl ParkingSide) {
+pub async fn the_origin_gets_a_report_of_what_came_to_rest(side: &impl ParkingSide) {
     let parked = parked(1);
     side.store(&saga(1, time(0))).await;
     assert!(!side.port().is_parked(parked.saga, &parked.event).await.unwrap());
     for _ in 0..2 {
         side.port().park(&parked).await.unwrap();
-        let told = side.told(parked.saga).await;
-        assert_eq!(told, Some((parked.event.clone(), parked.reason.clone())));
+        let reported = side.reported(parked.saga).await;
+        assert_eq!(reported, Some((parked.event.clone(), parked.reason.clone())));
     }
 }
 

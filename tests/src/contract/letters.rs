@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use saga_app::dead_letters::ports::{
     Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Discarded, Leased, Memory, Outlet, Receipt,
     Removal, Watched,
@@ -75,6 +75,12 @@ pub async fn kept(container: &dyn DeadLetterContainer, after: Option<&str>) -> V
     let pages = container.pages(after.map(str::to_owned), None);
     let pages: Vec<Vec<DeadLetter>> = pages.try_collect().await.unwrap();
     pages.concat()
+}
+
+/// Its first page.
+pub async fn first_page(container: &dyn DeadLetterContainer) -> Vec<DeadLetter> {
+    let first = container.pages(None, None).next().await;
+    first.unwrap().unwrap()
 }
 
 fn keys<'a>(all: impl IntoIterator<Item = &'a DeadLetter>) -> BTreeSet<&'a str> {

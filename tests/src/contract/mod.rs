@@ -87,7 +87,7 @@ macro_rules! saga_store_contract {
             a_row_appears_with_its_commit_and_in_its_shard_only
             a_row_that_is_pending_is_committed_again_as_one
             rows_come_oldest_first_in_pages
-            a_reading_of_rows_ends_where_it_is_told
+            a_reading_of_rows_ends_where_it_should
             overdue_shards_are_known
             a_row_is_postponed_where_it_is
             a_row_is_set_aside_once
@@ -96,7 +96,7 @@ macro_rules! saga_store_contract {
             of_many_who_take_a_lease_at_once_one_gets_it
             deleting_rows_twice_is_no_error
             a_list_is_newest_first_and_its_pages_neither_skip_nor_repeat
-            a_list_begins_where_it_is_told
+            a_list_begins_where_it_should
             due_sagas_come_longest_due_first_by_bucket
             a_saga_that_is_owed_nothing_is_not_due
             every_field_of_every_saga_is_kept
@@ -124,7 +124,7 @@ macro_rules! step_store_contract {
             a_row_appears_with_its_commit_and_in_its_partition_only
             a_row_that_is_pending_is_committed_again_as_one
             rows_come_oldest_first_in_pages
-            a_reading_of_rows_ends_where_it_is_told
+            a_reading_of_rows_ends_where_it_should
             overdue_shards_are_known
             a_row_is_postponed_where_it_is
             a_row_is_set_aside_once
@@ -190,7 +190,7 @@ macro_rules! alerts_contract {
 macro_rules! parking_contract {
     ($adapter:ident, $empty:path) => {
         $crate::run_contract! { $adapter, $empty, carriers:
-            the_origin_is_told_what_came_to_rest
+            the_origin_gets_a_report_of_what_came_to_rest
             a_saga_that_is_not_there_is_no_error
         }
     };

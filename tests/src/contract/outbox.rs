@@ -103,7 +103,7 @@ pub async fn pages_neither_skip_nor_repeat(outbox: &impl Outbox, rows: &[OutboxR
 }
 
 /// None decided at or after `before`.
-pub async fn a_reading_ends_where_it_is_told(outbox: &impl Outbox, rows: &[OutboxRow]) {
+pub async fn a_reading_ends_where_it_should(outbox: &impl Outbox, rows: &[OutboxRow]) {
     let shard = rows[0].shard;
     for before in rows.iter().map(|row| row.at) {
         let found = outbox.read(shard, None, before, 100).await.unwrap().rows;

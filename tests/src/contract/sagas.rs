@@ -398,9 +398,9 @@ pub async fn rows_come_oldest_first_in_pages(side: &impl SagaSide) {
     outbox::pages_neither_skip_nor_repeat(side.outbox(), &rows(side).await).await;
 }
 
-/// See [`outbox::a_reading_ends_where_it_is_told`].
-pub async fn a_reading_of_rows_ends_where_it_is_told(side: &impl SagaSide) {
-    outbox::a_reading_ends_where_it_is_told(side.outbox(), &rows(side).await).await;
+/// See [`outbox::a_reading_ends_where_it_should`].
+pub async fn a_reading_of_rows_ends_where_it_should(side: &impl SagaSide) {
+    outbox::a_reading_ends_where_it_should(side.outbox(), &rows(side).await).await;
 }
 
 /// See [`outbox::overdue_shards_are_known`].
@@ -476,7 +476,7 @@ pub async fn a_list_is_newest_first_and_its_pages_neither_skip_nor_repeat(side: 
 }
 
 /// `since` is part of the list, what is before it is not.
-pub async fn a_list_begins_where_it_is_told(side: &impl SagaSide) {
+pub async fn a_list_begins_where_it_should(side: &impl SagaSide) {
     for number in 0..6 {
         insert(side, &decision(&saga(number, time(number as i64))), None).await;
     }

@@ -294,9 +294,9 @@ pub async fn rows_come_oldest_first_in_pages<S: StepStore + Outbox>(store: &S) {
     outbox::pages_neither_skip_nor_repeat(store, &rows(store).await).await;
 }
 
-/// See [`outbox::a_reading_ends_where_it_is_told`].
-pub async fn a_reading_of_rows_ends_where_it_is_told<S: StepStore + Outbox>(store: &S) {
-    outbox::a_reading_ends_where_it_is_told(store, &rows(store).await).await;
+/// See [`outbox::a_reading_ends_where_it_should`].
+pub async fn a_reading_of_rows_ends_where_it_should<S: StepStore + Outbox>(store: &S) {
+    outbox::a_reading_ends_where_it_should(store, &rows(store).await).await;
 }
 
 /// See [`outbox::overdue_shards_are_known`].

@@ -1,7 +1,7 @@
 //! The custom handler's process: started, watched, started again, terminated.
 //!
 //! Invariants: at most one handler runs, also after this program itself was killed (the process it left is
-//! ended first); triggers are told the handler accepts only while this very process does.
+//! ended first); triggers take the handler for ready only while this very process is.
 
 use std::{
     fs::{File, OpenOptions},
@@ -107,7 +107,7 @@ impl HandlerProcess {
         self.accepting.subscribe()
     }
 
-    /// Keeps a handler running until told to stop, then terminates it.
+    /// Keeps a handler running until it is stopped, then terminates it.
     pub(crate) async fn supervise(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut backoff = BACKOFF_MIN;
         loop {

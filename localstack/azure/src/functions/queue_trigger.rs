@@ -52,7 +52,7 @@ impl QueueTrigger {
         })
     }
 
-    /// Polls until told to stop, then waits for what is under way.
+    /// Polls until it is stopped, then waits for what is under way.
     pub(crate) async fn run(
         self: Arc<Self>,
         mut accepting: watch::Receiver<bool>,

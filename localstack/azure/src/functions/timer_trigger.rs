@@ -13,7 +13,7 @@ use crate::system;
 /// Later than this after its occurrence an invocation is past due.
 const PAST_DUE: Duration = Duration::from_secs(1);
 
-/// Runs until told to stop. Occurrences that pass during an invocation are skipped.
+/// Runs until it is stopped. Occurrences that pass during an invocation are skipped.
 pub(crate) async fn run(
     invoker: Invoker,
     binding: String,

@@ -26,7 +26,6 @@ pub use report::{Disposition, Item, Notice, Report};
 pub use run::run;
 pub use source::DeadLetterSource;
 pub(crate) use timeline::is_dealt_with;
-pub use timeline::unparked;
 pub use watch::watch;
 
 use saga_wire::dead_letter::Source;

@@ -1,4 +1,4 @@
-//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/fixtures.py`) mean
+//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/record_fixtures.py`) mean
 //! what that release said of them. What is written in their place holds only names and words which that release reads: the
 //! functions of a deployment are replaced one after the other while sagas run.
 #![allow(
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
-use futures_util::StreamExt;
 use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::ports::{DeadOutbox, Memory, Removal};
 use saga_app::ports::outbox::{DEFAULT_SHARDS, OutboxRow};
@@ -22,15 +21,14 @@ use saga_aws::outbox::{DynamoOutbox, row_of_image};
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::Access;
 use saga_azure::{Azure, Config, Secret, TableStore};
-use saga_core::origin::OriginDecision;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
 use saga_runtime::clock::SystemClock;
+use saga_stored_forms::recorded::{Recorded, Request, Service, recorded};
+use saga_stored_forms::release_04d03cd;
 use saga_tests::arbitrary;
-use saga_tests::contract::letters::kept;
+use saga_tests::contract::letters::{first_page, kept};
 use saga_tests::property::holds;
-use saga_tests::recorded::{Recorded, Request, Service, recorded};
-use saga_tests::release_04d03cd;
 use saga_wire::dead_letter::{DeadLetter, Source};
 use serde_json::{Value, json};
 
@@ -102,7 +100,7 @@ impl Dynamo {
 
     /// The item that this version writes of a saga.
     async fn written(&self, saga: Saga) -> Value {
-        let decision = OriginDecision::marking(saga);
+        let decision = saga_tests::contract::given::decision(&saga);
         let revision = Version("1".to_owned());
         drop(self.service.asked());
         let committed = self
@@ -325,7 +323,10 @@ async fn whatever_row_is_committed_on_aws_the_releases_before_can_read_it() {
             release_04d03cd::reads_outbox_row(&item).unwrap_or_else(|why| panic!("{file}: {why}"));
             let row = row_of_image(&item).unwrap();
             let saga = dynamo.read_saga(&sagas().next().unwrap().1).await;
-            let (decision, revision) = (OriginDecision::marking(saga), Version("1".to_owned()));
+            let (decision, revision) = (
+                saga_tests::contract::given::decision(&saga),
+                Version("1".to_owned()),
+            );
             let none = Snapshot::default();
             drop(dynamo.service.asked());
             let committed = dynamo
@@ -600,7 +601,7 @@ async fn dead_rows_on_azure_are_read_as_dead_letters() {
             _ => None,
         });
         // The table here answers every question with this row.
-        let dead = rows.unwrap().pages(None, None).next().await.unwrap().unwrap();
+        let dead = first_page(rows.unwrap()).await;
         assert_eq!(dead[0].facts.text, row["Body"], "{file}");
         assert!(
             dead[0].reason.contains("400 BadRequest"),
