@@ -367,7 +367,7 @@ mod tests {
             json!({"n": 1, "l": ["2026-11-21T00:00:00Z", "2026-11-21T00:00:00Z"]}),
             json!({"n": 1, "l": ["yesterday"]}),
             json!({"n": 1, "o": {"p": 1, "q": 2}}),
-            json!({"n": 1, "stranger": 1}),
+            json!({"n": 1, "unknown": 1}),
         ] {
             assert_eq!(document.wrong("/a", &bad).len(), 1, "{bad}");
         }

@@ -128,7 +128,7 @@ impl World {
             on_the_way: Vec::new(),
             last_try: false,
         };
-        let stock = fields([("Available", STOCK_BEFORE.into()), ("Shelf", "A7".into())]);
+        let stock = fields([("Available", STOCK_BEFORE.into()), ("Place", "A7".into())]);
         world
             .azure
             .put_entity(&world.stock_partition(), EntityKey::new(STOCK, SKU), stock);
@@ -441,7 +441,7 @@ impl World {
             .azure
             .entity(&self.stock_partition(), &EntityKey::new(STOCK, SKU))
             .unwrap();
-        assert_eq!(stock["Shelf"], Document::from("A7"), "fields of others are kept");
+        assert_eq!(stock["Place"], Document::from("A7"), "fields of others are kept");
         stock["Available"].as_number().unwrap().as_i64().unwrap()
     }
 

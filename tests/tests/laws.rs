@@ -42,7 +42,7 @@ fn input() -> Fields {
 
 /// Room for two on every article and flight, and one that belongs to nobody here.
 fn given() -> Entities {
-    let stock = |left: i64| fields([("Available", left.into()), ("Shelf", "A7".into())]);
+    let stock = |left: i64| fields([("Available", left.into()), ("Place", "A7".into())]);
     [
         (EntityKey::new("stock", "sku-1"), stock(10)),
         (EntityKey::new("stock", "sku-2"), stock(2)),

@@ -115,7 +115,7 @@ async fn strange(failing: bool) {
     // Each strays to where it is not for, and none is an event.
     let own = &answer.body[1..answer.body.len() - 1];
     let opened = saga_tests::dead_letters::event_in(&opening);
-    for parcel in [
+    for message in [
         to(Place::AzureQueue, base64(own)),
         to(Place::Ingress, format!("[{opened}]")),
         to(Place::EventsQueue, envelope("PaymentReserved", &opened)),
@@ -123,7 +123,7 @@ async fn strange(failing: bool) {
         to(Place::Ingress, r#"{"no":"event"}"#),
         to(Place::EventsQueue, "no event"),
     ] {
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
     }
     let parked = notice::Parked {
         saga: id,
@@ -161,13 +161,13 @@ async fn failing() {
     world.start("100").await;
     world.publish().await;
     world.last_try = true;
-    let parcel = world.on_the_way.remove(0);
-    world.deliver(&parcel).await.unwrap_err();
+    let message = world.on_the_way.remove(0);
+    world.deliver(&message).await.unwrap_err();
     let batch = |body: &str| {
         let record = serde_json::json!({"Records": [{"messageId": "m-1", "body": body}]});
         serde_json::from_value::<Batch>(record).unwrap()
     };
-    let event = saga_tests::dead_letters::event_in(&parcel);
+    let event = saga_tests::dead_letters::event_in(&message);
     for message in [event.clone(), envelope("PaymentReserved", &event)] {
         handle_each(&batch(&message), async |_| -> Result<(), PortError> {
             Err(PortError::Throttled { what: "a test" })
@@ -182,8 +182,8 @@ async fn failing() {
     let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(faults));
     world.start("100").await;
     world.publish().await;
-    let parcel = world.on_the_way.remove(0);
-    world.deliver(&parcel).await.unwrap();
+    let message = world.on_the_way.remove(0);
+    world.deliver(&message).await.unwrap();
     down.store(false, Ordering::SeqCst);
 }
 
@@ -213,14 +213,14 @@ async fn refused() {
     }
 }
 
-/// Letters that are told, replayed and discarded.
-async fn letters() {
+/// Dead letters that are told, replayed and discarded.
+async fn dead_letters() {
     for act in [Act::Replay, Act::Discard] {
         let (mut world, desk) = (World::default(), Desk::new());
         world.start("100").await;
         world.publish().await;
-        let parcel = world.on_the_way.pop().unwrap();
-        desk.places.put(dead(&parcel, 0, 1));
+        let message = world.on_the_way.pop().unwrap();
+        desk.places.put(dead(&message, 0, 1));
         watch(&desk.ports(&world), &world.aws, &desk.places).await;
         assert_eq!(desk.run(&world, &all(act)).await.done, 1);
         desk.bring(&mut world);
@@ -229,8 +229,8 @@ async fn letters() {
     let (mut world, desk) = (World::default(), Desk::new());
     world.start("100").await;
     world.publish().await;
-    let parcel = world.on_the_way.pop().unwrap();
-    desk.places.put(dead(&parcel, 0, 1));
+    let message = world.on_the_way.pop().unwrap();
+    desk.places.put(dead(&message, 0, 1));
     desk.places.refuse(true);
     assert_eq!(desk.run(&world, &all(Act::Replay)).await.failed, 1);
     // Nothing is left of a saga that shows a message as parked, and it cannot be written now.
@@ -293,7 +293,7 @@ async fn every_line_about_an_event_or_a_saga_names_it_its_trace_and_what_became_
         strange(true).await;
         failing().await;
         refused().await;
-        letters().await;
+        dead_letters().await;
     })
     .await;
     let mut kinds = BTreeSet::new();
@@ -438,7 +438,7 @@ async fn a_sweep_that_stopped_early_says_why() {
 #[tokio::test]
 async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process() {
     let file = sagas::PAYMENT;
-    for (file, told) in [(file.replace("15m", "5m"), 2), (file.to_owned(), 0)] {
+    for (file, reported) in [(file.replace("15m", "5m"), 2), (file.to_owned(), 0)] {
         let lines = logged(async {
             let mut world = World::default();
             world.start("100").await;
@@ -451,7 +451,7 @@ async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process()
         })
         .await;
         let changed = |line: &&Value| line["outcome"] == "used as it is stored";
-        assert_eq!(lines.iter().filter(changed).count(), told);
+        assert_eq!(lines.iter().filter(changed).count(), reported);
     }
 }
 
@@ -461,7 +461,7 @@ async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
     let id = world.start("100").await;
     let row = world.aws.outbox().remove(0);
     world.publish().await;
-    let parcel = &world.on_the_way[0];
+    let message = &world.on_the_way[0];
     let saga_wire::saga_event::SagaEvent::Ours(event) = saga_wire::event_grid::event(&row.body).unwrap()
     else {
         panic!("{}", row.body)
@@ -487,7 +487,7 @@ async fn an_event_is_named_alike_whatever_is_at_hand_of_it() {
         About::envelope(&row),
         About::message(&row.body),
         About::message(&envelope(&row.kind, &row.body)),
-        About::message(&parcel.body),
+        About::message(&message.body),
         About::named(id, &row.id).within(&world.saga(id)),
         About::saga(&world.saga(id), Some(&event)),
     ] {

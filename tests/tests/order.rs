@@ -176,20 +176,20 @@ async fn commanded_after(
 
 #[tokio::test]
 async fn a_cancel_at_any_point_is_decided_by_the_first_step_that_has_not_acted() {
-    let mut ends = Vec::new();
+    let mut outcomes = Vec::new();
     for deliveries in 0.. {
         let Some(end) = commanded_after(deliveries, "DE", Command::Cancel).await else {
             break;
         };
-        ends.push(end);
+        outcomes.push(end);
     }
     // Messages are carried in order here, so the cancel never overtakes; only when the shipment is booked is it late.
-    let (outcome, status) = ends.pop().unwrap();
+    let (outcome, status) = outcomes.pop().unwrap();
     assert_eq!((outcome, status), (Outcome::Late, Status::Completed));
-    assert!(ends.len() >= 4, "{ends:?}");
+    assert!(outcomes.len() >= 4, "{outcomes:?}");
     assert!(
-        ends.iter().all(|(outcome, _)| *outcome == Outcome::Applied),
-        "{ends:?}"
+        outcomes.iter().all(|(outcome, _)| *outcome == Outcome::Applied),
+        "{outcomes:?}"
     );
 }
 

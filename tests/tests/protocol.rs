@@ -91,9 +91,9 @@ async fn an_order_that_takes_the_last_stock_twice_is_served_once() {
     let second = world.try_start("second", &body).await.unwrap();
     world.settle().await;
 
-    let mut ends = [world.status(first), world.status(second)];
-    ends.sort();
-    assert_eq!(ends, [Status::Completed, Status::CancelledViaCompensation]);
+    let mut outcomes = [world.status(first), world.status(second)];
+    outcomes.sort();
+    assert_eq!(outcomes, [Status::Completed, Status::CancelledViaCompensation]);
     assert_eq!(world.stock(), STOCK_BEFORE - 60);
 }
 

@@ -218,21 +218,21 @@ fn facts(world: &World, id: SagaId) -> Facts {
     }
 }
 
-fn respelled(parcel: &Message, speller: &mut Speller) -> Message {
-    let event = match parcel.to {
-        Place::AzureQueue => serde_json::from_slice(&STANDARD.decode(&parcel.body).unwrap()).unwrap(),
-        Place::Ingress => serde_json::from_str::<Value>(&parcel.body).unwrap()[0].take(),
-        Place::EventsQueue => serde_json::from_str::<Value>(&parcel.body).unwrap()["detail"].take(),
+fn respelled(message: &Message, speller: &mut Speller) -> Message {
+    let event = match message.to {
+        Place::AzureQueue => serde_json::from_slice(&STANDARD.decode(&message.body).unwrap()).unwrap(),
+        Place::Ingress => serde_json::from_str::<Value>(&message.body).unwrap()[0].take(),
+        Place::EventsQueue => serde_json::from_str::<Value>(&message.body).unwrap()["detail"].take(),
     };
     let event = speller.event(&event, false);
-    let body = match parcel.to {
+    let body = match message.to {
         Place::AzureQueue => STANDARD.encode(event),
         Place::Ingress => format!("[{event}]"),
-        Place::EventsQueue => envelope(&parcel.kind, &event),
+        Place::EventsQueue => envelope(&message.kind, &event),
     };
     Message {
         body,
-        ..parcel.clone()
+        ..message.clone()
     }
 }
 
@@ -260,13 +260,13 @@ async fn our_own_events_mean_the_same_in_every_spelling() {
                 .unwrap();
             world.publish().await;
             while !world.on_the_way.is_empty() {
-                let parcel = world.on_the_way.remove(0);
-                let parcel = if respell {
-                    respelled(&parcel, &mut speller)
+                let message = world.on_the_way.remove(0);
+                let message = if respell {
+                    respelled(&message, &mut speller)
                 } else {
-                    parcel
+                    message
                 };
-                world.deliver(&parcel).await.map_err(|error| error.to_string())?;
+                world.deliver(&message).await.map_err(|error| error.to_string())?;
                 world.publish().await;
             }
             if let Some(kept) = world
@@ -321,15 +321,15 @@ async fn another_teams_events_mean_the_same_in_every_spelling_and_schema() {
             } else {
                 speller.event(&event, true)
             };
-            let parcel = Message {
+            let message = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body: format!("[{text}]"),
             };
-            world.deliver(&parcel).await.map_err(|error| error.to_string())?;
-            for parcel in std::mem::take(&mut world.on_the_way) {
-                if parcel.to == Place::EventsQueue {
-                    world.deliver(&parcel).await.map_err(|error| error.to_string())?;
+            world.deliver(&message).await.map_err(|error| error.to_string())?;
+            for message in std::mem::take(&mut world.on_the_way) {
+                if message.to == Place::EventsQueue {
+                    world.deliver(&message).await.map_err(|error| error.to_string())?;
                 }
             }
             ended.push(facts(&world, id));
@@ -456,12 +456,12 @@ async fn data_in_base64_that_is_not_understood_is_quarantined_with_the_true_reas
         let event = format!(
             r#"{{"specversion":"1.0","id":"e-1","source":"/team","type":"PaymentCompensationRequested","subject":"saga/{id}/x",{member}}}"#
         );
-        let parcel = Message {
+        let message = Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body: event,
         };
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
         let kept = world.aws.quarantined();
         assert_eq!(kept.len(), 1, "{member}");
         assert!(format!("{:?}", kept[0]).contains(reason), "{member}: {kept:?}");
@@ -499,12 +499,12 @@ async fn a_number_that_nobody_compares_holds_no_event_back() {
                     r#"{{"id":"e-1","topic":"/team","subject":"x","eventType":"{kind}","eventTime":"2026-01-01T00:00:00Z","dataVersion":"1","data":{data}}}"#
                 ),
             };
-            let parcel = Message {
+            let message = Message {
                 to: Place::Ingress,
                 kind: kind.to_owned(),
                 body,
             };
-            world.deliver(&parcel).await.unwrap();
+            world.deliver(&message).await.unwrap();
             world.settle().await;
             assert_eq!(world.aws.quarantined(), [], "{schema} {number}");
             assert!(world.saga(id).resolved.is_some(), "{schema} {number}");
@@ -516,7 +516,7 @@ async fn a_number_that_nobody_compares_holds_no_event_back() {
 async fn what_would_be_passed_over_in_event_grids_schema_is_quarantined() {
     let mut world = World::default();
     let id = world.start("12.90").await;
-    let parcel = Message {
+    let message = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!(
@@ -524,7 +524,7 @@ async fn what_would_be_passed_over_in_event_grids_schema_is_quarantined() {
             STANDARD.encode(r#"{"order_id":"another"}"#)
         ),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&message).await.unwrap();
     assert!(format!("{:?}", world.aws.quarantined()).contains("data_base64"));
     assert_eq!(world.saga(id).resolved, None);
 }
@@ -543,13 +543,13 @@ async fn the_name_of_a_definition_is_bounded_before_anybody_looks_for_it() {
     ] {
         let mut event: Value = serde_json::from_slice(&STANDARD.decode(&ours.body).unwrap()).unwrap();
         event["sagadef"] = json!(name);
-        let parcel = Message {
+        let message = Message {
             to: Place::AzureQueue,
             kind: ours.kind.clone(),
             body: STANDARD.encode(event.to_string()),
         };
         let before = world.azure.quarantined().len();
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&message).await.unwrap();
         let kept = world.azure.quarantined();
         assert_eq!(kept.len(), before + 1, "{name}");
         assert!(format!("{:?}", kept[before]).contains("sagadef"), "{kept:?}");

@@ -435,7 +435,7 @@ impl Participant for DeadLetters {
     }
 
     fn accepts(&self) -> &'static [&'static str] {
-        &["letter"]
+        &["note"]
     }
 
     fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> {
@@ -469,7 +469,7 @@ async fn an_input_whose_events_could_not_travel_is_too_large() {
         .into_iter()
         .chain([("inventory", dead_letters)])
         .collect();
-    let dead_letter = |size: usize| with(&[("letter", &format!(r#""{}""#, "x".repeat(size)))]);
+    let dead_letter = |size: usize| with(&[("note", &format!(r#""{}""#, "x".repeat(size)))]);
 
     let small = start(&world, "payment", "small", &dead_letter(40_000))
         .await

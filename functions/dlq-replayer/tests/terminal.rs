@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn replayer(status: u16, body: String) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, told) = channel();
+    let (tell, reported) = channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
@@ -39,7 +39,7 @@ fn replayer(status: u16, body: String) -> (String, Receiver<String>) {
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
     });
-    (url, told)
+    (url, reported)
 }
 
 fn dlq(url: &str, arguments: &[&str]) -> (i32, String, String) {
@@ -65,7 +65,7 @@ fn acts(c: char) -> bool {
 
 const ODD: &str = "a\u{1b}[2J\u{9b}31m\r\u{7}\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}f";
 
-fn letter() -> Value {
+fn dead_letter() -> Value {
     json!({
         "id": "poison.1", "source": "poison", "cloud": "azure", "saga_id": ODD, "event_id": ODD, "type": ODD, "verb": ODD, "step": 1,
         "reason": ODD, "attempts": 5, "first_at": null, "last_at": ODD, "bytes": 7, "unreadable": ODD,
@@ -75,7 +75,7 @@ fn letter() -> Value {
 
 #[test]
 fn what_is_no_id_makes_no_request() {
-    let (url, told) = replayer(200, letter().to_string());
+    let (url, reported) = replayer(200, dead_letter().to_string());
     for arguments in [
         &["show", ""][..],
         &["show", ".."],
@@ -97,27 +97,27 @@ fn what_is_no_id_makes_no_request() {
             "{arguments:?}: {said}"
         );
     }
-    assert_eq!(told.try_recv().ok(), None);
+    assert_eq!(reported.try_recv().ok(), None);
     let (code, out, said) = dlq(&url, &["show", "poison.1"]);
     assert_eq!(code, 0, "{out}{said}");
-    assert_eq!(told.recv().unwrap(), "GET /dead-letters/poison.1 HTTP/1.1");
+    assert_eq!(reported.recv().unwrap(), "GET /dead-letters/poison.1 HTTP/1.1");
 }
 
 #[test]
 fn what_others_wrote_acts_on_no_terminal() {
     let item = json!({"id": ODD, "saga_id": ODD, "outcome": ODD, "text": ODD});
     let notices = json!([{"source": ODD, "problem": ODD}]);
-    let page = json!({"letters": [letter()], "next": null, "sources": ["poison"], "notices": notices});
+    let page = json!({"letters": [dead_letter()], "next": null, "sources": ["poison"], "notices": notices});
     let report = json!({
         "act": "replay", "dry_run": true, "done": 0, "failed": 0, "left": 1, "ended": "done", "more": false, "items": [item],
         "notices": notices,
     });
     for (arguments, answer) in [
-        (&["show", "poison.1"][..], letter()),
+        (&["show", "poison.1"][..], dead_letter()),
         (&["list"], page),
         (&["replay", "poison.1"], report),
     ] {
-        let (url, _told) = replayer(200, answer.to_string());
+        let (url, _reported) = replayer(200, answer.to_string());
         let (_, out, said) = dlq(&url, arguments);
         assert!(out.contains("\\u{202e}b"), "{out}");
         assert_eq!((out.find(acts), said.find(acts)), (None, None), "{out}{said}");
@@ -132,7 +132,7 @@ fn what_others_wrote_acts_on_no_terminal() {
 fn a_refusal_is_shown_as_safely() {
     for answer in [json!({ "detail": ODD }).to_string(), ODD.to_owned()] {
         for (status, exit) in [(400, 2), (404, 1), (500, 3)] {
-            let (url, _told) = replayer(status, answer.clone());
+            let (url, _reported) = replayer(status, answer.clone());
             let (code, out, said) = dlq(&url, &["show", "poison.1"]);
             assert_eq!((code, out.as_str(), said.find(acts)), (exit, "", None), "{said}");
             assert!(
@@ -144,8 +144,8 @@ fn a_refusal_is_shown_as_safely() {
 }
 
 #[test]
-fn where_no_replayer_answers_nothing_is_taken_for_a_missing_letter() {
-    let (url, _told) = replayer(404, json!({ "detail": "nothing here" }).to_string());
+fn where_no_replayer_answers_nothing_is_taken_for_a_missing_dead_letter() {
+    let (url, _reported) = replayer(404, json!({ "detail": "nothing here" }).to_string());
     for arguments in [&["list"][..], &["replay", "poison.1"], &["discard", "poison.1"]] {
         assert_eq!(dlq(&url, arguments).0, 3, "{arguments:?}");
     }
@@ -154,8 +154,8 @@ fn where_no_replayer_answers_nothing_is_taken_for_a_missing_letter() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_output_that_cannot_be_written_is_said() {
-    let page = json!({"letters": [letter()], "next": null, "sources": ["poison"], "notices": []});
-    let (url, _told) = replayer(200, page.to_string());
+    let page = json!({"letters": [dead_letter()], "next": null, "sources": ["poison"], "notices": []});
+    let (url, _reported) = replayer(200, page.to_string());
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let done = Command::new(env!("CARGO_BIN_EXE_dlq"))
         .args(["list", "--endpoint", &url])

@@ -18,7 +18,7 @@ const REMEMBERED_MILLIS: i64 = 5_000;
 const MAX_ABSENT: usize = 256;
 
 impl Deployment {
-    /// Remembers what is stored. A release that says something else under the same version is told of once a process.
+    /// Remembers what is stored. A release that says something else under the same version is reported once a process.
     pub(crate) fn learn(&self, stored: Definition) -> Arc<Definition> {
         let reference = stored.reference().clone();
         let stored = Arc::new(stored);

@@ -63,7 +63,7 @@ pub async fn keep_all(deployment: &Deployment, store: &impl Definitions, alerts:
     for released in deployment.catalogue.iter() {
         let kept = keep(deployment, store, released).await;
         let reference = released.reference();
-        if *kept == *released || deployment.learnt.memory().told.contains(reference) {
+        if *kept == *released || deployment.learnt.memory().reported.contains(reference) {
             continue;
         }
         let alert = Alert {
@@ -75,7 +75,7 @@ pub async fn keep_all(deployment: &Deployment, store: &impl Definitions, alerts:
             ),
         };
         match alerts.raise(alert).await {
-            Ok(()) => deployment.learnt.memory().told.push(reference.clone()),
+            Ok(()) => deployment.learnt.memory().reported.push(reference.clone()),
             Err(error) => tracing::error!(definition = %reference, error = causes(&error), "alert not sent"),
         }
     }

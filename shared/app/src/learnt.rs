@@ -20,8 +20,8 @@ pub(crate) struct Memory {
     pub(crate) absent: BTreeMap<DefinitionRef, Timestamp>,
     /// When it is asked again which definitions it has.
     pub(crate) names_after: Option<Timestamp>,
-    /// Of which definitions it has been told that the release says something else.
-    pub(crate) told: Vec<DefinitionRef>,
+    /// Definitions of which the release has another text; an alert was sent for each.
+    pub(crate) reported: Vec<DefinitionRef>,
 }
 
 impl Learnt {

@@ -85,7 +85,7 @@ const JUNK: &str = r#"{"specversion":"1.0","id":"junk","source":"somebody","type
 /// What a process works on, so that its carrier brings it again should the process fail or die.
 struct Process<'a> {
     name: String,
-    parcel: Option<Message>,
+    message: Option<Message>,
     work: Pin<Box<dyn Future<Output = Result<(), PortError>> + 'a>>,
 }
 
@@ -120,13 +120,13 @@ struct Order {
 
 /// A note of what happens, when somebody wants to read it.
 struct Story {
-    told: bool,
+    reported: bool,
     lines: RefCell<Vec<String>>,
 }
 
 impl Story {
     fn tell(&self, line: impl FnOnce() -> String) {
-        if self.told {
+        if self.reported {
             self.lines.borrow_mut().push(line());
         }
     }
@@ -181,9 +181,9 @@ impl Stage {
         self.seen_aws.broken().or_else(|| self.seen_azure.broken())
     }
 
-    async fn deliver(&self, parcel: Message) -> Result<(), PortError> {
+    async fn deliver(&self, message: Message) -> Result<(), PortError> {
         let (aws, azure) = (self.watched_aws(), self.watched_azure());
-        match parcel.to {
+        match message.to {
             Place::AzureQueue => {
                 let ports = participate::Ports {
                     store: &azure,
@@ -195,18 +195,18 @@ impl Stage {
                     cloud: Cloud::Azure,
                     last_try: self.chance.below(4) == 3,
                 };
-                participate(&self.deployment, &ports, parcel.body.as_bytes()).await?;
+                participate(&self.deployment, &ports, message.body.as_bytes()).await?;
                 let kept = self
                     .azure
                     .quarantined()
                     .iter()
-                    .any(|kept| kept.text() == parcel.body);
-                self.seen_azure.acknowledged(kept || parcel.kind != JUNK_KIND);
+                    .any(|kept| kept.text() == message.body);
+                self.seen_azure.acknowledged(kept || message.kind != JUNK_KIND);
                 Ok(())
             }
             Place::Ingress => {
-                let Ok(Delivery::Events(events)) = event_grid::delivery(&parcel.body) else {
-                    panic!("not a delivery of events: {}", parcel.body);
+                let Ok(Delivery::Events(events)) = event_grid::delivery(&message.body) else {
+                    panic!("not a delivery of events: {}", message.body);
                 };
                 let bus = Bus::new(&self.aws);
                 let ports = admit_events::Ports {
@@ -224,7 +224,7 @@ impl Stage {
                     .quarantined()
                     .iter()
                     .any(|kept| events.contains(&kept.body));
-                self.seen_aws.acknowledged(kept || parcel.kind != JUNK_KIND);
+                self.seen_aws.acknowledged(kept || message.kind != JUNK_KIND);
                 Ok(())
             }
             Place::EventsQueue => {
@@ -234,7 +234,7 @@ impl Stage {
                     alerts: &aws,
                     time: &self.clock,
                 };
-                handle_event(&self.deployment, &ports, &parcel.body)
+                handle_event(&self.deployment, &ports, &message.body)
                     .await
                     .map(drop)
             }
@@ -357,9 +357,9 @@ fn poll(process: &mut Process<'_>) -> Poll<Result<(), PortError>> {
 ///
 /// # Panics
 /// When the deployment cannot be loaded.
-pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> {
+pub fn run(plan: &Plan, chance: &Chance, reported: bool) -> Result<Outcome, Failed> {
     let story = Story {
-        told,
+        reported,
         lines: RefCell::default(),
     };
     let faulty = Arc::new(AtomicBool::new(true));
@@ -380,7 +380,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
             };
             let mut faults = faults.lock().expect("no process panicked");
             faults.0 += 1;
-            if told {
+            if reported {
                 faults.1.push(format!("  {call}: {fault:?}"));
             }
             fault
@@ -434,7 +434,7 @@ pub fn run(plan: &Plan, chance: &Chance, told: bool) -> Result<Outcome, Failed> 
         }
         faulty.store(false, Ordering::Relaxed);
         story.tell(|| "everything works again; what still ran is started anew".to_owned());
-        on_the_way.extend(processes.drain(..).filter_map(|process| process.parcel));
+        on_the_way.extend(processes.drain(..).filter_map(|process| process.message));
         if let Err(why) = settle(&stage, &story, on_the_way) {
             return failed(why);
         }
@@ -493,10 +493,10 @@ fn tick<'a>(
     let saga = |chance: &Chance| stage.orders[chance.below(stage.orders.len())].id;
     let room = processes.len() < MOST_PROCESSES;
     let mut begun: Option<Process<'a>> = None;
-    let mut begin = |name: String, parcel: Option<Message>, work: Pin<Box<dyn Future<Output = _> + 'a>>| {
+    let mut begin = |name: String, message: Option<Message>, work: Pin<Box<dyn Future<Output = _> + 'a>>| {
         if room {
             story.tell(|| format!("begins: {name}"));
-            begun = Some(Process { name, parcel, work });
+            begun = Some(Process { name, message, work });
         }
     };
     match chance.below(100) {
@@ -511,7 +511,7 @@ fn tick<'a>(
                         Err(error) => format!("fails: {} ({error})", process.name),
                     });
                     if result.is_err() {
-                        on_the_way.extend(process.parcel);
+                        on_the_way.extend(process.message);
                     }
                     break;
                 }
@@ -520,19 +520,19 @@ fn tick<'a>(
         0..70 if !on_the_way.is_empty() && room => {
             let at = chance.below(on_the_way.len());
             let again = chance.below(8) == 7;
-            let parcel = if again {
+            let message = if again {
                 on_the_way[at].clone()
             } else {
                 on_the_way.swap_remove(at)
             };
             let name = format!(
                 "{} at {:?}{}",
-                parcel.kind,
-                parcel.to,
+                message.kind,
+                message.to,
                 if again { ", a repeat" } else { "" }
             );
-            let work = Box::pin(stage.deliver(parcel.clone()));
-            begin(name, (!again).then_some(parcel), work);
+            let work = Box::pin(stage.deliver(message.clone()));
+            begin(name, (!again).then_some(message), work);
         }
         70..73 if !on_the_way.is_empty() => {
             let lost = on_the_way.swap_remove(chance.below(on_the_way.len()));
@@ -543,7 +543,7 @@ fn tick<'a>(
             let dead = processes.swap_remove(chance.below(processes.len()));
             outcome.deaths += 1;
             story.tell(|| format!("dies: {}", dead.name));
-            on_the_way.extend(dead.parcel);
+            on_the_way.extend(dead.message);
         }
         77..80 => {
             let millis = [1, 100, 30_000, 61_000, 400_000, 2_000_000][chance.below(6)];
@@ -616,7 +616,7 @@ fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Message>) -> Result<
     let finish = |name: &str, work: Pin<Box<dyn Future<Output = Result<(), PortError>> + '_>>| {
         let mut process = Process {
             name: name.to_owned(),
-            parcel: None,
+            message: None,
             work,
         };
         for _ in 0..MOST_POLLS {
@@ -649,10 +649,10 @@ fn settle(stage: &Stage, story: &Story, mut on_the_way: Vec<Message>) -> Result<
             if waits > MOST_WAITS {
                 return Err("works: an outbox is never empty".to_owned());
             }
-            for parcel in std::mem::take(&mut on_the_way) {
-                story.tell(|| format!("in the end: {} at {:?}", parcel.kind, parcel.to));
+            for message in std::mem::take(&mut on_the_way) {
+                story.tell(|| format!("in the end: {} at {:?}", message.kind, message.to));
                 deliveries += 1;
-                finish("a delivery", Box::pin(stage.deliver(parcel)))?;
+                finish("a delivery", Box::pin(stage.deliver(message)))?;
             }
             if deliveries > MOST_DELIVERIES {
                 return Err("I4: messages without end".to_owned());

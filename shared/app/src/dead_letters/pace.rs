@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn no_letter_is_begun_before_its_time() {
+    fn no_dead_letter_is_begun_before_its_time() {
         for rate in [3, 7, 300, 900] {
             let mut run = run(usize::MAX, rate, 1);
             let began = Timestamp::from_millis(1_000);

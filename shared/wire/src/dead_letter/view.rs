@@ -36,22 +36,22 @@ pub struct Listed {
 impl Listed {
     /// The line of this dead letter.
     #[must_use]
-    pub fn of(letter: &DeadLetter) -> Self {
-        let facts = &letter.facts;
+    pub fn of(dead_letter: &DeadLetter) -> Self {
+        let facts = &dead_letter.facts;
         Self {
-            id: letter.id.to_string(),
-            source: letter.id.source.as_str(),
-            cloud: letter.id.source.cloud().as_str(),
+            id: dead_letter.id.to_string(),
+            source: dead_letter.id.source.as_str(),
+            cloud: dead_letter.id.source.cloud().as_str(),
             saga_id: facts.saga.map(|saga| saga.to_string()),
             event_id: facts.event.as_ref().map(|id| id.as_str().to_owned()),
             r#type: facts.kind.clone(),
             verb: facts.verb.clone(),
             step: facts.address().and_then(Address::step).map(StepIndex::get),
-            reason: letter.reason.clone(),
-            attempts: letter.attempts,
-            first_at: letter.first.map(time::format),
-            last_at: letter.last.map(time::format),
-            bytes: letter.bytes,
+            reason: dead_letter.reason.clone(),
+            attempts: dead_letter.attempts,
+            first_at: dead_letter.first.map(time::format),
+            last_at: dead_letter.last.map(time::format),
+            bytes: dead_letter.bytes,
             unreadable: facts.unreadable.clone(),
         }
     }
@@ -95,13 +95,13 @@ struct Replay {
 impl Shown {
     /// The dead letter, and what a replay would come to: in a word, and in a sentence.
     #[must_use]
-    pub fn of(letter: &DeadLetter, verdict: &'static str, text: String) -> Self {
-        let to = match &letter.forward {
+    pub fn of(dead_letter: &DeadLetter, verdict: &'static str, text: String) -> Self {
+        let to = match &dead_letter.forward {
             Forward::Send { to, .. } => Some(to.as_str()),
             Forward::Requeue => Some("outbox"),
             Forward::Nothing(_) => None,
         };
-        let facts = &letter.facts;
+        let facts = &dead_letter.facts;
         // An answer holds 6 MB, and some texts are six times as long in JSON.
         let is_text = !facts.is_base64 && as_text(facts.text.as_bytes()).is_some();
         let (body, body_encoding) = if is_text {
@@ -110,7 +110,7 @@ impl Shown {
             (STANDARD.encode(facts.bytes()), "base64")
         };
         Self {
-            listed: Listed::of(letter),
+            listed: Listed::of(dead_letter),
             headers: facts.headers.clone(),
             body,
             body_encoding,

@@ -12,23 +12,23 @@ pub const USAGE: &str = "\
 dlq: dead letters of both clouds
 
   dlq list    [filters] [--limit N]            what fell out, where, why, and of which saga
-  dlq show    ID                               one letter, whole, and what a replay would come to
-  dlq replay  ID… | filters | --all [options]  sends letters again; a dry run without --confirm
-  dlq discard ID… | filters | --all [options]  archives letters and removes them; a dry run without --confirm
+  dlq show    ID                               one dead letter, whole, and what a replay would come to
+  dlq replay  ID… | filters | --all [options]  sends dead letters again; a dry run without --confirm
+  dlq discard ID… | filters | --all [options]  archives dead letters and removes them; a dry run without --confirm
 
 filters   --source outbox|destination|events|stream|quarantine|azure-outbox|event-grid|poison|azure-quarantine
           --saga ID   --type TYPE   --reason PART   --since 2026-11-21T00:00:00Z
 options   --confirm          do it
           --why TEXT         why, for the record (needed with --confirm)
           --by NAME          who, for the record (default: the user's name; the signature's ARN is added)
-          --limit N          at most so many letters (default: all)
+          --limit N          at most so many dead letters (default: all)
           --rate N           at most so many a second (default 20)
           --stop-after N     stop at the n-th failure (default 10)
 always    --json             what the replayer answers, one JSON document a request
           --endpoint URL     the replayer's URL (else SAGA_DEAD_LETTERS_URL, else the local stack's)
           --region NAME      the region to sign for (else that of the URL)
 
-exit      0 done   1 some letters failed, were taken by somebody else, or are not there
+exit      0 done   1 some dead letters failed, were taken by somebody else, or are not there
           2 wrong usage   3 the replayer cannot be reached, or refuses";
 
 /// The arguments.
@@ -129,7 +129,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
                 id: id.map_err(lexopt::Error::from)?,
             }
         }
-        "show" => return wrong("show takes the id of one letter, and neither filters nor --limit"),
+        "show" => return wrong("show takes the id of one dead letter, and neither filters nor --limit"),
         "list" => return wrong("list takes no ids; use show"),
         _ if runs => {
             let act = if command == "replay" {
@@ -138,7 +138,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
                 Act::Discard
             };
             match (ids.is_empty(), filter.is_empty(), all) {
-                (true, true, false) => return wrong("which letters? give ids, filters, or --all"),
+                (true, true, false) => return wrong("which dead letters? give ids, filters, or --all"),
                 (false, true, false) | (true, false, false) | (true, true, true) => {}
                 _ => return wrong("give ids, or filters, or --all: not two of them"),
             }
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_says_what_it_was_told() {
+    fn a_run_says_what_it_was_asked() {
         let Command::Run(run) = of("replay --source events --confirm --why mended --by me --rate 5")
             .unwrap()
             .command

@@ -16,7 +16,7 @@ use output::Output;
 
 /// Everything that was asked for was done.
 const DONE: u8 = 0;
-/// Some letters failed, were taken by somebody else, or are not there.
+/// Some dead letters failed, were taken by somebody else, or are not there.
 const SOME_FAILED: u8 = 1;
 /// The arguments are wrong.
 const WRONG_USAGE: u8 = 2;
@@ -25,9 +25,9 @@ const REFUSED: u8 = 3;
 
 /// What the paths of all routes begin with.
 const LETTERS: &str = "dead-letters";
-/// Letters of one request of a list that shows all.
+/// Dead letters of one request of a list that shows all.
 const PAGE: usize = MAX_PAGE;
-/// Letters of one request of a run.
+/// Dead letters of one request of a run.
 const RUN: usize = MAX_RUN;
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,22 +40,22 @@ async fn main() -> ExitCode {
         }
     };
     let mut out = Output::new(arguments.json);
-    let one_letter = matches!(arguments.command, Command::Show { .. });
+    let one_dead_letter = matches!(arguments.command, Command::Show { .. });
     let code = match carry_out(arguments, &mut out).await {
         Ok(code) => code,
         Err(failure) => {
             output::complain(&failure.to_string());
             match failure.status() {
                 Some(400) => WRONG_USAGE,
-                // Elsewhere it is no letter that is missing, but the replayer.
-                Some(404) if one_letter => SOME_FAILED,
+                // Elsewhere it is no dead letter that is missing, but the replayer.
+                Some(404) if one_dead_letter => SOME_FAILED,
                 _ => REFUSED,
             }
         }
     };
     if let Some(error) = out.lost() {
         output::complain(&format!(
-            "the output could not be written: {error}. What it would have said of the letters is done; list them again"
+            "the output could not be written: {error}. What it would have said of the dead letters is done; list them again"
         ));
         return ExitCode::from(code.max(SOME_FAILED));
     }
@@ -72,7 +72,7 @@ async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure
         Command::Help => Ok(DONE),
         Command::List { filter, limit } => list(&client, filter, limit, out).await,
         Command::Show { id } => {
-            out.letter(&client.get(&[LETTERS, &id.to_string()], &[]).await?);
+            out.dead_letter(&client.get(&[LETTERS, &id.to_string()], &[]).await?);
             Ok(DONE)
         }
         Command::Run(run) => carry_on(&client, run, out).await,

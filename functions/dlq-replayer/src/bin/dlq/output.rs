@@ -81,8 +81,11 @@ impl Output {
         if self.json {
             return self.document(answer);
         }
-        let letters = answer["letters"].as_array().cloned().unwrap_or_default();
-        let rows: Vec<[String; 6]> = letters.iter().map(|letter| self.row(letter)).collect();
+        let dead_letters = answer["letters"].as_array().cloned().unwrap_or_default();
+        let rows: Vec<[String; 6]> = dead_letters
+            .iter()
+            .map(|dead_letter| self.row(dead_letter))
+            .collect();
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
@@ -94,9 +97,9 @@ impl Output {
             self.text(&head);
             self.headed = true;
         }
-        for (row, letter) in rows.iter().zip(&letters) {
+        for (row, dead_letter) in rows.iter().zip(&dead_letters) {
             let line = self.line(row);
-            let line = if letter["unreadable"].is_null() {
+            let line = if dead_letter["unreadable"].is_null() {
                 line
             } else {
                 self.paint("31", &line)
@@ -106,13 +109,13 @@ impl Output {
         self.notices(answer);
     }
 
-    fn row(&self, letter: &Value) -> [String; 6] {
-        let word = |name: &str| match &letter[name] {
+    fn row(&self, dead_letter: &Value) -> [String; 6] {
+        let word = |name: &str| match &dead_letter[name] {
             Value::String(text) => shown_whole(text),
             Value::Null => "-".to_owned(),
             other => other.to_string(),
         };
-        let reason = match letter["unreadable"].as_str() {
+        let reason = match dead_letter["unreadable"].as_str() {
             Some(why) => self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
             None => self.cut(&word("reason")),
         };
@@ -136,16 +139,16 @@ impl Output {
     /// The last line of a list.
     pub fn end_of_list(&mut self, shown: usize, more: bool) {
         if !self.json {
-            let letters = if shown == 1 { "letter" } else { "letters" };
+            let noun = if shown == 1 { "dead letter" } else { "dead letters" };
             let more = if more { "; there are more" } else { "" };
-            self.text(&format!("{shown} dead {letters}{more}"));
+            self.text(&format!("{shown} {noun}{more}"));
         }
     }
 
-    /// One letter.
-    pub fn letter(&mut self, letter: &Value) {
+    /// One dead letter.
+    pub fn dead_letter(&mut self, dead_letter: &Value) {
         if self.json {
-            return self.document(letter);
+            return self.document(dead_letter);
         }
         let named = [
             "id",
@@ -163,7 +166,7 @@ impl Output {
             "unreadable",
         ];
         for name in named {
-            let value = match &letter[name] {
+            let value = match &dead_letter[name] {
                 Value::Null => continue,
                 Value::String(text) => shown_whole(text),
                 other => other.to_string(),
@@ -171,28 +174,31 @@ impl Output {
             let name = self.paint("1", &format!("{name:<11}"));
             self.text(&format!("{name} {value}"));
         }
-        for (name, value) in letter["headers"].as_object().into_iter().flatten() {
+        for (name, value) in dead_letter["headers"].as_object().into_iter().flatten() {
             let head = self.paint("1", &format!("{:<11}", "header"));
             let value = Value::from(value.as_str().unwrap_or_default()).to_string();
             self.text(&format!("{head} {}: {}", shown_whole(name), legible(&value)));
         }
-        if let (Some(number), Some(of)) = (letter["part"]["number"].as_u64(), letter["part"]["of"].as_u64()) {
+        if let (Some(number), Some(of)) = (
+            dead_letter["part"]["number"].as_u64(),
+            dead_letter["part"]["of"].as_u64(),
+        ) {
             let head = self.paint("1", &format!("{:<11}", "part"));
             self.text(&format!(
                 "{head} {number} of {of}; not all of the others were found"
             ));
         }
-        let replay = &letter["replay"];
+        let replay = &dead_letter["replay"];
         let (name, to) = (
             self.paint("1", "replay     "),
             shown_whole(replay["to"].as_str().unwrap_or("nowhere")),
         );
         let what = shown_whole(replay["text"].as_str().unwrap_or_default());
         self.text(&format!("{name} to the {to}: {what}"));
-        if letter["body_encoding"] == "base64" {
+        if dead_letter["body_encoding"] == "base64" {
             self.text("\nThe body is shown in base64:");
         }
-        let body = letter["body"].as_str().unwrap_or_default();
+        let body = dead_letter["body"].as_str().unwrap_or_default();
         let pretty = serde_json::from_str::<Value>(body).and_then(|body| serde_json::to_string_pretty(&body));
         // What is no JSON is shown as a text in JSON, exact and escaped.
         let body = pretty.unwrap_or_else(|_| Value::from(body).to_string());
@@ -232,7 +238,7 @@ impl Output {
         };
         let line = if report["dry_run"] == true {
             format!(
-                "dry run: {act} would take {done} letters and leave {left}{ended}; add --confirm --why TEXT to do it"
+                "dry run: {act} would take {done} dead letters and leave {left}{ended}; add --confirm --why TEXT to do it"
             )
         } else {
             format!("{act}: {done} done, {failed} failed, {left} left{ended}")
