@@ -441,7 +441,7 @@ class Recorder(DeadLetters):
 def main() -> int:
     parser = Parser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the files are written")
-    parser.add_argument("--only", nargs="+", default=[], help="names of the parts to record: the recorder prints them with blanks")
+    parser.add_argument("--only", nargs="+", default=[], help="only these parts, by the names that are printed, with `_` for a blank")
     arguments = parser.parse_args()
     Recorder().into(arguments.folder, arguments.only)
     return 0

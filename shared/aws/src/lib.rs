@@ -2,6 +2,7 @@
 //! request, or say what stood in its way.
 
 pub mod alerts;
+mod cancelled;
 pub mod clients;
 pub mod dead_letters;
 pub mod definitions;
