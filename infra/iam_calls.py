@@ -29,10 +29,10 @@ CALLS = ROOT / "infra" / "modules" / "saga-aws" / "tests" / "calls.json"
 SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "sns": "sns", "sqs": "sqs", "sts": "sts"}
 ITEMS = {"put": "PutItem", "update": "UpdateItem", "delete": "DeleteItem", "condition_check": "ConditionCheckItem"}
 ITEM = r"\bTransactWriteItem::builder\(\)\s*\.\s*(?:set_)?(\w+)\("
-# A saga committed with nothing that was read and no event: a mark on it, or a line of its timeline. `commit` then puts
-# the one item, and makes none of the transaction's.
-MARK = re.compile(r"\.\s*commit\([^()]*&Snapshot::default\(\),\s*None\s*,?\s*\)")
-
+# `transact` is the one place that decides about a saga. With definitions it commits whatever the origin decides; without
+# them only a mark on the saga or a line of its timeline: `commit` then puts the one item, and makes none of the
+# transaction's. The origin reads entities for these two commands alone.
+TRANSACT, STEERS, READS = "transact", re.compile(r"\bSagas::new\("), re.compile(r"\bCommand::(?:Event|Resolve)\b")
 
 class Unaccounted(Exception):
     """The code is written in a way that this reading does not follow."""
@@ -198,8 +198,11 @@ def calls() -> dict[str, list[str]]:
             todo |= modules_named(use_cases[name], "crate", set(use_cases)) - cases
         texts = [*own.values(), *(use_cases[name] for name in sorted(cases))]
         called = set().union(*(called_in(text, {name for name, _ in bodies(text)}) for text in texts))
-        commits = sum(len(re.findall(r"\.\s*commit\(", text)) for text in texts)
-        marks_only = commits == sum(len(MARK.findall(text)) for text in texts)
+        around = "\n".join([*own.values(), *(use_cases[name] for name in cases - {TRANSACT})])
+        steers = STEERS.search(around)
+        if not (steers and READS.search(around)):
+            called.discard("entities")
+        marks_only = not steers and not re.search(r"\.\s*commit\(", around)
         answer[folder.name] = sorted(reach(adapters, used, called, marks_only, every_reached))
         if not answer[folder.name]:
             raise Unaccounted(f"{folder.name} builds {', '.join(sorted(used))}, but no call was found")

@@ -8,12 +8,12 @@ use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Document, Fields, Number};
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::lifecycle::{Lifecycle, Phase};
-use saga_core::mark::{Caller, Mark};
+use saga_core::mark::{Caller, Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
 use saga_core::reports::{Observed, Reports};
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
-use saga_core::timeline::{Entry, Timeline};
+use saga_core::timeline::{Entry, NOTES, Timeline};
 use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
 
 /// An exact number of up to 38 digits, with the point anywhere.
@@ -167,6 +167,11 @@ fn mark() -> impl Strategy<Value = Mark> {
     (timestamp(), text(), text()).prop_map(|(at, by, reason)| Mark { at, by, reason })
 }
 
+fn parked() -> impl Strategy<Value = ParkedMessage> {
+    let parts = (stored_event_id(), timestamp(), text());
+    parts.prop_map(|(event, at, reason)| ParkedMessage { event, at, reason })
+}
+
 fn lifecycle() -> impl Strategy<Value = Lifecycle> {
     let phase = prop_oneof![Just(Phase::Open), Just(Phase::Completed), Just(Phase::Cancelled)];
     (phase, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
@@ -179,12 +184,18 @@ fn lifecycle() -> impl Strategy<Value = Lifecycle> {
     )
 }
 
+/// The verb of a line says whether it moved nothing.
+fn verb_and_outcome() -> impl Strategy<Value = (String, Outcome)> {
+    let note = prop::sample::select(NOTES.to_vec()).prop_map(|verb| (verb.to_owned(), Outcome::Noted));
+    let other = plain_name().prop_filter("not the verb of a note", |verb| !NOTES.contains(&verb.as_str()));
+    prop_oneof![1 => note, 4 => (other, outcome())]
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
     let parts = (
-        (timestamp(), stored_event_id(), plain_name(), any::<i32>()),
+        (timestamp(), stored_event_id(), verb_and_outcome(), any::<i32>()),
         (
             cloud(),
-            outcome(),
             option::of(text()),
             1_u32..,
             option::of(text()),
@@ -192,7 +203,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         ),
     );
     parts.prop_map(
-        |((at, event, verb, step), (cloud, outcome, note, times, caller, unverified))| Entry {
+        |((at, event, (verb, outcome), step), (cloud, note, times, caller, unverified))| Entry {
             at,
             event,
             verb,
@@ -237,7 +248,7 @@ pub fn saga() -> impl Strategy<Value = Saga> {
             any::<u32>(),
             prop::sample::select(Status::ALL.to_vec()),
         ),
-        (vec(mark(), 0..3), option::of(timestamp())),
+        (vec(parked(), 0..3), option::of(timestamp())),
     );
     parts.prop_map(|(what, times, known, rest, (parked, stuck))| {
         let (id, name, version, input) = what;

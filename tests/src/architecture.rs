@@ -24,7 +24,7 @@ pub enum Part {
     Runtime,
     /// `functions/*`: wiring.
     Function,
-    /// `tests`.
+    /// `tests`, `tests/stored`.
     Tests,
     /// `localstack/*`: stands in for a cloud, and shares no code with what is tested against it.
     Emulator,
@@ -62,7 +62,7 @@ impl Part {
             "shared/aws" | "shared/azure" => Part::Adapter,
             "shared/memory" => Part::Memory,
             "shared/runtime" => Part::Runtime,
-            "tests" => Part::Tests,
+            "tests" | "tests/stored" => Part::Tests,
             _ if folder.starts_with("functions/") => Part::Function,
             _ if folder.starts_with("localstack/") => Part::Emulator,
             _ => return None,
@@ -88,6 +88,8 @@ impl Part {
                 Part::Core,
                 // Real adapters are held to their contracts on it.
                 Part::Emulator,
+                // Values of every type that is stored.
+                Part::Tests,
             ],
         }
     }

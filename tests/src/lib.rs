@@ -26,8 +26,6 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
-pub mod recorded;
-pub mod release_04d03cd;
 pub mod sagas;
 pub mod shown;
 pub mod sim;

@@ -9,13 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::ports::Memory;
-use saga_app::dead_letters::{Disposition, unparked};
-use saga_app::dead_letters::{Found, find, list, watch};
+use saga_app::dead_letters::{Disposition, Found, find, list, watch};
 use saga_app::ports::Time;
 use saga_core::lifecycle::Phase;
-use saga_core::mark::{Caller, Mark};
-use saga_core::{EventId, SagaId, Status};
+use saga_core::mark::{Asked, Caller, ParkedMessage};
+use saga_core::origin;
+use saga_core::{EventId, Outcome, Saga, SagaId, Status};
 use saga_memory::{DeadLetters, Fault, OriginCloud, StepCloud};
+use saga_tests::contract::given;
 use saga_tests::dead_letters::{Desk, all, dead, event_in, quarantined};
 use saga_tests::world::{Message, Place, World, switch};
 use saga_wire::dead_letter::{
@@ -779,14 +780,27 @@ async fn what_came_to_rest_since_the_look_stays_parked() {
     let mut world = World::default();
     let (saga, _) = poisoned(&mut world, &Desk::new()).await;
     let looked = world.clock.now();
-    let mark = |at| Mark::new(at, "an event", "it failed");
+    let parked = |at| ParkedMessage::new("an event".parse().unwrap(), at, "it failed");
     let mut saga = world.saga(saga);
-    saga.parked = [-1, 0, 1].map(|millis| mark(looked.plus_millis(millis))).to_vec();
+    saga.parked = [-1, 0, 1]
+        .map(|millis| parked(looked.plus_millis(millis)))
+        .to_vec();
     let caller = Caller::new("arn:aws:iam::1:user/o").unwrap();
-    let done = unparked(&saga, looked, &mark(looked), Some(&caller)).unwrap();
-    assert_eq!(done.saga.parked, [mark(looked.plus_millis(1))]);
-    assert_eq!(done.saga.timeline.entries.last().unwrap().caller, Some(caller));
-    assert!(unparked(&done.saga, looked, &mark(looked), None).is_none());
+    let asked = Asked {
+        by: "o",
+        caller: Some(&caller),
+        why: "nothing is left",
+    };
+    let unpark = origin::Command::Unpark { looked, asked };
+    let unparked = |saga: &Saga| given::decided(saga, looked, &unpark);
+    let done = unparked(&saga).unwrap();
+    assert_eq!(done.saga.parked, [parked(looked.plus_millis(1))]);
+    let line = done.saga.timeline.entries.last().unwrap();
+    assert_eq!(
+        (line.outcome, line.caller.as_ref()),
+        (Outcome::Noted, Some(&caller))
+    );
+    assert!(unparked(&done.saga).is_none());
 }
 
 #[tokio::test]

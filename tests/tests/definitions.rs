@@ -18,9 +18,7 @@ use saga_app::ports::Time;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{NotStarted, Request, start_saga};
 use saga_app::sweep_sagas::{Report, sweep_sagas};
-use saga_core::origin::Override;
-use saga_core::patience::Patience;
-use saga_core::sweep::hold;
+use saga_core::origin::{self, Override};
 use saga_core::{Definition, DefinitionRef, Outcome, Saga, SagaId, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
@@ -28,7 +26,7 @@ use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::sagas;
 use saga_tests::world::{Place, World, order};
 use saga_wire::definitions::{parse, write};
-use saga_wire::json;
+use saga_wire::{http, json};
 use serde_json::Value;
 
 const FILE: &str = sagas::PAYMENT;
@@ -76,7 +74,8 @@ fn forgotten(world: &mut World) {
 
 async fn shown(world: &World, id: SagaId) -> Value {
     let found = find_saga(&world.deployment, &world.aws, &world.clock, id).await;
-    serde_json::from_str(&found.unwrap().unwrap()).unwrap()
+    let (saga, definition) = found.unwrap().unwrap();
+    serde_json::from_str(&http::saga(&saga, definition.as_deref())).unwrap()
 }
 
 async fn listed(world: &World, status: Option<Status>) -> Vec<&'static str> {
@@ -88,7 +87,11 @@ async fn listed(world: &World, status: Option<Status>) -> Vec<&'static str> {
         cursor: None,
     };
     let page = list_sagas(&world.deployment, &world.aws, &world.clock, query).await;
-    page.unwrap().sagas.iter().map(|saga| saga.status).collect()
+    page.unwrap()
+        .sagas
+        .iter()
+        .map(|(_, status)| status.as_str())
+        .collect()
 }
 
 async fn try_command(world: &World, id: SagaId, what: Command) -> Result<Outcome, NotCommanded> {
@@ -656,10 +659,11 @@ fn a_saga_that_is_held_is_looked_at_again_with_growing_pauses() {
         ..given::saga(1, given::time(0))
     };
     let due = saga.due.unwrap();
-    assert!(hold(&saga, Patience::default(), due.plus_millis(-1)).is_none());
+    let hold = |saga: &Saga, now| given::decided(saga, now, &origin::Command::Hold { alerted: true });
+    assert!(hold(&saga, due.plus_millis(-1)).is_none());
     let pauses = [(); 4].map(|()| {
         let now = saga.due.unwrap();
-        saga = hold(&saga, Patience::default(), now).unwrap().saga;
+        saga = hold(&saga, now).unwrap().saga;
         assert_eq!(saga.stuck, Some(due));
         (saga.due.unwrap().millis() - now.millis()) / 1_000
     });

@@ -176,7 +176,7 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
         .await
         .unwrap();
     assert_eq!(page.sagas.len(), 1);
-    assert_eq!(page.sagas[0].flags, ["parked"]);
+    assert_eq!(page.sagas[0].0.flags().collect::<Vec<_>>(), [Flag::Parked]);
 
     // What it tells of lies there still, though the saga has ended without it.
     world.heal(id).await;
@@ -184,13 +184,18 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
     let page = list_sagas(&world.deployment, &world.aws, &world.clock, query)
         .await
         .unwrap();
-    assert_eq!(page.sagas[0].flags, ["parked"]);
+    assert_eq!(page.sagas[0].0.flags().collect::<Vec<_>>(), [Flag::Parked]);
     assert_eq!(
         park(&world, "their-3").await,
         None,
         "a saga that has ended is owed nothing"
     );
-    let events: Vec<String> = world.saga(id).parked.into_iter().map(|mark| mark.by).collect();
+    let events: Vec<String> = world
+        .saga(id)
+        .parked
+        .into_iter()
+        .map(|parked| parked.event.to_string())
+        .collect();
     assert_eq!(events, ["their-1", "their-2", "their-3"]);
     world.check(&[id]);
 }
@@ -269,7 +274,7 @@ async fn of_two_messages_each_is_parked_for_itself() {
     park_saga(&world.aws, &world.clock, &other).await.unwrap();
     assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
     assert_eq!(flags(&world, id), ["parked"]);
-    assert_eq!(world.saga(id).parked[0].by, "their-1");
+    assert_eq!(world.saga(id).parked[0].event.as_str(), "their-1");
 }
 
 #[tokio::test]
@@ -348,7 +353,13 @@ async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
         }),
         ..all(Act::Replay)
     };
-    let shown = || world.saga(id).parked.iter().any(|mark| mark.by == "expired-1");
+    let shown = || {
+        world
+            .saga(id)
+            .parked
+            .iter()
+            .any(|parked| parked.event.as_str() == "expired-1")
+    };
     uncounted.store(true, Ordering::SeqCst);
     let report = desk.run(&world, &of_the_saga).await;
     assert!(

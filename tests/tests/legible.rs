@@ -5,7 +5,7 @@
 use saga_app::ports::{Alert, SagaStore};
 use saga_app::start_saga::NotStarted;
 use saga_core::ids::EventId;
-use saga_core::mark::Mark;
+use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::step::StepState;
 use saga_core::text::is_unseen;
 use saga_core::timeline::Entry;
@@ -158,7 +158,11 @@ fn stored_long_ago() -> Saga {
     let mut saga = given::saga(7, given::time(0));
     saga.cancel = Some(mark.clone());
     saga.resolved = Some(mark.clone());
-    saga.parked = vec![mark];
+    saga.parked = vec![ParkedMessage {
+        event: EventId::stored(odd.clone()),
+        at: given::time(1),
+        reason: odd.clone(),
+    }];
     for record in saga.steps.values_mut() {
         record.reason = Some(odd.clone());
     }

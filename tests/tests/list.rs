@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use saga_app::list_sagas::{Query, list_sagas, parse_cursor};
+use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::ports::{Inserted, SagaStore};
 use saga_core::lifecycle::Phase;
 use saga_core::saga::Flag;
@@ -13,6 +13,8 @@ use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given::{decision, saga, time};
 use saga_tests::property::{holds, same};
 use saga_tests::world::World;
+use saga_wire::http;
+use serde_json::Value;
 
 /// The saga of this number: every `every`th is COMPLETED and stuck, the others are pending. Three start in one millisecond.
 fn numbered(number: usize, every: usize) -> Saga {
@@ -45,11 +47,17 @@ async fn all_pages(world: &World, mut query: Query, at_most: usize) -> Result<(V
             .await
             .unwrap();
         assert!(page.sagas.len() <= query.limit);
-        ids.extend(page.sagas.into_iter().map(|saga| saga.saga_id));
-        let Some(next) = page.next else {
+        let page: Value = serde_json::from_str(&http::page(&page.sagas, page.next)).unwrap();
+        let sagas = page["sagas"].as_array().unwrap();
+        ids.extend(
+            sagas
+                .iter()
+                .map(|saga| saga["saga_id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else {
             return Ok((ids, pages));
         };
-        query.cursor = Some(parse_cursor(&next).unwrap());
+        query.cursor = Some(http::parse_cursor(next).unwrap());
     }
     Err(format!("{at_most} pages, and no end: {} sagas", ids.len()))
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "what was looked at is part of the result")]
 
 use saga_core::Cloud;
+use saga_core::origin::{Command, Decided};
 use saga_core::step::StepVerb;
 use saga_tests::model::{Code, Explored, Finding, Network, Proof, assignments, invariant};
 
@@ -140,11 +141,12 @@ fn other_code_is_another_model() {
     caught(repeats_are_ignored, &[invariant::NO_LOST_START]);
 
     let the_sweeper_never_sends = Code {
-        sweep: |origin| {
-            Ok(origin.sweep()?.map(|mut decision| {
+        origin: |origin, command| {
+            let mut decided = (Code::CORE.origin)(origin, command)?;
+            if let (Command::Sweep, Decided::Commit(decision)) = (command, &mut decided) {
                 decision.emit = None;
-                decision
-            }))
+            }
+            Ok(decided)
         },
         ..Code::CORE
     };
@@ -165,11 +167,13 @@ fn other_code_is_another_model() {
     );
 
     let an_override_sends_nothing_and_closes = Code {
-        resolve: |origin, to| {
-            let mut decision = (Code::CORE.resolve)(origin, to)?;
-            decision.saga.lifecycle.closing = false;
-            decision.emit = None;
-            Ok(decision)
+        origin: |origin, command| {
+            let mut decided = (Code::CORE.origin)(origin, command)?;
+            if let (Command::Resolve { .. }, Decided::Commit(decision)) = (command, &mut decided) {
+                decision.saga.lifecycle.closing = false;
+                decision.emit = None;
+            }
+            Ok(decided)
         },
         ..Code::CORE
     };

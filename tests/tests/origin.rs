@@ -6,13 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use saga_app::override_saga::Command;
 use saga_app::ports::Time;
 use saga_core::lifecycle::Phase;
-use saga_core::mark::Mark;
+use saga_core::mark::ParkedMessage;
+use saga_core::origin::Command::Park;
 use saga_core::origin::{Misaddressed, Origin, Override};
 use saga_core::participant::{Entities, EntityKey};
 use saga_core::step::StepState;
-use saga_core::sweep::park;
 use saga_core::{Address, Cloud, Definition, Event, Outcome, Saga, SagaId, StepIndex, Timestamp};
 use saga_participants::payments::PAYMENT;
+use saga_tests::contract::given;
 use saga_tests::sagas;
 use saga_tests::world::{SKU, World};
 use saga_wire::definitions::parse;
@@ -22,11 +23,16 @@ use saga_wire::saga_event::SagaEvent;
 fn origin<'a>(world: &'a World, saga: &'a Saga, definition: &'a Definition) -> Origin<'a> {
     Origin {
         saga,
-        definition,
+        definition: Some(definition),
         participants: &world.deployment.participants,
         patience: world.deployment.patience,
         now: world.clock.now(),
     }
+}
+
+fn arrived<'a>(event: &Event, publisher: Option<&'a str>) -> saga_core::origin::Command<'a> {
+    let event = Box::new(event.clone());
+    saga_core::origin::Command::Event { event, publisher }
 }
 
 /// The event that opens the saga, as it goes to Azure.
@@ -59,25 +65,25 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
     let [first, second] = [StepIndex::FIRST, StepIndex::new(1)];
     let definition = parse(sagas::PAYMENT).unwrap();
     let payment = [EntityKey::new(PAYMENT, id)];
-    let (none, stranger): (&[EntityKey], _) = (&[], Some("billing"));
+    let (none, outside): (&[EntityKey], _) = (&[], Some("billing"));
     let open = world.saga(id);
     let mut ended = open.clone();
     ended.lifecycle.phase = Phase::Completed;
     for (saga, address, outsider, expected) in [
         (&open, Address::Compensate(first), None, &payment[..]),
-        (&open, Address::Compensate(first), stranger, &payment),
+        (&open, Address::Compensate(first), outside, &payment),
         (&open, Address::Advance(first), None, none),
         (&open, Address::Cancel(first), None, none),
-        (&open, Address::Cancel(first), stranger, none),
+        (&open, Address::Cancel(first), outside, none),
         (&open, Address::Complete, None, none),
         (&ended, Address::Compensate(first), None, none),
-        (&ended, Address::Compensate(first), stranger, none),
+        (&ended, Address::Compensate(first), outside, none),
     ] {
         let event = Event {
             address,
             ..event.clone()
         };
-        let reads = origin(&world, saga, &definition).reads(&event, outsider);
+        let reads = origin(&world, saga, &definition).reads(&arrived(&event, outsider));
         assert_eq!(reads.unwrap(), expected, "{address:?} {outsider:?}");
     }
     // Another team's event has the payment undone even where it names a step of the other cloud: the decision refuses it.
@@ -86,8 +92,11 @@ async fn the_payment_is_read_where_it_may_have_to_be_undone_and_nowhere_else() {
         ..event
     };
     let asked = origin(&world, &open, &definition);
-    assert_eq!(asked.reads(&event, stranger).unwrap(), payment);
-    assert!(matches!(asked.reads(&event, None), Err(Misaddressed::NotOurs(_))));
+    assert_eq!(asked.reads(&arrived(&event, outside)).unwrap(), payment);
+    assert!(matches!(
+        asked.reads(&arrived(&event, None)),
+        Err(Misaddressed::NotOurs(_))
+    ));
 }
 
 #[tokio::test]
@@ -108,9 +117,9 @@ async fn where_the_other_cloud_begins_what_is_for_its_step_is_not_for_the_origin
             ..event.clone()
         };
         let asked = origin(&world, &saga, &definition);
-        let refused = matches!(asked.reads(&event, None), Err(Misaddressed::NotOurs(_)));
+        let refused = matches!(asked.reads(&arrived(&event, None)), Err(Misaddressed::NotOurs(_)));
         assert!(refused, "{:?}", event.address);
-        let decided = asked.receive(&event, None, &Entities::new());
+        let decided = asked.apply(&arrived(&event, None), &Entities::new());
         assert!(
             matches!(decided, Err(Misaddressed::NotOurs(_))),
             "{:?}",
@@ -172,7 +181,9 @@ async fn what_is_said_again_leaves_a_stuck_saga_stuck() {
         ..opening
     };
     let decided = origin(&world, &saga, &definition)
-        .receive(&event, None, &Entities::new())
+        .apply(&arrived(&event, None), &Entities::new())
+        .unwrap()
+        .decision()
         .unwrap();
     assert_eq!((decided.outcome, decided.saga.stuck), (Outcome::Late, saga.stuck));
 }
@@ -191,19 +202,17 @@ async fn a_stuck_saga_that_is_ended_by_hand_is_stuck_no_more() {
 #[tokio::test]
 async fn what_comes_to_rest_of_a_saga_that_has_ended_is_shown_and_not_told() {
     let (mut world, id, _) = stuck().await;
-    let mark = || {
-        Mark::new(
-            Timestamp::from_millis(0),
-            "1790000000000-x",
-            "the participant failed",
-        )
+    let park = |saga: &Saga| {
+        let (event, at) = ("1790000000000-x".parse().unwrap(), Timestamp::from_millis(0));
+        let message = ParkedMessage::new(event, at, "the participant failed");
+        given::decided(saga, at, &Park(message)).unwrap()
     };
-    assert!(park(&world.saga(id), mark()).unwrap().alert.is_some());
+    assert!(park(&world.saga(id)).alert.is_some());
     world.settle().await;
     world.heal(id).await;
     let ended = world.saga(id);
     assert!(!ended.is_owed());
-    let parked = park(&ended, mark()).unwrap();
+    let parked = park(&ended);
     assert_eq!((parked.alert, parked.saga.parked.len()), (None, 1));
 }
 

@@ -250,7 +250,7 @@ impl ParkingSide for AtTheOrigin {
 
     async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.sagas.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 

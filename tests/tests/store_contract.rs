@@ -141,7 +141,7 @@ impl ParkingSide for Origin {
 
     async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
         let mark = self.cloud.load(saga).await.unwrap()?.value.parked.pop()?;
-        Some((mark.by.parse().unwrap(), mark.reason))
+        Some((mark.event, mark.reason))
     }
 }
 

@@ -3,7 +3,7 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
-use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas, parse_cursor};
+use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas};
 use saga_app::override_saga::{Command, command};
 use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
@@ -118,7 +118,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
                 .map_err(|error| http::port(&error))?,
             Err(_) => None,
         };
-        let body = found.ok_or_else(|| unknown_saga(id))?;
+        let (saga, definition) = found.ok_or_else(|| unknown_saga(id))?;
+        let body = saga_wire::http::saga(&saga, definition.as_deref());
         Ok(http::json(StatusCode::OK, body))
     }
 
@@ -137,7 +138,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             .map(|limit| limit.unwrap_or(DEFAULT_PAGE))
             .filter(|limit| (1..=MAX_PAGE).contains(limit));
         let cursor = given("cursor")
-            .map(|text| parse_cursor(text).ok_or(()))
+            .map(|text| saga_wire::http::parse_cursor(text).ok_or(()))
             .transpose();
         let query = Query {
             status: status.map_err(|_| wrong("status", &format!("one of {all}")))?,
@@ -149,10 +150,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let page = list_sagas(self.deployment, self.store, self.time, query)
             .await
             .map_err(|error| http::port(&error))?;
-        Ok(http::json(
-            StatusCode::OK,
-            serde_json::to_string(&page).unwrap_or_default(),
-        ))
+        let body = saga_wire::http::page(&page.sagas, page.next);
+        Ok(http::json(StatusCode::OK, body))
     }
 
     async fn cancel(&self, request: &Request, id: &str) -> Answer {

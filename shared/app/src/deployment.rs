@@ -2,7 +2,7 @@
 
 use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
-use saga_core::origin::Participants;
+use saga_core::participant::Participants;
 use saga_core::patience::Patience;
 use saga_core::{Address, Definition, Event, Timestamp};
 use saga_participants::Settings;

@@ -1,8 +1,8 @@
 //! An event reaches the cloud that keeps the saga: one conditional transaction decides it.
 
-use saga_core::origin::Origin;
+use saga_core::origin::{Command, Decided, Misaddressed};
 use saga_core::text::shown;
-use saga_core::{Cloud, Definition, Outcome, Saga, Timestamp};
+use saga_core::{Cloud, Definition, Outcome, Saga, Status, Timestamp};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::saga_event::SagaEvent;
@@ -11,10 +11,9 @@ use crate::about;
 use crate::definitions;
 use crate::log::About;
 use crate::park_saga::park_saga;
-use crate::ports::{
-    Alert, Alerts, Committed, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, back_off, causes,
-};
-use crate::{Deployment, Handled, MAX_CONFLICTS};
+use crate::ports::{Alert, Alerts, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, causes};
+use crate::transact::{Refused, Sagas, Transacted, transact};
+use crate::{Deployment, Handled};
 
 /// The ports that handling an event needs.
 pub struct Ports<'a, S, Q, A, T> {
@@ -135,9 +134,10 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
 }
 
 /// How many milliseconds a saga took, where this is what ended it.
-fn took(before: &Saga, after: &Saga, definition: &Definition, now: Timestamp) -> Option<i64> {
-    let ended = |saga: &Saga| saga.status(definition).is_terminal();
-    (!ended(before) && ended(after)).then(|| now.millis() - after.created.millis())
+fn took(done: &Transacted<'_>, after: Status) -> Option<i64> {
+    let before = done.before.status_with(done.definition.as_deref());
+    let ends = !before.is_terminal() && after.is_terminal();
+    ends.then(|| done.now.millis() - done.before.created.millis())
 }
 
 async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
@@ -145,85 +145,75 @@ async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(
     ports: &Ports<'_, S, Q, A, T>,
     incoming: &SagaEvent,
 ) -> Result<Handled, PortError> {
-    for attempt in 1..=MAX_CONFLICTS {
-        let Some(saga) = ports.store.load(incoming.saga()).await? else {
-            return Ok(Handled::Quarantined(format!(
-                "there is no saga {}",
-                incoming.saga()
-            )));
-        };
-        let reference = &saga.value.definition;
-        let Some(definition) = definitions::find(deployment, ports.store, ports.time, reference).await?
-        else {
-            return Ok(Handled::Quarantined(definitions::unknown(reference)));
-        };
-        let definition = definition.as_ref();
-        let now = ports.time.now();
-        let (event, outsider) = match incoming {
-            SagaEvent::Ours(event) if event.definition != saga.value.definition => {
-                let (said, is) = (&event.definition, &saga.value.definition);
-                return Ok(Handled::Quarantined(format!(
-                    "the event says {said}, the saga is {is}"
-                )));
-            }
-            SagaEvent::Ours(event) => (event.clone(), None),
-            SagaEvent::Outside(outside) => {
-                match outside.addressed(&saga.value, definition, Cloud::Azure, now) {
-                    Ok(event) => (event, Some(outside.source.as_str())),
-                    Err(error) => return Ok(Handled::Quarantined(error.to_string())),
-                }
-            }
-        };
-        let origin = Origin {
-            saga: &saga.value,
-            definition,
-            participants: &deployment.participants,
-            patience: deployment.patience,
-            now,
-        };
-        let keys = match origin.reads(&event, outsider) {
-            Ok(keys) => keys,
-            Err(error) => return Ok(Handled::Quarantined(error.to_string())),
-        };
-        let read = if keys.is_empty() {
-            Default::default()
-        } else {
-            ports.store.entities(&keys).await?
-        };
-        let decision = match origin.receive(&event, outsider, &read.entities) {
-            Ok(decision) => decision,
-            Err(error) => return Ok(Handled::Quarantined(error.to_string())),
-        };
-        let row = decision
-            .emit
-            .as_ref()
-            .map(|event| deployment.row(event, definition, now));
-        if ports
-            .store
-            .commit(&decision, &saga.version, &read, row.as_ref())
-            .await?
-            == Committed::Conflict
-        {
-            back_off(ports.time, attempt).await;
-            continue;
+    let sagas = Sagas::new(deployment, ports.store, ports.time);
+    let command =
+        |saga: &Saga, definition: Option<&Definition>, now| command(incoming, saga, definition, now);
+    let done = match transact(&sagas, incoming.saga(), command).await {
+        Ok(Some(done)) => done,
+        Ok(None) => {
+            let reason = format!("there is no saga {}", incoming.saga());
+            return Ok(Handled::Quarantined(reason));
         }
+        Err(NotDecided::Misunderstood(reason)) => return Ok(Handled::Quarantined(reason)),
+        Err(NotDecided::Port(error)) => return Err(error),
+    };
+    let outcome = done.decided.outcome();
+    if let (Command::Event { event, .. }, Decided::Commit(decision)) = (&done.command, &done.decided) {
         about!(
             info,
-            &About::event(&event).within(&decision.saga),
-            outcome = decision.outcome.as_str(),
-            status = decision.saga.status(definition).as_str(),
-            took_ms = took(&saga.value, &decision.saga, definition, now),
+            &About::event(event).within(&decision.saga),
+            outcome = outcome.as_str(),
+            status = decision.status.as_str(),
+            took_ms = took(&done, decision.status),
             "event"
         );
         if let Some(text) = &decision.alert {
-            alert(ports.alerts, &event, text, decision.outcome).await;
+            alert(ports.alerts, event, text, outcome).await;
         }
-        return Ok(Handled::Decided(decision.outcome));
     }
-    Err(PortError::Contended {
-        what: "the saga",
-        attempts: MAX_CONFLICTS,
-    })
+    Ok(Handled::Decided(outcome))
+}
+
+/// Why an event was not decided.
+enum NotDecided {
+    Port(PortError),
+    /// The reason for the quarantine.
+    Misunderstood(String),
+}
+
+impl From<PortError> for NotDecided {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl From<Refused> for NotDecided {
+    fn from(refused: Refused) -> Self {
+        Self::Misunderstood(match refused.why {
+            Misaddressed::NoDefinition(reference) => definitions::unknown(&reference),
+            why => why.to_string(),
+        })
+    }
+}
+
+/// The event as a command for the saga that it names.
+fn command<'a>(
+    incoming: &'a SagaEvent,
+    saga: &Saga,
+    definition: Option<&Definition>,
+    now: Timestamp,
+) -> Result<Option<Command<'a>>, NotDecided> {
+    let (event, publisher) = match incoming {
+        SagaEvent::Ours(event) => (event.clone(), None),
+        SagaEvent::Outside(outside) => {
+            let unknown = || NotDecided::Misunderstood(definitions::unknown(&saga.definition));
+            let event = outside.addressed(saga, definition.ok_or_else(unknown)?, Cloud::Azure, now);
+            let event = event.map_err(|error| NotDecided::Misunderstood(error.to_string()))?;
+            (event, Some(outside.source.as_str()))
+        }
+    };
+    let event = Box::new(event);
+    Ok(Some(Command::Event { event, publisher }))
 }
 
 async fn alert(alerts: &impl Alerts, event: &saga_core::Event, text: &str, outcome: Outcome) {

@@ -17,6 +17,7 @@ pub mod participate;
 pub mod ports;
 pub mod start_saga;
 pub mod sweep_sagas;
+pub mod transact;
 
 pub use deployment::Deployment;
 pub use learnt::Learnt;
@@ -30,6 +31,3 @@ pub enum Handled {
     /// It cannot be understood here: it is kept whole, with this reason.
     Quarantined(String),
 }
-
-/// How often a decision is made again when something else was committed first.
-pub const MAX_CONFLICTS: u32 = 12;

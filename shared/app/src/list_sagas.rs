@@ -1,8 +1,9 @@
 //! Finds sagas: one by its id, or the newest of a status.
 
+use std::sync::Arc;
+
 use saga_core::saga::Flag;
-use saga_core::{SagaId, Status, Timestamp};
-use saga_wire::http::{Listed, Page};
+use saga_core::{Definition, Saga, SagaId, Status, Timestamp};
 
 use crate::Deployment;
 use crate::definitions::find;
@@ -25,10 +26,25 @@ pub struct Query {
     /// At most so many (1 to [`MAX_PAGE`]).
     pub limit: usize,
     /// Where the page before ended.
-    pub cursor: Option<(Timestamp, SagaId)>,
+    pub cursor: Option<Cursor>,
 }
 
-/// One saga as callers see it, as JSON; `None` when there is none.
+/// A place in the order of all sagas: when the last saga of a page was started, and its id.
+pub type Cursor = (Timestamp, SagaId);
+
+/// A page of the list, newest first.
+#[derive(Debug)]
+pub struct Page {
+    /// The sagas, each with its status.
+    pub sagas: Vec<(Saga, Status)>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Cursor>,
+}
+
+/// A saga and its definition; `None` in the place of a definition that nobody here knows.
+pub type Found = (Saga, Option<Arc<Definition>>);
+
+/// The saga of this id, if there is one.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
@@ -37,12 +53,12 @@ pub async fn find_saga(
     store: &impl SagaStore,
     time: &impl Time,
     id: SagaId,
-) -> Result<Option<String>, PortError> {
+) -> Result<Option<Found>, PortError> {
     let Some(saga) = store.load(id).await? else {
         return Ok(None);
     };
     let definition = find(deployment, store, time, &saga.value.definition).await?;
-    Ok(Some(saga_wire::http::saga(&saga.value, definition.as_deref())))
+    Ok(Some((saga.value, definition)))
 }
 
 /// The sagas that the query finds, newest first.
@@ -66,38 +82,21 @@ pub async fn list_sagas(
         looked_at += found.len();
         for saga in found {
             if sagas.len() == limit {
-                return Ok(Page {
-                    sagas,
-                    next: cursor.map(write_cursor),
-                });
+                return Ok(Page { sagas, next: cursor });
             }
             cursor = Some((saga.created, saga.id));
             let definition = find(deployment, store, time, &saga.definition).await?;
             let status = saga.status_with(definition.as_deref());
             let flagged = |wanted: Flag| saga.flags().any(|flag| flag == wanted);
             if (query.status.is_none_or(|wanted| wanted == status)) && query.flag.is_none_or(flagged) {
-                sagas.push(Listed::of(&saga, status));
+                sagas.push((saga, status));
             }
         }
         if exhausted {
             return Ok(Page { sagas, next: None });
         }
         if sagas.len() == limit || looked_at >= MAX_LOOKED_AT {
-            return Ok(Page {
-                sagas,
-                next: cursor.map(write_cursor),
-            });
+            return Ok(Page { sagas, next: cursor });
         }
     }
-}
-
-fn write_cursor((created, id): (Timestamp, SagaId)) -> String {
-    format!("{}_{id}", created.millis())
-}
-
-/// Reads a cursor that a page gave.
-#[must_use]
-pub fn parse_cursor(text: &str) -> Option<(Timestamp, SagaId)> {
-    let (millis, id) = text.split_once('_')?;
-    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use saga_core::lifecycle::{Transition, Trigger, transition};
-use saga_core::mark::{Asked, Caller, Mark};
-use saga_core::origin::{Misaddressed, Origin, Override, command_entry};
-use saga_core::timeline::Entry;
+use saga_core::mark::{Asked, Caller};
+use saga_core::origin::{self, Decided, Misaddressed, Override};
 use saga_core::{Definition, Outcome, Saga, SagaId};
 use saga_wire::http::unknown_definition;
 
+use crate::Deployment;
 use crate::about;
-use crate::definitions::find;
 use crate::log::About;
-use crate::ports::{Committed, PortError, SagaStore, Time, back_off};
-use crate::{Deployment, MAX_CONFLICTS};
+use crate::ports::{PortError, SagaStore, Time};
+use crate::transact::{Refused, Sagas, transact};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,25 +41,18 @@ pub enum NotCommanded {
     UnknownDefinition(String),
     /// The saga's definition names a participant that this deployment does not have.
     #[error("{0}; nothing is lost: deploy a release that has it, and send the request again")]
-    Misaddressed(#[from] Misaddressed),
+    Misaddressed(Misaddressed),
     /// The store failed.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-/// What a command does to a saga of which no definition is known: it may have ended, which needs none.
-fn without_definition(saga: &Saga, command: Command) -> Result<Outcome, NotCommanded> {
-    let with = match command {
-        Command::Cancel => Trigger::Cancel,
-        Command::Resolve(Override::Completed) => Trigger::OverrideCompleted,
-        Command::Resolve(Override::Cancelled) => Trigger::OverrideCancelled,
-    };
-    match transition(saga.lifecycle, with) {
-        Transition::Late(None) => Ok(Outcome::Late),
-        Transition::Repeated(None) => Ok(Outcome::Repeated),
-        _ => Err(NotCommanded::UnknownDefinition(unknown_definition(
-            &saga.definition,
-        ))),
+impl From<Refused> for NotCommanded {
+    fn from(refused: Refused) -> Self {
+        match refused.why {
+            Misaddressed::NoDefinition(reference) => Self::UnknownDefinition(unknown_definition(&reference)),
+            why => Self::Misaddressed(why),
+        }
     }
 }
 
@@ -77,89 +68,32 @@ pub async fn command(
     command: Command,
     asked: Asked<'_>,
 ) -> Result<Option<Commanded>, NotCommanded> {
-    for attempt in 1..=MAX_CONFLICTS {
-        let Some(saga) = store.load(id).await? else {
-            return Ok(None);
-        };
-        let found = find(deployment, store, time, &saga.value.definition).await?;
-        let Some(definition) = found.as_deref() else {
-            return Ok(Some(Commanded {
-                outcome: without_definition(&saga.value, command)?,
-                saga: saga.value,
-                definition: None,
-            }));
-        };
-        let now = time.now();
-        let origin = Origin {
-            saga: &saga.value,
-            definition,
-            participants: &deployment.participants,
-            patience: deployment.patience,
-            now,
-        };
-        let mark = Mark {
-            at: now,
-            by: asked.by.to_owned(),
-            reason: asked.why.to_owned(),
-        };
-        let (name, read, decision) = match command {
-            Command::Cancel => (
-                "cancel",
-                Default::default(),
-                origin.cancel(mark.by.clone(), mark.reason.clone()),
-            ),
-            Command::Resolve(to) => {
-                let keys = origin.reads_to_undo()?;
-                let read = if keys.is_empty() {
-                    Default::default()
-                } else {
-                    store.entities(&keys).await?
-                };
-                let decision = origin.resolve(to, mark.by.clone(), mark.reason.clone(), &read.entities);
-                ("resolve", read, decision)
+    let (name, command) = match command {
+        Command::Cancel => ("cancel", origin::Command::Cancel(asked)),
+        Command::Resolve(to) => ("resolve", origin::Command::Resolve { to, asked }),
+    };
+    let sagas = Sagas::new(deployment, store, time);
+    let done = transact(&sagas, id, |_, _, _| Ok::<_, NotCommanded>(Some(command.clone()))).await?;
+    Ok(done.map(|done| {
+        let outcome = done.decided.outcome();
+        let saga = match done.decided {
+            Decided::Nothing(_) => done.before,
+            Decided::Commit(decision) => {
+                about!(
+                    info,
+                    &About::saga(&decision.saga, decision.emit.as_ref()),
+                    command = name,
+                    caller = asked.caller.map(Caller::as_str),
+                    outcome = outcome.as_str(),
+                    "command"
+                );
+                decision.saga
             }
         };
-        let mut decision = decision?;
-        let commanded = |saga: Saga, outcome: Outcome| {
-            Ok(Some(Commanded {
-                outcome,
-                saga,
-                definition: found.clone(),
-            }))
-        };
-        if decision.outcome == Outcome::Late {
-            return commanded(saga.value, Outcome::Late);
+        Commanded {
+            outcome,
+            saga,
+            definition: done.definition,
         }
-        decision.saga.timeline.record(Entry {
-            caller: asked.caller.cloned(),
-            ..command_entry(name, &mark, decision.outcome)
-        });
-        let row = decision
-            .emit
-            .as_ref()
-            .map(|event| deployment.row(event, definition, now));
-        if store
-            .commit(&decision, &saga.version, &read, row.as_ref())
-            .await?
-            == Committed::Conflict
-        {
-            back_off(time, attempt).await;
-            continue;
-        }
-        let caller = asked.caller.map(Caller::as_str);
-        about!(
-            info,
-            &About::saga(&decision.saga, decision.emit.as_ref()),
-            command = name,
-            caller,
-            outcome = decision.outcome.as_str(),
-            "command"
-        );
-        return commanded(decision.saga, decision.outcome);
-    }
-    Err(PortError::Contended {
-        what: "the saga",
-        attempts: MAX_CONFLICTS,
-    }
-    .into())
+    }))
 }

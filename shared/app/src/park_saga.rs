@@ -1,14 +1,15 @@
 //! A saga shows that a message of it came to rest in a dead-letter store.
 
-use saga_core::mark::Mark;
-use saga_core::sweep::park;
-use saga_core::{EventId, Saga, SagaId};
+use saga_core::mark::ParkedMessage;
+use saga_core::origin::Command;
+use saga_core::{Definition, EventId, Saga, SagaId};
 use saga_wire::dead_letter::DeadLetterId;
 
+use crate::about;
 use crate::dead_letters::is_dealt_with;
 use crate::log::About;
-use crate::ports::{Alert, Committed, Parked, Parking, PortError, SagaStore, Snapshot, Time, back_off};
-use crate::{MAX_CONFLICTS, about};
+use crate::ports::{Alert, Parked, Parking, PortError, SagaStore, Time};
+use crate::transact::{Sagas, transact};
 
 /// Marks the saga as parked, whether or not its definition is known here, until an operator replays or discards the
 /// message. The alert that is due when no message of it was parked before; none when one was, or the saga has ended, or
@@ -24,7 +25,7 @@ pub async fn park_saga(
     park_unless(store, time, parked, |_| false).await
 }
 
-/// The same for a letter that was seen lying there, unless somebody has dealt with it since.
+/// The same for a dead letter that was seen, unless somebody has dealt with it since.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
@@ -42,43 +43,29 @@ async fn park_unless(
     store: &impl SagaStore,
     time: &impl Time,
     parked: &Parked,
-    unless: impl Fn(&Saga) -> bool + Send + Sync,
+    unless: impl Fn(&Saga) -> bool,
 ) -> Result<Option<Alert>, PortError> {
-    for attempt in 1..=MAX_CONFLICTS {
-        let Some(saga) = store.load(parked.saga).await? else {
-            return Ok(None);
-        };
-        if unless(&saga.value) {
-            return Ok(None);
-        }
-        let mark = Mark::new(parked.at, parked.event.as_str(), &parked.reason);
-        let Some(decision) = park(&saga.value, mark) else {
-            return Ok(None);
-        };
-        if store
-            .commit(&decision, &saga.version, &Snapshot::default(), None)
-            .await?
-            == Committed::Conflict
-        {
-            back_off(time, attempt).await;
-            continue;
-        }
-        about!(
-            warn,
-            &About::named(parked.saga, &parked.event).within(&decision.saga),
-            flag = "parked",
-            outcome = "flagged",
-            "saga flagged"
-        );
-        return Ok(decision.alert.map(|text| Alert {
-            subject: format!("saga-bridge: saga {} is parked", parked.saga),
-            text,
-        }));
-    }
-    Err(PortError::Contended {
-        what: "the saga",
-        attempts: MAX_CONFLICTS,
-    })
+    let message = ParkedMessage::new(parked.event.clone(), parked.at, &parked.reason);
+    let command = |saga: &Saga, _: Option<&Definition>, _| {
+        let park = || Command::Park(message.clone());
+        Ok::<_, PortError>((!unless(saga)).then(park))
+    };
+    let sagas = Sagas::without_definitions(store, time);
+    let done = transact(&sagas, parked.saga, command).await?;
+    let Some(decision) = done.and_then(|done| done.decided.decision()) else {
+        return Ok(None);
+    };
+    about!(
+        warn,
+        &About::named(parked.saga, &parked.event).within(&decision.saga),
+        flag = "parked",
+        outcome = "flagged",
+        "saga flagged"
+    );
+    Ok(decision.alert.map(|text| Alert {
+        subject: format!("saga-bridge: saga {} is parked", parked.saga),
+        text,
+    }))
 }
 
 /// Parks at the store of the sagas, for whoever runs beside it and tells the monitoring channel itself.
@@ -98,7 +85,7 @@ impl<'a, S, T> AtOrigin<'a, S, T> {
 impl<S: SagaStore, T: Time> Parking for AtOrigin<'_, S, T> {
     async fn is_parked(&self, saga: SagaId, event: &EventId) -> Result<bool, PortError> {
         let found = self.store.load(saga).await?;
-        Ok(found.is_some_and(|found| found.value.is_parked(event.as_str())))
+        Ok(found.is_some_and(|found| found.value.is_parked(event)))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {

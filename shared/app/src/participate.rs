@@ -3,8 +3,8 @@
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
 use saga_core::ids::bucket_of;
-use saga_core::origin::undid_nothing;
 use saga_core::participant::Placement;
+use saga_core::participate::undid_nothing;
 use saga_core::participate::{Message, Step};
 use saga_core::step::{Effect, StepVerb};
 use saga_core::text::shown;
@@ -22,9 +22,10 @@ use crate::outbox::Relay;
 use crate::ports::outbox::OutboxRow;
 use crate::ports::{
     Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
-    StepCommit, StepStore, Time, back_off, causes,
+    StepCommit, StepStore, Time, causes,
 };
-use crate::{Deployment, Handled, MAX_CONFLICTS};
+use crate::transact::{Conflicts, MAX_CONFLICTS};
+use crate::{Deployment, Handled};
 
 /// The ports that taking part needs.
 pub struct Ports<'a, S, P, Q, A, K, T> {
@@ -211,13 +212,11 @@ where
     };
     let partition = partition(name, participant.placement(), event.saga, deployment.shards);
 
-    for attempt in 1..=MAX_CONFLICTS {
+    let mut conflicts = Conflicts::new(ports.time, "the step's partition", MAX_CONFLICTS);
+    let (decision, row) = loop {
         let known = ports.store.load(&partition, event.saga, index).await?;
         let record = known.as_ref().map(|known| &known.value);
-        let context = step.context(record, &message);
-        let keys = Step::work(record, message.verb)
-            .map(|work| participant.reads(work, context))
-            .unwrap_or_default();
+        let keys = step.reads(record, &message);
         let read = if keys.is_empty() {
             Default::default()
         } else {
@@ -241,42 +240,38 @@ where
             read: &read,
             row: row.as_ref(),
         };
-        if ports.store.commit(commit).await? == Committed::Conflict {
-            back_off(ports.time, attempt).await;
-            continue;
+        match ports.store.commit(commit).await? {
+            Committed::Yes => break (decision, row),
+            Committed::Conflict => conflicts.one_more().await?,
         }
-        let about = About::event(event);
-        about!(
-            info,
-            &about,
-            outcome = decision.outcome.as_str(),
-            emitted = decision.emit.as_ref().map(|emitted| emitted.kind.as_str()),
-            "event"
-        );
-        if decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
-            let alert = Alert {
-                subject: format!("saga-bridge: saga {} needs a look", event.saga),
-                text: format!("{} (event {})", undid_nothing(definition, index), event.id),
-            };
-            if let Err(error) = ports.alerts.raise(alert).await {
-                about!(
-                    error,
-                    &about,
-                    error = causes(&error),
-                    outcome = "not told",
-                    "alert not sent"
-                );
-            }
+    };
+    let about = About::event(event);
+    about!(
+        info,
+        &about,
+        outcome = decision.outcome.as_str(),
+        emitted = decision.emit.as_ref().map(|emitted| emitted.kind.as_str()),
+        "event"
+    );
+    if decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
+        let alert = Alert {
+            subject: format!("saga-bridge: saga {} needs a look", event.saga),
+            text: format!("{} (event {})", undid_nothing(definition, index), event.id),
+        };
+        if let Err(error) = ports.alerts.raise(alert).await {
+            about!(
+                error,
+                &about,
+                error = causes(&error),
+                outcome = "not told",
+                "alert not sent"
+            );
         }
-        if let Some(row) = row {
-            publish(deployment, ports, row).await;
-        }
-        return Ok(Handled::Decided(decision.outcome));
     }
-    Err(PortError::Contended {
-        what: "the step's partition",
-        attempts: MAX_CONFLICTS,
-    })
+    if let Some(row) = row {
+        publish(deployment, ports, row).await;
+    }
+    Ok(Handled::Decided(decision.outcome))
 }
 
 /// Publishes what was just committed. A failure is logged and left to the sweep: the row is still there.

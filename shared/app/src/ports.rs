@@ -230,9 +230,3 @@ pub trait Time: Send + Sync {
     /// Some number below `bound`, evenly.
     fn below(&self, bound: u64) -> u64;
 }
-
-/// Waits after attempt `attempt` (from 1): full jitter over 20 ms, doubling to 1 s.
-pub async fn back_off(time: &impl Time, attempt: u32) {
-    let ceiling = 10_u64.saturating_mul(1 << attempt.min(7)).min(1_000);
-    time.sleep(1 + time.below(ceiling)).await;
-}

@@ -10,13 +10,14 @@ use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga};
 use saga_wire::MAX_EVENT_BYTES;
 
+use crate::Deployment;
 use crate::about;
 use crate::definitions::find;
 use crate::keep_definitions::settle;
 use crate::log::About;
 use crate::ports::outbox::OutboxRow;
-use crate::ports::{Inserted, PortError, SagaStore, Time, back_off};
-use crate::{Deployment, MAX_CONFLICTS};
+use crate::ports::{Inserted, PortError, SagaStore, Time};
+use crate::transact::{Conflicts, MAX_CONFLICTS};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -171,21 +172,13 @@ async fn insert(
     row: Option<&OutboxRow>,
     decimals: &BTreeSet<&str>,
 ) -> Result<(Saga, bool), NotStarted> {
-    let mut attempt = 0;
+    let mut conflicts = Conflicts::new(time, "the new saga", MAX_CONFLICTS);
     loop {
-        attempt += 1;
         match store.insert(decision, row).await? {
             Inserted::Yes => return Ok((decision.saga.clone(), true)),
             Inserted::Exists(saga) => return Ok((same(*saga, &decision.saga.input, decimals)?, false)),
             Inserted::Spent => return Err(NotStarted::KeySpent(decision.saga.id)),
-            Inserted::Conflict if attempt < MAX_CONFLICTS => back_off(time, attempt).await,
-            Inserted::Conflict => {
-                return Err(PortError::Contended {
-                    what: "the new saga",
-                    attempts: attempt,
-                }
-                .into());
-            }
+            Inserted::Conflict => conflicts.one_more().await?,
         }
     }
 }

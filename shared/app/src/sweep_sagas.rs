@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use saga_core::origin::{Misaddressed, Origin};
-use saga_core::sweep::hold;
-use saga_core::{Saga, SagaId, Timestamp};
+use saga_core::origin::{Command, Decided, Misaddressed};
+use saga_core::{Definition, Saga, SagaId, Timestamp};
 
 use crate::Deployment;
 use crate::about;
-use crate::definitions::find;
 use crate::keep_definitions::keep_all;
 use crate::log::About;
-use crate::ports::{Alert, Alerts, Committed, PortError, SagaStore, Snapshot, Time, Versioned, causes};
+use crate::ports::{Alert, Alerts, PortError, SagaStore, Time, causes};
+use crate::transact::{Refused, Sagas, Transacted, transact};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub struct Report {
     pub moved: usize,
     /// Sagas that are seen to be stuck for the first time.
     pub stuck: usize,
-    /// Sagas whose definition, or a participant of it, this deployment does not have. They are flagged and told of once.
+    /// Sagas whose definition, or a participant of it, this deployment does not have. They are flagged, and one alert is sent.
     pub held: usize,
     /// Sagas that this version cannot read. They stay as they are; the log names each.
     pub unreadable: usize,
@@ -32,7 +31,7 @@ pub struct Report {
 const STEPPED_OVER: usize = 500;
 
 /// What this deployment lacks, and the sagas that need it.
-type Lacking = BTreeMap<String, Vec<Versioned<Saga>>>;
+type Lacking = BTreeMap<String, Vec<Saga>>;
 
 /// One pass over all buckets, beginning anywhere, `per_bucket` sagas of each at most, until `until`: bounded work,
 /// fair across buckets; what is left is still due at the next pass.
@@ -74,9 +73,29 @@ pub async fn sweep_sagas(
 enum Swept {
     Sent,
     Stuck,
-    Moved,
+}
+
+enum NotSwept {
+    Port(PortError),
     /// What this deployment does not have, and the saga that needs it.
-    Lacking(String, Box<Versioned<Saga>>),
+    Lacking(String, Box<Saga>),
+}
+
+impl From<PortError> for NotSwept {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl From<Refused> for NotSwept {
+    fn from(refused: Refused) -> Self {
+        let what = match &refused.why {
+            Misaddressed::NoDefinition(reference) => format!("the definition {reference}"),
+            Misaddressed::NoParticipant(name) => format!("the participant {name}"),
+            _ => return Self::Port(refused.into()),
+        };
+        Self::Lacking(what, refused.saga)
+    }
 }
 
 /// One pass and what it needs.
@@ -113,88 +132,36 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
                         report.sent += 1;
                         report.stuck += 1;
                     }
-                    Ok(Some(Swept::Moved)) => report.moved += 1,
-                    Ok(Some(Swept::Lacking(what, saga))) => {
-                        lacking.entry(what).or_default().push(*saga);
-                        looked_after -= 1;
-                    }
                     Ok(None) => {}
                     // One saga that cannot be read must not keep all others from being looked after.
-                    Err(error @ PortError::Corrupt { .. }) => {
+                    Err(NotSwept::Port(error @ PortError::Corrupt { .. })) => {
                         tracing::error!(saga_id = %id, error = causes(&error), outcome = "left", "saga");
                         report.unreadable += 1;
                         looked_after -= 1;
                     }
-                    Err(error) => return Err(error),
+                    Err(NotSwept::Port(PortError::Contended { .. })) => report.moved += 1,
+                    Err(NotSwept::Port(error)) => return Err(error),
+                    Err(NotSwept::Lacking(what, saga)) => {
+                        lacking.entry(what).or_default().push(*saga);
+                        looked_after -= 1;
+                    }
                 }
             }
         }
         Ok(lacking)
     }
 
-    async fn one(&self, id: SagaId) -> Result<Option<Swept>, PortError> {
-        let Self {
-            deployment,
-            store,
-            alerts,
-            time,
-            ..
-        } = *self;
-        let Some(saga) = store.load(id).await? else {
+    async fn one(&self, id: SagaId) -> Result<Option<Swept>, NotSwept> {
+        // One attempt: whoever moves it meanwhile looks after it.
+        let sagas = Sagas::new(self.deployment, self.store, self.time).attempts(1);
+        let sweep = |_: &Saga, _: Option<&Definition>, _| Ok::<_, NotSwept>(Some(Command::Sweep));
+        let Some(done) = transact(&sagas, id, sweep).await? else {
             return Ok(None);
         };
-        let found = find(deployment, store, time, &saga.value.definition).await?;
-        let Some(definition) = found else {
-            let what = format!("the definition {}", saga.value.definition);
-            return Ok(Some(Swept::Lacking(what, Box::new(saga))));
+        let Decided::Commit(decision) = done.decided else {
+            return Ok(None);
         };
-        let origin = Origin {
-            saga: &saga.value,
-            definition: &definition,
-            participants: &deployment.participants,
-            patience: deployment.patience,
-            now: time.now(),
-        };
-        let mut decision = match origin.sweep() {
-            Ok(Some(decision)) => decision,
-            Ok(None) => return Ok(None),
-            Err(Misaddressed::NoParticipant(name)) => {
-                let what = format!("the participant {name}");
-                return Ok(Some(Swept::Lacking(what, Box::new(saga))));
-            }
-            Err(error) => {
-                return Err(PortError::Corrupt {
-                    what: "the saga store",
-                    why: error.to_string(),
-                });
-            }
-        };
-        let newly_stuck = saga.value.stuck.is_none() && decision.saga.stuck.is_some();
-        if let Some(text) = decision.alert.take() {
-            let alert = Alert {
-                subject: format!("saga-bridge: saga {id} is stuck"),
-                text,
-            };
-            // Told before it is marked as told. An alert that cannot be sent must not keep the saga from being looked after.
-            if let Err(error) = alerts.raise(alert).await {
-                about!(
-                    error,
-                    &About::saga(&saga.value, decision.emit.as_ref()),
-                    error = causes(&error),
-                    outcome = "not told",
-                    "alert not sent; it is tried at the next look"
-                );
-                decision.saga.stuck = None;
-            }
-        }
-        let row = decision
-            .emit
-            .as_ref()
-            .map(|event| deployment.row(event, &definition, time.now()));
-        let committed = store
-            .commit(&decision, &saga.version, &Snapshot::default(), row.as_ref())
-            .await?;
-        if let (Committed::Yes, Some(event)) = (&committed, &decision.emit) {
+        if let Some(event) = &decision.emit {
             about!(
                 info,
                 &About::event(event),
@@ -203,50 +170,61 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
                 "saga"
             );
         }
-        Ok(Some(match committed {
-            Committed::Conflict => Swept::Moved,
-            Committed::Yes if newly_stuck && decision.saga.stuck.is_some() => {
-                about!(
-                    warn,
-                    &About::saga(&decision.saga, decision.emit.as_ref()),
-                    flag = "stuck",
-                    outcome = "flagged",
-                    "saga flagged"
-                );
-                Swept::Stuck
-            }
-            Committed::Yes => Swept::Sent,
-        }))
+        let Some(text) = &decision.alert else {
+            return Ok(Some(Swept::Sent));
+        };
+        let about = About::saga(&decision.saga, decision.emit.as_ref());
+        let alert = Alert {
+            subject: format!("saga-bridge: saga {id} is stuck"),
+            text: text.clone(),
+        };
+        // The saga is flagged once the alert was sent.
+        if let Err(error) = self.alerts.raise(alert).await {
+            about!(
+                error,
+                &about,
+                error = causes(&error),
+                outcome = "not told",
+                "alert not sent; it is tried at the next look"
+            );
+            return Ok(Some(Swept::Sent));
+        }
+        let sagas = Sagas::without_definitions(self.store, self.time);
+        let flag = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(Command::FlagStuck));
+        let flagged = transact(&sagas, id, flag).await?;
+        let newly =
+            |flagged: Transacted<'_>| flagged.before.stuck.is_none() && flagged.decided.decision().is_some();
+        if !flagged.is_some_and(newly) {
+            return Ok(Some(Swept::Sent));
+        }
+        about!(warn, &about, flag = "stuck", outcome = "flagged", "saga flagged");
+        Ok(Some(Swept::Stuck))
     }
 
     /// Flags the sagas that need what this deployment lacks, after one alert for all that were not flagged before; says
     /// how many there are.
-    async fn hold(&self, what: &str, sagas: Vec<Versioned<Saga>>) -> Result<usize, PortError> {
-        let owed = || sagas.iter().filter(|saga| saga.value.is_owed());
+    async fn hold(&self, what: &str, sagas: Vec<Saga>) -> Result<usize, PortError> {
+        let owed = || sagas.iter().filter(|saga| saga.is_owed());
         let count = owed().count();
-        let new = owed().filter(|saga| saga.value.stuck.is_none()).count();
-        let told = new == 0 || self.tell(what, new).await;
-        for saga in sagas {
-            let now = self.time.now();
-            let Some(mut decision) = hold(&saga.value, self.deployment.patience, now) else {
-                continue;
-            };
-            if now >= self.until {
+        let new = owed().filter(|saga| saga.stuck.is_none()).count();
+        let alerted = new == 0 || self.tell(what, new).await;
+        let hold = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(Command::Hold { alerted }));
+        for saga in &sagas {
+            if self.time.now() >= self.until {
                 tracing::warn!("out of time; what is left is still due");
                 break;
             }
-            if !told {
-                decision.saga.stuck = saga.value.stuck;
+            let one = Sagas::without_definitions(self.store, self.time).attempts(1);
+            match transact(&one, saga.id, hold).await {
+                // Whoever moved it meanwhile has what it needs.
+                Ok(_) | Err(PortError::Contended { .. }) => {}
+                Err(error) => return Err(error),
             }
-            // A conflict: whoever moved it meanwhile has what it needs.
-            self.store
-                .commit(&decision, &saga.version, &Snapshot::default(), None)
-                .await?;
         }
         Ok(count)
     }
 
-    /// Told before it is marked as told, as for a saga that is stuck.
+    /// Sends the alert before the sagas are flagged, as for a saga that is stuck.
     async fn tell(&self, what: &str, sagas: usize) -> bool {
         tracing::error!(
             what,

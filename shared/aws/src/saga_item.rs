@@ -10,12 +10,12 @@ use saga_core::definition::{Cloud, DefinitionRef};
 use saga_core::document::Fields;
 use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::lifecycle::{Lifecycle, Phase};
-use saga_core::mark::{Caller, Mark};
+use saga_core::mark::{Caller, Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
 use saga_core::reports::{Observed, Reports};
 use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
-use saga_core::timeline::{Entry, Timeline};
+use saga_core::timeline::{Entry, NOTES, Timeline};
 use saga_wire::json;
 
 use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
@@ -64,9 +64,9 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
     }
     // The newest has the name by which versions know it that knew one only.
     if let Some((newest, older)) = saga.parked.split_last() {
-        item.insert("Parked".into(), write_mark(newest));
+        item.insert("Parked".into(), write_parked(newest));
         if !older.is_empty() {
-            let older = older.iter().map(write_mark).collect();
+            let older = older.iter().map(write_parked).collect();
             item.insert("ParkedBefore".into(), AttributeValue::L(older));
         }
     }
@@ -121,10 +121,10 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
     };
     let older = list("ParkedBefore").iter().map(|mark| {
         let mark = mark.as_m().map_err(|_| corrupt("a parked message is no map"))?;
-        read_mark(mark)
+        read_parked(mark)
     });
     let parked = older
-        .chain(mark("Parked")?.map(Ok))
+        .chain(map("Parked")?.map(read_parked))
         .collect::<Result<_, PortError>>()?;
     let mut steps = BTreeMap::new();
     for (index, record) in map("Steps")?.into_iter().flatten() {
@@ -171,12 +171,23 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
 }
 
 fn write_mark(mark: &Mark) -> AttributeValue {
-    let fields = [
-        ("At", n(mark.at.millis())),
-        ("By", s(&mark.by)),
-        ("Why", s(&mark.reason)),
-    ];
+    marked(mark.at, &mark.by, &mark.reason)
+}
+
+/// The event's id is in `By`, where every version reads it.
+fn write_parked(parked: &ParkedMessage) -> AttributeValue {
+    marked(parked.at, parked.event.as_str(), &parked.reason)
+}
+
+fn marked(at: Timestamp, by: &str, why: &str) -> AttributeValue {
+    let fields = [("At", n(at.millis())), ("By", s(by)), ("Why", s(why))];
     AttributeValue::M(fields.map(|(k, v)| (k.to_owned(), v)).into())
+}
+
+fn read_parked(mark: &Item) -> Result<ParkedMessage, PortError> {
+    let Mark { at, by, reason } = read_mark(mark)?;
+    let event = EventId::stored(by);
+    Ok(ParkedMessage { event, at, reason })
 }
 
 fn read_mark(mark: &Item) -> Result<Mark, PortError> {
@@ -351,8 +362,16 @@ fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     if let Some(tail) = tail {
         item.insert("f".into(), s(tail));
     }
-    if entry.outcome != Outcome::Applied {
-        item.insert("o".into(), s(entry.outcome.as_str()));
+    // Versions before this one have no word for what moved nothing and refuse an item with an unknown word: they wrote
+    // `late` for these lines, and so does this one. The verb tells them apart.
+    match entry.outcome {
+        Outcome::Applied => {}
+        Outcome::Noted => {
+            item.insert("o".into(), s(Outcome::Late.as_str()));
+        }
+        outcome => {
+            item.insert("o".into(), s(outcome.as_str()));
+        }
     }
     if let Some(note) = &entry.note {
         item.insert("n".into(), s(note));
@@ -375,8 +394,10 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
         .map_err(|_| corrupt("a line of the timeline is no map"))?;
     let head = text(item, "e")?;
     let event = optional(item, "f", text)?.map_or(head.to_owned(), |tail| format!("{head}{own}{tail}"));
+    let verb = text(item, "v")?;
     let outcome = match optional(item, "o", text)? {
         None => Outcome::Applied,
+        Some("late") if NOTES.contains(&verb) => Outcome::Noted,
         Some(word) => [Outcome::Repeated, Outcome::Late, Outcome::Contradicted]
             .into_iter()
             .find(|outcome| outcome.as_str() == word)
@@ -385,7 +406,7 @@ fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
     Ok(Entry {
         at: time(item, "t")?,
         event: EventId::stored(event),
-        verb: text(item, "v")?.to_owned(),
+        verb: verb.to_owned(),
         step: number(item, "k")?,
         cloud: parsed::<Cloud>(item, "c")?,
         outcome,
@@ -552,8 +573,8 @@ mod tests {
     fn an_item_of_an_earlier_version_is_read_and_an_earlier_version_finds_the_last_parked_message() {
         let (mut saga, status) = payment(None);
         saga.parked = vec![
-            Mark::new(at(1), "first", "why"),
-            Mark::new(at(2), "second", "why then"),
+            ParkedMessage::new(EventId::stored("first".to_owned()), at(1), "why"),
+            ParkedMessage::new(EventId::stored("second".to_owned()), at(2), "why then"),
         ];
         let mut item = write(&saga, status, 1, 16);
         assert_eq!(item["Parked"].as_m().unwrap()["By"], s("second"));
@@ -563,6 +584,29 @@ mod tests {
         }
         saga.parked.remove(0);
         saga.timeline.observed.clear();
+        assert_eq!(read(&item).unwrap().0, saga);
+    }
+    /// An earlier version knows `applied` (by absence), `repeated`, `late` and `contradicted`, and refuses the whole item
+    /// for another word.
+    #[test]
+    fn a_line_that_moved_nothing_is_stored_in_a_word_that_every_version_reads() {
+        let (mut saga, status) = payment(None);
+        saga.timeline.entries = NOTES
+            .into_iter()
+            .chain(["cancel"])
+            .map(|verb| Entry {
+                outcome: if verb == "cancel" {
+                    Outcome::Late
+                } else {
+                    Outcome::Noted
+                },
+                ..line(3, verb, verb, 0, Cloud::Aws, None)
+            })
+            .collect();
+        let item = write(&saga, status, 1, 16);
+        for line in item["Timeline"].as_l().unwrap() {
+            assert_eq!(line.as_m().unwrap()["o"], s("late"));
+        }
         assert_eq!(read(&item).unwrap().0, saga);
     }
 }

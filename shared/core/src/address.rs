@@ -54,7 +54,7 @@ impl Address {
         Self::parse(verb, number.parse().ok()?)
     }
 
-    /// The step addressed; `None` at the two ends.
+    /// The step addressed; `None` for `complete` and `cancelled`.
     #[must_use]
     pub fn step(self) -> Option<StepIndex> {
         match self {

@@ -51,7 +51,7 @@ impl FromStr for Cloud {
     }
 }
 
-/// What is wrong with a definition, and which part of it.
+/// The first rule that a definition breaks, and the part of it that does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidDefinition(pub String);
@@ -89,6 +89,30 @@ pub struct StepDefinition {
 }
 
 /// A saga's definition, checked.
+///
+/// # Examples
+/// ```
+/// use saga_core::{Address, Catalogue, Cloud, Definition, DefinitionRef, StepDefinition, StepIndex};
+///
+/// let step = |name: &str, cloud| StepDefinition {
+///     name: name.to_owned(),
+///     cloud,
+///     participant: name.to_owned(),
+///     done: format!("{name}-done"),
+///     compensate: format!("{name}-undo"),
+///     cancel: format!("{name}-cancel"),
+/// };
+/// let reference = DefinitionRef { name: "payment".to_owned(), version: 1 };
+/// let steps = vec![step("payment", Cloud::Aws), step("inventory", Cloud::Azure)];
+/// let definition = Definition::new(reference, 900_000, steps)?;
+/// // The event that says that the payment is done asks the inventory to act.
+/// assert_eq!(definition.address_of("payment-done"), Some(Address::Advance(StepIndex::new(1))));
+/// assert_eq!(definition.target(Address::Complete), Some(Cloud::ORIGIN));
+///
+/// let catalogue = Catalogue::new([definition])?;
+/// assert_eq!(catalogue.latest("payment").map(|latest| latest.reference().version), Some(1));
+/// # Ok::<(), saga_core::definition::InvalidDefinition>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     reference: DefinitionRef,

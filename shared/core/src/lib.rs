@@ -11,7 +11,6 @@
 pub mod address;
 pub mod definition;
 pub mod document;
-pub mod emit;
 pub mod event;
 pub mod ids;
 pub mod lifecycle;
@@ -26,7 +25,6 @@ pub mod patience;
 pub mod reports;
 pub mod saga;
 pub mod step;
-pub mod sweep;
 pub mod text;
 pub mod timeline;
 

@@ -9,6 +9,8 @@ pub enum Outcome {
     Repeated,
     /// It came after the end and changes nothing but the timeline.
     Late,
+    /// It moved nothing: the line tells of a message that lay in a dead-letter store.
+    Noted,
     /// It contradicts an end that an operator decided; an operator must look.
     Contradicted,
 }
@@ -21,6 +23,7 @@ impl Outcome {
             Outcome::Applied => "applied",
             Outcome::Repeated => "repeated",
             Outcome::Late => "late",
+            Outcome::Noted => "noted",
             Outcome::Contradicted => "contradicted",
         }
     }

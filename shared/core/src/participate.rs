@@ -9,7 +9,7 @@ use crate::definition::{Cloud, Definition};
 use crate::document::{Fields, carried};
 use crate::event::{Emit, Event, reason_data};
 use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::participant::{Context, Decision, Entities, EntityWrite, Participant, Work};
+use crate::participant::{Context, Decision, Entities, EntityKey, EntityWrite, Participant, Work};
 use crate::reports::Reports;
 use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
 use crate::text::shown;
@@ -51,7 +51,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The step and the message that an event is for; `None` for the two ends.
+    /// The step and the message that an event is for; `None` for `complete` and `cancelled`.
     #[must_use]
     pub fn of(event: &'a Event) -> Option<(StepIndex, Self)> {
         let (step, verb) = match event.address {
@@ -69,6 +69,18 @@ impl<'a> Message<'a> {
             reports: &event.reports,
         };
         Some((step, message))
+    }
+
+    /// A message of the origin to its own first step, which no event carries.
+    pub(crate) fn own(verb: StepVerb, time: Timestamp, trace: &'a TraceParent, data: &'a Fields) -> Self {
+        Message {
+            verb,
+            time,
+            hop: 0,
+            trace,
+            data,
+            reports: Reports::NOTHING,
+        }
     }
 
     fn reason(&self) -> Option<String> {
@@ -110,10 +122,16 @@ pub struct StepDecision {
 }
 
 impl<'a> Step<'a> {
-    /// The work that a message would mean for the participant, when the step's record is `record`: the shell
-    /// loads the entities that the participant reads for it.
+    /// The entities that must be read before [`Step::decide`] can decide about a message, when the step's record is `record`.
     #[must_use]
-    pub fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
+    pub fn reads(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Vec<EntityKey> {
+        let context = self.context(record, message);
+        Self::work(record, message.verb)
+            .map(|work| self.participant.reads(work, context))
+            .unwrap_or_default()
+    }
+
+    fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
         match transition(record.map(|r| r.state), verb, false, || Answer::Accepted).effect {
             Effect::Act | Effect::Refuse => Some(Work::Act),
             Effect::Undo => Some(Work::Undo),
@@ -122,8 +140,7 @@ impl<'a> Step<'a> {
     }
 
     /// The data that the participant's work is about: the record's when there is one, else the message's.
-    #[must_use]
-    pub fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
+    fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
         Context {
             saga: self.saga,
             data: record.map_or(message.data, |record| &record.data),
@@ -131,6 +148,61 @@ impl<'a> Step<'a> {
     }
 
     /// Decides what the message does. `now` is stored with a new record.
+    ///
+    /// # Examples
+    /// A cancel that finds no record leaves a tombstone: an `advance` that comes later is refused.
+    ///
+    /// ```
+    /// use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+    /// use saga_core::document::Fields;
+    /// use saga_core::money::Amounts;
+    /// use saga_core::participant::{
+    ///     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
+    /// };
+    /// use saga_core::participate::{Message, Step};
+    /// use saga_core::reports::Reports;
+    /// use saga_core::step::{StepState, StepVerb};
+    /// use saga_core::{Address, IdempotencyKey, SagaId, StepIndex, Timestamp, TraceParent};
+    ///
+    /// struct AlwaysAccepts;
+    /// impl Participant for AlwaysAccepts {
+    ///     fn name(&self) -> &'static str { "greeter" }
+    ///     fn accepts(&self) -> &'static [&'static str] { &[] }
+    ///     fn check(&self, _: &Fields, _: Amounts) -> Vec<FieldError> { Vec::new() }
+    ///     fn placement(&self) -> Placement { Placement::BySaga }
+    ///     fn reads(&self, _: Work, _: Context<'_>) -> Vec<EntityKey> { Vec::new() }
+    ///     fn act(&self, _: Context<'_>, _: &Entities) -> Decision {
+    ///         Decision::Accept { writes: Vec::new(), output: Fields::new() }
+    ///     }
+    ///     fn undo(&self, _: Context<'_>, _: &Entities) -> Vec<EntityWrite> { Vec::new() }
+    /// }
+    /// # let named = |name: &str, cloud| StepDefinition {
+    /// #     name: name.to_owned(),
+    /// #     cloud,
+    /// #     participant: "greeter".to_owned(),
+    /// #     done: format!("{name}Done"),
+    /// #     compensate: format!("{name}Undo"),
+    /// #     cancel: format!("{name}Cancel"),
+    /// # };
+    /// # let steps = vec![named("First", Cloud::Aws), named("Second", Cloud::Azure)];
+    /// # let reference = DefinitionRef { name: "greeting".to_owned(), version: 1 };
+    /// # let definition = Definition::new(reference, 60_000, steps)?;
+    /// # let key: IdempotencyKey = "greeting-1".parse()?;
+    /// # let saga = SagaId::derive("greeting", &key);
+    /// # let (now, trace, data) = (Timestamp::from_millis(1), TraceParent::for_saga(saga), Fields::new());
+    /// let (index, cloud) = (StepIndex::new(1), Cloud::Azure);
+    /// let step = Step { saga, definition: &definition, index, cloud, participant: &AlwaysAccepts };
+    /// let message = |verb| Message { verb, time: now, hop: 1, trace: &trace, data: &data, reports: Reports::NOTHING };
+    ///
+    /// let cancelled = step.decide(None, &message(StepVerb::Cancel), &Entities::new(), now);
+    /// let tombstone = cancelled.record.unwrap();
+    /// assert_eq!(tombstone.state, StepState::Refused);
+    ///
+    /// let late = step.decide(Some(&tombstone), &message(StepVerb::Advance), &Entities::new(), now);
+    /// assert_eq!(late.record, None);
+    /// assert_eq!(late.emit.unwrap().address, Address::Compensate(StepIndex::FIRST));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn decide(
         &self,
@@ -253,4 +325,13 @@ impl<'a> Step<'a> {
         }
         .event()
     }
+}
+
+/// The alert for a step that was asked to undo something that it never did.
+#[must_use]
+pub fn undid_nothing(definition: &Definition, step: StepIndex) -> String {
+    format!(
+        "step {} was asked to undo what it never did",
+        definition.describe(step)
+    )
 }

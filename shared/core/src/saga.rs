@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields};
-use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
+use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::mark::Mark;
+use crate::mark::{Mark, ParkedMessage};
 use crate::participate::StepRecord;
 use crate::step::StepState;
 use crate::timeline::Timeline;
@@ -149,7 +149,7 @@ pub struct Saga {
     pub deadline: Timestamp,
     /// The caller's trace context.
     pub trace: TraceParent,
-    /// The two ends.
+    /// Whether it has ended, and how.
     pub lifecycle: Lifecycle,
     /// The records of the origin cloud's own steps.
     pub steps: BTreeMap<StepIndex, StepRecord>,
@@ -157,9 +157,9 @@ pub struct Saga {
     pub cancel: Option<Mark>,
     /// Who overrode it, if anybody did.
     pub resolved: Option<Mark>,
-    /// Messages of it that came to rest in a dead-letter store, the newest last, each with the event's id (`by`) and why:
+    /// Messages of it that came to rest in a dead-letter store, the newest last:
     /// until an operator replays or discards it. Whether the saga moves, or ends, does not take it out of there.
-    pub parked: Vec<Mark>,
+    pub parked: Vec<ParkedMessage>,
     /// Since when it is seen not to move, though its deadline has passed.
     pub stuck: Option<Timestamp>,
     /// The status as the decision before showed it: for whoever does not know the saga's definition. Whoever stores a
@@ -188,8 +188,8 @@ impl Saga {
 
     /// Whether it shows that the message of this id came to rest.
     #[must_use]
-    pub fn is_parked(&self, event: &str) -> bool {
-        self.parked.iter().any(|mark| mark.by == event)
+    pub fn is_parked(&self, event: &EventId) -> bool {
+        self.parked.iter().any(|parked| parked.event == *event)
     }
 
     /// So many messages that came to rest are remembered; a saga of 16 steps has few more that could.

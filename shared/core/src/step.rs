@@ -117,6 +117,17 @@ pub struct Transition {
 
 /// The table. `last` says whether this is the definition's last step; `act` asks the participant, and is
 /// called only where the table says so.
+///
+/// # Examples
+/// ```
+/// use saga_core::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
+///
+/// let first = transition(None, StepVerb::Advance, false, || Answer::Accepted);
+/// assert_eq!((first.state, first.emit), (Some(StepState::Done), Emission::Advance));
+/// // The same message again changes nothing and is answered as before.
+/// let again = transition(Some(StepState::Done), StepVerb::Advance, false, || unreachable!());
+/// assert_eq!((again.state, again.effect, again.emit), (None, Effect::None, Emission::Advance));
+/// ```
 pub fn transition(
     state: Option<StepState>,
     verb: StepVerb,

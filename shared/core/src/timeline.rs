@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use crate::Outcome;
 use crate::address::Address;
 use crate::definition::Cloud;
+use crate::event::Event;
 use crate::ids::{EventId, StepIndex, Timestamp};
-use crate::mark::Caller;
+use crate::mark::{Asked, Caller};
 use crate::reports::Observed;
+use crate::text::shown;
 
 /// One line of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +37,43 @@ pub struct Entry {
     pub unverified: bool,
 }
 
+/// Commands whose lines moved nothing: what became of a message that lay in a dead-letter store. Their outcome is
+/// [`Outcome::Noted`].
+pub const NOTES: [&str; 4] = ["parked", "replay", "discard", "unpark"];
+
 impl Entry {
-    /// The step that the event is for. None at the two ends of a saga, whose numbers are no step's, and none for a command,
+    pub(crate) fn of_event(event: &Event, at: Timestamp, outcome: Outcome, note: Option<&str>) -> Self {
+        Self {
+            at,
+            event: event.id.clone(),
+            verb: event.address.verb().to_owned(),
+            step: event.step_number,
+            cloud: event.sender,
+            outcome,
+            note: note.map(shown),
+            times: 1,
+            caller: None,
+            unverified: event.unverified,
+        }
+    }
+
+    /// A line for a command, which has no event. Its id names the command and its time.
+    pub(crate) fn of_command(command: &str, at: Timestamp, asked: Asked<'_>, outcome: Outcome) -> Self {
+        Self {
+            at,
+            event: EventId::of_command(at, command),
+            verb: command.to_owned(),
+            step: 0,
+            cloud: Cloud::ORIGIN,
+            outcome,
+            note: Some(shown(&format!("{}: {}", asked.by, asked.why))),
+            times: 1,
+            caller: asked.caller.cloned(),
+            unverified: false,
+        }
+    }
+
+    /// The step that the event is for. None for `complete` and `cancelled`, whose numbers are no step's, and none for a command,
     /// whose number says nothing.
     #[must_use]
     pub fn addressed(&self) -> Option<StepIndex> {
@@ -54,7 +91,7 @@ pub struct Timeline {
     pub entries: Vec<Entry>,
     /// How many lines were dropped between the first ones and the last ones.
     pub dropped: u32,
-    /// The last word of each step of another cloud, whatever became of the line that told of it.
+    /// The last report of each step of another cloud, also where the line with it was dropped.
     pub observed: BTreeMap<StepIndex, Observed>,
 }
 

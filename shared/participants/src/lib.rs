@@ -9,8 +9,8 @@ pub mod receipts;
 pub mod shipping;
 
 use saga_core::document::Number;
-use saga_core::origin::Participants;
 use saga_core::participant::Participant;
+use saga_core::participant::Participants;
 
 /// What a deployment may set.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use saga_core::mark::{Caller, Mark};
 use saga_core::reports::Observed;
 use saga_core::saga::{Flag, Saga, Status};
 use saga_core::step::StepState;
-use saga_core::{StepIndex, Timestamp, text};
+use saga_core::{SagaId, StepIndex, Timestamp, text};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -255,40 +255,41 @@ fn unheard(
     }
 }
 
-/// One line of the list of sagas.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    /// The saga's id.
-    pub saga_id: String,
-    /// Its definition.
-    pub definition: String,
-    /// Its status.
-    pub status: &'static str,
-    /// Its flags: `cancel_requested`, `closing`, `parked`, `stuck`, `resolved`.
-    pub flags: Vec<&'static str>,
-    /// When it started.
-    pub created_at: String,
+#[derive(Serialize)]
+struct Listed<'a> {
+    saga_id: String,
+    definition: &'a str,
+    status: &'static str,
+    flags: Vec<&'static str>,
+    created_at: String,
 }
 
-impl Listed {
-    /// The line of `saga`.
-    #[must_use]
-    pub fn of(saga: &Saga, status: Status) -> Self {
-        Self {
-            saga_id: saga.id.to_string(),
-            definition: saga.definition.name.clone(),
-            status: status.as_str(),
-            flags: saga.flags().map(Flag::as_str).collect(),
-            created_at: time::format(saga.created),
-        }
-    }
+#[derive(Serialize)]
+struct Page<'a> {
+    sagas: Vec<Listed<'a>>,
+    next: Option<String>,
 }
 
-/// A page of the list, newest first. `next` is the cursor of the page after, if there may be one.
-#[derive(Debug, Serialize)]
-pub struct Page {
-    /// The sagas.
-    pub sagas: Vec<Listed>,
-    /// Give this as `cursor` to go on.
-    pub next: Option<String>,
+/// A page of the list: the sagas, each with its status, and the place where the next page begins.
+#[must_use]
+pub fn page(sagas: &[(Saga, Status)], next: Option<(Timestamp, SagaId)>) -> String {
+    let listed = sagas.iter().map(|(saga, status)| Listed {
+        saga_id: saga.id.to_string(),
+        definition: &saga.definition.name,
+        status: status.as_str(),
+        flags: saga.flags().map(Flag::as_str).collect(),
+        created_at: time::format(saga.created),
+    });
+    let page = Page {
+        sagas: listed.collect(),
+        next: next.map(|(created, id)| format!("{}_{id}", created.millis())),
+    };
+    serde_json::to_string(&page).unwrap_or_default()
+}
+
+/// Reads a cursor that a page gave.
+#[must_use]
+pub fn parse_cursor(text: &str) -> Option<(Timestamp, SagaId)> {
+    let (millis, id) = text.split_once('_')?;
+    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }

@@ -12,7 +12,6 @@ use lambda_http::{Body, Request};
 use saga_app::Deployment;
 use saga_app::dead_letters::command::{Act, command, filter};
 use saga_app::dead_letters::{Known, prospect};
-use saga_app::list_sagas::parse_cursor;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{self, NotStarted, start_saga};
 use saga_core::document::Number;
@@ -146,7 +145,7 @@ pub fn http_words(bytes: &[u8]) {
     let _ = (
         text.parse::<IdempotencyKey>().is_ok(),
         text.parse::<EventId>().is_ok(),
-        parse_cursor(text),
+        saga_wire::http::parse_cursor(text),
     );
     let names = ["source", "saga", "type", "reason", "since"];
     let _ = filter(names.into_iter().zip(text.split('&').map(str::to_owned)));

@@ -8,9 +8,10 @@ use saga_core::definition::DefinitionRef;
 use saga_core::document::{Fields, fields};
 use saga_core::lifecycle::Lifecycle;
 use saga_core::mark::Asked;
-use saga_core::origin::OriginDecision;
-use saga_core::participant::{EntityKey, EntityWrite};
+use saga_core::origin::{Command, Origin, OriginDecision};
+use saga_core::participant::{Entities, EntityKey, EntityWrite, Participants};
 use saga_core::participate::StepRecord;
+use saga_core::patience::Patience;
 use saga_core::reports::Reports;
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
@@ -169,4 +170,20 @@ pub fn row(number: u64, at: Timestamp, label: &str) -> OutboxRow {
 /// All that is pending in this shard.
 pub async fn pending(outbox: &impl Outbox, shard: u16) -> Vec<OutboxRow> {
     outbox.read(shard, None, much_later(), 100).await.unwrap().rows
+}
+
+/// The decision about a command that needs no definition; `None` when there is nothing to commit.
+///
+/// # Panics
+/// When the command needs a definition.
+#[must_use]
+pub fn decided(saga: &Saga, now: Timestamp, command: &Command<'_>) -> Option<OriginDecision> {
+    let origin = Origin {
+        saga,
+        definition: None,
+        participants: &Participants::new(),
+        patience: Patience::default(),
+        now,
+    };
+    origin.apply(command, &Entities::new()).unwrap().decision()
 }

@@ -12,7 +12,7 @@ mod world;
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-pub use code::{Code, Decided};
+pub use code::Code;
 pub use liveness::dead_end;
 use saga_core::Cloud;
 use saga_core::lifecycle::Phase;

@@ -87,7 +87,7 @@ pub enum Broken {
 pub struct State {
     /// The record of each step, on whichever cloud.
     pub steps: [Option<StepState>; MAX],
-    /// The ends, as the origin knows them.
+    /// The lifecycle, as the origin knows it.
     pub lifecycle: Lifecycle,
     /// A cancel was asked for.
     pub asked: bool,

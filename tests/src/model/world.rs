@@ -7,9 +7,10 @@ use saga_core::definition::{Definition, DefinitionRef, StepDefinition};
 use saga_core::document::{Fields, fields};
 use saga_core::event::Emit;
 use saga_core::lifecycle::Phase;
-use saga_core::mark::Mark;
+use saga_core::mark::{Asked, Mark};
 use saga_core::money::Amounts;
-use saga_core::origin::{Origin, OriginDecision, Override, Participants, Start, start};
+use saga_core::origin::{Command, Decided, Origin, OriginDecision, Override, Start, start};
+use saga_core::participant::Participants;
 use saga_core::participant::{
     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
 };
@@ -344,36 +345,44 @@ impl World {
         let late = action == Action::SweepAfterDeadline;
         let origin = Origin {
             saga: &saga,
-            definition: &self.definition,
+            definition: Some(&self.definition),
             participants: &self.participants,
             patience: Patience::default(),
             now: if late { saga.deadline } else { t0() },
         };
-        let decided = match action {
-            Action::Deliver(address) => (self.code.receive)(&origin, &self.event(address), None),
-            Action::Sweep | Action::SweepAfterDeadline => match (self.code.sweep)(&origin) {
-                Ok(None) => return None,
-                Ok(Some(decision)) => Ok(decision),
-                Err(error) => Err(error),
-            },
+        let event = |address, publisher| Command::Event {
+            event: Box::new(self.event(address)),
+            publisher,
+        };
+        let asked = |by, why| Asked {
+            by,
+            caller: None,
+            why,
+        };
+        let command = match action {
+            Action::Deliver(address) => event(address, None),
+            Action::Sweep | Action::SweepAfterDeadline => Command::Sweep,
             Action::Publish(_) | Action::PublishAndDelete(_) | Action::Lose(_) => return None,
-            Action::Cancel => (self.code.cancel)(&origin),
-            Action::Resolve(to) => (self.code.resolve)(&origin, to),
+            Action::Cancel => Command::Cancel(asked("somebody", "a cancel")),
+            Action::Resolve(to) => Command::Resolve {
+                to,
+                asked: asked("an operator", "an override"),
+            },
             Action::OutsiderCompensates => {
-                let event = self.event(Address::Compensate(StepIndex::FIRST));
-                (self.code.receive)(&origin, &event, Some("somebody.example"))
+                event(Address::Compensate(StepIndex::FIRST), Some("somebody.example"))
             }
         };
-        Some(match decided {
-            Ok(decision) => self.answer(own, &decision),
-            Err(_) => Answer {
+        match (self.code.origin)(&origin, &command) {
+            Ok(Decided::Commit(decision)) => Some(self.answer(own, &decision)),
+            Ok(Decided::Nothing(_)) => None,
+            Err(_) => Some(Answer {
                 state: State {
                     broken: Some(Broken::NotUnderstood),
                     ..own
                 },
                 emitted: None,
-            },
-        })
+            }),
+        }
     }
 
     /// A decision of the origin, as a state.
@@ -545,7 +554,7 @@ impl World {
         if !outsider && emitted.is_some_and(|emitted| height(emitted) <= height(delivered)) {
             return Some(Broken::Bounce);
         }
-        // I5. Once the saga has ended, the ends stay as they are, but for the flag that the closing takes down; and once
+        // I5. Once the saga has ended, the lifecycle stays as it is, but for the flag that the closing takes down; and once
         // that is down (and no operator completed it against the facts) nothing moves anywhere any more.
         let ended = before.lifecycle.phase != Phase::Open;
         let closed = saga_core::lifecycle::Lifecycle {

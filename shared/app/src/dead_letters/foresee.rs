@@ -1,8 +1,9 @@
 //! What a replay would come to: the receiver's own checks, made beforehand.
 
-use saga_core::origin::{Misaddressed, Origin};
+use saga_core::origin::{Command, Origin};
+use saga_core::participant::Entities;
 use saga_core::saga::Status;
-use saga_core::{Address, Cloud, Saga, SagaId};
+use saga_core::{Cloud, Saga, SagaId};
 use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::saga_event::SagaEvent;
@@ -105,18 +106,20 @@ async fn refused<S: SagaStore, T: Time>(
             return Ok(
                 match outside.addressed(saga, &definition, Cloud::Azure, time.now()) {
                     Err(error) => Some(error.0),
-                    Ok(event) if matches!(event.address, Address::Advance(_)) => {
-                        Some(Misaddressed::OutOfTurn.to_string())
-                    }
                     Ok(event) => {
                         let origin = Origin {
                             saga,
-                            definition: &definition,
+                            definition: Some(&definition),
                             participants: &deployment.participants,
                             patience: deployment.patience,
                             now: time.now(),
                         };
-                        origin.check_claims(&event).err().map(|error| error.to_string())
+                        let command = Command::Event {
+                            event: Box::new(event),
+                            publisher: Some(&outside.source),
+                        };
+                        let refused = origin.apply(&command, &Entities::new()).err();
+                        refused.map(|error| error.to_string())
                     }
                 },
             );

@@ -23,7 +23,6 @@ pub use pace::{Bounds, End};
 pub use report::{Disposition, Item, Notice, Report};
 pub use run::run;
 pub(crate) use timeline::is_dealt_with;
-pub use timeline::unparked;
 pub use watch::watch;
 
 use saga_wire::dead_letter::Source;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
-use saga_core::mark::{Asked, Caller, Mark};
+use saga_core::mark::{Asked, Caller};
 use saga_core::{Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
@@ -89,8 +89,12 @@ pub async fn run<S: SagaStore, T: Time>(
         }
     }
     if let Some(saga) = going.nothing_left() {
-        let mark = Mark::new(ports.time.now(), by, &command.reason);
-        if let Err(error) = record_none_left(ports, saga, began, &mark, caller).await {
+        let asked = Asked {
+            by,
+            caller,
+            why: &command.reason,
+        };
+        if let Err(error) = record_none_left(ports, saga, began, asked).await {
             let about = About {
                 saga_id: Some(saga.to_string()),
                 ..About::default()

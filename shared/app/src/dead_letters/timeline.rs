@@ -1,76 +1,24 @@
 //! What the timeline of a saga says of its dead letters, and which of them it shows as parked.
 
 use saga_core::mark::{Caller, Mark};
-use saga_core::origin::{OriginDecision, command_entry};
-use saga_core::text::shown;
-use saga_core::timeline::Entry;
-use saga_core::{EventId, Outcome, Saga, Timestamp};
+use saga_core::origin::Note;
+use saga_core::{EventId, Saga, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
 use super::command::Act;
 
-/// The saga with a line in its timeline for each of these letters of its, which says who did what with it. It shows these
-/// messages as parked no more, and nothing else changed.
-#[must_use]
-pub fn recorded(
-    saga: &Saga,
-    letters: &[&DeadLetter],
-    act: Act,
-    mark: &Mark,
-    caller: Option<&Caller>,
-) -> OriginDecision {
-    let mut saga = saga.clone();
-    for letter in letters {
-        saga.timeline.record(line(letter, act, mark, caller));
-        let event = letter.facts.event.as_ref();
-        saga.parked
-            .retain(|parked| event.is_none_or(|event| event.as_str() != parked.by));
-    }
-    OriginDecision::marking(saga)
-}
-
-/// The saga once no letter of it lies anywhere: what it shows as parked since before `looked` has expired, or never came to
-/// lie. `None` when it shows nothing of the kind.
-#[must_use]
-pub fn unparked(
-    saga: &Saga,
-    looked: Timestamp,
-    mark: &Mark,
-    caller: Option<&Caller>,
-) -> Option<OriginDecision> {
-    let mut saga = saga.clone();
-    let before = saga.parked.len();
-    saga.parked.retain(|parked| parked.at > looked);
-    if saga.parked.len() == before {
-        return None;
-    }
-    saga.timeline.record(Entry {
-        caller: caller.cloned(),
-        ..command_entry("unpark", mark, Outcome::Late)
-    });
-    Some(OriginDecision::marking(saga))
-}
-
-fn line(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Entry {
-    let note = format!(
-        "{}: {} ({}, from {})",
-        mark.by,
-        mark.reason,
-        what(letter),
-        letter.id.source
-    );
-    Entry {
+/// The line for the timeline of the dead letter's saga that says who did what with it. The message is no longer parked.
+pub(super) fn note(letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Note {
+    let kind = letter.facts.kind.as_deref().unwrap_or("a message");
+    Note {
+        id: line_id(mark.at, act, &letter.id),
         at: mark.at,
-        event: line_id(mark.at, act, &letter.id),
-        verb: act.as_str().to_owned(),
+        verb: act.as_str(),
         step: letter.facts.step.unwrap_or(0),
         cloud: letter.id.source.cloud(),
-        // No move of the saga: that is what the event may bring.
-        outcome: Outcome::Late,
-        note: Some(shown(&note)),
-        times: 1,
+        text: format!("{}: {} ({kind}, from {})", mark.by, mark.reason, letter.id.source),
         caller: caller.cloned(),
-        unverified: false,
+        unparks: letter.facts.event.clone(),
     }
 }
 
@@ -93,10 +41,6 @@ pub fn is_dealt_with(saga: &Saga, letter: &DeadLetterId, arrived: Timestamp) -> 
             .into_iter()
             .any(|act| line.event == line_id(line.at, act, letter))
     })
-}
-
-fn what(letter: &DeadLetter) -> &str {
-    letter.facts.kind.as_deref().unwrap_or("a message")
 }
 
 #[cfg(test)]

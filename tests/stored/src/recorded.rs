@@ -1,4 +1,4 @@
-//! What a release stored and sent, as `tests/fixtures.py` recorded it, and a service that answers with it.
+//! What a release stored and sent, as `tests/record_fixtures.py` recorded it, and a service that answers with it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -35,7 +35,7 @@ impl std::fmt::Display for Recorded {
 /// All files of one kind (a folder), of every release.
 #[must_use]
 pub fn recorded(kind: &str) -> Vec<Recorded> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let releases = entries(&fixtures)
         .into_iter()
         .filter(|path| name(path).starts_with("release_"));

@@ -2,7 +2,7 @@
 """Records what a release stores and sends, taken from a running local stack, so that later releases can be held to reading it.
 
     make up PACKAGES=…                      the functions of the release
-    SAGA_ENDPOINTS=localstack/.state/endpoints.json python3 tests/fixtures.py tests/tests/fixtures/release_…
+    SAGA_ENDPOINTS=localstack/.state/endpoints.json python3 tests/record_fixtures.py tests/stored/fixtures/release_…
 
 Brings sagas, rows and messages of every kind about and writes each to a file of its own: items of DynamoDB with their attribute values,
 rows of Table storage with their types, messages as they lie on their queues. What a release does not have is left out, and said. The
@@ -441,7 +441,7 @@ class Recorder(DeadLetters):
 def main() -> int:
     parser = Parser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the files are written")
-    parser.add_argument("--only", nargs="+", default=[], help="names of the parts to record: the recorder prints them with blanks")
+    parser.add_argument("--only", nargs="+", default=[], help="only these parts, by the names that are printed, with `_` for a blank")
     arguments = parser.parse_args()
     Recorder().into(arguments.folder, arguments.only)
     return 0

@@ -1,4 +1,4 @@
-//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/fixtures.py`) mean
+//! Records, rows and messages as an earlier release wrote them (`fixtures/release_*`, recorded by `tests/record_fixtures.py`) mean
 //! what that release said of them. What is written in their place holds only names and words which that release reads: the
 //! functions of a deployment are replaced one after the other while sagas run.
 #![allow(
@@ -20,14 +20,13 @@ use saga_aws::outbox::{DynamoOutbox, row_of_image};
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::Access;
 use saga_azure::{Azure, Config, Secret, TableStore};
-use saga_core::origin::OriginDecision;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, StepIndex, Timestamp};
 use saga_runtime::clock::SystemClock;
+use saga_stored_forms::recorded::{Recorded, Request, Service, recorded};
+use saga_stored_forms::release_04d03cd;
 use saga_tests::arbitrary;
 use saga_tests::property::holds;
-use saga_tests::recorded::{Recorded, Request, Service, recorded};
-use saga_tests::release_04d03cd;
 use saga_wire::dead_letter::Source;
 use serde_json::{Value, json};
 
@@ -99,7 +98,7 @@ impl Dynamo {
 
     /// The item that this version writes of a saga.
     async fn written(&self, saga: Saga) -> Value {
-        let decision = OriginDecision::marking(saga);
+        let decision = saga_tests::contract::given::decision(&saga);
         let revision = Version("1".to_owned());
         drop(self.service.asked());
         let committed = self
@@ -325,7 +324,10 @@ async fn whatever_row_is_committed_on_aws_the_releases_before_can_read_it() {
             release_04d03cd::reads_outbox_row(&item).unwrap_or_else(|why| panic!("{file}: {why}"));
             let row = row_of_image(&item).unwrap();
             let saga = dynamo.read_saga(&sagas().next().unwrap().1).await;
-            let (decision, revision) = (OriginDecision::marking(saga), Version("1".to_owned()));
+            let (decision, revision) = (
+                saga_tests::contract::given::decision(&saga),
+                Version("1".to_owned()),
+            );
             let none = Snapshot::default();
             drop(dynamo.service.asked());
             let committed = dynamo

@@ -1,4 +1,4 @@
-//! Events and messages as an earlier release sent or kept them (`fixtures/release_*`, recorded by `tests/fixtures.py`): each is
+//! Events and messages as an earlier release sent or kept them (`fixtures/release_*`, recorded by `tests/record_fixtures.py`): each is
 //! read from what carried it, and an event that is written again says what it said.
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,7 @@
 
 use base64::Engine;
 use saga_core::event::Event;
-use saga_tests::recorded::{Recorded, recorded};
+use saga_stored_forms::recorded::{Recorded, recorded};
 use saga_wire::dead_letter::{Received, azure_quarantine, blob, events, poison, quarantine};
 use saga_wire::event_grid::Delivery;
 use saga_wire::saga_event::{SagaEvent, check};

@@ -1,0 +1,130 @@
+//! What the sweeper does with a saga that is due: cancel it when its deadline has passed, and otherwise send again
+//! what opened it. Because every repeat is answered again, one retransmission from the origin heals the
+//! loss of any message anywhere.
+
+use super::context::{Decided, Misaddressed, Origin};
+use crate::Outcome;
+use crate::ids::{StepIndex, Timestamp};
+use crate::lifecycle::Phase;
+use crate::mark::Asked;
+use crate::saga::Status;
+use crate::timeline::Entry;
+
+const NOT_DUE: Decided = Decided::Nothing(Outcome::Repeated);
+
+impl Origin<'_> {
+    fn is_due(&self) -> bool {
+        self.saga.due.is_some_and(|due| due <= self.now)
+    }
+
+    pub(super) fn sweep(&self) -> Result<Decided, Misaddressed> {
+        if !self.is_due() {
+            return Ok(NOT_DUE);
+        }
+        if !self.saga.is_owed() {
+            return Ok(self.owed_nothing());
+        }
+        let definition = self.known()?;
+        let lifecycle = self.saga.lifecycle;
+        if lifecycle.phase == Phase::Open && !lifecycle.cancelling && self.saga.deadline <= self.now {
+            let asked = Asked {
+                by: "deadline",
+                caller: None,
+                why: "the deadline has passed",
+            };
+            let mut decision = self.cancel(asked.by, asked.why)?;
+            let line = Entry::of_command("cancel", self.now, asked, decision.outcome);
+            decision.saga.timeline.record(line);
+            return Ok(decision.into());
+        }
+        if definition.opens_at_origin() {
+            // Step 0's participant makes the opening event.
+            self.owned(StepIndex::FIRST)?;
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        decision.emit = if lifecycle.cancelling || lifecycle.closing {
+            self.cancel_event()
+        } else {
+            self.opening_event()
+        };
+        decision.saga.nudges = self.saga.nudges.saturating_add(1);
+        decision.saga.due = Some(
+            self.patience
+                .next(self.now, decision.saga.nudges, self.saga.deadline),
+        );
+        match self.stuck_at() {
+            Some(at) if at <= self.now => {
+                if !self.alerted_since(at) {
+                    decision.alert = Some(stuck(decision.status));
+                }
+            }
+            // It has moved since, or was stuck only because its definition was missing.
+            at => {
+                decision.saga.stuck = None;
+                decision.saga.due = decision.saga.due.map(|due| due.min(at.unwrap_or(due)));
+            }
+        }
+        Ok(decision.into())
+    }
+
+    /// When the saga counts as stuck, unless it moves before: an end that is overdue, and no move for long. `None` while
+    /// its end is not overdue.
+    fn stuck_at(&self) -> Option<Timestamp> {
+        let moved = self.saga.timeline.last_moved().unwrap_or(self.saga.created);
+        let since = if self.saga.lifecycle.closing {
+            moved
+        } else if self.saga.deadline <= self.now {
+            moved.max(self.saga.deadline)
+        } else {
+            return None;
+        };
+        Some(since.plus_millis(self.patience.stuck_millis))
+    }
+
+    /// Whether the saga is shown as stuck and was not so before `at`, for want of its definition, of which another alert
+    /// was sent.
+    fn alerted_since(&self, at: Timestamp) -> bool {
+        self.saga.stuck.is_some_and(|since| since >= at)
+    }
+
+    pub(super) fn flag_stuck(&self) -> Decided {
+        let stuck = |at: Timestamp| at <= self.now && !self.alerted_since(at);
+        if !self.saga.is_owed() || !self.stuck_at().is_some_and(stuck) {
+            return Decided::Nothing(Outcome::Repeated);
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        decision.saga.stuck = Some(self.now);
+        decision.into()
+    }
+
+    /// Nothing is sent: this deployment does not know what.
+    pub(super) fn hold(&self, alerted: bool) -> Decided {
+        if !self.is_due() {
+            return NOT_DUE;
+        }
+        if !self.saga.is_owed() {
+            return self.owed_nothing();
+        }
+        let mut decision = self.unchanged(Outcome::Applied);
+        let nudges = self.saga.nudges.saturating_add(1);
+        decision.saga.nudges = nudges;
+        decision.saga.due = Some(self.patience.next(self.now, nudges, self.saga.deadline));
+        decision.saga.stuck = self.saga.stuck.or(alerted.then_some(self.now));
+        decision.into()
+    }
+
+    fn owed_nothing(&self) -> Decided {
+        let mut decision = self.unchanged(Outcome::Applied);
+        decision.saga.due = None;
+        decision.into()
+    }
+}
+
+fn stuck(status: Status) -> String {
+    format!(
+        "It should have ended and has not moved since it was asked to: the other cloud does not answer ({status}).\n\n\
+         Nothing is lost and nothing is torn: it is asked again with growing pauses, and ends when the other cloud \
+         answers. Look whether the other cloud's functions run and what lies in the dead-letter stores; resolve it by \
+         hand only if the other cloud will not come back."
+    )
+}
