@@ -16,91 +16,32 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use saga_app::about;
 use saga_app::log::About;
-use saga_app::ports::{Alerts, Outbox, Parking, PortError, Publisher, Quarantine, StepStore, Time, causes};
-use saga_app::{Deployment, about};
-use saga_azure::{Azure, EventGrid, EventGridAlerts, QuarantineQueue, TableStore};
+use saga_app::ports::{ParticipantCloud, PortError, causes};
 use saga_wire::custom_handler::Answer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 
+use crate::participant::{Outcome, Participant};
 use crate::{outbox_sweep, saga_step};
 
 /// A queue message has at most 64 KiB, which the host encodes twice.
 const MAX_BODY: usize = 1024 * 1024;
-/// So many messages are worked on at once; the host sends at most 24 (`batchSize` and `newBatchThreshold`).
-const MAX_CONCURRENT: usize = 16;
 /// A call that takes longer fails, and its message is shown again.
 const LIMIT: Duration = Duration::from_secs(20);
 /// How long calls under way may take to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What a function has to say for the host's log.
-pub(crate) type Outcome = Result<String, PortError>;
-
-/// The two functions and what they need. Its types are the ports', so tests put their own in.
-pub(crate) struct Handler<S, P, Q, A, T> {
-    pub(crate) deployment: Deployment,
-    pub(crate) store: S,
-    pub(crate) publisher: P,
-    pub(crate) quarantine: Q,
-    pub(crate) alerts: A,
-    pub(crate) time: T,
-    pub(crate) steps: Semaphore,
-    pub(crate) sweeps: Semaphore,
-}
-
-type Shared<S, P, Q, A, T> = State<Arc<Handler<S, P, Q, A, T>>>;
-
-impl<T: Time> Handler<TableStore, EventGrid, QuarantineQueue, EventGridAlerts<T>, T> {
-    pub(crate) fn new(deployment: Deployment, azure: Azure<T>, time: T) -> Self {
-        Self::with(
-            deployment,
-            azure.store,
-            azure.events,
-            azure.quarantine,
-            azure.alerts,
-            time,
-        )
-    }
-}
-
-impl<S, P, Q, A, T> Handler<S, P, Q, A, T> {
-    pub(crate) fn with(
-        deployment: Deployment,
-        store: S,
-        publisher: P,
-        quarantine: Q,
-        alerts: A,
-        time: T,
-    ) -> Self {
-        Self {
-            deployment,
-            store,
-            publisher,
-            quarantine,
-            alerts,
-            time,
-            steps: Semaphore::new(MAX_CONCURRENT),
-            sweeps: Semaphore::new(1),
-        }
-    }
-}
-
 /// Serves until SIGTERM, then lets calls under way end.
-pub(crate) async fn serve<S, P, Q, A, T>(handler: Arc<Handler<S, P, Q, A, T>>, port: u16) -> io::Result<()>
-where
-    S: StepStore + Outbox + 'static,
-    P: Publisher + 'static,
-    Q: Quarantine + 'static,
-    A: Alerts + Parking + 'static,
-    T: Time + 'static,
-{
+pub(crate) async fn serve(
+    participant: Arc<Participant<impl ParticipantCloud + 'static>>,
+    port: u16,
+) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, router(handler)).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, router(participant)).with_graceful_shutdown(async move {
         terminate.recv().await;
         drop(stopping);
     });
@@ -117,22 +58,15 @@ where
     Ok(())
 }
 
-pub(crate) fn router<S, P, Q, A, T>(handler: Arc<Handler<S, P, Q, A, T>>) -> Router
-where
-    S: StepStore + Outbox + 'static,
-    P: Publisher + 'static,
-    Q: Quarantine + 'static,
-    A: Alerts + Parking + 'static,
-    T: Time + 'static,
-{
-    let step = |State(handler): Shared<S, P, Q, A, T>, body: Bytes| {
+fn router<C: ParticipantCloud + 'static>(participant: Arc<Participant<C>>) -> Router {
+    let step = |State(participant): State<Arc<Participant<C>>>, body: Bytes| {
         let message = body.clone();
-        let work = async move { saga_step::handle(&handler, &body).await };
+        let work = async move { saga_step::handle(&participant, &body).await };
         answer(work, move || saga_step::about(&message))
     };
-    let sweep = |State(handler): Shared<S, P, Q, A, T>| {
+    let sweep = |State(participant): State<Arc<Participant<C>>>| {
         answer(
-            async move { outbox_sweep::handle(&handler).await },
+            async move { outbox_sweep::handle(&participant).await },
             About::default,
         )
     };
@@ -140,7 +74,7 @@ where
         .route("/saga-step", post(step))
         .route("/outbox-sweep", post(sweep))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(handler)
+        .with_state(participant)
 }
 
 /// Does the work as a task of its own, and answers the host. What it was `about` is asked when it fails.
@@ -202,10 +136,11 @@ fn code(error: &PortError) -> &'static str {
 mod tests {
     use std::sync::Mutex;
 
+    use saga_app::Deployment;
     use saga_app::ports::outbox::{Lease, OutboxRow};
     use saga_app::ports::{
-        Alert, Committed, Definitions, Envelope, Limits, Page, Parked, Partition, Published, Quarantined,
-        Snapshot, StepCommit, Versioned,
+        Alert, Alerts, Committed, Definitions, Envelope, Limits, Outbox, Page, Parked, Parking, Partition,
+        Published, Publisher, Quarantine, Quarantined, Snapshot, StepCommit, StepStore, Time, Versioned,
     };
     use saga_core::EventId;
     use saga_core::participant::EntityKey;
@@ -344,12 +279,35 @@ mod tests {
         }
     }
 
-    struct Participant {
+    impl ParticipantCloud for Fake {
+        type Store = Self;
+        type Publisher = Self;
+        type Quarantine = Self;
+        type Alerts = Self;
+        type Time = Self;
+        fn store(&self) -> &Self {
+            self
+        }
+        fn publisher(&self) -> &Self {
+            self
+        }
+        fn quarantine(&self) -> &Self {
+            self
+        }
+        fn alerts(&self) -> &Self {
+            self
+        }
+        fn time(&self) -> &Self {
+            self
+        }
+    }
+
+    struct Running {
         fake: Fake,
         address: std::net::SocketAddr,
     }
 
-    impl Participant {
+    impl Running {
         async fn start(mood: Mood) -> Self {
             let fake = Fake {
                 mood: Arc::new(Mutex::new(mood)),
@@ -364,11 +322,10 @@ mod tests {
                 include_str!("../../../tests/definitions/order.toml"),
             ];
             deployment.catalogue = Catalogue::new(texts.map(|text| parse(text).unwrap())).unwrap();
-            let f = || fake.clone();
-            let handler = Arc::new(Handler::with(deployment, f(), f(), f(), f(), f()));
+            let participant = Arc::new(Participant::new(deployment, fake.clone()));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(async move { axum::serve(listener, router(handler)).await });
+            tokio::spawn(async move { axum::serve(listener, router(participant)).await });
             Self { fake, address }
         }
 
@@ -409,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_decided_and_answered_as_the_host_expects() {
-        let participant = Participant::start(Mood::Works).await;
+        let participant = Running::start(Mood::Works).await;
         let (status, answer) = participant.call("/saga-step", &invocation(EVENT)).await;
         let expected = serde_json::json!({ "Outputs": {}, "Logs": ["applied"], "ReturnValue": null });
         assert_eq!((status, answer), (200, expected));
@@ -418,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_is_kept_whole_and_acknowledged() {
-        let participant = Participant::start(Mood::Works).await;
+        let participant = Running::start(Mood::Works).await;
         let no_text: &[u8] = b"{\"Data\":{\"event\":\"\xff\xfe\"}}";
         for body in [b"not JSON", b"{\"Data\":{}}".as_slice(), no_text] {
             assert_eq!(participant.call_with("/saga-step", body).await.0, 200, "{body:?}");
@@ -443,7 +400,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_and_a_panic_are_500_and_the_next_call_is_served() {
-        let participant = Participant::start(Mood::Panics).await;
+        let participant = Running::start(Mood::Panics).await;
         let (status, answer) = participant.call("/saga-step", &invocation(EVENT)).await;
         assert_eq!((status, answer["code"].as_str()), (500, Some("panic")));
         *participant.fake.mood.lock().unwrap() = Mood::Fails;
@@ -462,7 +419,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_schedule_keeps_every_definition_of_the_release_once_a_process() {
-        let participant = Participant::start(Mood::Works).await;
+        let participant = Running::start(Mood::Works).await;
         for _ in 0..3 {
             assert_eq!(participant.call("/outbox-sweep", "{}").await.0, 200);
         }
@@ -471,8 +428,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_origin_is_reported_a_message_that_fails_for_the_last_time() {
-        let participant = Participant::start(Mood::Fails).await;
+    async fn the_origin_hears_of_a_message_that_fails_for_the_last_time() {
+        let participant = Running::start(Mood::Fails).await;
         let parked = || participant.fake.parked.lock().unwrap().clone();
         assert_eq!(
             participant.call("/saga-step", &nth_invocation(EVENT, 4)).await.0,
@@ -501,7 +458,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_no_queue_message_has_is_not_read() {
-        let participant = Participant::start(Mood::Works).await;
+        let participant = Running::start(Mood::Works).await;
         let large = "x".repeat(MAX_BODY + 1);
         assert_eq!(participant.call("/saga-step", &large).await.0, 413);
     }

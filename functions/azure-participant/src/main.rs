@@ -4,6 +4,7 @@
 mod config;
 mod handler;
 mod outbox_sweep;
+mod participant;
 mod saga_step;
 
 use std::error::Error;
@@ -14,7 +15,7 @@ use saga_azure::Azure;
 use saga_runtime::clock::SystemClock;
 use saga_runtime::{deployment, telemetry};
 
-use crate::handler::Handler;
+use crate::participant::Participant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -34,7 +35,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let deployment = deployment::load()?;
     let azure = Azure::connect(&config::azure()?, SystemClock)?;
-    let handler = Handler::new(deployment, azure, SystemClock);
-    handler::serve(Arc::new(handler), config::port()?).await?;
+    let participant = Participant::new(deployment, azure);
+    handler::serve(Arc::new(participant), config::port()?).await?;
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! One message of the saga queue. What cannot be read is kept in the quarantine and not shown again.
 
 use saga_app::log::About;
-use saga_app::ports::{Alerts, Outbox, Parking, Publisher, Quarantine, StepStore, Time};
+use saga_app::ports::ParticipantCloud;
 use saga_app::{Handled, participate};
 use saga_core::Cloud;
 use saga_wire::custom_handler;
 
-use crate::handler::{Handler, Outcome};
+use crate::participant::{Outcome, Participant};
 
 /// The name of the trigger's binding in `saga-step/function.json`.
 const BINDING: &str = "event";
@@ -20,16 +20,9 @@ pub(crate) fn about(body: &[u8]) -> About {
         .map_or_else(|_| About::default(), |message| About::message(&message))
 }
 
-pub(crate) async fn handle<S, P, Q, A, T>(handler: &Handler<S, P, Q, A, T>, body: &[u8]) -> Outcome
-where
-    S: StepStore + Outbox,
-    P: Publisher,
-    Q: Quarantine,
-    A: Alerts + Parking,
-    T: Time,
-{
+pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
     // The semaphore is never closed.
-    let _permit = handler.steps.acquire().await.ok();
+    let _permit = participant.steps.acquire().await.ok();
     if body.trim_ascii().is_empty() {
         return Ok("an empty invocation: nothing to do and nothing to keep".to_owned());
     }
@@ -43,18 +36,19 @@ where
         },
         String::into_bytes,
     );
+    let cloud = &participant.cloud;
     let ports = participate::Ports {
-        store: &handler.store,
-        publisher: &handler.publisher,
-        quarantine: &handler.quarantine,
-        alerts: &handler.alerts,
-        parking: &handler.alerts,
-        time: &handler.time,
+        store: cloud.store(),
+        publisher: cloud.publisher(),
+        quarantine: cloud.quarantine(),
+        alerts: cloud.alerts(),
+        parking: cloud.alerts(),
+        time: cloud.time(),
         cloud: Cloud::Azure,
         last_try,
     };
     Ok(
-        match participate::participate(&handler.deployment, &ports, &message).await? {
+        match participate::participate(&participant.deployment, &ports, &message).await? {
             Handled::Decided(outcome) => outcome.as_str().to_owned(),
             // The reason may quote the message, and this line is logged by the host.
             Handled::Quarantined(_) => "quarantined".to_owned(),

@@ -1,6 +1,7 @@
 //! What the use cases need from the outside. Each port says what an adapter MUST do; the store contract in the
 //! workspace's tests holds every adapter to it.
 
+mod cloud;
 mod error;
 pub mod outbox;
 mod publisher;
@@ -16,6 +17,7 @@ use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Tim
 pub use saga_wire::notice::{Alert, Parked};
 pub use saga_wire::quarantine::Quarantined;
 
+pub use cloud::ParticipantCloud;
 pub use error::{PortError, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};

@@ -2,6 +2,7 @@
 //! request, or say what stood in its way.
 
 pub mod alerts;
+mod cancelled;
 pub mod clients;
 pub mod dead_letters;
 pub mod definitions;
@@ -12,4 +13,5 @@ pub mod outbox;
 pub mod quarantine;
 mod saga_item;
 pub mod saga_store;
+mod timeline_item;
 pub mod web_identity;

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::support::{Reply, TestServer, azure};
 
-    #[derive(Debug)]
+    #[derive(Debug, Clone)]
     struct Noon;
 
     impl Time for Noon {

@@ -23,7 +23,7 @@ pub use quarantine::QuarantineQueue;
 pub use table::TableStore;
 
 use client::{Connection, Identity, StorageAccount};
-use saga_app::ports::Time;
+use saga_app::ports::{ParticipantCloud, Time};
 
 /// All adapters of one deployment, on one connection pool and one identity.
 #[derive(Debug)]
@@ -36,9 +36,11 @@ pub struct Azure<T> {
     pub quarantine: QuarantineQueue,
     /// The monitoring channel.
     pub alerts: EventGridAlerts<T>,
+    /// Time and chance.
+    pub time: T,
 }
 
-impl<T: Time> Azure<T> {
+impl<T: Time + Clone> Azure<T> {
     /// Builds the adapters. Nothing is sent before their first use.
     ///
     /// # Errors
@@ -52,7 +54,7 @@ impl<T: Time> Azure<T> {
     }
 }
 
-impl<T> Azure<T> {
+impl<T: Clone> Azure<T> {
     fn on(connection: &Connection, config: &Config, time: T) -> Result<Self, InvalidConfig> {
         let account = StorageAccount {
             connection,
@@ -63,8 +65,37 @@ impl<T> Azure<T> {
         Ok(Self {
             store: TableStore::new(&account, config)?,
             quarantine: QuarantineQueue::new(&account, config)?,
-            alerts: EventGridAlerts::new(events.clone(), time),
+            alerts: EventGridAlerts::new(events.clone(), time.clone()),
             events,
+            time,
         })
+    }
+}
+
+impl<T: Time> ParticipantCloud for Azure<T> {
+    type Store = TableStore;
+    type Publisher = EventGrid;
+    type Quarantine = QuarantineQueue;
+    type Alerts = EventGridAlerts<T>;
+    type Time = T;
+
+    fn store(&self) -> &TableStore {
+        &self.store
+    }
+
+    fn publisher(&self) -> &EventGrid {
+        &self.events
+    }
+
+    fn quarantine(&self) -> &QuarantineQueue {
+        &self.quarantine
+    }
+
+    fn alerts(&self) -> &EventGridAlerts<T> {
+        &self.alerts
+    }
+
+    fn time(&self) -> &T {
+        &self.time
     }
 }

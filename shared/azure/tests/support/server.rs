@@ -150,6 +150,6 @@ pub(crate) fn account<'a>(connection: &'a Connection, config: &'a Config) -> Sto
 }
 
 /// All adapters on that server.
-pub(crate) fn azure<T>(server: &TestServer, time: T) -> Azure<T> {
+pub(crate) fn azure<T: Clone>(server: &TestServer, time: T) -> Azure<T> {
     Azure::on(&quick(), &config(server), time).unwrap()
 }

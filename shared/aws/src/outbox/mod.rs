@@ -2,6 +2,8 @@
 //! and, while somebody empties it, its lease. Nothing else is in it, so reading a shard costs what is pending whatever the
 //! table's history. Dead rows are in a partition of their own.
 
+mod row;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -10,12 +12,16 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use futures_util::future::try_join_all;
-use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
-use saga_app::ports::{Envelope, Outbox, Page, PortError};
+use saga_app::ports::outbox::{Lease, OutboxRow};
+use saga_app::ports::{Outbox, Page, PortError};
 use saga_core::{EventId, Timestamp};
 
+use self::row::readable;
+pub use self::row::row_of_image;
+pub(crate) use self::row::write_row;
+use crate::cancelled::{has, reasons};
 use crate::failure::failure;
-use crate::item::{Item, n, number, optional, parsed, s, text};
+use crate::item::{Item, n, parsed, s, text};
 use crate::saga_item::bucket;
 
 /// The partition of dead rows.
@@ -52,69 +58,6 @@ impl DynamoOutbox {
             table,
         }
     }
-}
-
-pub(crate) fn write_row(row: &OutboxRow) -> Item {
-    let mut item = Item::from([
-        ("Shard".into(), s(bucket(row.shard))),
-        ("EventId".into(), s(row.id.as_str())),
-        ("SagaId".into(), s(row.saga.to_string())),
-        ("Type".into(), s(&row.kind)),
-        ("Body".into(), s(&row.body)),
-        ("At".into(), n(row.at.millis())),
-        ("Queued".into(), n(row.queued.millis())),
-    ]);
-    if row.follows {
-        item.insert("Follows".into(), n(1));
-    }
-    item
-}
-
-/// The row in the image that a stream brings (DynamoDB's JSON); `None` when it is none of ours.
-#[must_use]
-pub fn row_of_image(image: &serde_json::Value) -> Option<OutboxRow> {
-    let attributes = image.as_object()?.iter().filter_map(|(name, value)| {
-        let value = match (value["S"].as_str(), value["N"].as_str()) {
-            (Some(text), _) => s(text),
-            (_, Some(number)) => n(number),
-            _ => return None,
-        };
-        Some((name.clone(), value))
-    });
-    read_row(&attributes.collect()).ok()
-}
-
-fn read_row(item: &Item) -> Result<OutboxRow, PortError> {
-    let at = time(item, "At")?;
-    Ok(OutboxRow {
-        shard: parsed(item, "Shard")?,
-        event: Envelope {
-            id: parsed(item, "EventId")?,
-            saga: parsed(item, "SagaId")?,
-            kind: text(item, "Type")?.to_owned(),
-            body: text(item, "Body")?.to_owned(),
-        },
-        at,
-        queued: optional(item, "Queued", time)?.unwrap_or(at),
-        follows: item.contains_key("Follows"),
-        tries: Tries {
-            failed: optional(item, "Attempts", number)?.unwrap_or(0),
-            next: optional(item, "NextAt", time)?,
-            reason: optional(item, "Reason", text)?.map(str::to_owned),
-        },
-    })
-}
-
-fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
-    number(item, name).map(Timestamp::from_millis)
-}
-
-/// A row that this version cannot read must not hold up those behind it.
-fn readable(item: &Item) -> Option<OutboxRow> {
-    let id = text(item, "EventId").unwrap_or_default();
-    read_row(item)
-        .inspect_err(|error| tracing::error!(event_id = id, %error, "an outbox row cannot be read; it is left as it is"))
-        .ok()
 }
 
 impl DynamoOutbox {
@@ -312,24 +255,10 @@ impl Outbox for DynamoOutbox {
         match sent {
             Ok(_) => Ok(()),
             // It is gone: published after all, or set aside by another.
-            Err(error) if gone(&error) => Ok(()),
+            Err(error) if reasons(&error).is_some_and(|all| has(all, "ConditionalCheckFailed")) => Ok(()),
             Err(error) => Err(failure(WHAT, error)),
         }
     }
-}
-
-/// Whether the row that a transaction was to delete is not there.
-fn gone<R>(
-    error: &SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
-) -> bool {
-    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as E;
-    let Some(E::TransactionCanceledException(cancelled)) = error.as_service_error() else {
-        return false;
-    };
-    let reasons = cancelled.cancellation_reasons();
-    reasons
-        .iter()
-        .any(|reason| reason.code() == Some("ConditionalCheckFailed"))
 }
 
 impl DynamoOutbox {

@@ -7,10 +7,10 @@
 //! A commits: revision is 3 → 4           B commits: revision is not 3 → Conflict: B reads again
 //! ```
 
+mod indexes;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as TransactError;
 use aws_sdk_dynamodb::types::{
     CancellationReason, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update,
@@ -23,11 +23,13 @@ use saga_core::origin::OriginDecision;
 use saga_core::participant::{EntityKey, EntityWrite};
 use saga_core::{Definition, DefinitionRef, Saga, SagaId, Timestamp};
 
+use crate::cancelled::{cancelled, is_conflict, reasons};
 use crate::definitions::DynamoDefinitions;
 use crate::failure::failure;
-use crate::item::{Item, corrupt, from_document, n, number, parsed, s, text, to_fields};
+use crate::item::{Item, corrupt, from_document, n, number, s, text, to_fields};
 use crate::outbox::write_row;
-use crate::saga_item::{self, LIST_BUCKETS, bucket};
+use crate::saga_item::{self, LIST_BUCKETS};
+use crate::saga_store::indexes::SagaIndexes;
 
 const SAGA_IS_NEW: &str = "attribute_not_exists(SagaId)";
 const ENTITY_IS_NEW: &str = "attribute_not_exists(TransactionId)";
@@ -72,6 +74,7 @@ pub struct DynamoSagas {
     client: Client,
     definitions: DynamoDefinitions,
     tables: Tables,
+    indexes: SagaIndexes,
     buckets: u16,
 }
 
@@ -82,6 +85,7 @@ impl DynamoSagas {
         let client = Client::new(config);
         Self {
             definitions: DynamoDefinitions::on(Client::clone(&client), tables.sagas.clone()),
+            indexes: SagaIndexes::new(Client::clone(&client), tables.sagas.clone()),
             client,
             tables,
             buckets,
@@ -201,59 +205,6 @@ impl DynamoSagas {
         }
         Ok(found)
     }
-
-    /// Ids of one bucket of the index of all sagas, newest first, none at or after the cursor.
-    async fn list_bucket(
-        &self,
-        number: u16,
-        since: Option<Timestamp>,
-        before: Option<(Timestamp, SagaId)>,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, SagaId)>, PortError> {
-        let from = since.unwrap_or(Timestamp::from_millis(0));
-        let to = before.map_or(Timestamp::from_millis(i64::MAX), |(time, _)| time);
-        if to < from {
-            return Ok(Vec::new());
-        }
-        let mut found = Vec::new();
-        let mut start = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.tables.sagas)
-                .index_name("list")
-                .key_condition_expression("ListBucket = :bucket AND CreatedAt BETWEEN :from AND :to")
-                .expression_attribute_values(":bucket", s(bucket(number)))
-                .expression_attribute_values(":from", n(from.millis()))
-                .expression_attribute_values(":to", n(to.millis()))
-                .scan_index_forward(false)
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| failure("listing sagas", error))?;
-            for item in answer.items() {
-                let key = (
-                    Timestamp::from_millis(number_of(item, "CreatedAt")?),
-                    parsed(item, "SagaId")?,
-                );
-                if before.is_none_or(|before| key < before) {
-                    found.push(key);
-                }
-            }
-            start = answer.last_evaluated_key;
-            // Sagas of the same millisecond come in any order: a page may end only where the millisecond changes.
-            let enough = found.len() > limit && found[limit].0 != found[limit - 1].0;
-            if start.is_none() || enough || found.len() > 4 * limit {
-                return Ok(found);
-            }
-        }
-    }
-}
-
-fn number_of(item: &Item, name: &str) -> Result<i64, PortError> {
-    number(item, name)
 }
 
 /// A payment's key is its saga's id, as users of the pattern know it; other entities name their kind.
@@ -269,34 +220,6 @@ fn entity_key(transaction_id: &str) -> EntityKey {
     match transaction_id.split_once('#') {
         Some((kind, id)) => EntityKey::new(kind, id),
         None => EntityKey::new(PAYMENT, transaction_id),
-    }
-}
-
-/// Why a transaction was cancelled, entry by entry; `None` when it failed for another reason.
-fn reasons<R>(error: &SdkError<TransactError, R>) -> Option<&[CancellationReason]> {
-    match error.as_service_error() {
-        Some(TransactError::TransactionCanceledException(cancelled)) => {
-            Some(cancelled.cancellation_reasons())
-        }
-        _ => None,
-    }
-}
-
-fn has(reasons: &[CancellationReason], code: &str) -> bool {
-    reasons.iter().any(|reason| reason.code() == Some(code))
-}
-
-/// What a cancelled transaction means: a condition that failed, or a transaction that ran at the same time, is
-/// decided again; being throttled is an error that is tried again later.
-fn cancelled(what: &'static str, error: SdkError<TransactError>) -> Result<Committed, PortError> {
-    match reasons(&error) {
-        Some(reasons) if has(reasons, "ConditionalCheckFailed") || has(reasons, "TransactionConflict") => {
-            Ok(Committed::Conflict)
-        }
-        Some(reasons) if has(reasons, "ThrottlingError") || has(reasons, "ProvisionedThroughputExceeded") => {
-            Err(PortError::Throttled { what })
-        }
-        _ => Err(failure(what, error)),
     }
 }
 
@@ -450,7 +373,7 @@ impl SagaStore for DynamoSagas {
         let (mut sagas, mut before) = (Vec::new(), before);
         loop {
             let wanted = limit - sagas.len();
-            let buckets = (0..LIST_BUCKETS).map(|number| self.list_bucket(number, since, before, wanted));
+            let buckets = (0..LIST_BUCKETS).map(|number| self.indexes.listed(number, since, before, wanted));
             let mut keys: Vec<_> = try_join_all(buckets).await?.into_iter().flatten().collect();
             keys.sort_unstable_by(|a, b| b.cmp(a));
             keys.truncate(wanted);
@@ -466,26 +389,6 @@ impl SagaStore for DynamoSagas {
     }
 
     async fn due(&self, number: u16, now: Timestamp, limit: usize) -> Result<Vec<SagaId>, PortError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.tables.sagas)
-            .index_name("due")
-            .key_condition_expression("DueBucket = :bucket AND DueAt <= :now")
-            .expression_attribute_values(":bucket", s(bucket(number)))
-            .expression_attribute_values(":now", n(now.millis()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| failure("finding sagas that are due", error))?;
-        answer.items().iter().map(|item| parsed(item, "SagaId")).collect()
+        self.indexes.due_ids(number, now, limit).await
     }
-}
-
-fn is_conflict<R>(error: &SdkError<aws_sdk_dynamodb::operation::put_item::PutItemError, R>) -> bool {
-    use aws_sdk_dynamodb::operation::put_item::PutItemError as E;
-    matches!(
-        error.as_service_error(),
-        Some(E::ConditionalCheckFailedException(_) | E::TransactionConflictException(_))
-    )
 }
