@@ -146,7 +146,7 @@ fn every_file_that_any_other_file_names_exists() {
     let mut broken = Vec::new();
     for (file, text) in &all {
         // What an earlier release said of its own files stays as it was.
-        let older = file == "CHANGELOG.md" || file.ends_with("tests/words.rs") || file.contains("release_");
+        let older = file == "CHANGELOG.md" || file.starts_with("tests/tests/") || file.contains("release_");
         if older || file.contains("fuzz/corpus") {
             continue;
         }
