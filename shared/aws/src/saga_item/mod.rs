@@ -1,23 +1,25 @@
 //! A saga ↔ its item in the table `Sagas`. Names inside are short, and the input is kept once, so that an item stays
 //! under 1 KB: each further kilobyte costs every write again.
 
+mod entry;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
-use saga_core::Outcome;
-use saga_core::definition::{Cloud, DefinitionRef};
+use saga_core::definition::DefinitionRef;
 use saga_core::document::Fields;
 use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::lifecycle::{Lifecycle, Phase};
-use saga_core::mark::{Caller, Mark, ParkedMessage};
+use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
 use saga_core::reports::{Observed, Reports};
 use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
-use saga_core::timeline::{Entry, NOTES, Timeline};
+use saga_core::timeline::Timeline;
 use saga_wire::json;
 
+use self::entry::{read_entry, write_entry};
 use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
 
 /// Sagas that have ended are kept for so long: longer than any retry of the bus (24 h), any dead-letter queue
@@ -345,82 +347,13 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
     })
 }
 
-/// Our own event ids hold the saga's id, which the item has already: then `e` is what stands before it and `f` what
-/// stands behind it. Other publishers' ids stand whole in `e`.
-fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
-    let id = entry.event.as_str();
-    let (head, tail) = id
-        .split_once(own)
-        .map_or((id, None), |(head, tail)| (head, Some(tail)));
-    let mut item = Item::from([
-        ("t".into(), n(entry.at.millis())),
-        ("e".into(), s(head)),
-        ("v".into(), s(&entry.verb)),
-        ("k".into(), n(entry.step)),
-        ("c".into(), s(entry.cloud.as_str())),
-    ]);
-    if let Some(tail) = tail {
-        item.insert("f".into(), s(tail));
-    }
-    // Versions before this one have no word for what moved nothing and refuse an item with an unknown word: they wrote
-    // `late` for these lines, and so does this one. The verb tells them apart.
-    match entry.outcome {
-        Outcome::Applied => {}
-        Outcome::Noted => {
-            item.insert("o".into(), s(Outcome::Late.as_str()));
-        }
-        outcome => {
-            item.insert("o".into(), s(outcome.as_str()));
-        }
-    }
-    if let Some(note) = &entry.note {
-        item.insert("n".into(), s(note));
-    }
-    if entry.times != 1 {
-        item.insert("x".into(), n(entry.times));
-    }
-    if let Some(caller) = &entry.caller {
-        item.insert("a".into(), s(caller.as_str()));
-    }
-    if entry.unverified {
-        item.insert("u".into(), AttributeValue::Bool(true));
-    }
-    AttributeValue::M(item)
-}
-
-fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
-    let item = value
-        .as_m()
-        .map_err(|_| corrupt("a line of the timeline is no map"))?;
-    let head = text(item, "e")?;
-    let event = optional(item, "f", text)?.map_or(head.to_owned(), |tail| format!("{head}{own}{tail}"));
-    let verb = text(item, "v")?;
-    let outcome = match optional(item, "o", text)? {
-        None => Outcome::Applied,
-        Some("late") if NOTES.contains(&verb) => Outcome::Noted,
-        Some(word) => [Outcome::Repeated, Outcome::Late, Outcome::Contradicted]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
-            .ok_or_else(|| corrupt(format!("`{word}` is no outcome")))?,
-    };
-    Ok(Entry {
-        at: time(item, "t")?,
-        event: EventId::stored(event),
-        verb: verb.to_owned(),
-        step: number(item, "k")?,
-        cloud: parsed::<Cloud>(item, "c")?,
-        outcome,
-        note: optional(item, "n", text)?.map(str::to_owned),
-        times: optional(item, "x", number)?.unwrap_or(1),
-        caller: optional(item, "a", text)?.and_then(Caller::new),
-        unverified: item.contains_key("u"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use saga_core::Outcome;
+    use saga_core::definition::Cloud;
     use saga_core::document::fields;
-    use saga_core::ids::TraceParent;
+    use saga_core::ids::{EventId, TraceParent};
+    use saga_core::timeline::{Entry, NOTES};
 
     use super::*;
 

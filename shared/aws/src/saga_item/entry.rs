@@ -1,0 +1,83 @@
+//! A line of the timeline ↔ its attribute.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use saga_app::ports::PortError;
+use saga_core::Outcome;
+use saga_core::definition::Cloud;
+use saga_core::ids::{EventId, Timestamp};
+use saga_core::mark::Caller;
+use saga_core::timeline::{Entry, NOTES};
+
+use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
+
+/// Our own event ids hold the saga's id, which the item has already: then `e` is what stands before it and `f` what
+/// stands behind it. Other publishers' ids stand whole in `e`.
+pub(super) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
+    let id = entry.event.as_str();
+    let (head, tail) = id
+        .split_once(own)
+        .map_or((id, None), |(head, tail)| (head, Some(tail)));
+    let mut item = Item::from([
+        ("t".into(), n(entry.at.millis())),
+        ("e".into(), s(head)),
+        ("v".into(), s(&entry.verb)),
+        ("k".into(), n(entry.step)),
+        ("c".into(), s(entry.cloud.as_str())),
+    ]);
+    if let Some(tail) = tail {
+        item.insert("f".into(), s(tail));
+    }
+    // Versions before this one have no word for what moved nothing and refuse an item with an unknown word: they wrote
+    // `late` for these lines, and so does this one. The verb tells them apart.
+    match entry.outcome {
+        Outcome::Applied => {}
+        Outcome::Noted => {
+            item.insert("o".into(), s(Outcome::Late.as_str()));
+        }
+        outcome => {
+            item.insert("o".into(), s(outcome.as_str()));
+        }
+    }
+    if let Some(note) = &entry.note {
+        item.insert("n".into(), s(note));
+    }
+    if entry.times != 1 {
+        item.insert("x".into(), n(entry.times));
+    }
+    if let Some(caller) = &entry.caller {
+        item.insert("a".into(), s(caller.as_str()));
+    }
+    if entry.unverified {
+        item.insert("u".into(), AttributeValue::Bool(true));
+    }
+    AttributeValue::M(item)
+}
+
+pub(super) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
+    let item = value
+        .as_m()
+        .map_err(|_| corrupt("a line of the timeline is no map"))?;
+    let head = text(item, "e")?;
+    let event = optional(item, "f", text)?.map_or(head.to_owned(), |tail| format!("{head}{own}{tail}"));
+    let verb = text(item, "v")?;
+    let outcome = match optional(item, "o", text)? {
+        None => Outcome::Applied,
+        Some("late") if NOTES.contains(&verb) => Outcome::Noted,
+        Some(word) => [Outcome::Repeated, Outcome::Late, Outcome::Contradicted]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+            .ok_or_else(|| corrupt(format!("`{word}` is no outcome")))?,
+    };
+    Ok(Entry {
+        at: Timestamp::from_millis(number(item, "t")?),
+        event: EventId::stored(event),
+        verb: verb.to_owned(),
+        step: number(item, "k")?,
+        cloud: parsed::<Cloud>(item, "c")?,
+        outcome,
+        note: optional(item, "n", text)?.map(str::to_owned),
+        times: optional(item, "x", number)?.unwrap_or(1),
+        caller: optional(item, "a", text)?.and_then(Caller::new),
+        unverified: item.contains_key("u"),
+    })
+}
