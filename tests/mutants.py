@@ -43,6 +43,9 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant("a word in the timeline that earlier releases refuse", "shared/aws/src/saga_item.rs",
+           'item.insert("o".into(), s(Outcome::Late.as_str()));', 'item.insert("o".into(), s(Outcome::Noted.as_str()));',
+           package="saga-stored-forms"),
     Mutant("no re-emission on repeat", "shared/core/src/participate.rs",
            "let emit = new\n            .as_ref()\n            .or(record)\n",
            "let emit = new\n            .as_ref()\n"),

@@ -107,7 +107,7 @@ def targets(names: tuple[str, ...], folder: Path, shown: bool = False) -> list[s
     """Makes these targets one after the other, until one fails."""
     for number, name in enumerate(names, 1):
         inner = folder / name
-        with PHASES.phase(name):
+        with PHASES.phase(name if shown else f"{name}, beside the others"):
             if shown:
                 print(f"make test: {name} ({number} of {len(names)})", flush=True)
             log = folder / f"{name}.log"

@@ -36,8 +36,8 @@ saga_tests::letter_source_contract!(dynamodb_rows, dynamodb_rows);
 saga_tests::letter_source_contract!(storage_queue, storage_queue);
 saga_tests::letter_source_contract!(table_rows, table_rows);
 saga_tests::letter_source_contract!(blobs, blobs);
-saga_tests::archive_contract!(dynamodb_archive, shelf);
-saga_tests::archive_contract!(dynamodb_local_archive, shelf_of_awss_own);
+saga_tests::archive_contract!(dynamodb_archive, archive);
+saga_tests::archive_contract!(dynamodb_local_archive, archive_of_awss_own);
 saga_tests::memory_contract!(dynamodb_memory, memory);
 saga_tests::memory_contract!(dynamodb_local_memory, memory_of_awss_own);
 
@@ -218,39 +218,39 @@ async fn blobs() -> Option<Filled> {
     Some(source(&access, Source::EventGrid))
 }
 
-/// A shelf, and its table.
-struct OnShelf {
+/// An archive, and its table.
+struct InTable {
     port: Shelf,
     client: Client,
     table: String,
 }
 
-async fn on_shelf(config: SdkConfig) -> OnShelf {
+async fn in_table(config: SdkConfig) -> InTable {
     let table = outbox_table(&config).await;
-    OnShelf {
+    InTable {
         port: Shelf::new(&config, table.clone()),
         client: Client::new(&config),
         table,
     }
 }
 
-async fn stock_partition() -> Option<OnShelf> {
-    Some(on_shelf(aws().await).await)
+async fn archive() -> Option<InTable> {
+    Some(in_table(aws().await).await)
 }
 
-async fn shelf_of_awss_own() -> Option<OnShelf> {
-    Some(on_shelf(dynamodb_local().await?).await)
+async fn archive_of_awss_own() -> Option<InTable> {
+    Some(in_table(dynamodb_local().await?).await)
 }
 
 async fn memory() -> Option<Shelf> {
-    Some(stock_partition().await?.port)
+    Some(archive().await?.port)
 }
 
 async fn memory_of_awss_own() -> Option<Shelf> {
-    Some(shelf_of_awss_own().await?.port)
+    Some(archive_of_awss_own().await?.port)
 }
 
-impl ArchiveSide for OnShelf {
+impl ArchiveSide for InTable {
     type Port = Shelf;
 
     fn port(&self) -> &Shelf {

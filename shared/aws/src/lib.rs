@@ -13,4 +13,5 @@ pub mod outbox;
 pub mod quarantine;
 mod saga_item;
 pub mod saga_store;
+mod timeline_item;
 pub mod web_identity;

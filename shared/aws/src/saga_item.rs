@@ -1,8 +1,6 @@
 //! A saga ↔ its item in the table `Sagas`. Names inside are short, and the input is kept once, so that an item stays
 //! under 1 KB: each further kilobyte costs every write again.
 
-mod entry;
-
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,8 +17,8 @@ use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_wire::json;
 
-use self::entry::{read_entry, write_entry};
 use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
+use crate::timeline_item::{read_entry, write_entry};
 
 /// Sagas that have ended are kept for so long: longer than any retry of the bus (24 h), any dead-letter queue
 /// (14 days) and the people who read them take.
@@ -349,11 +347,10 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
 
 #[cfg(test)]
 mod tests {
-    use saga_core::Outcome;
-    use saga_core::definition::Cloud;
     use saga_core::document::fields;
-    use saga_core::ids::{EventId, TraceParent};
-    use saga_core::timeline::{Entry, NOTES};
+    use saga_core::ids::TraceParent;
+    use saga_core::timeline::Entry;
+    use saga_core::{Cloud, Outcome};
 
     use super::*;
 
@@ -517,29 +514,6 @@ mod tests {
         }
         saga.parked.remove(0);
         saga.timeline.observed.clear();
-        assert_eq!(read(&item).unwrap().0, saga);
-    }
-    /// An earlier version knows `applied` (by absence), `repeated`, `late` and `contradicted`, and refuses the whole item
-    /// for another word.
-    #[test]
-    fn a_line_that_moved_nothing_is_stored_in_a_word_that_every_version_reads() {
-        let (mut saga, status) = payment(None);
-        saga.timeline.entries = NOTES
-            .into_iter()
-            .chain(["cancel"])
-            .map(|verb| Entry {
-                outcome: if verb == "cancel" {
-                    Outcome::Late
-                } else {
-                    Outcome::Noted
-                },
-                ..line(3, verb, verb, 0, Cloud::Aws, None)
-            })
-            .collect();
-        let item = write(&saga, status, 1, 16);
-        for line in item["Timeline"].as_l().unwrap() {
-            assert_eq!(line.as_m().unwrap()["o"], s("late"));
-        }
         assert_eq!(read(&item).unwrap().0, saga);
     }
 }

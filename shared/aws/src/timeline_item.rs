@@ -1,18 +1,16 @@
-//! A line of the timeline ↔ its attribute.
+//! A line of a saga's timeline ↔ its entry in the saga's item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
-use saga_core::Outcome;
-use saga_core::definition::Cloud;
-use saga_core::ids::{EventId, Timestamp};
 use saga_core::mark::Caller;
 use saga_core::timeline::{Entry, NOTES};
+use saga_core::{Cloud, EventId, Outcome, Timestamp};
 
 use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
 
 /// Our own event ids hold the saga's id, which the item has already: then `e` is what stands before it and `f` what
 /// stands behind it. Other publishers' ids stand whole in `e`.
-pub(super) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
+pub(crate) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     let id = entry.event.as_str();
     let (head, tail) = id
         .split_once(own)
@@ -53,7 +51,7 @@ pub(super) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     AttributeValue::M(item)
 }
 
-pub(super) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
+pub(crate) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, PortError> {
     let item = value
         .as_m()
         .map_err(|_| corrupt("a line of the timeline is no map"))?;
@@ -69,7 +67,7 @@ pub(super) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, Por
             .ok_or_else(|| corrupt(format!("`{word}` is no outcome")))?,
     };
     Ok(Entry {
-        at: Timestamp::from_millis(number(item, "t")?),
+        at: number(item, "t").map(Timestamp::from_millis)?,
         event: EventId::stored(event),
         verb: verb.to_owned(),
         step: number(item, "k")?,
@@ -80,4 +78,33 @@ pub(super) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, Por
         caller: optional(item, "a", text)?.and_then(Caller::new),
         unverified: item.contains_key("u"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An earlier version knows `applied` (by absence), `repeated`, `late` and `contradicted`, and refuses the whole item
+    /// for another word.
+    #[test]
+    fn a_line_that_moved_nothing_is_stored_in_a_word_that_every_version_reads() {
+        let line = |verb: &str, outcome| Entry {
+            at: Timestamp::from_millis(1),
+            event: EventId::stored("1-x".to_owned()),
+            verb: verb.to_owned(),
+            step: 0,
+            cloud: Cloud::Aws,
+            outcome,
+            note: None,
+            times: 1,
+            caller: None,
+            unverified: false,
+        };
+        let notes = NOTES.map(|verb| line(verb, Outcome::Noted));
+        for line in notes.into_iter().chain([line("cancel", Outcome::Late)]) {
+            let stored = write_entry(&line, "-own-");
+            assert_eq!(stored.as_m().unwrap()["o"], s("late"));
+            assert_eq!(read_entry(&stored, "-own-").unwrap(), line);
+        }
+    }
 }
