@@ -43,7 +43,7 @@ class Mutant:
 
 
 MUTANTS = [
-    Mutant("a word in the timeline that earlier releases refuse", "shared/aws/src/saga_item.rs",
+    Mutant("a word in the timeline that earlier releases refuse", "shared/aws/src/timeline_item.rs",
            'item.insert("o".into(), s(Outcome::Late.as_str()));', 'item.insert("o".into(), s(Outcome::Noted.as_str()));',
            package="saga-stored-forms"),
     Mutant("no re-emission on repeat", "shared/core/src/participate.rs",
@@ -158,7 +158,7 @@ MUTANTS = [
            "moved(lifecycle, true, Some(Send::CancelFirst))", "moved(lifecycle, false, Some(Send::CancelFirst))"),
     Mutant("an end can be left", "shared/core/src/lifecycle.rs",
            "(Trigger::Cancelled, Completed) => Transition::Contradicted,",
-           "(Trigger::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..lifecycle }, true, None),"),
+           "(Trigger::Cancelled, Completed) => moved(Lifecycle { phase: Cancelled, ..lifecycle }, true, None),"),
     Mutant("status fold forgets refusals", "shared/core/src/saga.rs",
            "if self.steps.values().any(|record| record.state != StepState::Done) {",
            "if self.steps.values().any(|record| record.state == StepState::Undone) {"),

@@ -11,7 +11,7 @@ use super::Ports;
 use super::find::look;
 use super::ports::{LetterSource, Memory, Walk, Watched};
 use crate::log::{About, not_shown};
-use crate::park_saga::park_letter;
+use crate::park_saga::park_dead_letter;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
@@ -158,7 +158,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     let mut failed = None;
     for (letter, parked) in &of_sagas {
         // Its source is told below, so the saga's own alert is not.
-        match park_letter(ports.store, ports.time, letter, parked).await {
+        match park_dead_letter(ports.store, ports.time, letter, parked).await {
             Ok(_) => {}
             // A saga that cannot be read must not have the same letter told every minute.
             Err(error @ PortError::Corrupt { .. }) => {
