@@ -158,7 +158,7 @@ MUTANTS = [
            "moved(lifecycle, true, Some(Send::CancelFirst))", "moved(lifecycle, false, Some(Send::CancelFirst))"),
     Mutant("an end can be left", "shared/core/src/lifecycle.rs",
            "(Trigger::Cancelled, Completed) => Transition::Contradicted,",
-           "(Trigger::Cancelled, Completed) => moved(Ends { phase: Cancelled, ..lifecycle }, true, None),"),
+           "(Trigger::Cancelled, Completed) => moved(Lifecycle { phase: Cancelled, ..lifecycle }, true, None),"),
     Mutant("status fold forgets refusals", "shared/core/src/saga.rs",
            "if self.steps.values().any(|record| record.state != StepState::Done) {",
            "if self.steps.values().any(|record| record.state == StepState::Undone) {"),

@@ -1,4 +1,4 @@
-//! What tests on the local stack's emulators share: where they are, names that nobody else has, and letter boxes.
+//! What tests on the local stack's emulators share: where they are, names that nobody else has, and dead letter boxes.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -126,7 +126,7 @@ pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// A queue of AWS to which something is carried.
-pub struct LetterBox {
+pub struct DeadLetterBox {
     client: aws_sdk_sqs::Client,
     /// Its URL.
     pub url: String,
@@ -135,7 +135,7 @@ pub struct LetterBox {
     came: Mutex<Vec<String>>,
 }
 
-impl LetterBox {
+impl DeadLetterBox {
     /// An empty one.
     pub async fn new(config: &SdkConfig) -> Self {
         let client = aws_sdk_sqs::Client::new(config);

@@ -319,7 +319,7 @@ async fn the_sweeper_keeps_all_definitions_of_a_release() {
 }
 
 #[tokio::test]
-async fn a_definition_that_is_changed_in_place_stays_what_it_was_and_is_told_of_once() {
+async fn a_definition_that_is_changed_in_place_stays_what_it_was_and_is_reported_once() {
     let mut world = World::default();
     let open = world.start("50").await;
     world.settle().await;
@@ -589,15 +589,15 @@ async fn the_sweeper_tells_once_how_many_sagas_need_what_is_nowhere() {
         assert!(saga.stuck.is_some() && saga.due > Some(world.clock.now()));
         assert_eq!(saga.shown, Status::PendingAzureConfirmation);
     }
-    // New processes and much time later: it is told once, and looked at ever more rarely.
+    // New processes and much time later: it is reported once, and looked at ever more rarely.
     for _ in 0..20 {
         replaced(&mut world);
         world.clock.advance(3_700_000);
         let report = sweep(&world).await;
         assert_eq!((report.held, report.unreadable), (5, 0));
     }
-    let told = |alert: &&saga_app::ports::Alert| alert.subject.contains("need");
-    assert_eq!(world.aws.alerts().iter().filter(told).count(), 1);
+    let reported = |alert: &&saga_app::ports::Alert| alert.subject.contains("need");
+    assert_eq!(world.aws.alerts().iter().filter(reported).count(), 1);
     assert_eq!(world.saga(own).definition, reference(2));
     // The file is back: they end by themselves.
     world.release([version_1(), version_2()]);
@@ -616,7 +616,7 @@ async fn a_saga_whose_definition_is_back_is_stuck_no_more_until_azure_does_not_a
     sweep(&world).await;
     assert!(world.saga(id).stuck.is_some());
     world.release([version_1(), version_2()]);
-    let told = world.aws.alerts().len();
+    let reported = world.aws.alerts().len();
     for _ in 0..5 {
         world.wait_and_sweep(60_000).await;
         world.on_the_way.clear();
@@ -627,7 +627,7 @@ async fn a_saga_whose_definition_is_back_is_stuck_no_more_until_azure_does_not_a
         world.on_the_way.clear();
     }
     assert!(world.saga(id).stuck.is_some());
-    let alerts = world.aws.alerts().split_off(told);
+    let alerts = world.aws.alerts().split_off(reported);
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert!(alerts[0].text.contains("does not answer"), "{alerts:?}");
 }

@@ -68,8 +68,8 @@ async fn tell(story: Story, mut carry: impl AsyncFnMut(&mut World, Message)) -> 
     world.publish().await;
     story.happens(&mut world, id).await;
     while !world.on_the_way.is_empty() {
-        let parcel = world.on_the_way.remove(0);
-        carry(&mut world, parcel).await;
+        let message = world.on_the_way.remove(0);
+        carry(&mut world, message).await;
         world.publish().await;
     }
     world.heal(id).await;
@@ -81,17 +81,17 @@ async fn tell(story: Story, mut carry: impl AsyncFnMut(&mut World, Message)) -> 
 async fn every_single_message_may_be_lost() {
     for story in STORIES {
         let mut count = 0;
-        let undisturbed = tell(story, async |world, parcel| {
+        let undisturbed = tell(story, async |world, message| {
             count += 1;
-            world.deliver(&parcel).await.unwrap();
+            world.deliver(&message).await.unwrap();
         })
         .await;
         assert!(count >= 3, "{story:?}");
         for lost in 0..count {
             let mut seen = 0;
-            let end = tell(story, async |world, parcel| {
+            let end = tell(story, async |world, message| {
                 if seen != lost {
-                    world.deliver(&parcel).await.unwrap();
+                    world.deliver(&message).await.unwrap();
                 }
                 seen += 1;
             })
@@ -113,15 +113,15 @@ async fn all_first_messages_may_be_lost() {
 #[tokio::test]
 async fn every_message_may_come_twice_or_last() {
     for story in STORIES {
-        tell(story, async |world, parcel| {
+        tell(story, async |world, message| {
             for _ in 0..2 {
-                world.deliver(&parcel).await.unwrap();
+                world.deliver(&message).await.unwrap();
             }
         })
         .await;
         // The newest first: each message overtakes those that were sent before it.
-        tell(story, async |world, parcel| {
-            world.on_the_way.insert(0, parcel);
+        tell(story, async |world, message| {
+            world.on_the_way.insert(0, message);
             let newest = world.on_the_way.len() - 1;
             world.deliver_at(newest).await;
         })
@@ -132,11 +132,11 @@ async fn every_message_may_come_twice_or_last() {
 #[tokio::test]
 async fn every_message_may_be_handled_by_three_processes_at_once() {
     for story in STORIES {
-        tell(story, async |world, parcel| {
+        tell(story, async |world, message| {
             let (a, b, c) = tokio::join!(
-                world.handle(&parcel),
-                world.handle(&parcel),
-                world.handle(&parcel)
+                world.handle(&message),
+                world.handle(&message),
+                world.handle(&message)
             );
             a.and(b).and(c).unwrap();
         })
@@ -154,9 +154,9 @@ async fn a_message_may_race_with_every_command() {
             for _ in 0..race {
                 world.deliver_at(0).await;
             }
-            let parcel = world.on_the_way.remove(0);
+            let message = world.on_the_way.remove(0);
             let command = override_to.map_or(Command::Cancel, Command::Resolve);
-            let (handled, _) = tokio::join!(world.handle(&parcel), world.command(id, command));
+            let (handled, _) = tokio::join!(world.handle(&message), world.command(id, command));
             handled.unwrap();
             world.heal(id).await;
             world.check(&[id]);
@@ -228,13 +228,13 @@ async fn a_store_that_is_always_contended_gives_up_and_leaves_the_message_on_its
     let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
     world.start(SMALL).await;
     world.publish().await;
-    let parcel = world.on_the_way.remove(0);
-    let error = world.deliver(&parcel).await.unwrap_err();
+    let message = world.on_the_way.remove(0);
+    let error = world.deliver(&message).await.unwrap_err();
     assert!(error.to_string().contains("every one of 12 attempts"), "{error}");
 }
 
 #[tokio::test]
-async fn a_message_that_its_queue_gives_up_is_told_to_the_origin_and_no_other() {
+async fn a_message_that_its_queue_gives_up_is_reported_to_the_origin_and_no_other() {
     let choose = |call: &'static str| match call {
         "StepStore::load" => Fault::FailBefore,
         _ => Fault::None,
@@ -242,10 +242,10 @@ async fn a_message_that_its_queue_gives_up_is_told_to_the_origin_and_no_other() 
     let mut world = World::new(OriginCloud::new(), StepCloud::with_faults(choose));
     let id = world.start(SMALL).await;
     world.publish().await;
-    let parcel = world.on_the_way.remove(0);
+    let message = world.on_the_way.remove(0);
     for last_try in [false, true] {
         world.last_try = last_try;
-        world.deliver(&parcel).await.unwrap_err();
+        world.deliver(&message).await.unwrap_err();
         let parked = world.azure.take_parked();
         let sagas: Vec<SagaId> = parked.iter().map(|parked| parked.saga).collect();
         assert_eq!(sagas, if last_try { vec![id] } else { Vec::new() });
@@ -290,8 +290,8 @@ async fn any_order_of_deliveries_losses_cancels_and_overrides_ends_all_or_nothin
             match whim {
                 Whim::Deliver(index) if there => world.deliver_at(any(index)).await,
                 Whim::DeliverTwice(index) if there => {
-                    let parcel = world.on_the_way[any(index)].clone();
-                    world.deliver(&parcel).await.unwrap();
+                    let message = world.on_the_way[any(index)].clone();
+                    world.deliver(&message).await.unwrap();
                 }
                 Whim::Lose(index) if there => {
                     world.on_the_way.remove(any(index));

@@ -9,7 +9,7 @@ use saga_app::dead_letters::watch;
 use saga_app::handle_event::{Ports, handle_event};
 use saga_app::list_sagas::{Query, list_sagas};
 use saga_app::override_saga;
-use saga_app::park_saga::{park_letter, park_saga};
+use saga_app::park_saga::{park_dead_letter, park_saga};
 use saga_app::ports::{Parked, Time};
 use saga_core::origin::Override;
 use saga_core::saga::Flag;
@@ -249,7 +249,7 @@ async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_
     let came = async |letter: &DeadLetterId, event: &str, at: i64| {
         let mut parked = parked(&world, id, event);
         parked.at = parked.at.plus_millis(at);
-        park_letter(&world.aws, &world.clock, letter, &parked)
+        park_dead_letter(&world.aws, &world.clock, letter, &parked)
             .await
             .unwrap();
         world.saga(id).parked.len()

@@ -61,12 +61,12 @@ fn alerts(world: &World) -> Vec<Alert> {
 }
 
 async fn deliver(world: &mut World, event: &Value) {
-    let parcel = Message {
+    let message = Message {
         to: Place::Ingress,
         kind: "theirs".to_owned(),
         body: event.to_string(),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&message).await.unwrap();
     world.settle().await;
 }
 
@@ -231,11 +231,11 @@ async fn a_saga_in_flight_is_not_refused_for_its_name() {
     let mut world = World::default();
     let id = world.start("100").await;
     world.publish().await;
-    let odd = |parcel: &mut Message| {
-        let mut event: Value = serde_json::from_str(&saga_tests::dead_letters::event_in(parcel)).unwrap();
+    let odd = |message: &mut Message| {
+        let mut event: Value = serde_json::from_str(&saga_tests::dead_letters::event_in(message)).unwrap();
         event["data"]["order_id"] = json!("order\u{200b}-1");
         event.as_object_mut().unwrap().remove("sagasum");
-        parcel.body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, event.to_string());
+        message.body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, event.to_string());
     };
     world.on_the_way.iter_mut().for_each(odd);
     world.settle().await;

@@ -200,7 +200,7 @@ async fn a_stuck_saga_that_is_ended_by_hand_is_stuck_no_more() {
 }
 
 #[tokio::test]
-async fn what_comes_to_rest_of_a_saga_that_has_ended_is_shown_and_not_told() {
+async fn what_comes_to_rest_of_a_saga_that_has_ended_is_shown_and_not_reported() {
     let (mut world, id, _) = stuck().await;
     let park = |saga: &Saga| {
         let (event, at) = ("1790000000000-x".parse().unwrap(), Timestamp::from_millis(0));

@@ -107,9 +107,7 @@ fn every_file_that_a_page_names_exists() {
     let all: BTreeSet<String> = texts().into_iter().map(|(path, _)| path).collect();
     let path = Regex::new(r"`((?:[A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+\.(?:rs|py|toml|tf|md|sh|json|yml|yaml|hcl|example)|(?:[a-z0-9_.-]+/)+)`").unwrap();
     let mut broken = Vec::new();
-    for (page, text) in pages().iter().filter(|(page, _)| {
-        !["CHANGELOG.md", "shared/README.md", ".github/CONTRIBUTING.md"].contains(&page.as_str())
-    }) {
+    for (page, text) in pages().iter().filter(|(page, _)| page != "CHANGELOG.md") {
         for found in path.captures_iter(&prose(text)) {
             let named = found[1].trim_start_matches("./");
             if WRITTEN.iter().any(|written| named.contains(written)) {
@@ -147,7 +145,9 @@ fn every_file_that_any_other_file_names_exists() {
     .unwrap();
     let mut broken = Vec::new();
     for (file, text) in &all {
-        if file == "CHANGELOG.md" || file.contains("fuzz/corpus") {
+        // What an earlier release said of its own files stays as it was.
+        let older = file == "CHANGELOG.md" || file.starts_with("tests/tests/") || file.contains("release_");
+        if older || file.contains("fuzz/corpus") {
             continue;
         }
         for found in path.captures_iter(text) {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::routes::Routes;
 
-/// What is left of the function's time when a run ends: enough for a letter that was begun, with every retry.
+/// What is left of the function's time when a run ends: enough for a dead letter that was begun, with every retry.
 const MARGIN_MILLIS: i64 = 10_000;
 
 /// Answers an invocation. A request has a request context; everything else is the schedule.

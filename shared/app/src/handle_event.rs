@@ -136,8 +136,8 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
 /// How many milliseconds a saga took, where this is what ended it.
 fn took(done: &Transacted<'_>, after: Status) -> Option<i64> {
     let before = done.before.status_with(done.definition.as_deref());
-    let ends = !before.is_terminal() && after.is_terminal();
-    ends.then(|| done.now.millis() - done.before.created.millis())
+    let ended = !before.is_terminal() && after.is_terminal();
+    ended.then(|| done.now.millis() - done.before.created.millis())
 }
 
 async fn decide<S: SagaStore, Q, A: Alerts, T: Time>(

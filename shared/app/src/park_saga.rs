@@ -29,13 +29,13 @@ pub async fn park_saga(
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
-pub async fn park_letter(
+pub async fn park_dead_letter(
     store: &impl SagaStore,
     time: &impl Time,
-    letter: &DeadLetterId,
+    dead_letter: &DeadLetterId,
     parked: &Parked,
 ) -> Result<Option<Alert>, PortError> {
-    let dealt_with = |saga: &Saga| is_dealt_with(saga, letter, parked.at);
+    let dealt_with = |saga: &Saga| is_dealt_with(saga, dead_letter, parked.at);
     park_unless(store, time, parked, dealt_with).await
 }
 

@@ -1,4 +1,4 @@
-//! What the adapters must be told, checked before anything is sent.
+//! The settings of the adapters, checked before anything is sent.
 //!
 //! Invariant: a key or a token never goes over an unencrypted connection that leaves the machine.
 

@@ -76,7 +76,7 @@ struct Line<'a> {
     #[serde(serialize_with = "shown_id")]
     event_id: &'a str,
     verb: &'a str,
-    /// The step that the event is for: none at the two ends of a saga, and for a command.
+    /// The step that the event is for: none for an event that is for the whole saga, and for a command.
     step: Option<u8>,
     step_name: Option<&'a str>,
     cloud: &'static str,

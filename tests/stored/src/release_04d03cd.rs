@@ -1,6 +1,5 @@
-//! What the readers of commit 04d03cd accept, derived from their source (`shared/aws/src/saga_item.rs`,
-//! `shared/azure/src/rows.rs`): the names they ask for, the types they want, and the words they know. They pass over
-//! attributes and columns with other names.
+//! What the readers of commit 04d03cd accept, derived from their source (its items of sagas and of the outbox, its rows of steps): the
+//! names they ask for, the types they want, and the words they know. They pass over attributes and columns with other names.
 
 use std::collections::BTreeSet;
 

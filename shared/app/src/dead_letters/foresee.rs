@@ -21,14 +21,14 @@ pub struct Prospect {
     pub text: String,
 }
 
-/// What is known of a letter before anything is done with it.
+/// What is known of a dead letter before anything is done with it.
 pub(super) struct Foreseen {
     pub(super) prospect: Prospect,
     /// Whether its saga is there, and readable: then it gets a line in its timeline.
     pub(super) has_saga: bool,
 }
 
-/// The saga of a letter, if there is one that this version can read.
+/// The saga of a dead letter, if there is one that this version can read.
 ///
 /// # Errors
 /// [`PortError`] when the store fails.
@@ -38,23 +38,23 @@ pub(super) async fn saga_of<S: SagaStore, T>(
 ) -> Result<Option<Saga>, PortError> {
     match ports.store.load(saga).await {
         Ok(found) => Ok(found.map(|found| found.value)),
-        // What this version cannot read must not keep an operator from its letters.
+        // What this version cannot read must not keep an operator from its dead letters.
         Err(PortError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Says what a replay of a letter of this saga would come to.
+/// Says what a replay of a dead letter of this saga would come to.
 ///
 /// # Errors
 /// [`PortError`] when a definition has to be looked up and the store fails.
 pub(super) async fn foresee<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
-    letter: &DeadLetter,
+    dead_letter: &DeadLetter,
     saga: Option<&Saga>,
 ) -> Result<Foreseen, PortError> {
-    let sendable = matches!(letter.forward, Forward::Send { .. });
-    let inbound = inbound::text(&letter.event());
+    let sendable = matches!(dead_letter.forward, Forward::Send { .. });
+    let inbound = inbound::text(&dead_letter.event());
     if sendable && matches!(inbound, Inbound::Alert(_) | Inbound::Parked(_)) {
         let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
         let disposition = Disposition::Tried;
@@ -63,25 +63,25 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
             has_saga: false,
         });
     }
-    let refused = refused(ports, letter, inbound, saga).await?;
+    let refused = refused(ports, dead_letter, inbound, saga).await?;
     Ok(Foreseen {
-        prospect: prospect(letter, refused.as_deref(), saga.map_or(Known::No, Known::of)),
+        prospect: prospect(dead_letter, refused.as_deref(), saga.map_or(Known::No, Known::of)),
         has_saga: saga.is_some(),
     })
 }
 
-/// Why the letter's receiver would not understand it, if it would not.
+/// Why the dead letter's receiver would not understand it, if it would not.
 async fn refused<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
-    letter: &DeadLetter,
+    dead_letter: &DeadLetter,
     inbound: Inbound,
     saga: Option<&Saga>,
 ) -> Result<Option<String>, PortError> {
-    if letter.facts.unreadable.is_some() {
-        return Ok(letter.facts.unreadable.clone());
+    if dead_letter.facts.unreadable.is_some() {
+        return Ok(dead_letter.facts.unreadable.clone());
     }
     let (deployment, store, time) = (ports.deployment, ports.store, ports.time);
-    let to = match &letter.forward {
+    let to = match &dead_letter.forward {
         Forward::Send { to, .. } => Some(*to),
         _ => None,
     };
@@ -138,7 +138,7 @@ async fn refused<S: SagaStore, T: Time>(
         Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
         Some(Destination::ParticipantQueue) => event.target == Cloud::ORIGIN,
         // What the webhook quarantined goes past it now, and has to keep its rule.
-        Some(Destination::Bus) if letter.id.source == Source::Quarantine => !event.comes_in(),
+        Some(Destination::Bus) if dead_letter.id.source == Source::Quarantine => !event.comes_in(),
         _ => false,
     };
     Ok(wrong_place.then(|| {
@@ -149,7 +149,7 @@ async fn refused<S: SagaStore, T: Time>(
     }))
 }
 
-/// What is known of the saga that a letter names.
+/// What is known of the saga that a dead letter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// It names none, or none that is known here.
@@ -174,23 +174,23 @@ impl Known {
     }
 }
 
-/// Says what a replay of the letter would come to. `refused`: why its receiver would not understand it.
+/// Says what a replay of the dead letter would come to. `refused`: why its receiver would not understand it.
 #[must_use]
-pub fn prospect(letter: &DeadLetter, refused: Option<&str>, saga: Known) -> Prospect {
+pub fn prospect(dead_letter: &DeadLetter, refused: Option<&str>, saga: Known) -> Prospect {
     let as_is = |disposition, text: String| Prospect { disposition, text };
-    if let Forward::Nothing(why) = &letter.forward {
+    if let Forward::Nothing(why) = &dead_letter.forward {
         return as_is(Disposition::Left, format!("cannot be replayed: {why}"));
     }
     if let Some(why) = refused {
         return as_is(Disposition::Left, format!("would be quarantined again: {why}"));
     }
     match saga {
-        Known::No if letter.facts.target == Some(Cloud::Azure) => {
+        Known::No if dead_letter.facts.target == Some(Cloud::Azure) => {
             let text = "would be tried again; the saga is not known here, it may have expired";
             as_is(Disposition::Tried, text.to_owned())
         }
         Known::No => {
-            let text = match letter.facts.saga {
+            let text = match dead_letter.facts.saga {
                 Some(saga) => format!("would be quarantined again: there is no saga {saga}"),
                 None => "would be quarantined again: it names no saga".to_owned(),
             };

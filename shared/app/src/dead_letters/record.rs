@@ -1,4 +1,4 @@
-//! The lines in the timeline of a saga's letters: who did what, and when; and with them what it shows as parked.
+//! The lines in the timeline of a saga's dead letters: who did what, and when; and with them what it shows as parked.
 
 use saga_core::mark::{Asked, Caller, Mark};
 use saga_core::origin::Command;
@@ -14,21 +14,23 @@ use crate::transact::{Sagas, transact};
 /// What was replayed of a saga just before is being written to it at the same time.
 const ATTEMPTS: u32 = 24;
 
-/// Writes the lines of some letters of one saga, all at once. A saga that is gone by now, or that this version cannot
+/// Writes the lines of some dead letters of one saga, all at once. A saga that is gone by now, or that this version cannot
 /// read, has none.
 pub(super) async fn record<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     saga: SagaId,
-    letters: &[&DeadLetter],
+    dead_letters: &[&DeadLetter],
     act: Act,
     mark: &Mark,
     caller: Option<&Caller>,
 ) -> Result<(), PortError> {
-    let notes = letters.iter().map(|letter| note(letter, act, mark, caller));
+    let notes = dead_letters
+        .iter()
+        .map(|dead_letter| note(dead_letter, act, mark, caller));
     write(ports, saga, Command::Annotate(notes.collect())).await
 }
 
-/// Writes to a saga of which no letter was left anywhere at `looked` that it is not parked.
+/// Writes to a saga of which no dead letter was left anywhere at `looked` that it is not parked.
 pub(super) async fn record_none_left<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     saga: SagaId,

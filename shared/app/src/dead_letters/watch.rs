@@ -14,7 +14,7 @@ use super::look::look;
 use super::ports::{Depth, Memory, Watched};
 use super::source::{DeadLetterSource, Wanted};
 use crate::log::{About, not_shown};
-use crate::park_saga::park_letter;
+use crate::park_saga::park_dead_letter;
 use crate::ports::{Alert, Alerts, Parked, PortError, SagaStore, Time, causes};
 
 /// Letters that came so long before the newest one are looked at again: clocks differ, and a letter that somebody
@@ -169,7 +169,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     let mut failed = None;
     for (letter, parked) in &of_sagas {
         // The alert about its source follows below, and no alert of the saga's own is sent.
-        match park_letter(ports.store, ports.time, letter, parked).await {
+        match park_dead_letter(ports.store, ports.time, letter, parked).await {
             Ok(_) => {}
             // A saga that cannot be read must not cause the same alert every minute.
             Err(error @ PortError::Corrupt { .. }) => {

@@ -1,4 +1,4 @@
-//! Where replayed letters go on AWS: the bus, or the events queue.
+//! Where replayed dead letters go on AWS: the bus, or the events queue.
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -32,8 +32,8 @@ impl AwsOutlet {
         }
     }
 
-    async fn put(&self, letter: &DeadLetter, message: &str) -> Result<Published, PortError> {
-        let facts = &letter.facts;
+    async fn put(&self, dead_letter: &DeadLetter, message: &str) -> Result<Published, PortError> {
+        let facts = &dead_letter.facts;
         let (Some(id), Some(saga), Some(kind)) = (facts.event.clone(), facts.saga, facts.kind.clone()) else {
             return Ok(Err(Refusal::Never("it has no id, no type or no saga".to_owned())));
         };
@@ -43,7 +43,7 @@ impl AwsOutlet {
             kind,
             body: message.to_owned(),
         };
-        let bus = if letter.id.source == Source::Quarantine {
+        let bus = if dead_letter.id.source == Source::Quarantine {
             &self.ingress
         } else {
             &self.orchestrator
@@ -58,12 +58,12 @@ impl Outlet for AwsOutlet {
     fn send<'a>(
         &'a self,
         to: Destination,
-        letter: &'a DeadLetter,
+        dead_letter: &'a DeadLetter,
         message: &'a str,
     ) -> Answer<'a, Published> {
         Box::pin(async move {
             match to {
-                Destination::Bus => self.put(letter, message).await,
+                Destination::Bus => self.put(dead_letter, message).await,
                 Destination::EventsQueue => {
                     let sent = self
                         .client
@@ -73,7 +73,7 @@ impl Outlet for AwsOutlet {
                         .send()
                         .await;
                     sent.map(|_| Ok(()))
-                        .map_err(|error| failure("sending a letter to the events queue", error))
+                        .map_err(|error| failure("sending a dead letter to the events queue", error))
                 }
                 Destination::Topic | Destination::ParticipantQueue => {
                     Ok(Err(Refusal::Never("it is on the other cloud".to_owned())))

@@ -103,7 +103,7 @@ impl Service {
         &self.base
     }
 
-    /// Sends a request and gives the answer, whatever its status, unless the last attempt was told to come later.
+    /// Sends a request and gives the answer, whatever its status, unless the service put off the last attempt.
     ///
     /// # Errors
     /// [`PortError::Throttled`] or [`PortError::Unavailable`].

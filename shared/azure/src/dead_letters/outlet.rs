@@ -1,4 +1,4 @@
-//! Where replayed letters go on Azure: the Event Grid topic, or the queue of the participant.
+//! Where replayed dead letters go on Azure: the Event Grid topic, or the queue of the participant.
 
 use saga_app::dead_letters::ports::{Answer, Outlet};
 use saga_app::ports::{Published, Refusal};

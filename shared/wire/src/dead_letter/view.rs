@@ -22,7 +22,7 @@ pub struct Listed {
     event_id: Option<String>,
     r#type: Option<String>,
     verb: Option<String>,
-    /// The step that the event is for; none at the two ends of a saga.
+    /// The step that the event is for; none for an event that is for the whole saga.
     step: Option<u8>,
     reason: String,
     attempts: Option<u32>,

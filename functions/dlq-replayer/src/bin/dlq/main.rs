@@ -24,7 +24,7 @@ const WRONG_USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 
 /// What the paths of all routes begin with.
-const LETTERS: &str = "dead-letters";
+const PATH: &str = "dead-letters";
 /// Dead letters of one request of a list that shows all.
 const PAGE: usize = MAX_PAGE;
 /// Dead letters of one request of a run.
@@ -72,7 +72,7 @@ async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure
         Command::Help => Ok(DONE),
         Command::List { filter, limit } => list(&client, filter, limit, out).await,
         Command::Show { id } => {
-            out.dead_letter(&client.get(&[LETTERS, &id.to_string()], &[]).await?);
+            out.dead_letter(&client.get(&[PATH, &id.to_string()], &[]).await?);
             Ok(DONE)
         }
         Command::Run(run) => carry_on(&client, run, out).await,
@@ -91,7 +91,7 @@ async fn list(
     loop {
         let mut query = query.clone();
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let answer = client.get(&[LETTERS], &query).await?;
+        let answer = client.get(&[PATH], &query).await?;
         shown += answer["letters"].as_array().map_or(0, Vec::len);
         out.page(&answer);
         if has_notices(&answer) {
@@ -122,7 +122,7 @@ async fn carry_on(client: &Client, run: Run, out: &mut Output) -> Result<u8, Fai
         let limit = left.map_or(RUN, |left| left.min(RUN));
         let mut body = run.body.clone();
         body["limit"] = json!(limit);
-        let report = client.post(&[LETTERS, run.act.as_str()], &body).await?;
+        let report = client.post(&[PATH, run.act.as_str()], &body).await?;
         out.report(&report);
         let count = |name: &str| usize::try_from(report[name].as_u64().unwrap_or(0)).unwrap_or(0);
         let taken =
