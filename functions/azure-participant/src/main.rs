@@ -1,5 +1,4 @@
-//! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only; the use cases
-//! are [`saga_app::participate`] and [`saga_app::outbox`].
+//! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only.
 
 mod config;
 mod handler;
@@ -35,7 +34,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let deployment = deployment::load()?;
     let azure = Azure::connect(&config::azure()?, SystemClock)?;
-    let participant = Participant::new(deployment, azure);
-    handler::serve(Arc::new(participant), config::port()?).await?;
+    let participant = Arc::new(Participant::new(deployment, azure));
+    handler::serve(participant, config::port()?).await?;
     Ok(())
 }
