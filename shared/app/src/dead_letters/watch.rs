@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Ports;
 use super::look::look;
-use super::ports::{Depth, Memory, Watched};
+use super::ports::{Memory, Watched};
 use super::source::{DeadLetterSource, Wanted};
 use crate::log::{About, not_shown};
 use crate::park_saga::park_dead_letter;
@@ -104,7 +104,7 @@ async fn watch_one<S: SagaStore, T: Time>(
     let before = memory.load(source.source()).await?;
     // A container is small or ordered by time, and is not counted.
     let depth = match source.queue() {
-        Some(queue) => Some(queue.depth().await?).map(Depth::all),
+        Some(queue) => Some(queue.depth().await?.all()),
         None => None,
     };
     let now = Watched {
