@@ -126,7 +126,7 @@ pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// A queue of AWS to which something is carried.
-pub struct DeadLetterBox {
+pub struct TestQueue {
     client: aws_sdk_sqs::Client,
     /// Its URL.
     pub url: String,
@@ -135,7 +135,7 @@ pub struct DeadLetterBox {
     came: Mutex<Vec<String>>,
 }
 
-impl DeadLetterBox {
+impl TestQueue {
     /// An empty one.
     pub async fn new(config: &SdkConfig) -> Self {
         let client = aws_sdk_sqs::Client::new(config);

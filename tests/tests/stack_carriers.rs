@@ -26,7 +26,7 @@ use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, Qua
 use saga_tests::contract::given::{decision, row, time};
 use saga_tests::contract::letters::{OutletSide, leased};
 use saga_tests::stack::{
-    DeadLetterBox, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
+    TestQueue, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
 use saga_wire::dead_letter::{Destination, Source, quarantine};
 use saga_wire::inbound::{self, Inbound};
@@ -50,16 +50,13 @@ saga_tests::outlet_contract!(azure_outlet, topic);
 struct OnBus {
     port: Bus,
     outlet: AwsOutlet,
-    brought: DeadLetterBox,
-    events: DeadLetterBox,
+    brought: TestQueue,
+    events: TestQueue,
 }
 
 async fn bus() -> Option<OnBus> {
     let config = aws().await;
-    let (brought, events) = (
-        DeadLetterBox::new(&config).await,
-        DeadLetterBox::new(&config).await,
-    );
+    let (brought, events) = (TestQueue::new(&config).await, TestQueue::new(&config).await);
     let client = aws_sdk_eventbridge::Client::new(&config);
     let name = unique();
     client.create_event_bus().name(&name).send().await.unwrap();
@@ -135,12 +132,12 @@ impl OutletSide for OnBus {
 
 struct OnTopic {
     port: AlertsTopic,
-    subscriber: DeadLetterBox,
+    subscriber: TestQueue,
 }
 
 async fn alerts_topic() -> Option<OnTopic> {
     let config = aws().await;
-    let subscriber = DeadLetterBox::new(&config).await;
+    let subscriber = TestQueue::new(&config).await;
     let client = aws_sdk_sns::Client::new(&config);
     let arn = client
         .create_topic()
@@ -189,7 +186,7 @@ struct InSqs {
 
 async fn sqs_quarantine() -> Option<InSqs> {
     let config = aws().await;
-    let url = DeadLetterBox::new(&config).await.url;
+    let url = TestQueue::new(&config).await.url;
     Some(InSqs {
         port: SqsQuarantine::new(&config, url.clone()),
         source: DeadQueue::new(&config, url, Source::Quarantine, quarantine),

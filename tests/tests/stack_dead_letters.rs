@@ -29,8 +29,8 @@ use saga_tests::contract::letters::{
     ArchiveSide, COUNT, ContainerSide, OutboxSide, QueueSide, SAGA, event, event_id, kept,
 };
 use saga_tests::stack::{
-    DeadLetterBox, aws, azure, connected, create_blob, create_container, create_participants_table,
-    create_queue, dynamodb_local, outbox_table, participant,
+    TestQueue, aws, azure, connected, create_blob, create_container, create_participants_table, create_queue,
+    dynamodb_local, outbox_table, participant,
 };
 use saga_wire::dead_letter::{Source, events};
 
@@ -83,7 +83,7 @@ impl QueueSide for Filled {
 
 async fn sqs_queue() -> Option<Filled> {
     let config = aws().await;
-    let queue = DeadLetterBox::new(&config).await;
+    let queue = TestQueue::new(&config).await;
     for number in 0..COUNT {
         queue.put(&event(number)).await;
     }

@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     let arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(problem) => {
-            output::complain(&format!("{problem}\n\n{}", arguments::USAGE));
+            output::complain(&format!("{problem}\n`dlq --help` shows all commands and options"));
             return ExitCode::from(WRONG_USAGE);
         }
     };
