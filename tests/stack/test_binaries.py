@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ MAX_BYTES = 10_000_000
 class Binaries(StackTest):
     def test_every_binary_is_under_ten_megabytes(self):
         if not self.e["packages"]:
+            self.assertNotEqual((platform.system(), platform.machine()), ("Linux", "x86_64"), "here the stack runs packages")
             self.skipTest("the stack runs functions of the development profile, which are larger: see --packages")
         folder = Path(self.e["packages"])
         zips = [*sorted((folder / packages.architecture()).glob("*.zip")), folder / f"{packages.PARTICIPANT}.zip"]

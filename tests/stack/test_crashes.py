@@ -49,4 +49,6 @@ class Crashes(StackTest):
         state = os.path.dirname(os.environ["SAGA_ENDPOINTS"])
         stack = os.path.join(os.path.dirname(__file__), "..", "..", "localstack", "stack.py")
         port = self.e["aws"].rsplit(":", 1)[1]
-        subprocess.run(["python3", stack, "up", "--port-base", port, "--state", state, "--emulator", self.e["emulator"]], check=True, stdout=subprocess.DEVNULL)
+        # The same functions as before: a crash changes none.
+        packaged = ["--packages", self.e["packages"]] if self.e["packages"] else []
+        subprocess.run(["python3", stack, "up", "--port-base", port, "--state", state, "--emulator", self.e["emulator"], *packaged], check=True, stdout=subprocess.DEVNULL)

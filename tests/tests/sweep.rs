@@ -121,25 +121,52 @@ async fn it_begins_with_any_bucket() {
     }
 }
 
-/// It is looked at in the very millisecond in which it has not moved for long enough.
+/// The saga is looked at in the very millisecond in which it has not moved for long enough, and one alert is sent, whatever
+/// the deployment calls long.
 #[tokio::test]
 async fn a_saga_is_stuck_as_soon_as_its_patience_is_over() {
-    let world = World::default();
-    let id = world.start("100").await;
-    let stuck_at = world
-        .saga(id)
-        .deadline
-        .plus_millis(world.deployment.patience.stuck_millis);
-    for _ in 0..100 {
-        let Some(due) = world.saga(id).due else { break };
-        world.clock.advance(due.millis() - world.clock.now().millis());
-        let (clock, until) = (&world.clock, world.clock.now().plus_millis(60_000));
-        sweep_sagas(&world.deployment, &world.aws, &world.aws, clock, 100, until)
-            .await
-            .unwrap();
-        if world.saga(id).stuck.is_some() {
-            break;
+    for minutes in [1, 15, 200] {
+        let mut world = World::default();
+        world.deployment.patience.stuck_millis = minutes * 60_000;
+        let id = world.start("100").await;
+        let stuck_at = world.saga(id).deadline.plus_millis(minutes * 60_000);
+        for _ in 0..100 {
+            let Some(due) = world.saga(id).due else { break };
+            world.clock.advance(due.millis() - world.clock.now().millis());
+            swept(&world).await;
+            if world.saga(id).stuck.is_some() {
+                break;
+            }
         }
+        assert_eq!(world.saga(id).stuck, Some(stuck_at), "{minutes} minutes");
+        for _ in 0..5 {
+            world.clock.advance(3_600_000);
+            swept(&world).await;
+        }
+        assert_eq!(world.saga(id).stuck, Some(stuck_at), "{minutes} minutes");
+        assert_eq!(world.aws.alerts().len(), 1, "{minutes} minutes");
     }
-    assert_eq!(world.saga(id).stuck, Some(stuck_at));
+}
+
+async fn swept(world: &World) -> Report {
+    let (clock, until) = (&world.clock, world.clock.now().plus_millis(60_000));
+    sweep_sagas(&world.deployment, &world.aws, &world.aws, clock, 100, until)
+        .await
+        .unwrap()
+}
+
+/// A saga that needs what this deployment lacks is looked at again after the pauses that the deployment says.
+#[tokio::test]
+async fn a_saga_that_cannot_be_moved_is_looked_at_again_after_the_pause_of_the_deployment() {
+    let mut world = World::default();
+    let id = world.start("100").await;
+    let own = world.deployment.patience.first_millis / 10;
+    world.deployment.patience.first_millis = own;
+    world.deployment.participants.clear();
+    world
+        .clock
+        .advance(world.saga(id).due.unwrap().millis() - world.clock.now().millis());
+    let now = world.clock.now();
+    assert_eq!(swept(&world).await.held, 1);
+    assert_eq!(world.saga(id).due, Some(now.plus_millis(2 * own)));
 }

@@ -189,7 +189,7 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             );
             return Ok(Some(Swept::Sent));
         }
-        let sagas = Sagas::without_definitions(self.store, self.time);
+        let sagas = Sagas::new(self.deployment, self.store, self.time);
         let flag = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(Command::FlagStuck));
         let flagged = transact(&sagas, id, flag).await?;
         let newly =
@@ -208,15 +208,17 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
         let count = owed().count();
         let new = owed().filter(|saga| saga.stuck.is_none()).count();
         let alerted = new == 0 || self.tell(what, new).await;
-        let hold = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(Command::Hold { alerted }));
         for saga in &sagas {
+            // Whoever moved it meanwhile has what it needs.
+            let hold = |now: &Saga, _: Option<&Definition>, _| {
+                Ok::<_, PortError>((now == saga).then_some(Command::Hold { alerted }))
+            };
             if self.time.now() >= self.until {
                 tracing::warn!("out of time; what is left is still due");
                 break;
             }
-            let one = Sagas::without_definitions(self.store, self.time).attempts(1);
+            let one = Sagas::new(self.deployment, self.store, self.time).attempts(1);
             match transact(&one, saga.id, hold).await {
-                // Whoever moved it meanwhile has what it needs.
                 Ok(_) | Err(PortError::Contended { .. }) => {}
                 Err(error) => return Err(error),
             }
