@@ -22,6 +22,7 @@ from pathlib import Path
 
 from local_stack import http, infrastructure, packages, processes, services, storage, tools
 from local_stack.console import Problem, say
+from local_stack.read_back import Missing
 from local_stack.state import State
 
 HERE = Path(__file__).resolve().parent
@@ -126,10 +127,14 @@ def apply_infrastructure(state: State) -> None:
     changed = [name for name in code if name in deployed and deployed[name] != code[name]]
     if changed:
         say(f"replacing the code of {', '.join(changed)}")
-    for name in changed:
-        infrastructure.replace_code(state, name)
-        deployed[name] = code[name]
-        state.save()
+    try:
+        for name in changed:
+            infrastructure.replace_code(state, name)
+            deployed[name] = code[name]
+            state.save()
+    except Missing:
+        say("the emulator does not have the functions any more: the AWS side is made anew")
+        state.values["applied"] = None
     if state.values.get("applied") == wanted:
         if not changed:
             say("the AWS side is up to date")

@@ -12,6 +12,10 @@ from .console import Problem
 from .storage import ACCOUNT, bucket_of, sign
 
 
+class Missing(Problem):
+    """What a call names is not there."""
+
+
 def aws_json(endpoints: dict, service: str, target: str, body: dict, version: str = "1.0") -> dict:
     """A call of one of AWS' JSON protocols. The emulator asks for the form of a signature and does not check it."""
     scope = f"test/20260101/{endpoints['region']}/{service}/aws4_request"
@@ -40,10 +44,15 @@ def aws_rest(endpoints: dict, service: str, method: str, path: str, body: dict |
         "Content-Type": "application/json",
         "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00",
     }
-    status, body = http.request(method, endpoints["aws"] + path, json.dumps(body).encode() if body else None, headers, seconds=60)
+    for _ in range(5):
+        status, answer = http.request(method, endpoints["aws"] + path, json.dumps(body).encode() if body else None, headers, seconds=60)
+        if status != 0:  # as above
+            break
+    if status == 404:
+        raise Missing(f"{service} has no {path}", "look whether the emulator was restarted: it keeps everything in memory")
     if status != 200:
-        raise Problem(f"{service} answered {status}: {body[:300].decode(errors='replace')}", "read the log of the emulator")
-    return body
+        raise Problem(f"{service} answered {status}: {answer[:300].decode(errors='replace')}", "read the log of the emulator")
+    return answer
 
 
 class Dynamo:

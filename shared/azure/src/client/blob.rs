@@ -114,7 +114,7 @@ impl Container {
         match answer.status {
             200..300 => Ok(Written::Applied),
             412 => Ok(Written::ConditionFailed),
-            404 if answer.code() != "ContainerNotFound" => Ok(Written::ConditionFailed),
+            404 if answer.code() != "ContainerNotFound" => Ok(Written::Missing),
             _ => Err(self.service.refused(&answer)),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Written;
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -37,14 +39,13 @@ pub(super) fn error_code(body: &str) -> String {
     code.and_then(|code| code.as_str()).unwrap_or_default().to_owned()
 }
 
-/// Whether an error of Table storage says that a condition on a row failed. A 404 can also mean that the table is
-/// missing, which is a fault of the deployment.
-pub(super) fn condition_failed(status: u16, code: &str) -> bool {
+/// What the status and code of a refusal say of a write, unless it failed otherwise.
+pub(super) fn not_written(status: u16, code: &str) -> Option<Written> {
     match status {
-        412 => true,
-        409 => code == "EntityAlreadyExists",
-        404 => is_missing_row(code),
-        _ => false,
+        412 => Some(Written::ConditionFailed),
+        409 if code == "EntityAlreadyExists" => Some(Written::ConditionFailed),
+        404 if is_missing_row(code) => Some(Written::Missing),
+        _ => None,
     }
 }
 

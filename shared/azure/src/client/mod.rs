@@ -22,6 +22,8 @@ mod xml;
 
 pub use federation::Assertion;
 
+use saga_app::ports::PortError;
+
 pub(crate) use batch::{Batch, Change, MAX_CHANGES, Verb};
 pub(crate) use blob::{BlobName, Container};
 pub(crate) use connection::{Connection, Identity, StorageAccount};
@@ -39,6 +41,22 @@ pub(crate) use url::quoted;
 pub(crate) enum Written {
     /// It was done.
     Applied,
-    /// Nothing was done: the row or blob was changed, created or removed since it was read.
+    /// Nothing was done: the row or blob is there and should not be, or was changed since it was read.
     ConditionFailed,
+    /// Nothing was done: the row, blob or message is not there.
+    Missing,
+}
+
+impl Written {
+    /// Whether a write without a condition was done; `false` when what it is about is not there.
+    ///
+    /// # Errors
+    /// [`PortError::Unavailable`] when the service says that a condition failed, although none was made.
+    pub(crate) fn unless_missing(self, what: &'static str) -> Result<bool, PortError> {
+        match self {
+            Self::Applied => Ok(true),
+            Self::Missing => Ok(false),
+            Self::ConditionFailed => Err(PortError::unavailable(what, "it was changed at the same time")),
+        }
+    }
 }

@@ -132,7 +132,7 @@ impl Queue {
             (200..300, _) => Ok(Written::Applied),
             (404, "QueueNotFound") => Err(self.service.refused(&answer)),
             // The message is gone, or somebody else has taken it since.
-            (404, _) | (400, "PopReceiptMismatch") => Ok(Written::ConditionFailed),
+            (404, _) | (400, "PopReceiptMismatch") => Ok(Written::Missing),
             _ => Err(self.service.refused(&answer)),
         }
     }

@@ -11,7 +11,7 @@ use super::Written;
 use super::answer::Answer;
 use super::batch::{Answered, Batch, answered, row_body, row_path};
 use super::connection::{STORAGE_VERSION, StorageAccount};
-use super::error::{Failure, condition_failed, is_missing_row};
+use super::error::{Failure, is_missing_row, not_written};
 use super::retry::Repeat;
 use super::service::{Call, Service};
 use super::shared_key::Dialect;
@@ -156,10 +156,10 @@ impl Table {
         let inner = answered(&answer.body, batch.changes.len());
         match inner.map_err(|failure| self.service.failed(failure))? {
             Answered::Applied => Ok(Written::Applied),
-            Answered::Refused { status, code } if condition_failed(status, &code) => {
-                Ok(Written::ConditionFailed)
-            }
-            Answered::Refused { status, code } => Err(self.service.refusal(status, code)),
+            Answered::Refused { status, code } => match not_written(status, &code) {
+                Some(written) => Ok(written),
+                None => Err(self.service.refusal(status, code)),
+            },
         }
     }
 
@@ -167,12 +167,9 @@ impl Table {
     async fn write(&self, call: Call) -> Result<Written, PortError> {
         let answer = self.service.send(&call).await?;
         if answer.succeeded() {
-            Ok(Written::Applied)
-        } else if condition_failed(answer.status, &answer.code()) {
-            Ok(Written::ConditionFailed)
-        } else {
-            Err(self.service.refused(&answer))
+            return Ok(Written::Applied);
         }
+        not_written(answer.status, &answer.code()).ok_or_else(|| self.service.refused(&answer))
     }
 
     fn parsed(&self, body: &str) -> Result<Fields, PortError> {

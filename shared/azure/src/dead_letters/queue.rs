@@ -96,7 +96,7 @@ impl DeadLetterQueue for DeadQueue {
         let each = receipts.into_iter().map(move |receipt| async move {
             Ok(match self.queue.delete(&receipt.into()).await? {
                 Written::Applied => Removal::Removed,
-                Written::ConditionFailed => Removal::NotOurs,
+                Written::Missing | Written::ConditionFailed => Removal::NotOurs,
             })
         });
         Box::pin(join_all(each))

@@ -127,7 +127,7 @@ impl DeadLetterContainer for DeadRows {
                 return Ok(Removal::NotOurs);
             };
             let partition = keys::partition(bucket);
-            self.table.delete(&partition, &key, "*").await.map(removal)
+            self.table.delete(&partition, &key, "*").await.and_then(removal)
         })
     }
 }
@@ -155,14 +155,16 @@ impl DeadOutbox for DeadRows {
                 ],
             };
             // A replay that is repeated finds the row gone, and says so.
-            self.table.apply(&batch, Repeat::Freely).await.map(removal)
+            self.table.apply(&batch, Repeat::Freely).await.and_then(removal)
         })
     }
 }
 
-fn removal(written: Written) -> Removal {
-    match written {
-        Written::Applied => Removal::Removed,
-        Written::ConditionFailed => Removal::NotOurs,
-    }
+fn removal(written: Written) -> Result<Removal, PortError> {
+    let removed = written.unless_missing(WHAT)?;
+    Ok(if removed {
+        Removal::Removed
+    } else {
+        Removal::NotOurs
+    })
 }

@@ -36,7 +36,7 @@ impl Definitions for TableStore {
         // A second insert changes nothing, and then the stored definition is read.
         match self.table.apply(&batch, Repeat::Freely).await? {
             Written::Applied => Ok(definition.clone()),
-            Written::ConditionFailed => {
+            Written::ConditionFailed | Written::Missing => {
                 let kept = self.stored_definition(reference).await?;
                 kept.ok_or_else(|| PortError::unavailable(WHAT, "a definition was there and is gone"))
             }

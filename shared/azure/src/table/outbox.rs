@@ -69,7 +69,7 @@ impl TableStore {
         let partition = keys::partition(row.shard);
         let merged = self.table.merge(&partition, &key, &columns);
         // A row that is gone was published after all.
-        merged.await.map(drop)
+        merged.await?.unless_missing(WHAT).map(drop)
     }
 
     /// Deletes rows of a partition, whether they are there or not.
@@ -79,13 +79,21 @@ impl TableStore {
                 partition: partition.to_owned(),
                 changes: keys.iter().cloned().map(Change::delete).collect(),
             };
-            if self.table.apply(&batch, Repeat::Freely).await? == Written::Applied {
+            if self
+                .table
+                .apply(&batch, Repeat::Freely)
+                .await?
+                .unless_missing(WHAT)?
+            {
                 return Ok(());
             }
             // One of them is gone already, which stops all: each on its own, then.
         }
         for key in keys {
-            self.table.delete(partition, key, "*").await?;
+            self.table
+                .delete(partition, key, "*")
+                .await?
+                .unless_missing(WHAT)?;
         }
         Ok(())
     }
@@ -221,7 +229,11 @@ impl Outbox for TableStore {
             ],
         };
         // A row that is gone was published after all, or was moved by another.
-        self.table.apply(&batch, Repeat::Freely).await.map(drop)
+        self.table
+            .apply(&batch, Repeat::Freely)
+            .await?
+            .unless_missing(WHAT)
+            .map(drop)
     }
 }
 
@@ -332,5 +344,21 @@ mod tests {
             .set_aside(&row(5, "1"), Timestamp::from_millis(2))
             .await
             .unwrap();
+    }
+
+    /// Nothing was asked to hold, so nothing that failed to hold says that the row is gone.
+    #[tokio::test]
+    async fn what_others_change_at_the_same_time_is_not_gone() {
+        for refused in [(412, "UpdateConditionNotSatisfied"), (409, "EntityAlreadyExists")] {
+            let server =
+                TestServer::start(vec![inner(&[refused]), inner(&[refused]), Reply::status(412)]).await;
+            let (store, one) = (store(&server), row(5, "1"));
+            store
+                .set_aside(&one, Timestamp::from_millis(2))
+                .await
+                .unwrap_err();
+            store.delete(&[row(5, "1"), row(5, "2")]).await.unwrap_err();
+            store.postpone(&[one]).await.unwrap_err();
+        }
     }
 }

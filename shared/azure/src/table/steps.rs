@@ -90,7 +90,7 @@ impl StepStore for TableStore {
         let batch = Batch { partition, changes };
         Ok(match self.table.apply(&batch, Repeat::WhenUndone).await? {
             Written::Applied => Committed::Yes,
-            Written::ConditionFailed => Committed::Conflict,
+            Written::ConditionFailed | Written::Missing => Committed::Conflict,
         })
     }
 }
