@@ -242,7 +242,7 @@ pub async fn create_queue(access: &Access, name: &str) {
 /// Creates the participant's table.
 pub async fn create_participants_table(access: &Access) {
     let body = format!("{{\"TableName\":\"{}\"}}", access.table);
-    let headers = ["Content-Type: application/json"];
+    let headers = ["Content-Type: application/json", "Accept: application/json"];
     create(access, &access.table_endpoint, "POST /Tables?", &headers, &body).await;
 }
 
