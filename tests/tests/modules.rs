@@ -86,6 +86,22 @@ fn no_file_is_long() {
     assert_eq!(long, [""; 0], "at most {MAX_LINES} lines");
 }
 
+/// Stored state changes in one place for each kind: a stored saga, a step, a new saga.
+#[test]
+fn only_these_use_cases_commit() {
+    let crates = crates();
+    let app = crates.iter().find(|(base, _)| base.ends_with("shared/app/src"));
+    let (_, files) = app.unwrap();
+    let with = |call: &str| -> Vec<&str> {
+        let calling = files.iter().filter(|(_, text)| text.contains(call));
+        calling.map(|(file, _)| file.as_str()).collect()
+    };
+    let mut committing = with(".commit(");
+    committing.sort_unstable();
+    assert_eq!(committing, ["participate.rs", "transact.rs"]);
+    assert_eq!(with("store.insert("), ["start_saga.rs"]);
+}
+
 fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let owned: Vec<_> = files
         .iter()

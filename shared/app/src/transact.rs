@@ -1,4 +1,5 @@
-//! Load, decide, commit: the one loop in which stored state changes.
+//! Load, decide, commit: the one loop in which a stored saga changes. A step on another cloud has its own, in
+//! [`crate::participate`], with the same bound and the same pauses ([`Conflicts`]).
 //!
 //! A commit is guarded by the versions that were read. When something else was committed first, everything is read and
 //! decided again; the attempts are bounded and jittered.
