@@ -118,6 +118,7 @@ pub(crate) struct Filter {
 
 /// The string operators of Event Grid's advanced filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[allow(clippy::enum_variant_names, reason = "the names are Event Grid's")]
 pub(crate) enum FilterOperator {
     StringIn,
     StringNotIn,
