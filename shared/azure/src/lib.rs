@@ -28,7 +28,8 @@ use saga_app::ports::{ParticipantCloud, Time};
 /// All adapters of one deployment, on one connection pool and one identity.
 #[derive(Debug)]
 pub struct Azure<T> {
-    store: TableStore,
+    /// Steps, entities and outbox.
+    pub store: TableStore,
     events: EventGrid,
     quarantine: QuarantineQueue,
     alerts: EventGridAlerts<T>,
