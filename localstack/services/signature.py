@@ -21,7 +21,8 @@ def secret_of(word: str) -> bytes:
     if not word.startswith(PREFIX):
         raise ValueError(f"a secret begins with {PREFIX}")
     try:
-        return base64.b64decode(word[len(PREFIX):], validate=True)
+        text = word[len(PREFIX):].rstrip("=")
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError(f"what follows {PREFIX} is no base64") from error
 
