@@ -1,13 +1,12 @@
-// A second service, written from the participant contract alone: Node.js 20, nothing to install.
+// A second service, written from the published contract alone (shared/wire/contract.openapi.json): Node.js 20, nothing to install.
 //
 //     node localstack/services/second_provider.mjs --port 4600 --ledger ledger.jsonl [--limit 10000] [--chaos 0.3]
 //
-// It keeps both promises. `key`: the first decision for a key is final. `tombstone`: an undo of a key that it never saw is
-// accepted, and a later act of that key is refused. Every service name is served, by path: /<service>/act, /<service>/undo.
+// It keeps both promises. `key`: the first decision for a key is final; the key alone tells requests apart. `tombstone`: an
+// undo of a key that it never saw is answered `undone`, and a later act of that key is refused. Every service name is served, by path: /<service>/act, /<service>/undo.
 //
 // The ledger is a file of JSON lines, one for each decision. A line is on disk before its decision is in any answer, and
 // nothing runs between looking a key up and writing its line, because JavaScript runs one callback at a time.
-import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -53,21 +52,10 @@ function commit(entry) {
   remember(entry);
 }
 
-// Attempts of one request differ in these.
-function fingerprint({ attempt, deadline_at, reason, ...rest }) {
-  const sorted = (value) => {
-    if (Array.isArray(value)) return value.map(sorted);
-    if (value === null || typeof value !== 'object') return value;
-    return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
-  };
-  return createHash('sha256').update(JSON.stringify(sorted(rest))).digest('hex');
-}
-
 function decide(service, verb, body) {
-  const hash = fingerprint(body);
   const known = decisions.get(id(service, verb, body.key));
-  if (known) return known.hash === hash ? answer(known) : problem(422, 'this key was used with another body');
-  const entry = { service, verb, key: body.key, saga: body.saga_id, hash, at: new Date().toISOString(), effect: 0 };
+  if (known) return answer(known);
+  const entry = { service, verb, key: body.key, saga: body.saga_id, at: new Date().toISOString(), effect: 0 };
   if (verb === 'undo') {
     const acted = decisions.get(id(service, 'act', body.act_key));
     const again = undone.has(id(service, body.act_key));

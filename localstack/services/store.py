@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_by_key ON requests (service, verb, key);
 CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);
 """
-# Another attempt may differ in these and is still the same request.
+# Another attempt may differ in these and is still the same request. The contract asks no service to compare the rest; many banks do.
 OF_THE_ATTEMPT = ("attempt", "deadline_at", "reason")
 
 
@@ -89,9 +89,8 @@ class Store:
         with self._transaction():
             if known := self._known(service, "undo", key, fingerprint(body), remembered_since):
                 return known
-            original = self._one(
-                "SELECT decision FROM decisions WHERE service = ? AND verb = 'act' AND key = ? AND at >= ? ORDER BY id DESC", service, act_key, remembered_since
-            )
+            # What was done can be taken back for ever, also when its key is forgotten.
+            original = self._one("SELECT decision FROM decisions WHERE service = ? AND verb = 'act' AND key = ? ORDER BY id DESC", service, act_key)
             found = original["decision"] if original else "unseen"
             if found == "accepted":
                 last = self._one("SELECT effect, account, amount FROM effects WHERE service = ? AND key = ? ORDER BY id DESC", service, act_key)

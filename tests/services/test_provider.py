@@ -210,15 +210,26 @@ class Switches(FaultTest):
             self.assertEqual(self.ask("/bank/act", call).decision, "accepted")
             self.assertEqual(self.provider.net("bank", call["key"]), [1])
 
-    def test_forgotten_keys_are_a_second_effect_that_the_ledger_shows(self):
+    def test_a_forgotten_key_is_a_second_effect_that_the_ledger_shows(self):
         call, _ = self.act()
         self.fault(forget_keys_after={"seconds": 0.3})
         time.sleep(0.4)
         self.ask("/bank/act", call)
         self.assertEqual(self.provider.net("bank", call["key"]), [1, 1])
-        time.sleep(0.4)
+
+    def test_what_was_done_is_taken_back_after_its_key_is_forgotten(self):
+        call, _ = self.act()
+        self.fault(forget_keys_after={"seconds": 0})
+        for _ in range(2):
+            self.assertEqual(self.ask("/bank/undo", undo_of(call)).decision, "undone")
+        self.assertEqual(self.provider.net("bank", call["key"]), [1, -1])
+        self.assertEqual(self.provider.rows("SELECT found FROM decisions WHERE verb = 'undo' AND act_key = ?", call["key"]), [("accepted",), ("undone",)])
+
+    def test_a_forgotten_tombstone_refuses_nothing(self):
+        call = a_call(PAID)
         self.ask("/bank/undo", undo_of(call))
-        self.assertEqual(self.provider.net("bank", call["key"]), [1, 1])
+        self.fault(forget_keys_after={"seconds": 0})
+        self.assertEqual(self.ask("/bank/act", call).decision, "accepted")
         self.assertEqual(self.provider.rows("SELECT found FROM decisions WHERE verb = 'undo' AND act_key = ?", call["key"]), [("unseen",)])
 
     def test_down_for_a_while(self):
