@@ -211,7 +211,7 @@ locals {
     SAGA_QUEUE               = var.data.queues.events.name
     CALLS_QUEUE              = var.data.queues.calls.name
     QUARANTINE_QUEUE         = var.data.queues.quarantine.name
-    SERVICES                 = jsonencode({ for name in keys(module.services.of["azure"]) : name => module.services.seen[name] })
+    SERVICES                 = jsonencode(module.services.seen)
     EVENTGRID_TOPIC_ENDPOINT = var.topic_endpoint
     INVENTORY_LIMIT          = var.inventory_limit
     RUST_LOG                 = "info"

@@ -99,7 +99,7 @@ variable "application_insights" {
 }
 
 variable "services" {
-  description = "The outside services that call steps use, of both clouds (module services). Those of azure are called from here."
+  description = "The outside services that call steps use, of both clouds (module services). Those whose cloud is azure are called from here."
   type = map(object({
     url             = optional(string)
     lambda          = optional(string)

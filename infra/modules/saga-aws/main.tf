@@ -150,7 +150,7 @@ module "saga_initiator" {
   zip                = "${var.zips_dir}/saga-initiator.zip"
   architecture       = var.architecture
   memory_mb          = 256
-  environment        = merge(local.environment, local.store_environment, { SERVICES = jsonencode(module.services.seen) })
+  environment        = merge(local.environment, local.store_environment, { SERVICES = local.services_json })
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam

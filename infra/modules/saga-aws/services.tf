@@ -6,13 +6,18 @@ module "services" {
   services = var.services
 }
 
+locals {
+  # All of them, also Azure's: a definition names services of both clouds.
+  services_json = jsonencode(module.services.seen)
+}
+
 module "service_caller" {
   source   = "../service-caller"
   for_each = module.services.of["aws"]
 
   name               = each.key
   service            = each.value
-  services_json      = jsonencode({ (each.key) = module.services.seen[each.key] })
+  services_json      = local.services_json
   prefix             = var.prefix
   zip                = "${var.zips_dir}/service-caller.zip"
   architecture       = var.architecture

@@ -23,7 +23,7 @@ variable "service" {
 }
 
 variable "services_json" {
-  description = "What the function reads of its service: an object as in a services file, with this one."
+  description = "All services as functions see them: JSON of an object as in a services file."
   type        = string
   nullable    = false
 }

@@ -160,10 +160,11 @@ run "services_of_azure_with_exactly_their_secrets" {
 
   assert {
     condition = jsondecode(azurerm_function_app_flex_consumption.this.app_settings["SERVICES"]) == {
-      bank  = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank", max_concurrency = 5 }
-      fraud = { cloud = "azure", url = "https://fraud.example.com", auth = "signature", secret = "https://vault1.vault.azure.net/secrets/fraud", max_concurrency = 5 }
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank", max_concurrency = 5 }
+      fraud  = { cloud = "azure", url = "https://fraud.example.com", auth = "signature", secret = "https://vault1.vault.azure.net/secrets/fraud", max_concurrency = 5 }
+      ledger = { cloud = "aws", url = "https://ledger.example.com", auth = "signature", secret = "prod/ledger", max_concurrency = 5 }
     }
-    error_message = "What is Azure's, as in a services file."
+    error_message = "The services of both clouds, as in a services file."
   }
 }
 

@@ -174,8 +174,8 @@ run "services_reach_the_participant" {
   }
 
   assert {
-    condition     = keys(jsondecode(module.participant.services)) == ["bank"] && output.names.azure_calls_queue == "saga-calls" && output.names.azure_calls_poison_queue == "saga-calls-poison"
-    error_message = "Those of Azure, and the queues that tools look for."
+    condition     = keys(jsondecode(module.participant.services)) == ["bank", "ledger"] && output.names.azure_calls_queue == "saga-calls" && output.names.azure_calls_poison_queue == "saga-calls-poison"
+    error_message = "The services, and the queues that tools look for."
   }
 }
 
