@@ -1,7 +1,7 @@
 //! A saga ↔ its item in the table `Sagas`. Names inside are short, and the input is kept once, so that an item stays
 //! under 1 KB: each further kilobyte costs every write again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
@@ -11,6 +11,7 @@ use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::{Observed, Reports};
 use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
@@ -74,6 +75,14 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         let far = saga.timeline.observed.iter();
         let far = far.map(|(index, said)| (index.to_string(), s(write_far(saga, *index, said))));
         item.insert("Far".into(), AttributeValue::M(far.collect()));
+        let calls = saga.timeline.observed.iter().filter_map(|(index, said)| {
+            let progress = said.progress.as_ref()?;
+            Some((index.to_string(), s(progress.to_text())))
+        });
+        let calls: HashMap<_, _> = calls.collect();
+        if !calls.is_empty() {
+            item.insert("FarCalls".into(), AttributeValue::M(calls));
+        }
     }
     if let Some(since) = saga.stuck {
         item.insert("Stuck".into(), n(since.millis()));
@@ -137,6 +146,13 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         let index = read_index(index)?;
         let said = said.as_s().map_err(|_| corrupt("what a step said is no text"))?;
         observed.insert(index, read_far(&steps, index, said)?);
+    }
+    let far_calls = map("FarCalls")?;
+    for (index, said) in &mut observed {
+        let calls = far_calls.filter(|calls| calls.contains_key(&index.to_string()));
+        said.progress = calls
+            .map(|calls| progress(calls, &index.to_string()))
+            .transpose()?;
     }
     let lines = list("Timeline");
     let saga = Saga {
@@ -217,6 +233,10 @@ fn write_far(saga: &Saga, index: StepIndex, said: &Observed) -> String {
         Some(StepState::Done) => "D",
         Some(StepState::Refused) => "R",
         Some(StepState::Undone) => "U",
+        Some(StepState::Waiting) => "W",
+        Some(StepState::Acting) => "A",
+        Some(StepState::Stopping) => "S",
+        Some(StepState::Undoing) => "B",
         None => "N",
     }
     .to_owned();
@@ -249,6 +269,10 @@ fn read_far(
         "D" => Some(StepState::Done),
         "R" => Some(StepState::Refused),
         "U" => Some(StepState::Undone),
+        "W" => Some(StepState::Waiting),
+        "A" => Some(StepState::Acting),
+        "S" => Some(StepState::Stopping),
+        "B" => Some(StepState::Undoing),
         "N" => None,
         _ => return Err(strange()),
     };
@@ -265,7 +289,13 @@ fn read_far(
         state,
         at,
         reason: reason.map(str::to_owned),
+        progress: None,
     })
+}
+
+fn progress(item: &Item, name: &str) -> Result<Progress, PortError> {
+    let unreadable = || corrupt(format!("attribute {name} does not say how far a step has come"));
+    Progress::of_text(text(item, name)?).ok_or_else(unreadable)
 }
 
 fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
@@ -284,6 +314,7 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
+        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -306,6 +337,7 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
+            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),
@@ -329,6 +361,9 @@ fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
     if !record.output.is_empty() {
         item.insert("Out".into(), s(json::write_object(&record.output)));
     }
+    if let Some(progress) = &record.progress {
+        item.insert("Calls".into(), s(progress.to_text()));
+    }
     AttributeValue::M(item)
 }
 
@@ -340,6 +375,7 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
         reason: optional(item, "Why", text)?.map(str::to_owned),
         data: optional(item, "Data", object)?.unwrap_or_else(|| input.clone()),
         output: optional(item, "Out", object)?.unwrap_or_default(),
+        progress: optional(item, "Calls", progress)?,
         // The origin hears of the other cloud's steps itself: `Far`.
         reports: Reports::default(),
     })

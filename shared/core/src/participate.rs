@@ -122,7 +122,7 @@ impl<'a> Step<'a> {
 
     /// The entities that must be read before [`Step::decide`] can decide about a message, when the step's record is `record`.
     #[must_use]
-    pub fn reads(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Vec<EntityKey> {
+    pub fn reads(&self, record: Option<&StepRecord>, message: &Message<'_>) -> Vec<EntityKey> {
         let state = record.map(|record| record.state);
         let work = match transition(self.rules(), state, message.verb, || Answer::Accepted).effect {
             Effect::Act => Work::Act,
@@ -143,7 +143,7 @@ impl<'a> Step<'a> {
     }
 
     /// The data that the step's work is about: the record's when there is one, else the message's.
-    fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
+    fn context<'c>(&self, record: Option<&'c StepRecord>, message: &Message<'c>) -> Context<'c> {
         Context {
             saga: self.saga,
             data: record.map_or(message.data, |record| &record.data),
@@ -210,8 +210,8 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn decide(
         &self,
-        record: Option<&'a StepRecord>,
-        message: &Message<'a>,
+        record: Option<&StepRecord>,
+        message: &Message<'_>,
         entities: &Entities,
         now: Timestamp,
     ) -> StepDecision {

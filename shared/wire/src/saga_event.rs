@@ -153,6 +153,7 @@ impl Outside {
             address,
             step_number: definition.step_number(address),
             target: definition.target(address).ok_or_else(unknown)?,
+            mailbox: definition.mailbox(address).map(str::to_owned),
             sender,
             hop: 0,
             trace: saga.trace.clone(),
@@ -187,7 +188,8 @@ pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
             event.step_number
         )));
     }
-    if definition.target(event.address) != Some(event.target) {
+    let fits = definition.mailbox(event.address) == event.mailbox.as_deref();
+    if definition.target(event.address) != Some(event.target) || !fits {
         return Err(Malformed(format!("`{}` is not for {}", event.kind, event.target)));
     }
     if !definition.may_send(event.address, event.sender) {

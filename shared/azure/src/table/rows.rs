@@ -6,6 +6,7 @@ use saga_app::ports::Envelope;
 use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
@@ -29,6 +30,9 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
     }
     if !record.output.is_empty() {
         row.insert("Output".to_owned(), json::write_object(&record.output).into());
+    }
+    if let Some(progress) = &record.progress {
+        row.insert("Calls".to_owned(), progress.to_text().into());
     }
     if !record.reports.is_empty() {
         row.insert("Told".to_owned(), record.reports.as_str().into());
@@ -56,6 +60,13 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
             .map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
+        progress: match row.get("Calls") {
+            None => None,
+            Some(_) => {
+                let progress = Progress::of_text(text(row, "Calls")?);
+                Some(progress.ok_or("`Calls` does not say how far the step has come")?)
+            }
+        },
         reports: match row.get("Told") {
             None => Reports::default(),
             Some(_) => Reports::new(text(row, "Told")?),
@@ -188,6 +199,11 @@ mod tests {
 
     fn record() -> StepRecord {
         StepRecord {
+            progress: Some(Progress {
+                attempts: 2,
+                error: Some("no answer in 10 s".to_owned()),
+                ..Progress::since(Timestamp::from_millis(5))
+            }),
             state: StepState::Undone,
             at: Timestamp::from_millis(1_795_226_400_123),
             hop: 3,

@@ -69,6 +69,7 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
             format!("{hop} hops are more than any saga needs ({MAX_HOPS})"),
         ));
     }
+    let (target, mailbox) = attributes.target()?;
     let sum = attributes.text("sagasum")?;
     // The trace is for people who search; an odd one must not stop a saga.
     let trace = attributes.text("traceparent").ok().flatten();
@@ -87,7 +88,8 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         },
         address,
         step_number,
-        target: attributes.cloud("sagatarget")?,
+        target,
+        mailbox,
         sender: attributes.cloud("sagaorigin")?,
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
