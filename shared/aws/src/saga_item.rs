@@ -430,6 +430,7 @@ mod tests {
             ),
         };
         let record = StepRecord {
+            progress: None,
             state,
             at: step_at,
             hop: 1,
@@ -439,6 +440,7 @@ mod tests {
             reports: Reports::default(),
         };
         let said = Observed {
+            progress: None,
             state: Some(if refusal.is_some() {
                 StepState::Refused
             } else {

@@ -30,14 +30,10 @@ use saga_app::ports::{ParticipantCloud, Time};
 pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
-    /// The topic to which events go.
-    pub events: EventGrid,
-    /// Keeps messages that cannot be understood.
-    pub quarantine: QuarantineQueue,
-    /// The monitoring channel.
-    pub alerts: EventGridAlerts<T>,
-    /// Time and chance.
-    pub time: T,
+    events: EventGrid,
+    quarantine: QuarantineQueue,
+    alerts: EventGridAlerts<T>,
+    time: T,
 }
 
 impl<T: Time + Clone> Azure<T> {

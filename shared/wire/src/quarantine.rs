@@ -131,8 +131,9 @@ pub(crate) fn as_text(body: &[u8]) -> Option<&str> {
     (written <= 64 + 2 * text.len()).then_some(text)
 }
 
-/// The digest that is kept with a body, in hexadecimal digits.
-pub(crate) fn sha256(body: &[u8]) -> String {
+/// The SHA-256 digest of a body, in hexadecimal digits.
+#[must_use]
+pub fn sha256(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

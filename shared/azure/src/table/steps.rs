@@ -73,10 +73,8 @@ impl StepStore for TableStore {
         }
         let partition = keys::partition(commit.partition.0);
         if let Some(row) = commit.row {
-            let (key, columns) = (
-                keys::outbox(&row.id).map_err(over_limit)?,
-                columns(&outbox_fields(row)),
-            );
+            let key = keys::outbox(&row.id).map_err(over_limit)?;
+            let columns = columns(&outbox_fields(row));
             if changes.is_empty() {
                 // It needs no guard: a repeat says again what its step has said before.
                 self.table.put(&partition, &key, &columns).await?;
