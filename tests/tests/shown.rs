@@ -452,6 +452,7 @@ fn in_state(phase: Phase, flags: u8) -> Saga {
     saga.lifecycle = Lifecycle {
         phase,
         closing: set(0),
+        followed: false,
         cancelling: set(1),
         overridden: set(2),
     };
@@ -471,6 +472,7 @@ fn in_state(phase: Phase, flags: u8) -> Saga {
             state: Some(StepState::Refused),
             at: None,
             reason: Some("the other cloud's".to_owned()),
+            progress: None,
         };
         saga.timeline.observed.insert(StepIndex::new(1), said);
     }
