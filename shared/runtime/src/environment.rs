@@ -18,6 +18,14 @@ pub enum Misconfigured {
     },
 }
 
+impl Misconfigured {
+    /// A value that cannot be used, and why.
+    pub fn invalid(name: &'static str, why: impl ToString) -> Self {
+        let why = why.to_string();
+        Self::Invalid { name, why }
+    }
+}
+
 /// A setting that must be there.
 ///
 /// # Errors
@@ -46,9 +54,6 @@ pub fn parsed<T: FromStr<Err: std::fmt::Display>>(
 ) -> Result<T, Misconfigured> {
     match optional(name) {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|why: T::Err| Misconfigured::Invalid {
-            name,
-            why: why.to_string(),
-        }),
+        Some(text) => text.parse().map_err(|why| Misconfigured::invalid(name, why)),
     }
 }
