@@ -17,7 +17,7 @@ import unittest
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 SERVICES = Path(__file__).resolve().parents[2] / "localstack" / "services"
 sys.path.append(str(SERVICES))
@@ -163,42 +163,29 @@ class Second(Provider):
 
 
 class ProviderTest(unittest.TestCase):
-    """Each class of tests has a provider; each of its tests has one of its own where `shared` is false."""
+    """Each class of tests has a provider, which a test may kill."""
 
     kind: type[Provider] = Faulty
     extra: list[str] = []
-    shared = True
-    kept: Provider | None = None
-
-    @classmethod
-    def new(cls) -> tuple[Provider, Callable[[], None]]:
-        """The running provider, and what removes it."""
-        if cls.kind is Second and not shutil.which("node") and not os.environ.get("CI"):
-            raise unittest.SkipTest("Node.js is not installed")
-        folder = tempfile.TemporaryDirectory()
-        provider = cls.kind(Path(folder.name))
-        provider.extra = cls.extra
-        provider.start()
-
-        def remove() -> None:
-            provider.process.terminate()
-            provider.process.wait()
-            folder.cleanup()
-
-        return provider, remove
+    provider: Provider
 
     @classmethod
     def setUpClass(cls) -> None:
-        if cls.shared:
-            cls.kept, remove = cls.new()
-            cls.addClassCleanup(remove)
+        if cls.kind is Second and not shutil.which("node") and not os.environ.get("CI"):
+            raise unittest.SkipTest("Node.js is not installed")
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.provider = cls.kind(Path(folder.name))
+        cls.provider.extra = cls.extra
+        cls.provider.start()
+        cls.addClassCleanup(cls.stop)
+
+    @classmethod
+    def stop(cls) -> None:
+        cls.provider.process.terminate()
+        cls.provider.process.wait()
 
     def setUp(self) -> None:
-        if self.kept is None:
-            self.provider, remove = self.new()
-            self.addCleanup(remove)
-            return
-        self.provider = self.kept
         if self.provider.process.poll() is not None:
             self.provider.start()
         exchange(self.provider.port, "DELETE", "/faults")  # `second_provider.mjs` has none

@@ -111,7 +111,7 @@ class Promises:
 
     def test_no_effect_is_doubled_or_lost_by_kills_in_the_middle(self):
         """Callers ask until they have a decision, while the process is killed at random."""
-        calls = [a_call(PAID) for _ in range(60)]
+        calls = [a_call(PAID) for _ in range(40)]
         cancelled = calls[::3]
         done = threading.Event()
 

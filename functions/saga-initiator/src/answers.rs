@@ -16,10 +16,8 @@ pub fn not_started(error: NotStarted) -> Problem {
         NotStarted::Port(error) => return port(error),
     };
     if let NotStarted::Invalid(fields) = error {
-        let named: Vec<String> = fields
-            .iter()
-            .map(|f| format!("{} {}", f.field, f.problem))
-            .collect();
+        let named = fields.iter().map(|f| format!("{} {}", f.field, f.problem));
+        let named: Vec<String> = named.collect();
         return Problem::new(code, named.join("; ")).with_fields(fields);
     }
     Problem::new(code, error.to_string())

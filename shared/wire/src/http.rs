@@ -169,9 +169,9 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
     };
     let known: Vec<(StepIndex, Cloud, Option<&StepDefinition>)> = match definition {
         Some(definition) => {
-            let steps = definition.steps().iter().zip(0_u8..);
+            let steps = (0..).map(StepIndex::new).zip(definition.steps());
             steps
-                .map(|(step, index)| (StepIndex::new(index), step.cloud, Some(step)))
+                .map(|(index, step)| (index, step.cloud, Some(step)))
                 .collect()
         }
         None => {
@@ -179,14 +179,12 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
             let own = saga.steps.keys().map(|index| (*index, Cloud::ORIGIN));
             let others = observed.keys().map(|index| (*index, Cloud::Azure));
             let heard: BTreeMap<StepIndex, Cloud> = others.chain(own).collect();
-            heard
-                .into_iter()
-                .map(|(index, cloud)| (index, cloud, None))
-                .collect()
+            let heard = heard.into_iter();
+            heard.map(|(index, cloud)| (index, cloud, None)).collect()
         }
     };
     let steps = known.into_iter().map(|(index, cloud, step)| {
-        let shown = as_known(saga, status, &observed, index, cloud);
+        let (known, at, reason) = as_known(saga, status, &observed, index, cloud);
         let record = saga.steps.get(&index);
         let progress = record.map_or_else(
             || observed.get(&index)?.progress.as_ref(),
@@ -194,7 +192,7 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
         );
         let output = record.map(|record| &record.output);
         // `ACTING`, and told to stop.
-        let state = match shown.state {
+        let state = match known {
             "STOPPING" => StepState::Acting.as_str(),
             state => state,
         };
@@ -204,9 +202,27 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
             cloud: cloud.as_str(),
             participant: step.and_then(StepDefinition::participant),
             state,
-            at: shown.at.map(time::format),
-            reason: shown.reason,
-            outside: step.and_then(|step| Outside::of(step, shown.state, progress, output)),
+            at: at.map(time::format),
+            reason,
+            outside: step.and_then(|step| Outside::of(step, known, progress, output)),
+        }
+    });
+    let lines = saga.timeline.entries.iter().map(|entry| {
+        let step = entry.addressed();
+        let step = step.filter(|step| definition.is_none_or(|known| known.step(*step).is_some()));
+        let name = step.and_then(|step| definition?.step(step));
+        Line {
+            at: time::format(entry.at),
+            event_id: entry.event.as_str(),
+            verb: &entry.verb,
+            step: step.map(StepIndex::get),
+            step_name: name.map(|step| step.name.as_str()),
+            cloud: entry.cloud.as_str(),
+            outcome: entry.outcome.as_str(),
+            note: entry.note.as_deref(),
+            times: entry.times,
+            caller: entry.caller.as_ref().map(Caller::as_str),
+            unverified: entry.unverified,
         }
     });
     let view = View {
@@ -228,75 +244,35 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
         trace_id: saga.trace.trace_id(),
         input: json::raw_object(&saga.input),
         steps: steps.collect(),
-        timeline: saga
-            .timeline
-            .entries
-            .iter()
-            .map(|entry| {
-                let step = entry.addressed();
-                let step = step.filter(|step| definition.is_none_or(|known| known.step(*step).is_some()));
-                let name = step.and_then(|step| definition?.step(step));
-                Line {
-                    at: time::format(entry.at),
-                    event_id: entry.event.as_str(),
-                    verb: &entry.verb,
-                    step: step.map(StepIndex::get),
-                    step_name: name.map(|step| step.name.as_str()),
-                    cloud: entry.cloud.as_str(),
-                    outcome: entry.outcome.as_str(),
-                    note: entry.note.as_deref(),
-                    times: entry.times,
-                    caller: entry.caller.as_ref().map(Caller::as_str),
-                    unverified: entry.unverified,
-                }
-            })
-            .collect(),
+        timeline: lines.collect(),
         notice: definition.is_none().then(|| unknown_definition(&saga.definition)),
         timeline_dropped: saga.timeline.dropped,
     };
     serde_json::to_string(&view).unwrap_or_default()
 }
 
-/// What is shown of a step.
-struct Shown<'a> {
-    state: &'static str,
-    at: Option<Timestamp>,
-    reason: Option<&'a str>,
-}
-
-/// The origin's own record of a step, or what the step said of itself.
+/// What is shown of a step: the origin's own record of it, or what it said of itself; its state, since when, and why.
 fn as_known<'a>(
     saga: &'a Saga,
     status: Status,
     observed: &'a BTreeMap<StepIndex, Observed>,
     step: StepIndex,
     cloud: Cloud,
-) -> Shown<'a> {
+) -> (&'static str, Option<Timestamp>, Option<&'a str>) {
     if let Some(record) = saga.steps.get(&step) {
-        return Shown {
-            state: record.state.as_str(),
-            at: Some(record.at),
-            reason: record.reason.as_deref(),
-        };
+        return (record.state.as_str(), Some(record.at), record.reason.as_deref());
     }
     let undone = status == Status::CancelledViaCompensation && !saga.lifecycle.closing;
     match observed.get(&step) {
         // Nobody said so of this one, but all have followed.
-        Some(said) if said.state == Some(StepState::Done) && undone => Shown {
-            state: StepState::Undone.as_str(),
-            at: None,
-            reason: saga.reason(),
-        },
-        Some(said) => Shown {
-            state: said.state.map_or("NOT_DONE", StepState::as_str),
-            at: said.at,
-            reason: said.reason.as_deref(),
-        },
-        None => Shown {
-            state: unheard(saga, status, observed, step, cloud),
-            at: None,
-            reason: None,
-        },
+        Some(said) if said.state == Some(StepState::Done) && undone => {
+            (StepState::Undone.as_str(), None, saga.reason())
+        }
+        Some(said) => {
+            let state = said.state.map_or("NOT_DONE", StepState::as_str);
+            (state, said.at, said.reason.as_deref())
+        }
+        None => (unheard(saga, status, observed, step, cloud), None, None),
     }
 }
 

@@ -64,11 +64,11 @@ impl<'a> Attributes<'a> {
             Ok(text) => text,
             Err(_) => self.0.get(name).map(|raw| raw.get().to_owned()),
         };
-        let whole = |text: String| Number::from_json(&text).ok()?.as_i64();
-        text.map(|text| {
-            whole(text).ok_or_else(|| Malformed(format!("attribute `{name}` must be an integer")))
-        })
-        .transpose()
+        let whole = |text: String| {
+            let number = Number::from_json(&text).ok().and_then(|number| number.as_i64());
+            number.ok_or_else(|| Malformed(format!("attribute `{name}` must be an integer")))
+        };
+        text.map(whole).transpose()
     }
 
     /// A text of 1 to 256 bytes that every event has, and that shows all that it is.
@@ -123,9 +123,8 @@ pub(crate) fn payload<'a>(
     };
     let base64 = match (given("data"), given("data_base64")) {
         (Some(_), Some(_)) => {
-            return Err(Malformed(
-                "`data` and `data_base64` exclude each other".to_owned(),
-            ));
+            let why = "`data` and `data_base64` exclude each other";
+            return Err(Malformed(why.to_owned()));
         }
         (data, None) => return Ok(data.map(Cow::Borrowed)),
         (None, Some(base64)) => base64,

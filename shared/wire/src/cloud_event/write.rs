@@ -32,7 +32,7 @@ pub fn source_of(cloud: Cloud) -> &'static str {
 
 /// What an event carries, under the name that says how.
 #[derive(Serialize)]
-enum Payload {
+pub(crate) enum Payload {
     #[serde(rename = "data")]
     Json(Box<RawValue>),
     /// Where a queue on the way refuses the text, however it is escaped.
@@ -111,7 +111,7 @@ fn target(event: &Event) -> Cow<'static, str> {
 }
 
 #[derive(Serialize)]
-struct OutsideOut<'a> {
+struct Routed<'a> {
     specversion: &'static str,
     id: &'a str,
     source: &'a str,
@@ -123,20 +123,39 @@ struct OutsideOut<'a> {
     payload: Payload,
 }
 
-/// Writes another publisher's event so that our rules route it: with the one attribute that says for whom it is.
-#[must_use]
-pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
-    let out = OutsideOut {
+/// An event that is none of our messages, with the one attribute by which our rules route it.
+pub(crate) fn routed(
+    id: &str,
+    source: &str,
+    kind: &str,
+    at: Timestamp,
+    target: Cloud,
+    payload: Payload,
+) -> String {
+    json::to_string(&Routed {
         specversion: "1.0",
-        id: event.id.as_str(),
-        source: &event.source,
-        r#type: &event.kind,
-        time: time::format(now),
+        id,
+        source,
+        r#type: kind,
+        time: time::format(at),
         datacontenttype: "application/json",
         sagatarget: target.as_str(),
-        payload: Payload::of(&event.data, event.saga),
-    };
-    json::to_string(&out)
+        payload,
+    })
+}
+
+/// Writes another publisher's event so that our rules route it.
+#[must_use]
+pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
+    let payload = Payload::of(&event.data, event.saga);
+    routed(
+        event.id.as_str(),
+        &event.source,
+        &event.kind,
+        now,
+        target,
+        payload,
+    )
 }
 
 /// An event that came in, as it goes onto the bus. Ours keeps its own text, as far as every carrier takes that; another
