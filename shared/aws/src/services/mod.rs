@@ -57,7 +57,7 @@ impl<T: Time> Authorise for RoleIdentity<T> {
 impl<T: Time> SigningSecrets for RoleIdentity<T> {
     async fn secrets(&self, place: &SecretPlace) -> Result<Secrets, PortError> {
         match place {
-            SecretPlace::SecretsManager(id) => self.secrets.read(id).await,
+            SecretPlace::SecretsManager(id) => self.secrets.read_secret(id).await,
             SecretPlace::KeyVault(_) | SecretPlace::Environment(_) => {
                 let why = "the secret is kept in another place";
                 Err(PortError::unavailable(secrets::WHAT, why))

@@ -23,7 +23,7 @@ impl SecretsManager {
     }
 
     /// One or two secrets: the text of the current version.
-    pub(super) async fn read(&self, id: &str) -> Result<Secrets, PortError> {
+    pub(super) async fn read_secret(&self, id: &str) -> Result<Secrets, PortError> {
         let answer = self.client.get_secret_value().secret_id(id).send().await;
         let answer = answer.map_err(|error| failure(WHAT, error))?;
         let corrupt = |why: String| PortError::Corrupt { what: WHAT, why };
