@@ -26,9 +26,8 @@ from command_line import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ROOT / "infra" / "modules" / "saga-aws" / "tests" / "calls.json"
-SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "lambda": "lambda", "secretsmanager": "secretsmanager", "sns": "sns", "sqs": "sqs", "sts": "sts"}
-# IAM has another word for it than the API.
-OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
+SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "secretsmanager": "secretsmanager", "sns": "sns", "sqs": "sqs",
+            "sts": "sts"}
 ITEMS = {"put": "PutItem", "update": "UpdateItem", "delete": "DeleteItem", "condition_check": "ConditionCheckItem"}
 ITEM = r"\bTransactWriteItem::builder\(\)\s*\.\s*(?:set_)?(\w+)\("
 # `transact` is the one place that decides about a saga. With definitions it commits whatever the origin decides; without
@@ -155,8 +154,7 @@ class Adapter:
             return {"dynamodb:GetItem"}
         # SQS and SNS know a batch by the action of its entries.
         words = operation.removesuffix("_batch") if self.service in ("sqs", "sns") else operation
-        action = f"{self.service}:" + "".join(word.capitalize() for word in words.split("_"))
-        return {OTHERWISE.get(action, action)}
+        return {self.service + ":" + "".join(word.capitalize() for word in words.split("_"))}
 
     def calling(self) -> set[str]:
         return {name for name, (actions, _, _) in self.functions.items() if actions}

@@ -239,7 +239,7 @@ SERVICES = "modules/services"
 
 def same_services(texts: dict[Path, str]) -> list[str]:
     """Both stacks and their modules take one and the same map: a member that one of them does not know would be dropped there, unseen."""
-    types = {file: found[1] for file, text in texts.items() if (found := re.search(r'^variable "services" \{\n(?:.*\n)*?  type += (map\((?:.*\n)*?  [^\n]*\))$', text, re.M))}
+    types = {file: found[1] for file, text in texts.items() if (found := re.search(r'^variable "services" \{\n(?:.*\n)*?  type += (map\((?:.*\n)*?  \}\)\))$', text, re.M))}
     wanted = types.get(HERE / SERVICES / "variables.tf")
     if not wanted or len(types) < 2:
         return [f"infra/{SERVICES} has no variable services, or nobody takes it on: the rule for it checks nothing"]

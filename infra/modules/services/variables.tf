@@ -103,8 +103,10 @@ variable "services" {
   # What is known of a role's resource: an API by its host, a function URL by nothing.
   validation {
     condition = alltrue([
-      for service in var.services : service.auth != "sigv4" || can(regex("^https://[a-z0-9]+\\.execute-api\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?(/|$)", service.url)) || can(
-        regex("^arn:[a-z-]+:(lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,64}|execute-api:[a-z0-9-]+:[0-9]{12}:[a-z0-9]+)$", service.resource)
+      for service in var.services : service.auth != "sigv4" || (
+        can(regex("^https://[^/]*\\.lambda-url\\.", service.url)) ? can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,64}$", service.resource)) :
+        service.resource == null ? can(regex("^https://[a-z0-9]+\\.execute-api\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?(/|$)", service.url)) :
+        can(regex("^arn:[a-z-]+:execute-api:[a-z0-9-]+:[0-9]{12}:[a-z0-9]+$", service.resource))
       )
     ])
     error_message = "With sigv4, resource is the ARN of the function behind a function URL (arn:aws:lambda:<region>:<account>:function:<name>), or of the API behind a domain of your own: the url does not say which one the caller may call."

@@ -104,16 +104,13 @@ pub fn write(message: &Quarantined<'_>, max_bytes: usize) -> Vec<String> {
     }
     let (body_bytes, sha256) = (message.body.len(), sha256(message.body));
     let in_parts = |piece: &str, part, parts| {
-        let body_sha256 = &*sha256;
-        written(
-            piece,
-            Some(Part {
-                part,
-                parts,
-                body_bytes,
-                body_sha256,
-            }),
-        )
+        let part = Part {
+            part,
+            parts,
+            body_bytes,
+            body_sha256: &sha256,
+        };
+        written(piece, Some(part))
     };
     // No part has a larger number.
     let frame = in_parts("", body_bytes, body_bytes).len();

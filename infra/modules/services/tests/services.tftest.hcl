@@ -306,6 +306,16 @@ run "refuses_a_function_url_of_everybody" {
   expect_failures = [var.services]
 }
 
+run "refuses_a_function_behind_a_domain_that_is_no_function_url" {
+  command = plan
+
+  variables {
+    services = { a = { cloud = "aws", url = "https://a.example.com", auth = "sigv4", resource = "arn:aws:lambda:eu-central-1:123456789012:function:a" } }
+  }
+
+  expect_failures = [var.services]
+}
+
 run "refuses_a_resource_that_nobody_needs" {
   command = plan
 
