@@ -20,8 +20,8 @@ setup: ## check the prerequisites, install the emulators into localstack/, build
 demo: ## run sagas that complete and that are compensated, on a local stack of its own
 	@$(PYTHON) localstack/demo.py
 
-up: ## start the local stack and write localstack/.state/endpoints.json; again after an edit: replace what it changed (PACKAGES=target/package: with the functions of these packages; EMULATOR=localstack: LocalStack for AWS)
-	@$(STACK) up $(if $(PACKAGES),--packages $(PACKAGES))
+up: ## start the local stack and write localstack/.state/endpoints.json; again after an edit: replace what it changed (PACKAGES=target/package: with the functions of these packages; EMULATOR=localstack: LocalStack for AWS; SERVICES=services.toml: sagas call these services)
+	@$(STACK) up $(if $(PACKAGES),--packages $(PACKAGES)) $(if $(SERVICES),--services $(SERVICES))
 
 down: ## stop the local stack
 	@$(STACK) down

@@ -7,9 +7,9 @@
     python3 localstack/stack.py down      stop everything, keep nothing but logs and downloads
 
 `up` again keeps what runs, restarts what died and applies what changed: after an edit, the functions whose code it
-changed are replaced, and nothing else is touched. `status` ends with 1 where something of a stack does not run. The stack uses six ports from PORT_BASE
-(4566): MiniStack or LocalStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, and the
-functions handler. A second stack wants another --port-base and another --state. Everything binds 127.0.0.1.
+changed are replaced, and nothing else is touched. `status` ends with 1 where something of a stack does not run. The stack uses seven ports from PORT_BASE
+(4566): MiniStack or LocalStack, Azurite's blobs, queues and tables, the stand-in for Event Grid and the Functions host, the
+functions handler, and the provider of the outside services. A second stack wants another --port-base and another --state. Everything binds 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import signal
 import sys
 from pathlib import Path
 
-from local_stack import http, infrastructure, packages, processes, services, storage, tools
+from local_stack import http, infrastructure, outside_services, packages, processes, services, storage, tools
 from local_stack.console import Problem, say
 from local_stack.read_back import Missing
 from local_stack.state import State
@@ -32,10 +32,11 @@ from command_line import Parser, port_base  # noqa: E402
 EMULATORS = ("ministack", "localstack")
 
 
-def up(state: State, port_base: int, external: bool, emulator: str, packed: Path | None) -> None:
-    say(f"local stack on ports {port_base} to {port_base + 5}, state in {state.folder}")
+def up(state: State, port_base: int, external: bool, emulator: str, packed: Path | None, services_file: Path) -> None:
+    say(f"local stack on ports {port_base} to {port_base + outside_services.PORT_OFFSET}, state in {state.folder}")
     tools.check_prerequisites()
     packages.require_runnable(packed)
+    outside_services.read(services_file, "")  # a mistake in it is said before anything is built
     if state.exists() and not resumable(state, port_base, external, emulator):
         clear(state)
     if not state.exists():
@@ -50,6 +51,7 @@ def up(state: State, port_base: int, external: bool, emulator: str, packed: Path
             if not external:
                 say(f"starting {emulator} and Azurite")
                 services.start_emulators(state)
+        state.values["services_file"] = str(services_file)
         services.make_oidc_key(state.oidc_key)
         programs = build(state, packed)
         packages.pack_lambdas(programs, state.zips)
@@ -80,6 +82,7 @@ def provision(state: State) -> None:
     services.wait_for_emulators(state)
     say("filling the storage account")
     storage.Account.on(state.port_base).provision(HERE / "stock.json")
+    outside_services.run(state)
     apply_infrastructure(state)
 
 
@@ -204,7 +207,7 @@ def status(state: State) -> int:
         print("nothing runs")
         return 0
     names = [] if state.external else [state.emulator, "azurite"]
-    rows = [(name, processes.alive(state.process(name)), state.process(name)) for name in [*names, "azure"]]
+    rows = [(name, processes.alive(state.process(name)), state.process(name)) for name in [*names, "azure", outside_services.NAME]]
     for name, alive, record in rows:
         print(f"{name:10} {'runs' if alive else 'DEAD':6} pid {record['pid'] if record else '-'}")
     page = services.standin_status(state)
@@ -218,11 +221,12 @@ def status(state: State) -> int:
 def main() -> int:
     parser = Parser(description=__doc__)
     parser.add_argument("command", choices=("setup", "up", "down", "status"))
-    parser.add_argument("--port-base", type=port_base, default=os.environ.get("PORT_BASE") or None, help="first of the six ports (default: PORT_BASE, else 4566)")
+    parser.add_argument("--port-base", type=port_base, default=os.environ.get("PORT_BASE") or None, help="first of the seven ports (default: PORT_BASE, else 4566)")
     parser.add_argument("--state", type=Path, default=HERE / ".state", help="folder of the stack's state (default: localstack/.state)")
     parser.add_argument("--external", action="store_true", help="use emulators that run already on the first four ports (compose.yaml)")
     parser.add_argument("--emulator", default=os.environ.get("EMULATOR") or "ministack", help="ministack or localstack, for AWS (default: EMULATOR, else ministack)")
     parser.add_argument("--packages", type=Path, help="run the functions of these packages (target/package) in place of building them")
+    parser.add_argument("--services", type=Path, default=outside_services.BINDINGS, help="the outside services that sagas call (default: localstack/services.toml)")
     arguments = parser.parse_args()
     if arguments.emulator not in EMULATORS:
         parser.error(f"there is no emulator {arguments.emulator}: {' or '.join(EMULATORS)}")
@@ -248,7 +252,7 @@ def main() -> int:
             elif arguments.command == "setup":
                 setup(state, arguments.emulator)
             else:
-                up(state, first_port, arguments.external, arguments.emulator, arguments.packages and arguments.packages.resolve())
+                up(state, first_port, arguments.external, arguments.emulator, arguments.packages and arguments.packages.resolve(), arguments.services.resolve())
     except Problem as problem:
         print(problem.report(), file=sys.stderr)
         return 1

@@ -44,7 +44,7 @@ class Mutant:
 
 MUTANTS = [
     Mutant("a word in the timeline that earlier releases refuse", "shared/aws/src/timeline_item.rs",
-           'item.insert("o".into(), s(Outcome::Late.as_str()));', 'item.insert("o".into(), s(Outcome::Noted.as_str()));',
+           "Outcome::Noted => Some(Outcome::Late),", "Outcome::Noted => Some(Outcome::Noted),",
            package="saga-stored-forms"),
     Mutant("no re-emission on repeat", "shared/core/src/participate.rs",
            "let emit = new\n            .as_ref()\n            .or(record)\n",
@@ -174,9 +174,7 @@ MUTANTS = [
     Mutant("compensation without conditions on stock", "shared/participants/src/inventory.rs",
            "available(stock).saturating_add(quantity)", "available(stock).saturating_add(2 * quantity)"),
     Mutant("a message whose handler panics is acknowledged", "shared/runtime/src/sqs_batch.rs",
-           'outcome = "panicked",\n                        "message"\n                    );\n'
-           "                    Some(Failure {\n                        id: record.message_id.clone(),\n                    })",
-           'outcome = "panicked",\n                        "message"\n                    );\n                    None',
+           'Err(_) => ("panicked", None),', "Err(_) => return None,",
            "saga-runtime"),
     Mutant("the cursor of a filtered list stays", "shared/app/src/list_sagas.rs",
            "            cursor = Some((saga.created, saga.id));\n",

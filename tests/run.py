@@ -126,7 +126,7 @@ def targets(names: tuple[str, ...], folder: Path, shown: bool = False) -> list[s
 
 def unit() -> int:
     with PHASES.phase("building and running the tests"):
-        status = python_tests("packages") or cargo_test(["--workspace"])
+        status = python_tests("packages") or python_tests("services") or cargo_test(["--workspace"])
     if status:
         return status
     with PHASES.phase("doc tests"):
@@ -209,7 +209,7 @@ def end_to_end(one: Stack, options: list[str], jobs: queue.Queue[str], stopped: 
 
 def contract(one: Stack) -> int:
     try:
-        with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", one.port_base + 6):
+        with dynamodb_local.running(ROOT / "localstack" / ".dynamodb-local", one.port_base + 7):  # beside the ports of the stack itself
             return cargo_test(["--package", "saga-tests", "--features", "stack"], only="stack", through=one.run)
     except SystemExit as why:
         print(why, file=sys.stderr)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from . import storage
+from . import outside_services, storage
 from .console import run
 from .packages import REPOSITORY, architecture, digest
 from .read_back import aws_rest
@@ -27,6 +27,7 @@ def write_variables(state: State) -> None:
         "architecture": architecture(),
         "azure": {"topic_endpoint": state.topic, "oauth": {"token_endpoint": oidc["token"], "client_id": CLIENT_ID}},
         "azure_secret": oidc["client_secret"],
+        "services": outside_services.bound(state),
         "ingress": {
             "issuers": [oidc["issuer"]],
             "jwks_url": f"{state.standin}/{TENANT}/discovery/v2.0/keys",

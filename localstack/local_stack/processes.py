@@ -90,7 +90,7 @@ def require_free(port: int, owner: str) -> None:
         except OSError as error:
             raise Problem(
                 f"port {port}, which {owner} needs, is taken ({error.strerror})",
-                f"stop what listens on {port}, or move the stack: PORT_BASE=14566 (it uses six ports from there on)",
+                f"stop what listens on {port}, or move the stack: PORT_BASE=14566 (it uses seven ports from there on)",
             ) from error
 
 

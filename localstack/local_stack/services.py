@@ -1,4 +1,4 @@
-"""The three servers of the stack: MiniStack, Azurite, and the stand-in for Event Grid and the Functions host."""
+"""The servers of both clouds: MiniStack, Azurite, and the stand-in for Event Grid and the Functions host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import http, processes, storage
+from . import http, outside_services, processes, storage
 from .console import Problem, say
 from .packages import STANDIN
 from .state import AUDIENCE, CLIENT_ID, REGION, TENANT, State, write_private
@@ -20,7 +20,7 @@ START_SECONDS = 300
 
 def start_emulators(state: State) -> None:
     base = state.port_base
-    for offset, owner in enumerate((state.emulator, "Azurite (blobs)", "Azurite (queues)", "Azurite (tables)", "the stand-in", "the functions handler")):
+    for offset, owner in enumerate((state.emulator, "Azurite (blobs)", "Azurite (queues)", "Azurite (tables)", "the stand-in", "the functions handler", "the provider of the outside services")):
         processes.require_free(base + offset, owner)
 
     # The state folder is the emulator's home and its temporary folder: two stacks share no file.
@@ -143,6 +143,7 @@ def write_standin_config(state: State, ingress: str) -> None:
                 "EVENTGRID_TOPIC_ENDPOINT": state.topic,
                 "EVENTGRID_TOPIC_KEY": state.values["topic_key"],
                 "INVENTORY_LIMIT": "10000",
+                "SERVICES": outside_services.services_json(state),
                 "RUST_LOG": "info",
             },
         },
@@ -185,7 +186,7 @@ def handshake_done(subscription: dict) -> bool:
 def write_endpoints(state: State, status: dict) -> None:
     account = storage.Account.on(state.port_base)
     outputs = state.values["outputs"]
-    pids = {name: state.process(name)["pid"] for name in (state.emulator, "azurite", "azure") if state.process(name)}
+    pids = {name: state.process(name)["pid"] for name in (state.emulator, "azurite", "azure", outside_services.NAME) if state.process(name)}
     handler = (status.get("handler") or {}).get("pid")
     if handler:
         pids["azure_participant"] = handler
@@ -199,6 +200,7 @@ def write_endpoints(state: State, status: dict) -> None:
         "ingress": outputs["ingress"],
         "eventgrid": {"topic": state.topic, "key": state.values["topic_key"]},
         "oidc": state.oidc,
+        "services": outside_services.endpoints(state),
         "azurite": {"account": storage.ACCOUNT, "key": storage.KEY, "blob": account.blob, "queue": account.queue, "table": account.table},
         "names": {
             **outputs["names"],
@@ -214,7 +216,7 @@ def write_endpoints(state: State, status: dict) -> None:
 
 def stop_all(state: State) -> None:
     """In the order in which they use each other, so that the last logs are not about vanished neighbours."""
-    for name, patience in (("azure", 12.0), ("azurite", 5.0), (state.emulator, 10.0)):
+    for name, patience in (("azure", 12.0), ("azurite", 5.0), (state.emulator, 10.0), (outside_services.NAME, 5.0)):
         record = state.process(name)
         if processes.alive(record):
             say(f"stopping {name} (pid {record['pid']})")

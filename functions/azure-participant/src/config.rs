@@ -28,9 +28,6 @@ pub(crate) fn azure() -> Result<Config, Misconfigured> {
 /// [`Misconfigured`] when it is missing or no port.
 pub(crate) fn port() -> Result<u16, Misconfigured> {
     let name = "FUNCTIONS_CUSTOMHANDLER_PORT";
-    let why = |error: std::num::ParseIntError| Misconfigured::Invalid {
-        name,
-        why: error.to_string(),
-    };
-    required(name)?.parse().map_err(why)
+    let port = required(name)?.parse();
+    port.map_err(|why: std::num::ParseIntError| Misconfigured::invalid(name, why))
 }

@@ -65,10 +65,8 @@ fn router<C: ParticipantCloud + 'static>(participant: Arc<Participant<C>>) -> Ro
         answer(work, move || saga_step::about(&message))
     };
     let sweep = |State(participant): State<Arc<Participant<C>>>| {
-        answer(
-            async move { outbox_sweep::handle(&participant).await },
-            About::default,
-        )
+        let work = async move { outbox_sweep::handle(&participant).await };
+        answer(work, About::default)
     };
     Router::new()
         .route("/saga-step", post(step))
@@ -82,39 +80,21 @@ async fn answer(
     work: impl Future<Output = Outcome> + Send + 'static,
     about: impl Fn() -> About + Send,
 ) -> Response {
-    match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
-        Ok(Ok(Ok(line))) => Json(Answer::with_logs(vec![line])).into_response(),
-        Ok(Ok(Err(error))) => {
-            about!(
-                error,
-                &about(),
-                error = causes(&error),
-                outcome = "failed",
-                "invocation"
-            );
-            failed(code(&error), &error.to_string())
-        }
+    let (outcome, code, why, error) = match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
+        Ok(Ok(Ok(line))) => return Json(Answer::with_logs(vec![line])).into_response(),
+        Ok(Ok(Err(error))) => ("failed", code(&error), error.to_string(), Some(causes(&error))),
         Ok(Err(_)) => {
-            about!(
-                error,
-                &about(),
-                seconds = LIMIT.as_secs(),
-                outcome = "timed out",
-                "invocation"
-            );
-            failed("timeout", "it took too long; it will be tried again")
+            let why = "it took too long; it will be tried again";
+            ("timed out", "timeout", why.to_owned(), None)
         }
         Err(error) => {
-            about!(
-                error,
-                &about(),
-                error = error.to_string(),
-                outcome = "panicked",
-                "invocation"
-            );
-            failed("panic", "the function panicked; it will be tried again")
+            let why = "the function panicked; it will be tried again";
+            ("panicked", "panic", why.to_owned(), Some(error.to_string()))
         }
-    }
+    };
+    let seconds = (code == "timeout").then_some(LIMIT.as_secs());
+    about!(error, &about(), error, seconds, outcome, "invocation");
+    failed(code, &why)
 }
 
 fn failed(code: &str, why: &str) -> Response {

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let deployment = deployment::load()?;
     let azure = Azure::connect(&config::azure()?, SystemClock)?;
     let participant = Arc::new(Participant::new(deployment, azure));

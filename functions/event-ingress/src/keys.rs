@@ -40,15 +40,11 @@ struct KeySet {
 
 #[derive(Deserialize)]
 struct Key {
-    #[serde(default)]
     kid: Option<String>,
-    #[serde(default)]
     kty: Option<String>,
-    #[serde(default, rename = "use")]
+    #[serde(rename = "use")]
     purpose: Option<String>,
-    #[serde(default)]
     n: Option<String>,
-    #[serde(default)]
     e: Option<String>,
 }
 
@@ -140,15 +136,13 @@ impl Keys {
             body.extend_from_slice(&part);
         }
         let set: KeySet = serde_json::from_slice(&body).map_err(|error| NoKey::Unreachable(error.into()))?;
-        let keys = set
-            .keys
-            .into_iter()
-            .filter(|key| key.kty.as_deref() == Some("RSA"))
-            .filter(|key| key.purpose.as_deref().is_none_or(|purpose| purpose == "sig"))
-            .filter_map(|key| {
-                let decoding = DecodingKey::from_rsa_components(&key.n?, &key.e?).ok()?;
-                Some((key.kid?, decoding))
-            });
+        let keys = set.keys.into_iter().filter_map(|key| {
+            let signs = key.purpose.is_none_or(|purpose| purpose == "sig");
+            if !signs || key.kty? != "RSA" {
+                return None;
+            }
+            Some((key.kid?, DecodingKey::from_rsa_components(&key.n?, &key.e?).ok()?))
+        });
         Ok(keys.collect())
     }
 }

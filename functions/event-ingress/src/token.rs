@@ -37,11 +37,8 @@ pub enum Refused {
 struct Claims {
     #[serde(rename = "iss")]
     _issuer: String,
-    #[serde(default)]
     tid: Option<String>,
-    #[serde(default)]
     appid: Option<String>,
-    #[serde(default)]
     azp: Option<String>,
     #[serde(default)]
     roles: Vec<String>,
@@ -74,19 +71,13 @@ impl Guard {
         let issuers = required("OIDC_ISSUERS")?;
         let trust = Trust {
             jwks_url: required("OIDC_JWKS_URL")?,
-            issuers: issuers
-                .split(',')
-                .map(|issuer| issuer.trim().to_owned())
-                .collect(),
+            issuers: issuers.split(',').map(|one| one.trim().to_owned()).collect(),
             audience: required("OIDC_AUDIENCE")?,
             tenant: required("OIDC_TENANT")?,
             client: optional("OIDC_CLIENT_ID").unwrap_or_else(|| event_grid.to_owned()),
             role: optional("OIDC_ROLE").unwrap_or_else(|| "AzureEventGridSecureWebhookSubscriber".to_owned()),
         };
-        Self::new(trust).map_err(|error| Misconfigured::Invalid {
-            name: "OIDC_JWKS_URL",
-            why: error.to_string(),
-        })
+        Self::new(trust).map_err(|error| Misconfigured::invalid("OIDC_JWKS_URL", error))
     }
 
     /// The guard that trusts like this.

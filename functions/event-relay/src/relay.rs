@@ -8,7 +8,6 @@ use saga_app::about;
 use saga_app::log::About;
 use saga_app::ports::{PortError, Refusal};
 use saga_azure::EventGrid;
-use saga_wire::saga_event::SagaEvent;
 use saga_wire::{Malformed, cloud_event, event_bridge};
 
 /// Why a message stays on its queue.
@@ -34,30 +33,20 @@ pub async fn relay(topic: &EventGrid, body: &str) -> Result<(), NotRelayed> {
     let event = event_bridge::event_in(body).map_err(NotRelayed::Unreadable)?;
     // Read for the log alone: what an event has to be is for the topic to say.
     let read = cloud_event::parse(event).ok();
-    let (saga_id, event_id) = (
-        read.as_ref().map(SagaEvent::saga),
-        read.as_ref().map(SagaEvent::id),
-    );
-    let name = || match (event_id, saga_id) {
-        (Some(event), Some(saga)) => format!("event {event} of saga {saga}"),
-        _ => "an event that is none of ours".to_owned(),
-    };
-    match topic.publish_one(event.to_owned()).await {
+    let event_of_saga = read.map(|read| format!("event {} of saga {}", read.id(), read.saga()));
+    let name = || event_of_saga.unwrap_or_else(|| "an event that is none of ours".to_owned());
+    let source = match topic.publish_one(event.to_owned()).await {
         Ok(Ok(())) => {
             about!(info, &About::message(event), outcome = "relayed", "event");
-            Ok(())
+            return Ok(());
         }
-        Ok(Err(Refusal::Never(reason) | Refusal::Later(reason))) => Err(NotRelayed::Refused {
-            event: name(),
-            reason,
-        }),
-        Ok(Err(Refusal::Throttled)) => Err(NotRelayed::Port {
-            event: name(),
-            source: Refusal::Throttled.into_error("the topic"),
-        }),
-        Err(source) => Err(NotRelayed::Port {
-            event: name(),
-            source,
-        }),
-    }
+        Ok(Err(Refusal::Never(reason) | Refusal::Later(reason))) => {
+            let event = name();
+            return Err(NotRelayed::Refused { event, reason });
+        }
+        Ok(Err(throttled)) => throttled.into_error("the topic"),
+        Err(source) => source,
+    };
+    let event = name();
+    Err(NotRelayed::Port { event, source })
 }

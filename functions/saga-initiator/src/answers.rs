@@ -16,10 +16,8 @@ pub fn not_started(error: NotStarted) -> Problem {
         NotStarted::Port(error) => return port(error),
     };
     if let NotStarted::Invalid(fields) = error {
-        let named: Vec<String> = fields
-            .iter()
-            .map(|f| format!("{} {}", f.field, f.problem))
-            .collect();
+        let named = fields.iter().map(|f| format!("{} {}", f.field, f.problem));
+        let named: Vec<String> = named.collect();
         return Problem::new(code, named.join("; ")).with_fields(fields);
     }
     Problem::new(code, error.to_string())
@@ -28,6 +26,7 @@ pub fn not_started(error: NotStarted) -> Problem {
 pub fn not_commanded(error: NotCommanded) -> Problem {
     match error {
         NotCommanded::Port(error) => port(&error),
+        NotCommanded::Pivot(_) => Problem::new(Code::TooLate, error.to_string()),
         NotCommanded::UnknownDefinition(_) | NotCommanded::Misaddressed(_) => {
             Problem::new(Code::NotDeployed, error.to_string())
         }

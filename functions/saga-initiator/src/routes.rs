@@ -112,12 +112,9 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn find(&self, id: &str) -> Answer {
-        let found = match id.parse() {
-            Ok(id) => find_saga(self.deployment, self.store, self.time, id)
-                .await
-                .map_err(|error| http::port(&error))?,
-            Err(_) => None,
-        };
+        let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
+        let found = find_saga(self.deployment, self.store, self.time, saga).await;
+        let found = found.map_err(|error| http::port(&error))?;
         let (saga, definition) = found.ok_or_else(|| unknown_saga(id))?;
         let body = saga_wire::http::saga(&saga, definition.as_deref());
         Ok(http::json(StatusCode::OK, body))
@@ -132,14 +129,10 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let all = Status::ALL.map(Status::as_str).join(", ");
         let flags = Flag::ALL.map(Flag::as_str).join(", ");
         let since = given("since").map(time::parse).transpose();
-        let limit = given("limit").map(str::parse::<usize>).transpose();
-        let limit = limit
-            .ok()
-            .map(|limit| limit.unwrap_or(DEFAULT_PAGE))
-            .filter(|limit| (1..=MAX_PAGE).contains(limit));
-        let cursor = given("cursor")
-            .map(|text| saga_wire::http::parse_cursor(text).ok_or(()))
-            .transpose();
+        let limit = given("limit").map_or(Ok(DEFAULT_PAGE), str::parse::<usize>);
+        let limit = limit.ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+        let cursor = given("cursor").map(|text| saga_wire::http::parse_cursor(text).ok_or(()));
+        let cursor = cursor.transpose();
         let query = Query {
             status: status.map_err(|_| wrong("status", &format!("one of {all}")))?,
             flag: flag.map_err(|_| wrong("flag", &format!("one of {flags}")))?,
@@ -147,9 +140,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             limit: limit.ok_or_else(|| wrong("limit", &format!("a number from 1 to {MAX_PAGE}")))?,
             cursor: cursor.map_err(|()| wrong("cursor", "the `next` of the page before"))?,
         };
-        let page = list_sagas(self.deployment, self.store, self.time, query)
-            .await
-            .map_err(|error| http::port(&error))?;
+        let page = list_sagas(self.deployment, self.store, self.time, query).await;
+        let page = page.map_err(|error| http::port(&error))?;
         let body = saga_wire::http::page(&page.sagas, page.next);
         Ok(http::json(StatusCode::OK, body))
     }
@@ -190,22 +182,23 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             caller: caller.as_ref(),
             why: &why,
         };
-        self.command(id, Command::Resolve(to), asked).await
+        self.command(id, Command::Resolve { to, force: false }, asked)
+            .await
     }
 
     async fn command(&self, id: &str, what: Command, asked: Asked<'_>) -> Answer {
         let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
         let done = command(self.deployment, self.store, self.time, saga, what, asked).await;
-        let done = done
-            .map_err(answers::not_commanded)?
-            .ok_or_else(|| unknown_saga(id))?;
+        let done = done.map_err(answers::not_commanded)?;
+        let done = done.ok_or_else(|| unknown_saga(id))?;
         let definition = done.definition.as_deref();
         if done.outcome == Outcome::Late {
             let status = done.saga.status_with(definition);
             let detail = format!("the saga has ended: {status}; nothing was changed");
             return Err(Problem::new(Code::TooLate, detail));
         }
-        let status = if what == Command::Cancel {
+        let accepted = what == Command::Cancel;
+        let status = if accepted {
             StatusCode::ACCEPTED
         } else {
             StatusCode::OK

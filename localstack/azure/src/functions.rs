@@ -17,36 +17,20 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-pub(crate) use app::AppError;
 use app::{App, Trigger};
 use handler_process::HandlerProcess;
 use invocation::{FunctionCounts, Invoker};
+use queue_trigger::QueueTrigger;
 
-use crate::{config, storage::StorageAccount};
+use crate::{StartError, config, storage::StorageAccount};
 
 /// How long a stop waits for invocations under way before the handler is terminated.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long the stop then waits for their messages to be given back.
 const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// One function's line on the status page.
-#[derive(Debug, Serialize)]
-pub(crate) struct FunctionStatus {
-    name: String,
-    invocations: u64,
-    failures: u64,
-    poisoned: u64,
-}
-
-/// The handler's line on the status page.
-#[derive(Debug, Serialize)]
-pub(crate) struct HandlerStatus {
-    pid: Option<u32>,
-    restarts: u64,
-}
 
 /// A running host.
 pub(crate) struct FunctionsHost {
@@ -57,6 +41,7 @@ pub(crate) struct FunctionsHost {
 }
 
 /// The host's tasks, kept apart from what the status page shares.
+#[derive(Default)]
 pub(crate) struct HostTasks {
     triggers: JoinSet<()>,
     process: JoinSet<()>,
@@ -70,18 +55,14 @@ impl FunctionsHost {
         endpoints_file: Option<PathBuf>,
         http: reqwest::Client,
         account: Arc<StorageAccount>,
-    ) -> Result<(Self, HostTasks), AppError> {
+    ) -> Result<(Self, HostTasks), StartError> {
         let app = App::read(&settings.app_dir, &settings.app_settings)?;
         let process = Arc::new(HandlerProcess::new(&app, settings, state_dir, endpoints_file).await?);
         let (stop_triggers, _) = watch::channel(false);
         let (stop_process, _) = watch::channel(false);
-        let mut tasks = HostTasks {
-            triggers: JoinSet::new(),
-            process: JoinSet::new(),
-        };
-        tasks
-            .process
-            .spawn(Arc::clone(&process).supervise(stop_process.subscribe()));
+        let mut tasks = HostTasks::default();
+        let supervised = Arc::clone(&process).supervise(stop_process.subscribe());
+        tasks.process.spawn(supervised);
 
         let mut functions = Vec::new();
         for function in app.functions {
@@ -91,31 +72,28 @@ impl FunctionsHost {
             let (accepting, stop) = (process.accepting(), stop_triggers.subscribe());
             match function.trigger {
                 Trigger::Queue { binding, queue } => {
-                    let trigger = queue_trigger::QueueTrigger::new(
+                    let trigger = QueueTrigger {
                         invoker,
-                        Arc::clone(&account),
+                        account: Arc::clone(&account),
                         binding,
                         queue,
-                        app.queues,
-                    );
+                        settings: app.queues,
+                    };
                     tasks.triggers.spawn(trigger.run(accepting, stop));
                 }
                 Trigger::Timer { binding, schedule } => {
-                    tasks
-                        .triggers
-                        .spawn(timer_trigger::run(invoker, binding, schedule, accepting, stop));
+                    let timer = timer_trigger::run(invoker, binding, schedule, accepting, stop);
+                    tasks.triggers.spawn(timer);
                 }
             }
         }
-        Ok((
-            Self {
-                functions,
-                process,
-                stop_triggers,
-                stop_process,
-            },
-            tasks,
-        ))
+        let host = Self {
+            functions,
+            process,
+            stop_triggers,
+            stop_process,
+        };
+        Ok((host, tasks))
     }
 
     /// Whether the handler accepts connections.
@@ -123,41 +101,37 @@ impl FunctionsHost {
         *self.process.accepting().borrow()
     }
 
-    pub(crate) fn function_status(&self) -> Vec<FunctionStatus> {
-        let status = |(name, counts): &(String, Arc<FunctionCounts>)| FunctionStatus {
-            name: name.clone(),
-            invocations: counts.invocations.load(Relaxed),
-            failures: counts.failures.load(Relaxed),
-            poisoned: counts.poisoned.load(Relaxed),
+    /// The functions on the status page.
+    pub(crate) fn function_status(&self) -> Vec<Value> {
+        let status = |(name, counts): &(String, Arc<FunctionCounts>)| {
+            json!({
+                "name": name,
+                "invocations": counts.invocations.load(Relaxed),
+                "failures": counts.failures.load(Relaxed),
+                "poisoned": counts.poisoned.load(Relaxed),
+            })
         };
         self.functions.iter().map(status).collect()
     }
 
-    pub(crate) fn handler_status(&self) -> HandlerStatus {
-        HandlerStatus {
-            pid: self.process.pid(),
-            restarts: self.process.restarts(),
-        }
+    /// The handler on the status page.
+    pub(crate) fn handler_status(&self) -> Value {
+        json!({ "pid": self.process.pid(), "restarts": self.process.restarts() })
     }
 
     /// Lets invocations under way end, then terminates the handler.
     pub(crate) async fn stop(&self, mut tasks: HostTasks) {
         self.stop_triggers.send_replace(true);
-        let drained = timeout(DRAIN, async {
-            while tasks.triggers.join_next().await.is_some() {}
-        })
-        .await;
-        if drained.is_err() {
+        if timeout(DRAIN, ended(&mut tasks.triggers)).await.is_err() {
             tracing::warn!("invocations under way were cut off; their messages show again");
         }
         self.stop_process.send_replace(true);
-        while tasks.process.join_next().await.is_some() {}
+        ended(&mut tasks.process).await;
         // What the handler's end cut off still has to be shown again in its queue.
-        drop(
-            timeout(AFTERMATH, async {
-                while tasks.triggers.join_next().await.is_some() {}
-            })
-            .await,
-        );
+        drop(timeout(AFTERMATH, ended(&mut tasks.triggers)).await);
     }
+}
+
+async fn ended(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }

@@ -6,7 +6,7 @@
 //! that is deployed depends on it.
 
 pub mod config;
-
+mod error;
 mod functions;
 mod oidc;
 mod stand_in;
@@ -14,4 +14,5 @@ mod storage;
 mod system;
 mod topic;
 
-pub use stand_in::{StandIn, StartError};
+pub use error::StartError;
+pub use stand_in::StandIn;

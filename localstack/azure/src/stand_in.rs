@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    config::{Config, ConfigError},
-    functions::{AppError, FunctionsHost, HostTasks},
+    StartError,
+    config::Config,
+    functions::{FunctionsHost, HostTasks},
     oidc::{self, Issuer},
     storage::StorageAccount,
     topic::{
@@ -24,29 +25,8 @@ use crate::{
 pub struct StandIn {
     address: SocketAddr,
     host: Option<(Arc<FunctionsHost>, HostTasks)>,
-    tasks: JoinSet<()>,
-}
-
-/// Why the stand-in did not start.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct StartError(#[from] Cause);
-
-#[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("function app: {0}")]
-    App(#[from] AppError),
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error("cannot use the state folder: {0}")]
-    State(std::io::Error),
-    #[error("the HTTP client cannot be built: {0}")]
-    Client(reqwest::Error),
+    /// Dropped with it, which ends them.
+    _tasks: JoinSet<()>,
 }
 
 struct Status {
@@ -60,35 +40,16 @@ impl StandIn {
     /// # Errors
     /// When the address is taken, or the configuration, the state folder or the function app cannot be used.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Ok(Self::assemble(config).await?)
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Ends invocations under way, terminates the handler, stops listening. Undelivered events stay in the journal.
-    pub async fn stop(self) {
-        if let Some((host, tasks)) = self.host {
-            host.stop(tasks).await;
-        }
-    }
-
-    async fn assemble(config: Config) -> Result<Self, Cause> {
         config.check()?;
-        let http = http_client().map_err(Cause::Client)?;
+        let http =
+            http_client().map_err(|why| StartError(format!("the HTTP client cannot be built: {why}")))?;
         let issuer = Arc::new(Issuer::new(config.oidc.clone())?);
         let account = Arc::new(StorageAccount::new(http.clone(), &config.storage)?);
-        let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| Cause::Listen { address, source })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| Cause::Listen { address, source })?;
+        let cannot_listen = |why| StartError(format!("cannot listen on {}: {why}", config.listen));
+        let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
 
+        let no_state = |why| StartError(format!("cannot use the state folder: {why}"));
         let mut tasks = JoinSet::new();
         let mut subscriptions = Vec::new();
         for settings in &config.subscriptions {
@@ -100,11 +61,11 @@ impl StandIn {
                 route,
                 Arc::clone(&account),
             );
-            let subscription = Arc::new(opened.map_err(Cause::State)?);
+            let subscription = Arc::new(opened.map_err(no_state)?);
             tasks.spawn(Arc::clone(&subscription).run());
             subscriptions.push(subscription);
         }
-        std::fs::create_dir_all(&config.state_dir).map_err(Cause::State)?;
+        std::fs::create_dir_all(&config.state_dir).map_err(no_state)?;
         let topic = Arc::new(Topic {
             settings: config.topic,
             issuer: Arc::clone(&issuer),
@@ -136,26 +97,30 @@ impl StandIn {
             }
         });
         tracing::info!(%address, "the stand-in listens");
-        Ok(Self { address, host, tasks })
+        Ok(Self {
+            address,
+            host,
+            _tasks: tasks,
+        })
     }
-}
 
-impl std::fmt::Debug for StandIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StandIn")
-            .field("address", &self.address)
-            .field("tasks", &self.tasks.len())
-            .finish()
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends invocations under way, terminates the handler, stops listening. Undelivered events stay in the journal.
+    pub async fn stop(self) {
+        if let Some((host, tasks)) = self.host {
+            host.stop(tasks).await;
+        }
     }
 }
 
 async fn show_status(State(status): State<Arc<Status>>) -> Json<Value> {
-    let subscriptions: Vec<_> = status
-        .topic
-        .subscriptions
-        .iter()
-        .map(|one| one.status())
-        .collect();
+    let subscriptions = status.topic.subscriptions.iter();
+    let subscriptions: Vec<_> = subscriptions.map(|one| one.status()).collect();
     let host = status.host.as_deref();
     Json(json!({
         "ready": host.is_none_or(FunctionsHost::ready),

@@ -13,7 +13,7 @@ use ring::hmac;
 
 pub(crate) use message::QueueMessage;
 
-use crate::{config, system};
+use crate::{StartError, config, system};
 
 const API_VERSION: &str = "2021-12-02";
 
@@ -64,8 +64,8 @@ struct Request<'r> {
 }
 
 impl StorageAccount {
-    pub(crate) fn new(http: reqwest::Client, storage: &config::Storage) -> Result<Self, config::ConfigError> {
-        let invalid = |field: &str| config::ConfigError::Invalid(format!("storage.{field} is not valid"));
+    pub(crate) fn new(http: reqwest::Client, storage: &config::Storage) -> Result<Self, StartError> {
+        let invalid = |field: &str| StartError::invalid(format!("storage.{field} is not valid"));
         let key = STANDARD.decode(&storage.key).map_err(|_| invalid("key"))?;
         Ok(Self {
             http,
@@ -80,9 +80,8 @@ impl StorageAccount {
     pub(crate) async fn put_message(&self, queue: &str, text: &str) -> Result<(), StorageError> {
         let url = extend(&self.queue, &[queue, "messages"]);
         let body = format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
-        self.send("Put Message", Method::POST, url, body, "application/xml")
-            .await
-            .map(drop)
+        let sent = self.send("Put Message", Method::POST, url, body, "application/xml");
+        sent.await.map(drop)
     }
 
     /// Get Messages: takes up to `count` messages and hides them for `visibility`.
@@ -107,12 +106,9 @@ impl StorageAccount {
         queue: &str,
         message: &QueueMessage,
     ) -> Result<(), StorageError> {
-        let mut url = extend(&self.queue, &[queue, "messages", &message.id]);
-        url.query_pairs_mut()
-            .append_pair("popreceipt", &message.pop_receipt);
-        self.send("Delete Message", Method::DELETE, url, String::new(), "")
-            .await
-            .map(drop)
+        let url = self.of_message(queue, message);
+        let sent = self.send("Delete Message", Method::DELETE, url, String::new(), "");
+        sent.await.map(drop)
     }
 
     /// Update Message without a body: the text stays, the message shows again after `visibility`.
@@ -122,22 +118,25 @@ impl StorageAccount {
         message: &QueueMessage,
         visibility: Duration,
     ) -> Result<(), StorageError> {
+        let mut url = self.of_message(queue, message);
+        url.query_pairs_mut()
+            .append_pair("visibilitytimeout", &visibility.as_secs().to_string());
+        let sent = self.send("Update Message", Method::PUT, url, String::new(), "");
+        sent.await.map(drop)
+    }
+
+    fn of_message(&self, queue: &str, message: &QueueMessage) -> Url {
         let mut url = extend(&self.queue, &[queue, "messages", &message.id]);
         url.query_pairs_mut()
-            .append_pair("popreceipt", &message.pop_receipt)
-            .append_pair("visibilitytimeout", &visibility.as_secs().to_string());
-        self.send("Update Message", Method::PUT, url, String::new(), "")
-            .await
-            .map(drop)
+            .append_pair("popreceipt", &message.pop_receipt);
+        url
     }
 
     /// Create Queue; a queue that is there already is fine.
     pub(crate) async fn create_queue(&self, queue: &str) -> Result<(), StorageError> {
         let url = extend(&self.queue, &[queue]);
-        match self
-            .send("Create Queue", Method::PUT, url, String::new(), "")
-            .await
-        {
+        let sent = self.send("Create Queue", Method::PUT, url, String::new(), "");
+        match sent.await {
             Err(StorageError::Refused { status: 409, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }

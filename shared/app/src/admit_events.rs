@@ -10,7 +10,7 @@ use saga_wire::event_bridge::MAX_DETAIL_BYTES;
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::notice::{PARKED, write_parked};
 use saga_wire::quarantine::Headers;
-use saga_wire::saga_event::SagaEvent;
+use saga_wire::saga_event::{Outside, SagaEvent};
 
 use crate::Deployment;
 use crate::about;
@@ -99,13 +99,8 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
         for (event, bytes) in batch {
             match answers.next() {
                 Some(Ok(())) => {
-                    about!(
-                        info,
-                        &About::envelope(event),
-                        r#type = event.kind,
-                        outcome = "admitted",
-                        "event"
-                    );
+                    let (about, kind) = (&About::envelope(event), &event.kind);
+                    about!(info, about, r#type = kind, outcome = "admitted", "event");
                     report.admitted += 1;
                 }
                 Some(Err(Refusal::Never(reason))) => {
@@ -160,19 +155,18 @@ async fn refusal<D: DefinitionNames, P, Q, A, T: Time>(
         SagaEvent::Ours(event) => match check(deployment, store, time, event).await? {
             Err(reason) => Some(reason),
             Ok(_) if event.comes_in() => None,
-            Ok(_) => Some(format!(
-                "an event from {} for {} does not come in here",
-                event.sender, event.target
-            )),
+            Ok(_) => {
+                let (from, to) = (event.sender, event.target);
+                Some(format!("an event from {from} for {to} does not come in here"))
+            }
         },
-        SagaEvent::Outside(event) => match target_of_type(deployment, store, time, &event.kind).await? {
-            Some(Cloud::ORIGIN) => None,
-            Some(other) => Some(format!(
-                "`{}` is for {other} and does not come in here",
-                event.kind
-            )),
-            None => Some(format!("`{}` is no event of any definition here", event.kind)),
-        },
+        SagaEvent::Outside(Outside { kind, .. }) => {
+            match target_of_type(deployment, store, time, kind).await? {
+                Some(Cloud::ORIGIN) => None,
+                Some(other) => Some(format!("`{kind}` is for {other} and does not come in here")),
+                None => Some(format!("`{kind}` is no event of any definition here")),
+            }
+        }
     })
 }
 
@@ -181,10 +175,10 @@ fn envelope(event: &SagaEvent, bytes: &[u8], now: Timestamp) -> Result<Envelope,
     // It was read, so it is UTF-8.
     let body = cloud_event::admitted(event, &String::from_utf8_lossy(bytes), now);
     // What the bus refuses for good must not come back for ever.
-    if body.len() > MAX_DETAIL_BYTES {
+    let bytes = body.len();
+    if bytes > MAX_DETAIL_BYTES {
         return Err(format!(
-            "the event has {} bytes; at most {MAX_DETAIL_BYTES} reach the bus",
-            body.len()
+            "the event has {bytes} bytes; at most {MAX_DETAIL_BYTES} reach the bus"
         ));
     }
     Ok(Envelope {

@@ -151,12 +151,8 @@ pub async fn target_of_type(
     let now = time.now();
     let names = {
         let _turn = deployment.learnt.asking.lock().await;
-        if deployment
-            .learnt
-            .memory()
-            .names_after
-            .is_some_and(|after| after > now)
-        {
+        let names_after = deployment.learnt.memory().names_after;
+        if names_after.is_some_and(|after| after > now) {
             return Ok(deployment.target_of_type(kind));
         }
         let names = store.definition_names().await?;
@@ -172,10 +168,8 @@ pub async fn target_of_type(
 impl Deployment {
     fn target_of_type(&self, kind: &str) -> Option<Cloud> {
         let memory = self.learnt.memory();
-        let known = self
-            .catalogue
-            .iter()
-            .chain(memory.stored.values().map(Arc::as_ref));
+        let stored = memory.stored.values().map(Arc::as_ref);
+        let known = self.catalogue.iter().chain(stored);
         let targets = known.filter_map(|definition| definition.target(definition.address_of(kind)?));
         // The origin comes first in the order of clouds.
         targets.min()

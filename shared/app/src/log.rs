@@ -109,11 +109,12 @@ impl About {
 
 /// A message is parked, and its saga could not be marked.
 pub(crate) fn not_shown(about: &About, error: &PortError) {
+    let (error, outcome) = (causes(error), "not shown");
     about!(
         error,
         about,
-        error = causes(error),
-        outcome = "not shown",
+        error,
+        outcome,
         "the saga does not show that it is parked"
     );
 }

@@ -5,6 +5,7 @@ mod cloud;
 mod error;
 pub mod outbox;
 mod publisher;
+pub mod services;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,6 +23,7 @@ pub use error::{PortError, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};
 pub use publisher::{Envelope, Limits, Published, Publisher, Refusal};
+pub use services::{Attempt, Authorise, ServiceClient, SigningSecrets};
 
 /// A record's version, opaque to everybody but the adapter that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,13 +33,8 @@ impl Alerts for AlertsTopic {
     async fn raise(&self, alert: Alert) -> Result<(), PortError> {
         // It begins with a letter, a number or a punctuation mark.
         let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-        let subject: String = alert
-            .subject
-            .trim_start()
-            .chars()
-            .map(printable)
-            .take(MAX_SUBJECT)
-            .collect();
+        let subject = alert.subject.trim_start().chars().map(printable);
+        let subject: String = subject.take(MAX_SUBJECT).collect();
         let sent = self
             .client
             .publish()

@@ -1,6 +1,7 @@
 //! Why DynamoDB cancelled a transaction or a single write.
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as TransactError;
 use aws_sdk_dynamodb::types::CancellationReason;
 use saga_app::ports::{Committed, PortError};
@@ -36,12 +37,7 @@ pub(crate) fn cancelled(what: &'static str, error: SdkError<TransactError>) -> R
 }
 
 /// Whether a single write met another version of its item, or a transaction at the same time.
-pub(crate) fn is_conflict<R>(
-    error: &SdkError<aws_sdk_dynamodb::operation::put_item::PutItemError, R>,
-) -> bool {
-    use aws_sdk_dynamodb::operation::put_item::PutItemError as E;
-    matches!(
-        error.as_service_error(),
-        Some(E::ConditionalCheckFailedException(_) | E::TransactionConflictException(_))
-    )
+pub(crate) fn is_conflict<R>(error: &SdkError<PutItemError, R>) -> bool {
+    use PutItemError::{ConditionalCheckFailedException as Failed, TransactionConflictException as AtOnce};
+    matches!(error.as_service_error(), Some(Failed(_) | AtOnce(_)))
 }

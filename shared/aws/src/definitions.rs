@@ -64,9 +64,8 @@ impl DynamoDefinitions {
             .consistent_read(true)
             .send()
             .await;
-        Ok(answer
-            .map_err(|error| failure("reading a definition", error))?
-            .item)
+        let answer = answer.map_err(|error| failure("reading a definition", error))?;
+        Ok(answer.item)
     }
 }
 
@@ -75,8 +74,8 @@ impl Definitions for DynamoDefinitions {
         let Some(item) = self.item(key(reference)).await? else {
             return Ok(None);
         };
-        let definition = read(text(&item, TEXT)?).map_err(|error| corrupt(error.0))?;
-        Ok(Some(definition))
+        let definition = read(text(&item, TEXT)?).map(Some);
+        definition.map_err(|error| corrupt(error.0))
     }
 
     async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
@@ -133,13 +132,9 @@ fn is_cancelled<R>(error: &SdkError<TransactError, R>) -> bool {
 impl DefinitionNames for DynamoDefinitions {
     async fn definition_names(&self) -> Result<Vec<DefinitionRef>, PortError> {
         let item = self.item(ALL.to_owned()).await?.unwrap_or_default();
-        let names = item.get(NAMES).map_or(Ok([].as_slice()), |names| {
-            names
-                .as_ss()
-                .map(Vec::as_slice)
-                .map_err(|_| corrupt("the names of definitions are no set of texts"))
-        })?;
-        let parsed = names.iter().map(|name| {
+        let names = item.get(NAMES).map(AttributeValue::as_ss).transpose();
+        let names = names.map_err(|_| corrupt("the names of definitions are no set of texts"))?;
+        let parsed = names.into_iter().flatten().map(|name| {
             reference(name).ok_or_else(|| corrupt(format!("`{name}` is no name of a definition")))
         });
         parsed.collect()

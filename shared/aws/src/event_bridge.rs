@@ -39,9 +39,8 @@ impl Bus {
     /// Why the bus would not deliver this entry, if it would not: some limits it keeps without a word.
     fn refused(event: &Envelope) -> Option<String> {
         if event.kind.len() > MAX_DETAIL_TYPE {
-            return Some(format!(
-                "the event type has more than {MAX_DETAIL_TYPE} characters"
-            ));
+            let why = format!("the event type has more than {MAX_DETAIL_TYPE} characters");
+            return Some(why);
         }
         // Another publisher's event may be larger than ours ever are; it stays on this cloud.
         (event.body.len() > MAX_REQUEST_BYTES).then(|| {
@@ -62,18 +61,11 @@ impl Bus {
                 .detail(&event.body)
                 .build()
         });
-        let sent = self
-            .client
-            .put_events()
-            .set_entries(Some(entries.collect()))
-            .send()
-            .await;
-        let answer = sent.map_err(|error| failure(WHAT, error))?;
+        let put = self.client.put_events().set_entries(Some(entries.collect()));
+        let answer = put.send().await.map_err(|error| failure(WHAT, error))?;
         if answer.entries().len() != events.len() {
-            return Err(PortError::unavailable(
-                WHAT,
-                "the answer does not match the request",
-            ));
+            let why = "the answer does not match the request";
+            return Err(PortError::unavailable(WHAT, why));
         }
         let answers = answer.entries().iter().map(|entry| match entry.error_code() {
             None => Ok(()),
@@ -103,12 +95,12 @@ impl Publisher for Bus {
         let good: Vec<&Envelope> = good
             .filter_map(|(event, why)| why.is_none().then_some(*event))
             .collect();
-        let mut put = if good.is_empty() {
+        let put = if good.is_empty() {
             Vec::new()
         } else {
             self.put(&good).await?
-        }
-        .into_iter();
+        };
+        let mut put = put.into_iter();
         let answers = refused.into_iter().map(|why| match why {
             Some(reason) => Some(Err(Refusal::Never(reason))),
             None => put.next(),

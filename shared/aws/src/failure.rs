@@ -27,11 +27,8 @@ where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    if error
-        .as_service_error()
-        .and_then(|error| error.code())
-        .is_some_and(is_throttled)
-    {
+    let code = error.as_service_error().and_then(|error| error.code());
+    if code.is_some_and(is_throttled) {
         return PortError::Throttled { what };
     }
     PortError::unavailable(what, DisplayErrorContext(error).to_string())

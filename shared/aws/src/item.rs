@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
+use saga_core::Timestamp;
 use saga_core::document::{Document, Fields};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -25,6 +26,15 @@ pub(crate) fn n(number: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
+/// Sets an attribute that may be absent.
+pub(crate) fn put_some(item: &mut Item, name: &str, value: Option<AttributeValue>) {
+    item.extend(value.map(|value| (name.to_owned(), value)));
+}
+
+pub(crate) fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
+    number(item, name).map(Timestamp::from_millis)
+}
+
 pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, PortError> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value
@@ -33,10 +43,8 @@ pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, PortError>
 }
 
 pub(crate) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, PortError> {
-    let value = item
-        .get(name)
-        .and_then(|value| value.as_n().ok())
-        .and_then(|text| text.parse().ok());
+    let text = item.get(name).and_then(|value| value.as_n().ok());
+    let value = text.and_then(|text| text.parse().ok());
     value.ok_or_else(|| corrupt(format!("attribute {name} is missing or no number")))
 }
 
@@ -46,11 +54,7 @@ pub(crate) fn optional<'a, T>(
     name: &str,
     read: impl FnOnce(&'a Item, &str) -> Result<T, PortError>,
 ) -> Result<Option<T>, PortError> {
-    if item.contains_key(name) {
-        read(item, name).map(Some)
-    } else {
-        Ok(None)
-    }
+    item.contains_key(name).then(|| read(item, name)).transpose()
 }
 
 /// A text that this version parses.
@@ -75,8 +79,8 @@ pub(crate) fn from_document(document: &Document) -> AttributeValue {
 }
 
 pub(crate) fn from_fields(fields: &Fields) -> Item {
-    fields
-        .iter()
+    let attributes = fields.iter();
+    attributes
         .map(|(name, value)| (name.clone(), from_document(value)))
         .collect()
 }
@@ -85,10 +89,10 @@ pub(crate) fn to_document(value: &AttributeValue) -> Result<Document, PortError>
     Ok(match value {
         AttributeValue::Null(_) => Document::Null,
         AttributeValue::Bool(value) => Document::Bool(*value),
-        AttributeValue::N(text) => Document::Number(
-            text.parse()
-                .map_err(|_| corrupt(format!("`{text}` is no number of ours")))?,
-        ),
+        AttributeValue::N(text) => {
+            let number = text.parse();
+            Document::Number(number.map_err(|_| corrupt(format!("`{text}` is no number of ours")))?)
+        }
         AttributeValue::S(text) => Document::Text(text.clone()),
         AttributeValue::L(list) => Document::List(list.iter().map(to_document).collect::<Result<_, _>>()?),
         AttributeValue::M(item) => Document::Map(to_fields(item.iter())?),

@@ -1,7 +1,7 @@
 //! A saga ↔ its item in the table `Sagas`. Names inside are short, and the input is kept once, so that an item stays
 //! under 1 KB: each further kilobyte costs every write again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
@@ -11,13 +11,14 @@ use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::{Observed, Reports};
 use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
 use saga_core::timeline::Timeline;
 use saga_wire::json;
 
-use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
+use crate::item::{Item, corrupt, n, number, optional, parsed, put_some, s, text, time};
 use crate::timeline_item::{read_entry, write_entry};
 
 /// Sagas that have ended are kept for so long: longer than any retry of the bus (24 h), any dead-letter queue
@@ -54,14 +55,10 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
     let own = format!("-{}-", saga.id);
     let lines = saga.timeline.entries.iter().map(|entry| write_entry(entry, &own));
     item.insert("Timeline".into(), AttributeValue::L(lines.collect()));
-    if saga.timeline.dropped > 0 {
-        item.insert("Dropped".into(), n(saga.timeline.dropped));
-    }
-    for (name, mark) in [("Cancel", &saga.cancel), ("Resolved", &saga.resolved)] {
-        if let Some(mark) = mark {
-            item.insert(name.into(), write_mark(mark));
-        }
-    }
+    let dropped = saga.timeline.dropped;
+    put_some(&mut item, "Dropped", (dropped > 0).then(|| n(dropped)));
+    put_some(&mut item, "Cancel", saga.cancel.as_ref().map(write_mark));
+    put_some(&mut item, "Resolved", saga.resolved.as_ref().map(write_mark));
     // The newest has the name by which versions know it that knew one only.
     if let Some((newest, older)) = saga.parked.split_last() {
         item.insert("Parked".into(), write_parked(newest));
@@ -74,13 +71,17 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         let far = saga.timeline.observed.iter();
         let far = far.map(|(index, said)| (index.to_string(), s(write_far(saga, *index, said))));
         item.insert("Far".into(), AttributeValue::M(far.collect()));
+        let calls = saga.timeline.observed.iter().filter_map(|(index, said)| {
+            let progress = said.progress.as_ref()?;
+            Some((index.to_string(), s(progress.to_text())))
+        });
+        let calls: HashMap<_, _> = calls.collect();
+        if !calls.is_empty() {
+            item.insert("FarCalls".into(), AttributeValue::M(calls));
+        }
     }
-    if let Some(since) = saga.stuck {
-        item.insert("Stuck".into(), n(since.millis()));
-    }
-    if saga.nudges > 0 {
-        item.insert("Nudges".into(), n(saga.nudges));
-    }
+    put_some(&mut item, "Stuck", saga.stuck.map(|since| n(since.millis())));
+    put_some(&mut item, "Nudges", (saga.nudges > 0).then(|| n(saga.nudges)));
     match saga.due {
         Some(due) => {
             item.insert("DueBucket".into(), s(bucket(saga.id.bucket(due_buckets))));
@@ -93,10 +94,8 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
                 .last()
                 .map_or(saga.created, |entry| entry.at);
             // Time to live is in seconds.
-            item.insert(
-                "ExpiresAt".into(),
-                n(last.plus_millis(KEPT_MILLIS).millis() / 1_000),
-            );
+            let expires = last.plus_millis(KEPT_MILLIS).millis() / 1_000;
+            item.insert("ExpiresAt".into(), n(expires));
         }
     }
     item
@@ -107,12 +106,9 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
     let id = parsed(item, "SagaId")?;
     let input = object(item, "Input")?;
     let own = format!("-{id}-");
-    let map = |name: &str| match item.get(name) {
-        None => Ok(None),
-        Some(value) => value
-            .as_m()
-            .map(Some)
-            .map_err(|_| corrupt(format!("attribute {name} is no map"))),
+    let map = |name: &str| {
+        let map = item.get(name).map(AttributeValue::as_m).transpose();
+        map.map_err(|_| corrupt(format!("attribute {name} is no map")))
     };
     let mark = |name: &str| map(name)?.map(read_mark).transpose();
     let list = |name: &str| {
@@ -123,9 +119,8 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         let mark = mark.as_m().map_err(|_| corrupt("a parked message is no map"))?;
         read_parked(mark)
     });
-    let parked = older
-        .chain(map("Parked")?.map(read_parked))
-        .collect::<Result<_, PortError>>()?;
+    let parked = older.chain(map("Parked")?.map(read_parked));
+    let parked = parked.collect::<Result<_, PortError>>()?;
     let mut steps = BTreeMap::new();
     for (index, record) in map("Steps")?.into_iter().flatten() {
         let index = read_index(index)?;
@@ -138,7 +133,14 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         let said = said.as_s().map_err(|_| corrupt("what a step said is no text"))?;
         observed.insert(index, read_far(&steps, index, said)?);
     }
-    let lines = list("Timeline");
+    let far_calls = map("FarCalls")?;
+    for (index, said) in &mut observed {
+        let calls = far_calls.filter(|calls| calls.contains_key(&index.to_string()));
+        said.progress = calls
+            .map(|calls| progress(calls, &index.to_string()))
+            .transpose()?;
+    }
+    let entries = list("Timeline").iter().map(|line| read_entry(line, &own));
     let saga = Saga {
         id,
         definition: DefinitionRef {
@@ -157,10 +159,7 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         stuck: optional(item, "Stuck", time)?,
         shown: parsed(item, "Status")?,
         timeline: Timeline {
-            entries: lines
-                .iter()
-                .map(|line| read_entry(line, &own))
-                .collect::<Result<_, _>>()?,
+            entries: entries.collect::<Result<_, _>>()?,
             dropped: optional(item, "Dropped", number)?.unwrap_or(0),
             observed,
         },
@@ -210,28 +209,29 @@ fn reason_below(steps: &BTreeMap<StepIndex, StepRecord>, index: StepIndex) -> Op
     record.reason.as_deref()
 }
 
+/// What a step of the other cloud is, by the letter that says it.
+const STATES: [(&str, Option<StepState>); 8] = [
+    ("D", Some(StepState::Done)),
+    ("R", Some(StepState::Refused)),
+    ("U", Some(StepState::Undone)),
+    ("W", Some(StepState::Waiting)),
+    ("A", Some(StepState::Acting)),
+    ("S", Some(StepState::Stopping)),
+    ("B", Some(StepState::Undoing)),
+    ("N", None),
+];
+
 /// The state, the time in milliseconds, and behind a blank the reason; the reason is `=` when it is that of the
 /// origin's own step before, and in `'` otherwise. What is not known is left out.
 fn write_far(saga: &Saga, index: StepIndex, said: &Observed) -> String {
-    let mut text = match said.state {
-        Some(StepState::Done) => "D",
-        Some(StepState::Refused) => "R",
-        Some(StepState::Undone) => "U",
-        None => "N",
-    }
-    .to_owned();
-    if let Some(at) = said.at {
-        text += &at.millis().to_string();
-    }
+    let known = STATES.iter().find(|(_, state)| *state == said.state);
+    let state = known.map_or("N", |(letter, _)| letter);
+    let at = said.at.map_or(String::new(), |at| at.millis().to_string());
     match said.reason.as_deref() {
-        None => {}
-        reason if reason == reason_below(&saga.steps, index) => text += " =",
-        Some(reason) => {
-            text += " '";
-            text += reason;
-        }
+        None => format!("{state}{at}"),
+        reason if reason == reason_below(&saga.steps, index) => format!("{state}{at} ="),
+        Some(reason) => format!("{state}{at} '{reason}"),
     }
-    text
 }
 
 fn read_far(
@@ -245,13 +245,10 @@ fn read_far(
         None => (text, None),
     };
     let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
-    let state = match state {
-        "D" => Some(StepState::Done),
-        "R" => Some(StepState::Refused),
-        "U" => Some(StepState::Undone),
-        "N" => None,
-        _ => return Err(strange()),
-    };
+    let (_, state) = STATES
+        .iter()
+        .find(|(letter, _)| *letter == state)
+        .ok_or_else(strange)?;
     let at = match at {
         "" => None,
         millis => Some(Timestamp::from_millis(millis.parse().map_err(|_| strange())?)),
@@ -262,14 +259,16 @@ fn read_far(
         Some(reason) => Some(reason.strip_prefix('\'').ok_or_else(strange)?),
     };
     Ok(Observed {
-        state,
+        state: *state,
         at,
         reason: reason.map(str::to_owned),
+        progress: None,
     })
 }
 
-fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
-    number(item, name).map(Timestamp::from_millis)
+fn progress(item: &Item, name: &str) -> Result<Progress, PortError> {
+    let unreadable = || corrupt(format!("attribute {name} does not say how far a step has come"));
+    Progress::of_text(text(item, name)?).ok_or_else(unreadable)
 }
 
 fn object(item: &Item, name: &str) -> Result<Fields, PortError> {
@@ -284,6 +283,7 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
+        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -306,6 +306,7 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
+            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),
@@ -320,15 +321,20 @@ fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
         ("At".into(), n(record.at.millis())),
         ("Hop".into(), n(record.hop)),
     ]);
-    if let Some(reason) = &record.reason {
-        item.insert("Why".into(), s(reason));
-    }
-    if record.data != *input {
-        item.insert("Data".into(), s(json::write_object(&record.data)));
-    }
-    if !record.output.is_empty() {
-        item.insert("Out".into(), s(json::write_object(&record.output)));
-    }
+    let object = |fields| s(json::write_object(fields));
+    put_some(&mut item, "Why", record.reason.as_ref().map(s));
+    put_some(
+        &mut item,
+        "Data",
+        (record.data != *input).then(|| object(&record.data)),
+    );
+    put_some(
+        &mut item,
+        "Out",
+        (!record.output.is_empty()).then(|| object(&record.output)),
+    );
+    let calls = record.progress.as_ref().map(|progress| s(progress.to_text()));
+    put_some(&mut item, "Calls", calls);
     AttributeValue::M(item)
 }
 
@@ -340,6 +346,7 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
         reason: optional(item, "Why", text)?.map(str::to_owned),
         data: optional(item, "Data", object)?.unwrap_or_else(|| input.clone()),
         output: optional(item, "Out", object)?.unwrap_or_default(),
+        progress: optional(item, "Calls", progress)?,
         // The origin hears of the other cloud's steps itself: `Far`.
         reports: Reports::default(),
     })
@@ -394,6 +401,7 @@ mod tests {
             ),
         };
         let record = StepRecord {
+            progress: None,
             state,
             at: step_at,
             hop: 1,
@@ -403,6 +411,7 @@ mod tests {
             reports: Reports::default(),
         };
         let said = Observed {
+            progress: None,
             state: Some(if refusal.is_some() {
                 StepState::Refused
             } else {

@@ -4,17 +4,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
 use saga_core::mark::Caller;
 use saga_core::timeline::{Entry, NOTES};
-use saga_core::{Cloud, EventId, Outcome, Timestamp};
+use saga_core::{Cloud, EventId, Outcome};
 
-use crate::item::{Item, corrupt, n, number, optional, parsed, s, text};
+use crate::item::{Item, corrupt, n, number, optional, parsed, put_some, s, text, time};
 
 /// Our own event ids hold the saga's id, which the item has already: then `e` is what stands before it and `f` what
 /// stands behind it. Other publishers' ids stand whole in `e`.
 pub(crate) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
     let id = entry.event.as_str();
-    let (head, tail) = id
-        .split_once(own)
-        .map_or((id, None), |(head, tail)| (head, Some(tail)));
+    let parts = id.split_once(own);
+    let (head, tail) = parts.map_or((id, None), |(head, tail)| (head, Some(tail)));
     let mut item = Item::from([
         ("t".into(), n(entry.at.millis())),
         ("e".into(), s(head)),
@@ -22,32 +21,27 @@ pub(crate) fn write_entry(entry: &Entry, own: &str) -> AttributeValue {
         ("k".into(), n(entry.step)),
         ("c".into(), s(entry.cloud.as_str())),
     ]);
-    if let Some(tail) = tail {
-        item.insert("f".into(), s(tail));
-    }
+    put_some(&mut item, "f", tail.map(s));
     // Versions before this one have no word for what moved nothing and refuse an item with an unknown word: they wrote
     // `late` for these lines, and so does this one. The verb tells them apart.
-    match entry.outcome {
-        Outcome::Applied => {}
-        Outcome::Noted => {
-            item.insert("o".into(), s(Outcome::Late.as_str()));
-        }
-        outcome => {
-            item.insert("o".into(), s(outcome.as_str()));
-        }
-    }
-    if let Some(note) = &entry.note {
-        item.insert("n".into(), s(note));
-    }
-    if entry.times != 1 {
-        item.insert("x".into(), n(entry.times));
-    }
-    if let Some(caller) = &entry.caller {
-        item.insert("a".into(), s(caller.as_str()));
-    }
-    if entry.unverified {
-        item.insert("u".into(), AttributeValue::Bool(true));
-    }
+    let outcome = match entry.outcome {
+        Outcome::Applied => None,
+        Outcome::Noted => Some(Outcome::Late),
+        outcome => Some(outcome),
+    };
+    put_some(&mut item, "o", outcome.map(|outcome| s(outcome.as_str())));
+    put_some(&mut item, "n", entry.note.as_ref().map(s));
+    put_some(&mut item, "x", (entry.times != 1).then(|| n(entry.times)));
+    put_some(
+        &mut item,
+        "a",
+        entry.caller.as_ref().map(|caller| s(caller.as_str())),
+    );
+    put_some(
+        &mut item,
+        "u",
+        entry.unverified.then_some(AttributeValue::Bool(true)),
+    );
     AttributeValue::M(item)
 }
 
@@ -67,7 +61,7 @@ pub(crate) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, Por
             .ok_or_else(|| corrupt(format!("`{word}` is no outcome")))?,
     };
     Ok(Entry {
-        at: number(item, "t").map(Timestamp::from_millis)?,
+        at: time(item, "t")?,
         event: EventId::stored(event),
         verb: verb.to_owned(),
         step: number(item, "k")?,
@@ -82,6 +76,8 @@ pub(crate) fn read_entry(value: &AttributeValue, own: &str) -> Result<Entry, Por
 
 #[cfg(test)]
 mod tests {
+    use saga_core::Timestamp;
+
     use super::*;
 
     /// An earlier version knows `applied` (by absence), `repeated`, `late` and `contradicted`, and refuses the whole item

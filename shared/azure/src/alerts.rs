@@ -1,9 +1,8 @@
 //! Tells the one monitoring channel, which is on the cloud that keeps the sagas: an alert goes there as an event of
 //! its own kind, the way all events go.
 
-use ring::digest::{SHA256, digest};
 use saga_app::ports::{Alert, Alerts, Parked, Parking, PortError, Time};
-use saga_wire::notice;
+use saga_wire::{notice, quarantine::sha256};
 
 use crate::event_grid::EventGrid;
 
@@ -18,29 +17,26 @@ impl<T> EventGridAlerts<T> {
     pub(crate) fn new(events: EventGrid, time: T) -> Self {
         Self { events, time }
     }
+
+    async fn publish(&self, notice: String) -> Result<(), PortError> {
+        let published = self.events.publish_one(notice).await?;
+        published.map_err(|refusal| refusal.into_error("Event Grid"))
+    }
 }
 
 impl<T: Time> Alerts for EventGridAlerts<T> {
     async fn raise(&self, alert: Alert) -> Result<(), PortError> {
         let now = self.time.now();
         // The same alert in the same millisecond is the same alert.
-        let mark = digest(&SHA256, format!("{}\n{}", alert.subject, alert.text).as_bytes());
-        let mark: String = mark.as_ref()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let id = format!("{:013}-alert-{mark}", now.millis());
-        let text = notice::write_alert(&id, &alert, now);
-        let published = self.events.publish_one(text).await?;
-        published.map_err(|refusal| refusal.into_error("Event Grid"))
+        let mark = sha256(format!("{}\n{}", alert.subject, alert.text).as_bytes());
+        let id = format!("{:013}-alert-{}", now.millis(), &mark[..16]);
+        self.publish(notice::write_alert(&id, &alert, now)).await
     }
 }
 
 impl<T: Time> Parking for EventGridAlerts<T> {
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
-        let text = notice::write_parked(parked);
-        let published = self.events.publish_one(text).await?;
-        published.map_err(|refusal| refusal.into_error("Event Grid"))
+        self.publish(notice::write_parked(parked)).await
     }
 }
 

@@ -2,14 +2,12 @@
 //!
 //! Invariant: a key or a token never goes over an unencrypted connection that leaves the machine.
 
-use std::fmt;
-
 use azure_core::http::Url;
 
 pub use azure_core::credentials::Secret;
 
 /// One deployment's account, names and endpoints. Its `Debug` shows no secret.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The storage account's name.
     pub account: String,
@@ -31,46 +29,12 @@ pub struct Config {
     pub client_id: Option<String>,
 }
 
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("account", &self.account)
-            .field("table_endpoint", &self.table_endpoint)
-            .field("queue_endpoint", &self.queue_endpoint)
-            .field("table", &self.table)
-            .field("quarantine_queue", &self.quarantine_queue)
-            .field("topic_endpoint", &self.topic_endpoint)
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A setting that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
-    /// An endpoint is no URL that can be used.
-    #[error("the {what} endpoint `{endpoint}` {why}")]
-    Endpoint {
-        /// Whose.
-        what: &'static str,
-        /// As it was given.
-        endpoint: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A name that the service does not take.
-    #[error("`{name}` is no name of a {what}: {rule}")]
-    Name {
-        /// Of what.
-        what: &'static str,
-        /// As it was given.
-        name: String,
-        /// The service's rule.
-        rule: &'static str,
-    },
-    /// The account's key is not base64.
-    #[error("the storage account's key is not base64")]
-    Key,
+    /// It breaks a rule of the service.
+    #[error("{0}")]
+    Setting(String),
     /// There is no managed identity to use.
     #[error("the managed identity cannot be used")]
     Identity(#[source] azure_core::Error),
@@ -81,16 +45,11 @@ pub enum InvalidConfig {
 
 /// Checks an endpoint; the URL that comes back has no trailing slash in its path.
 pub(crate) fn endpoint(what: &'static str, text: &str) -> Result<String, InvalidConfig> {
-    let wrong = |why| InvalidConfig::Endpoint {
-        what,
-        endpoint: text.to_owned(),
-        why,
-    };
+    let wrong = |why| InvalidConfig::Setting(format!("the {what} endpoint `{text}` {why}"));
     let url = Url::parse(text).map_err(|_| wrong("is not a URL"))?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(
-            "must have no query: its parameters are added to each request",
-        ));
+        let why = "must have no query: its parameters are added to each request";
+        return Err(wrong(why));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("must hold no credential"));
@@ -110,11 +69,8 @@ pub(crate) fn table_name(name: &str) -> Result<&str, InvalidConfig> {
     let valid = (3..=63).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && !name.starts_with(|first: char| first.is_ascii_digit());
-    valid.then_some(name).ok_or_else(|| InvalidConfig::Name {
-        what: "table",
-        name: name.to_owned(),
-        rule: "3 to 63 letters and digits, the first a letter",
-    })
+    let rule = "a table: 3 to 63 letters and digits, the first a letter";
+    named(valid, name, rule)
 }
 
 /// Checks a queue's name (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>).
@@ -122,15 +78,17 @@ pub(crate) fn queue_name(name: &str) -> Result<&str, InvalidConfig> {
     let valid = (3..=63).contains(&name.len())
         && name
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
         && !name.contains("--");
-    valid.then_some(name).ok_or_else(|| InvalidConfig::Name {
-        what: "queue",
-        name: name.to_owned(),
-        rule: "3 to 63 lower-case letters, digits and single hyphens inside",
-    })
+    let rule = "a queue: 3 to 63 lower-case letters, digits and single hyphens inside";
+    named(valid, name, rule)
+}
+
+fn named<'a>(valid: bool, name: &'a str, rule: &str) -> Result<&'a str, InvalidConfig> {
+    let wrong = || InvalidConfig::Setting(format!("`{name}` is no name of {rule}"));
+    valid.then_some(name).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod config;
 pub mod dead_letters;
 mod event_grid;
 mod quarantine;
+mod services;
 mod table;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use client::Assertion;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
 pub use quarantine::QuarantineQueue;
+pub use services::ManagedIdentity;
 pub use table::TableStore;
 
 use client::{Connection, Identity, StorageAccount};
@@ -30,14 +32,10 @@ use saga_app::ports::{ParticipantCloud, Time};
 pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
-    /// The topic to which events go.
-    pub events: EventGrid,
-    /// Keeps messages that cannot be understood.
-    pub quarantine: QuarantineQueue,
-    /// The monitoring channel.
-    pub alerts: EventGridAlerts<T>,
-    /// Time and chance.
-    pub time: T,
+    events: EventGrid,
+    quarantine: QuarantineQueue,
+    alerts: EventGridAlerts<T>,
+    time: T,
 }
 
 impl<T: Time + Clone> Azure<T> {

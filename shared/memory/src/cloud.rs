@@ -45,17 +45,17 @@ impl<S> Cloud<S> {
 
     /// Whether nothing is pending.
     pub fn outbox_is_empty(&self) -> bool {
-        self.lock().outbox.is_empty()
+        self.outbox().is_empty()
     }
 
     /// The rows that were given up, by id.
     pub fn dead(&self) -> Vec<OutboxRow> {
-        self.lock().outbox.dead()
+        self.lock().outbox.dead.values().cloned().collect()
     }
 
     /// How many leases there are.
     pub fn leases(&self) -> usize {
-        self.lock().outbox.leases()
+        self.lock().outbox.leases.len()
     }
 
     /// Adds a row past every port, as a commit would have.

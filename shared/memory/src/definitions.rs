@@ -33,11 +33,8 @@ fn parsed(text: &str) -> Result<Definition, PortError> {
 impl<S: Send> Definitions for Cloud<S> {
     async fn stored_definition(&self, reference: &DefinitionRef) -> Result<Option<Definition>, PortError> {
         self.call("Definitions::stored_definition", None, |state| {
-            state
-                .definitions
-                .get(reference)
-                .map(|text| parsed(text))
-                .transpose()
+            let text = state.definitions.get(reference);
+            text.map(|text| parsed(text)).transpose()
         })
         .await
     }

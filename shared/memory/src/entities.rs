@@ -65,14 +65,11 @@ impl Entities {
     }
 
     pub(crate) fn all(&self) -> BTreeMap<EntityKey, Written> {
-        let written = |(held, times): &(Held<Fields>, usize)| Written {
-            fields: held.value.clone(),
-            times: *times,
-        };
-        self.0
-            .iter()
-            .map(|(key, held)| (key.clone(), written(held)))
-            .collect()
+        let each = self.0.iter().map(|(key, (held, times))| {
+            let (fields, times) = (held.value.clone(), *times);
+            (key.clone(), Written { fields, times })
+        });
+        each.collect()
     }
 
     pub(crate) fn snapshot(&self, keys: &[EntityKey]) -> Snapshot {

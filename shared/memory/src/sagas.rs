@@ -78,11 +78,8 @@ impl SagaStore for OriginCloud {
                 return Ok(Inserted::Exists(Box::new(held.value.clone())));
             }
             // A new saga has read nothing, so each of its entities must be new too.
-            if !state
-                .stored
-                .entities
-                .are_as_read(&decision.writes, &Snapshot::default())
-            {
+            let unread = Snapshot::default();
+            if !state.stored.entities.are_as_read(&decision.writes, &unread) {
                 return Ok(Inserted::Spent);
             }
             let revision = state.next_revision();

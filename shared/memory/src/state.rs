@@ -84,18 +84,6 @@ impl Rows {
         rows
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pending.values().all(BTreeMap::is_empty)
-    }
-
-    pub(crate) fn leases(&self) -> usize {
-        self.leases.len()
-    }
-
-    pub(crate) fn dead(&self) -> Vec<OutboxRow> {
-        self.dead.values().cloned().collect()
-    }
-
     pub(crate) fn get_mut(&mut self, row: &OutboxRow) -> Option<&mut OutboxRow> {
         self.pending.get_mut(&row.shard)?.get_mut(&row.id)
     }

@@ -34,11 +34,9 @@ impl StepCloud {
 
     /// An entity, read past the port and its faults.
     pub fn entity(&self, partition: &Partition, key: &EntityKey) -> Option<Fields> {
-        self.lock()
-            .stored
-            .0
-            .get(partition)
-            .and_then(|contents| contents.entities.get(key))
+        let state = self.lock();
+        let contents = state.stored.0.get(partition)?;
+        contents.entities.get(key)
     }
 
     /// Every entity, by partition, read past the port and its faults.
@@ -54,9 +52,8 @@ impl StepCloud {
         let mut state = self.lock();
         let revision = state.next_revision();
         let contents = state.stored.0.entry(partition.clone()).or_default();
-        contents
-            .entities
-            .replace(&[EntityWrite { key, fields }], revision);
+        let writes = [EntityWrite { key, fields }];
+        contents.entities.replace(&writes, revision);
     }
 }
 
@@ -81,9 +78,8 @@ impl StepStore for StepCloud {
     async fn entities(&self, partition: &Partition, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
         self.call("StepStore::entities", None, |state| {
             let contents = state.stored.0.get(partition);
-            Ok(contents
-                .map(|contents| contents.entities.snapshot(keys))
-                .unwrap_or_default())
+            let found = contents.map(|contents| contents.entities.snapshot(keys));
+            Ok(found.unwrap_or_default())
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! The deployment of this process, from its environment.
 
+use std::error::Error;
+
 use saga_app::outbox::Rules;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
@@ -8,23 +10,12 @@ use saga_core::patience::Patience;
 
 use crate::environment::{Misconfigured, parsed};
 
-/// Why the process cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotStart {
-    /// A setting is missing or wrong.
-    #[error(transparent)]
-    Environment(#[from] Misconfigured),
-    /// A definition is wrong.
-    #[error(transparent)]
-    Definition(#[from] saga_core::definition::InvalidDefinition),
-}
-
 /// Loads definitions and participants, with `INVENTORY_LIMIT` (10000), `NUDGE_AFTER_SECONDS` (60),
 /// `STUCK_AFTER_SECONDS` (900), `OUTBOX_SHARDS` (16), `OUTBOX_MAX_ATTEMPTS` (20) and `OUTBOX_MAX_AGE_SECONDS` (86400).
 ///
 /// # Errors
-/// [`CannotStart`] names the setting or the definition.
-pub fn load() -> Result<Deployment, CannotStart> {
+/// Names the setting or the definition that is wrong.
+pub fn load() -> Result<Deployment, Box<dyn Error + Send + Sync>> {
     let defaults = Patience::default();
     let patience = Patience {
         first_millis: seconds("NUDGE_AFTER_SECONDS", defaults.first_millis)?,
@@ -41,11 +32,7 @@ pub fn load() -> Result<Deployment, CannotStart> {
     let shards = parsed("OUTBOX_SHARDS", DEFAULT_SHARDS)?;
     if !(1..=64).contains(&shards) {
         let why = format!("{shards} is not from 1 to 64");
-        return Err(Misconfigured::Invalid {
-            name: "OUTBOX_SHARDS",
-            why,
-        }
-        .into());
+        return Err(Misconfigured::invalid("OUTBOX_SHARDS", why).into());
     }
     let deployment = Deployment::load(&Settings { inventory_limit }, patience, shards)?;
     Ok(Deployment { relay, ..deployment })

@@ -18,6 +18,14 @@ pub enum Misconfigured {
     },
 }
 
+impl Misconfigured {
+    /// A value that cannot be used, and why.
+    pub fn invalid(name: &'static str, why: impl ToString) -> Self {
+        let why = why.to_string();
+        Self::Invalid { name, why }
+    }
+}
+
 /// A setting that must be there.
 ///
 /// # Errors
@@ -32,7 +40,7 @@ pub fn required(name: &'static str) -> Result<String, Misconfigured> {
     clippy::disallowed_methods,
     reason = "the one place where the environment is read"
 )]
-pub fn optional(name: &'static str) -> Option<String> {
+pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -46,9 +54,6 @@ pub fn parsed<T: FromStr<Err: std::fmt::Display>>(
 ) -> Result<T, Misconfigured> {
     match optional(name) {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|why: T::Err| Misconfigured::Invalid {
-            name,
-            why: why.to_string(),
-        }),
+        Some(text) => text.parse().map_err(|why| Misconfigured::invalid(name, why)),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use mime::Mime;
@@ -87,8 +87,8 @@ pub fn health() -> Response<Body> {
 /// # Errors
 /// There is no such code.
 pub fn page(code: &str) -> Answer {
-    let known = Code::ALL.into_iter().find(|known| known.as_str() == code);
-    let known = known.ok_or_else(|| {
+    let mut all = Code::ALL.into_iter();
+    let known = all.find(|known| known.as_str() == code).ok_or_else(|| {
         let detail = format!("there is no problem `{}`", shown(code));
         Problem::new(Code::UnknownProblem, detail)
     })?;
@@ -184,10 +184,8 @@ pub fn body(request: &Request, max: usize) -> Result<Fields, Problem> {
     }
     let headers = request.headers();
     if let Some(encoding) = encoding(headers) {
-        let detail = format!(
-            "a body with Content-Encoding: {} is not read; send it as it is",
-            shown(&encoding)
-        );
+        let encoding = shown(&encoding);
+        let detail = format!("a body with Content-Encoding: {encoding} is not read; send it as it is");
         let problem = Problem::new(Code::UnsupportedMediaType, detail);
         return Err(problem.with_possible("accept-encoding", "identity"));
     }
@@ -223,17 +221,13 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
 fn is_json(headers: &HeaderMap) -> bool {
     let lines = header_lines(headers, header::CONTENT_TYPE.as_str());
     let [line] = &lines[..] else { return false };
+    let is_utf8 = |charset: &str| ["utf-8", "utf8"].contains(&charset.to_ascii_lowercase().as_str());
     let in_utf8 = |(name, value): (mime::Name<'_>, mime::Name<'_>)| {
-        let charset = value.as_str().trim_matches('"');
         // The second is no registered name, and many clients send it.
-        name != mime::CHARSET
-            || ["utf-8", "utf8"]
-                .iter()
-                .any(|known| charset.eq_ignore_ascii_case(known))
+        name != mime::CHARSET || is_utf8(value.as_str().trim_matches('"'))
     };
-    line.trim()
-        .parse::<Mime>()
-        .is_ok_and(|kind| kind.essence_str() == "application/json" && kind.params().all(in_utf8))
+    let kind = line.trim().parse::<Mime>();
+    kind.is_ok_and(|kind| kind.essence_str() == "application/json" && kind.params().all(in_utf8))
 }
 
 /// A field that is not known is a mistake that would otherwise go unseen.
@@ -243,10 +237,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 pub fn only(fields: &Fields, known: &[&str]) -> Result<(), Problem> {
     let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |name| {
-        Err(invalid(format!(
-            "`{}` is not a field of this request",
-            shown(name)
-        )))
+        let name = shown(name);
+        Err(invalid(format!("`{name}` is not a field of this request")))
     })
 }
 
@@ -268,33 +260,24 @@ pub fn name_field(fields: &Fields, name: &str) -> Result<String, Problem> {
 /// Names the field.
 pub fn text_field(fields: &Fields, name: &str) -> Result<String, Problem> {
     const MAX: usize = 200;
-    if fields
-        .get(name)
-        .is_some_and(|value| !matches!(value, Document::Text(_) | Document::Null))
-    {
-        return Err(wrong_field(FieldError::new(name, "must be a text")));
+    let text = match fields.get(name) {
+        None | Some(Document::Null) => "",
+        Some(Document::Text(text)) => text.trim(),
+        Some(_) => return Err(wrong_field(FieldError::new(name, "must be a text"))),
+    };
+    if text.is_empty() || text.chars().count() > MAX || !is_readable(text) {
+        return Err(invalid(format!(
+            "`{name}` must be a text of 1 to {MAX} characters on one line, all of which can be seen"
+        )));
     }
-    let text = fields
-        .get(name)
-        .and_then(Document::as_text)
-        .map(str::trim)
-        .filter(|text| !text.is_empty() && text.chars().count() <= MAX);
-    text.filter(|text| is_readable(text))
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            invalid(format!(
-                "`{name}` must be a text of 1 to {MAX} characters on one line, all of which can be seen"
-            ))
-        })
+    Ok(text.to_owned())
 }
 
 /// A header's lines. What is no text in them is no text of any rule, either.
 #[must_use]
 pub fn header_lines(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let lines = headers.get_all(name).iter();
-    lines
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        .collect()
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.get_all(name).iter().map(text).collect()
 }
 
 /// The value of a header that is given once; `None` when it is not given.
@@ -338,10 +321,8 @@ pub fn query<'r>(
     let mut given = BTreeMap::new();
     for (name, value) in parameters.into_iter().flat_map(QueryMap::iter) {
         let Some(known) = known.iter().find(|known| **known == name) else {
-            return Err(invalid(format!(
-                "`{}` is not a parameter of this request",
-                shown(name)
-            )));
+            let name = shown(name);
+            return Err(invalid(format!("`{name}` is not a parameter of this request")));
         };
         if given.insert(*known, value).is_some() {
             return Err(invalid(format!("`{known}` must be given once")));

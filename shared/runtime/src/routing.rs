@@ -1,7 +1,6 @@
 //! Which route a request asks for. A function has one table of its routes; the router reads it, and so does the test
 //! that compares it with the function's OpenAPI document.
 
-use lambda_http::http::Method;
 use lambda_http::{Request, RequestExt};
 use saga_core::text::shown;
 use saga_wire::problem::{Code, Problem};
@@ -21,18 +20,14 @@ pub fn find<'r, T: Copy>(routes: &Routes<T>, request: &'r Request) -> Result<(T,
     let fits = |(_, template, _): &&(_, &'static str, T)| given(template, path).is_some();
     let template = routes.iter().find(fits).ok_or_else(nothing)?.1;
     let here = || routes.iter().filter(|(_, known, _)| *known == template);
-    let wanted = match request.method() {
-        &Method::HEAD => Method::GET.as_str(),
-        other => other.as_str(),
-    };
+    let method = request.method().as_str();
+    let wanted = if method == "HEAD" { "GET" } else { method };
     match here().find(|(method, ..)| *method == wanted) {
         Some((_, _, to)) => Ok((*to, given(template, path).unwrap_or_default())),
         None => {
             let named = |method| if method == "GET" { "GET, HEAD" } else { method };
-            let allowed = here()
-                .map(|(method, ..)| named(method))
-                .collect::<Vec<_>>()
-                .join(", ");
+            let allowed: Vec<&str> = here().map(|(method, ..)| named(method)).collect();
+            let allowed = allowed.join(", ");
             let problem = Problem::new(Code::MethodNotAllowed, format!("only {allowed} is possible here"));
             Err(problem.with_possible("allow", allowed))
         }

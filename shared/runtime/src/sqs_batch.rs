@@ -58,35 +58,15 @@ where
         // The handler is called inside, since it may panic before it gives a future.
         let handled = AssertUnwindSafe(async { handle(record.body.clone()).await }).catch_unwind();
         async move {
-            match handled.await {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => {
-                    let error = causes(&error);
-                    about!(
-                        error,
-                        &About::message(&record.body),
-                        message_id = record.message_id,
-                        error,
-                        outcome = "retried",
-                        "message"
-                    );
-                    Some(Failure {
-                        id: record.message_id.clone(),
-                    })
-                }
-                Err(_) => {
-                    about!(
-                        error,
-                        &About::message(&record.body),
-                        message_id = record.message_id,
-                        outcome = "panicked",
-                        "message"
-                    );
-                    Some(Failure {
-                        id: record.message_id.clone(),
-                    })
-                }
-            }
+            let (outcome, error) = match handled.await {
+                Ok(Ok(_)) => return None,
+                Ok(Err(error)) => ("retried", Some(causes(&error))),
+                Err(_) => ("panicked", None),
+            };
+            let id = record.message_id.clone();
+            let (about, error) = (About::message(&record.body), error.as_deref());
+            about!(error, &about, message_id = id, error, outcome, "message");
+            Some(Failure { id })
         }
     });
     Failures {

@@ -28,11 +28,9 @@ pub enum Delivery {
 #[derive(Deserialize)]
 struct OwnSchema<'a> {
     id: String,
-    #[serde(default)]
     subject: Option<String>,
     #[serde(rename = "eventType")]
     kind: String,
-    #[serde(default)]
     topic: Option<String>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
@@ -104,11 +102,8 @@ fn validation(text: &str) -> Result<Option<String>, Malformed> {
 
 /// Whether the event says that the subscription was deleted, in either schema. It is about no saga.
 pub(crate) fn is_deletion(attributes: &Attributes<'_>) -> bool {
-    let name = if attributes.has("specversion") {
-        "type"
-    } else {
-        "eventType"
-    };
+    let is_cloud_event = attributes.has("specversion");
+    let name = if is_cloud_event { "type" } else { "eventType" };
     matches!(attributes.text(name), Ok(Some(kind)) if kind == DELETED)
 }
 
@@ -126,9 +121,8 @@ pub(crate) fn read(attributes: &Attributes<'_>, text: &str) -> Result<SagaEvent,
     }
     // What it holds would be passed over, and with it the cross-check of the event against its subject.
     if attributes.says("data_base64") {
-        return Err(Malformed(
-            "`data_base64` is no member of Event Grid's schema: put the object into `data`".to_owned(),
-        ));
+        let why = "`data_base64` is no member of Event Grid's schema: put the object into `data`";
+        return Err(Malformed(why.to_owned()));
     }
     let own: OwnSchema<'_> = json::from_str(text)?;
     let data = match own.data {
@@ -137,9 +131,7 @@ pub(crate) fn read(attributes: &Attributes<'_>, text: &str) -> Result<SagaEvent,
         }
         _ => Fields::new(),
     };
-    let source = own
-        .topic
-        .filter(|topic| !topic.is_empty())
-        .unwrap_or_else(|| "event-grid".to_owned());
+    let topic = own.topic.filter(|topic| !topic.is_empty());
+    let source = topic.unwrap_or_else(|| "event-grid".to_owned());
     Outside::new(own.id, source, own.kind, own.subject, data).map(SagaEvent::Outside)
 }

@@ -5,6 +5,7 @@
 //! types are not serialisable, so no change of a format can change the protocol, or the other way round.
 
 pub mod cloud_event;
+pub mod contract;
 pub mod custom_handler;
 pub mod dead_letter;
 pub mod definitions;
@@ -17,6 +18,7 @@ pub mod notice;
 pub mod problem;
 pub mod quarantine;
 pub mod saga_event;
+pub mod services;
 pub mod time;
 
 /// The largest event that goes out, in bytes: what a Storage queue message takes in base64

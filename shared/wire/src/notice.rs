@@ -8,7 +8,7 @@ use saga_core::{Cloud, EventId, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::cloud_event::attributes::Attributes;
-use crate::cloud_event::source_of;
+use crate::cloud_event::{self, Payload, source_of};
 use crate::{json, time};
 
 /// The type of the event of an [`Alert`].
@@ -45,18 +45,6 @@ struct ParkedData<'a> {
     reason: Cow<'a, str>,
 }
 
-#[derive(Serialize)]
-struct Out<'a, D> {
-    specversion: &'static str,
-    id: &'a str,
-    source: &'static str,
-    r#type: &'static str,
-    time: String,
-    datacontenttype: &'static str,
-    sagatarget: &'static str,
-    data: D,
-}
-
 /// Writes the event of an alert.
 #[must_use]
 pub fn write_alert(id: &str, alert: &Alert, now: Timestamp) -> String {
@@ -74,17 +62,9 @@ pub fn write_parked(parked: &Parked) -> String {
     write(&format!("{}-parked", parked.event), PARKED, parked.at, data)
 }
 
-fn write(id: &str, kind: &'static str, at: Timestamp, data: impl Serialize) -> String {
-    json::to_string(&Out {
-        specversion: "1.0",
-        id,
-        source: source_of(Cloud::Azure),
-        r#type: kind,
-        time: time::format(at),
-        datacontenttype: "application/json",
-        sagatarget: Cloud::ORIGIN.as_str(),
-        data,
-    })
+fn write(id: &str, kind: &str, at: Timestamp, data: impl Serialize) -> String {
+    let data = Payload::Json(json::raw(json::to_string(&data)));
+    cloud_event::routed(id, source_of(Cloud::Azure), kind, at, Cloud::ORIGIN, data)
 }
 
 /// The alert in an event; `None` when it is another event.

@@ -9,138 +9,66 @@ use serde::Serialize;
 /// What the pages say: one section a code.
 const PAGES: &str = include_str!("../PROBLEMS.md");
 
-/// What can go wrong, for programs. The words are stable; `PROBLEMS.md` has a page for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// The body is no JSON object.
-    InvalidJson,
-    /// A header, a parameter or a field is not what it must be.
-    InvalidRequest,
-    /// There is nothing at this path.
-    NotFound,
-    /// There is no definition of this name.
-    UnknownDefinition,
-    /// There is no saga of this id.
-    UnknownSaga,
-    /// There is no dead letter of this id.
-    UnknownDeadLetter,
-    /// There is no problem of this code.
-    UnknownProblem,
-    /// The path is right, the method is not.
-    MethodNotAllowed,
-    /// The saga has ended.
-    TooLate,
-    /// The deployment lacks what the saga needs: its definition, or a participant.
-    NotDeployed,
-    /// The body, or an event of the saga, is too large.
-    TooLarge,
-    /// The body is not sent as plain JSON in UTF-8.
-    UnsupportedMediaType,
-    /// The input is not what the saga's steps need.
-    InvalidInput,
-    /// The Idempotency-Key has started another saga.
-    KeyReused,
-    /// The saga's first step refused.
-    Refused,
-    /// Nothing that the caller can change.
-    Internal,
-    /// The store is throttled.
-    Busy,
-    /// The store did not answer.
-    Unavailable,
+/// The table of codes: each with its word, its HTTP status and its title.
+macro_rules! codes {
+    ($($code:ident, $word:literal, $status:literal, $title:literal;)+) => {
+        /// What can go wrong, for programs. The words are stable; `PROBLEMS.md` has a page for each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $code,)+
+        }
+
+        impl Code {
+            /// Every code, by status.
+            pub const ALL: [Code; [$($status),+].len()] = [$(Code::$code),+];
+
+            fn row(self) -> (&'static str, u16, &'static str) {
+                match self {
+                    $(Code::$code => ($word, $status, $title),)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson, "invalid-json", 400, "The body is not valid JSON";
+    InvalidRequest, "invalid-request", 400, "The request is not valid";
+    NotFound, "not-found", 404, "There is nothing at this path";
+    UnknownDefinition, "unknown-definition", 404, "No saga definition has this name";
+    UnknownSaga, "unknown-saga", 404, "No saga has this id";
+    UnknownDeadLetter, "unknown-dead-letter", 404, "No dead letter has this id";
+    UnknownProblem, "unknown-problem", 404, "No problem has this code";
+    MethodNotAllowed, "method-not-allowed", 405, "This path does not take this method";
+    TooLate, "too-late", 409, "The saga has already ended";
+    NotDeployed, "not-deployed", 409, "The deployment lacks a definition or participant of this saga";
+    TooLarge, "too-large", 413, "The body is too large";
+    UnsupportedMediaType, "unsupported-media-type", 415, "The body must be plain JSON in UTF-8";
+    InvalidInput, "invalid-input", 422, "The input is not valid";
+    KeyReused, "key-reused", 422, "The idempotency key belongs to another request";
+    Refused, "refused", 422, "The first step refused the saga";
+    Internal, "internal", 500, "The request cannot be served";
+    Busy, "busy", 503, "The store is busy";
+    Unavailable, "unavailable", 503, "The store did not answer";
 }
 
 impl Code {
-    /// Every code, by status.
-    pub const ALL: [Code; 18] = [
-        Code::InvalidJson,
-        Code::InvalidRequest,
-        Code::NotFound,
-        Code::UnknownDefinition,
-        Code::UnknownSaga,
-        Code::UnknownDeadLetter,
-        Code::UnknownProblem,
-        Code::MethodNotAllowed,
-        Code::TooLate,
-        Code::NotDeployed,
-        Code::TooLarge,
-        Code::UnsupportedMediaType,
-        Code::InvalidInput,
-        Code::KeyReused,
-        Code::Refused,
-        Code::Internal,
-        Code::Busy,
-        Code::Unavailable,
-    ];
-
     /// The word used in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Code::InvalidJson => "invalid-json",
-            Code::InvalidRequest => "invalid-request",
-            Code::NotFound => "not-found",
-            Code::UnknownDefinition => "unknown-definition",
-            Code::UnknownSaga => "unknown-saga",
-            Code::UnknownDeadLetter => "unknown-dead-letter",
-            Code::UnknownProblem => "unknown-problem",
-            Code::MethodNotAllowed => "method-not-allowed",
-            Code::TooLate => "too-late",
-            Code::NotDeployed => "not-deployed",
-            Code::TooLarge => "too-large",
-            Code::UnsupportedMediaType => "unsupported-media-type",
-            Code::InvalidInput => "invalid-input",
-            Code::KeyReused => "key-reused",
-            Code::Refused => "refused",
-            Code::Internal => "internal",
-            Code::Busy => "busy",
-            Code::Unavailable => "unavailable",
-        }
+        self.row().0
     }
 
     /// The HTTP status.
     #[must_use]
     pub fn status(self) -> u16 {
-        match self {
-            Code::InvalidJson | Code::InvalidRequest => 400,
-            Code::NotFound
-            | Code::UnknownDefinition
-            | Code::UnknownSaga
-            | Code::UnknownDeadLetter
-            | Code::UnknownProblem => 404,
-            Code::MethodNotAllowed => 405,
-            Code::TooLate | Code::NotDeployed => 409,
-            Code::TooLarge => 413,
-            Code::UnsupportedMediaType => 415,
-            Code::InvalidInput | Code::KeyReused | Code::Refused => 422,
-            Code::Internal => 500,
-            Code::Busy | Code::Unavailable => 503,
-        }
+        self.row().1
     }
 
     /// One short sentence for people: the same for every answer with this code.
     #[must_use]
     pub fn title(self) -> &'static str {
-        match self {
-            Code::InvalidJson => "The body is not valid JSON",
-            Code::InvalidRequest => "The request is not valid",
-            Code::NotFound => "There is nothing at this path",
-            Code::UnknownDefinition => "No saga definition has this name",
-            Code::UnknownSaga => "No saga has this id",
-            Code::UnknownDeadLetter => "No dead letter has this id",
-            Code::UnknownProblem => "No problem has this code",
-            Code::MethodNotAllowed => "This path does not take this method",
-            Code::TooLate => "The saga has already ended",
-            Code::NotDeployed => "The deployment lacks a definition or participant of this saga",
-            Code::TooLarge => "The body is too large",
-            Code::UnsupportedMediaType => "The body must be plain JSON in UTF-8",
-            Code::InvalidInput => "The input is not valid",
-            Code::KeyReused => "The idempotency key belongs to another request",
-            Code::Refused => "The first step refused the saga",
-            Code::Internal => "The request cannot be served",
-            Code::Busy => "The store is busy",
-            Code::Unavailable => "The store did not answer",
-        }
+        self.row().2
     }
 
     /// Where its page is, below the root of either API.

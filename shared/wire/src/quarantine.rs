@@ -104,16 +104,13 @@ pub fn write(message: &Quarantined<'_>, max_bytes: usize) -> Vec<String> {
     }
     let (body_bytes, sha256) = (message.body.len(), sha256(message.body));
     let in_parts = |piece: &str, part, parts| {
-        let body_sha256 = &*sha256;
-        written(
-            piece,
-            Some(Part {
-                part,
-                parts,
-                body_bytes,
-                body_sha256,
-            }),
-        )
+        let part = Part {
+            part,
+            parts,
+            body_bytes,
+            body_sha256: &sha256,
+        };
+        written(piece, Some(part))
     };
     // No part has a larger number.
     let frame = in_parts("", body_bytes, body_bytes).len();
@@ -131,8 +128,9 @@ pub(crate) fn as_text(body: &[u8]) -> Option<&str> {
     (written <= 64 + 2 * text.len()).then_some(text)
 }
 
-/// The digest that is kept with a body, in hexadecimal digits.
-pub(crate) fn sha256(body: &[u8]) -> String {
+/// The SHA-256 digest of a body, in hexadecimal digits.
+#[must_use]
+pub fn sha256(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

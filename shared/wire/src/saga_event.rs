@@ -55,10 +55,10 @@ impl SagaEvent {
 pub(crate) fn named_saga(data: &mut Fields) -> Result<Option<SagaId>, Malformed> {
     match data.remove("saga_id") {
         None | Some(Document::Null) => Ok(None),
-        Some(Document::Text(text)) => match text.parse() {
-            Ok(saga) => Ok(Some(saga)),
-            Err(error) => Err(Malformed(format!("`data.saga_id`: {error}"))),
-        },
+        Some(Document::Text(text)) => {
+            let saga = text.parse().map(Some);
+            saga.map_err(|error| Malformed(format!("`data.saga_id`: {error}")))
+        }
         Some(_) => Err(Malformed("`data.saga_id` must be a text".to_owned())),
     }
 }
@@ -91,16 +91,12 @@ impl Outside {
         let subject = subject
             .as_deref()
             .and_then(|subject| subject.strip_prefix("saga/")?.split('/').next())
-            .map(|id| id.parse::<SagaId>());
-        let subject = match subject {
-            Some(Err(error)) => return Err(Malformed(format!("`subject`: {error}"))),
-            Some(Ok(saga)) => Some(saga),
-            None => None,
-        };
+            .map(|id| id.parse::<SagaId>())
+            .transpose()
+            .map_err(|error| Malformed(format!("`subject`: {error}")))?;
         if named.is_some() && subject.is_some() && named != subject {
-            return Err(Malformed(
-                "`subject` and `data.saga_id` name two sagas".to_owned(),
-            ));
+            let why = "`subject` and `data.saga_id` name two sagas";
+            return Err(Malformed(why.to_owned()));
         }
         let saga = named
             .or(subject)
@@ -137,11 +133,8 @@ impl Outside {
         now: Timestamp,
     ) -> Result<Event, Malformed> {
         let unknown = || {
-            Malformed(format!(
-                "type `{}` is no event of saga {}",
-                self.kind,
-                definition.reference()
-            ))
+            let (kind, reference) = (&self.kind, definition.reference());
+            Malformed(format!("type `{kind}` is no event of saga {reference}"))
         };
         let address = definition.address_of(&self.kind).ok_or_else(unknown)?;
         Ok(Event {
@@ -153,6 +146,7 @@ impl Outside {
             address,
             step_number: definition.step_number(address),
             target: definition.target(address).ok_or_else(unknown)?,
+            mailbox: definition.mailbox(address).map(str::to_owned),
             sender,
             hop: 0,
             trace: saga.trace.clone(),
@@ -168,38 +162,29 @@ impl Outside {
 /// # Errors
 /// [`Malformed`]: a step that the definition does not have, or a type, target or sender that does not fit.
 pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
-    let reference = definition.reference();
-    if definition.type_of(event.address) != Some(event.kind.as_str()) {
+    let (reference, address) = (definition.reference(), event.address);
+    let (kind, sender) = (&event.kind, event.sender);
+    let wrong = |why| Err(Malformed(why));
+    if definition.type_of(address) != Some(kind.as_str()) {
         // `complete` and `cancelled` have a number, and are for no step.
-        let step = event
-            .address
-            .step()
-            .map_or(String::new(), |step| format!(" {step}"));
-        return Err(Malformed(format!(
-            "`{}` is not the type of {}{step} in {reference}",
-            event.kind,
-            event.address.verb()
-        )));
+        let step = address.step().map_or(String::new(), |step| format!(" {step}"));
+        let verb = address.verb();
+        return wrong(format!("`{kind}` is not the type of {verb}{step} in {reference}"));
     }
-    if definition.step_number(event.address) != event.step_number {
-        return Err(Malformed(format!(
-            "{reference} has no step {}",
-            event.step_number
-        )));
+    if definition.step_number(address) != event.step_number {
+        return wrong(format!("{reference} has no step {}", event.step_number));
     }
-    if definition.target(event.address) != Some(event.target) {
-        return Err(Malformed(format!("`{}` is not for {}", event.kind, event.target)));
+    let fits = definition.mailbox(address) == event.mailbox.as_deref();
+    if definition.target(address) != Some(event.target) || !fits {
+        return wrong(format!("`{kind}` is not for {}", event.target));
     }
-    if !definition.may_send(event.address, event.sender) {
-        return Err(Malformed(format!(
-            "{} cannot send `{}`",
-            event.sender, event.kind
-        )));
+    if !definition.may_send(address, sender) {
+        return wrong(format!("{sender} cannot send `{kind}`"));
     }
     // Else an answer to it would be refused on its way, each time that it is said again.
     if event.hop.saturating_add(definition.answers(event.address)) > MAX_HOPS {
         let hop = event.hop;
-        return Err(Malformed(format!("after {hop} hops no answer to it can arrive")));
+        return wrong(format!("after {hop} hops no answer to it can arrive"));
     }
     Ok(())
 }

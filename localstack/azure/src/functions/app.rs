@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::schedule::Schedule;
+use crate::error::{StartError, read_json};
 
 /// An app with a custom handler.
 pub(crate) struct App {
@@ -47,15 +48,6 @@ pub(crate) struct QueueSettings {
     pub(crate) base64: bool,
 }
 
-/// Why an app cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AppError {
-    #[error("cannot read {file}: {source}")]
-    Unreadable { file: PathBuf, source: std::io::Error },
-    #[error("{file} is not understood: {why}")]
-    Malformed { file: PathBuf, why: String },
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HostFile {
@@ -84,15 +76,28 @@ struct Extensions {
     queues: QueuesFile,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct QueuesFile {
-    batch_size: Option<usize>,
+    batch_size: usize,
     new_batch_threshold: Option<usize>,
-    max_dequeue_count: Option<u32>,
-    visibility_timeout: Option<String>,
-    max_polling_interval: Option<String>,
-    message_encoding: Option<String>,
+    max_dequeue_count: u32,
+    visibility_timeout: String,
+    max_polling_interval: String,
+    message_encoding: String,
+}
+
+impl Default for QueuesFile {
+    fn default() -> Self {
+        Self {
+            batch_size: 16,
+            new_batch_threshold: None,
+            max_dequeue_count: 5,
+            visibility_timeout: "00:00:00".to_owned(),
+            max_polling_interval: "00:01:00".to_owned(),
+            message_encoding: "base64".to_owned(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -102,17 +107,11 @@ struct FunctionFile {
 
 impl App {
     /// Reads the folder. `settings` resolve `%NAME%`.
-    pub(crate) fn read(folder: &Path, settings: &BTreeMap<String, String>) -> Result<Self, AppError> {
-        let unreadable = |source| AppError::Unreadable {
-            file: folder.to_owned(),
-            source,
-        };
+    pub(crate) fn read(folder: &Path, settings: &BTreeMap<String, String>) -> Result<Self, StartError> {
+        let unreadable = |why| StartError::unreadable(folder, why);
         let folder = folder.canonicalize().map_err(unreadable)?;
         let file = folder.join("host.json");
-        let malformed = |why: &str| AppError::Malformed {
-            file: file.clone(),
-            why: why.to_owned(),
-        };
+        let malformed = |why| StartError::malformed(&file, why);
         let host: HostFile = read_json(&file)?;
         if host.version != "2.0" {
             return Err(malformed("version must be \"2.0\""));
@@ -120,8 +119,7 @@ impl App {
         let description = host.custom_handler.description;
         let queues = QueueSettings::new(&host.extensions.queues).map_err(malformed)?;
         let mut functions = Vec::new();
-        let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
-        for entry in entries {
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
             let function_folder = entry.map_err(unreadable)?.path();
             let file = function_folder.join("function.json");
             let Some(name) = function_folder.file_name().and_then(|name| name.to_str()) else {
@@ -129,11 +127,9 @@ impl App {
             };
             if file.is_file() {
                 let trigger = Trigger::read(read_json(&file)?, settings)
-                    .map_err(|why| AppError::Malformed { file, why })?;
-                functions.push(Function {
-                    name: name.to_owned(),
-                    trigger,
-                });
+                    .map_err(|why| StartError::malformed(&file, why))?;
+                let name = name.to_owned();
+                functions.push(Function { name, trigger });
             }
         }
         functions.sort_by(|a, b| a.name.cmp(&b.name));
@@ -149,32 +145,22 @@ impl App {
 
 impl QueueSettings {
     fn new(file: &QueuesFile) -> Result<Self, &'static str> {
-        let span = |text: &Option<String>, default: Duration, why: &'static str| match text {
-            None => Ok(default),
-            Some(text) => time_span(text).ok_or(why),
-        };
-        let batch_size = file.batch_size.unwrap_or(16);
+        let batch_size = file.batch_size;
         if !(1..=32).contains(&batch_size) {
             return Err("extensions.queues.batchSize is 1 to 32");
         }
         Ok(Self {
             batch_size,
             new_batch_threshold: file.new_batch_threshold.unwrap_or(batch_size / 2),
-            max_dequeue_count: file.max_dequeue_count.unwrap_or(5).max(1),
-            visibility_timeout: span(
-                &file.visibility_timeout,
-                Duration::ZERO,
-                "extensions.queues.visibilityTimeout must be hh:mm:ss",
-            )?,
-            max_polling_interval: span(
-                &file.max_polling_interval,
-                Duration::from_secs(60),
-                "extensions.queues.maxPollingInterval must be hh:mm:ss",
-            )?,
-            base64: match file.message_encoding.as_deref() {
-                None | Some("base64") => true,
-                Some("none") => false,
-                Some(_) => return Err("extensions.queues.messageEncoding is base64 or none"),
+            max_dequeue_count: file.max_dequeue_count.max(1),
+            visibility_timeout: time_span(&file.visibility_timeout)
+                .ok_or("extensions.queues.visibilityTimeout must be hh:mm:ss")?,
+            max_polling_interval: time_span(&file.max_polling_interval)
+                .ok_or("extensions.queues.maxPollingInterval must be hh:mm:ss")?,
+            base64: match file.message_encoding.as_str() {
+                "base64" => true,
+                "none" => false,
+                _ => return Err("extensions.queues.messageEncoding is base64 or none"),
             },
         })
     }
@@ -184,18 +170,15 @@ impl Trigger {
     fn read(file: FunctionFile, settings: &BTreeMap<String, String>) -> Result<Self, String> {
         let mut triggers = file.bindings.iter().filter_map(|binding| {
             let kind = binding.get("type")?.as_str()?;
-            kind.to_ascii_lowercase()
-                .ends_with("trigger")
-                .then_some((kind, binding))
+            let triggers = kind.to_ascii_lowercase().ends_with("trigger");
+            triggers.then_some((kind, binding))
         });
         let (Some((kind, binding)), None) = (triggers.next(), triggers.next()) else {
             return Err("a function has exactly one trigger".to_owned());
         };
+        let given = |field: &str| binding.get(field).and_then(Value::as_str);
         let text = |field: &str| {
-            let value = binding
-                .get(field)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty());
+            let value = given(field).filter(|text| !text.is_empty());
             resolve(
                 value.ok_or_else(|| format!("the {kind} needs '{field}'"))?,
                 settings,
@@ -203,24 +186,15 @@ impl Trigger {
         };
         match kind {
             "queueTrigger" => {
-                let connection = binding
-                    .get("connection")
-                    .and_then(Value::as_str)
-                    .unwrap_or("AzureWebJobsStorage");
-                check_connection(connection, settings)?;
-                Ok(Self::Queue {
-                    binding: text("name")?,
-                    queue: text("queueName")?,
-                })
+                check_connection(given("connection").unwrap_or("AzureWebJobsStorage"), settings)?;
+                let (binding, queue) = (text("name")?, text("queueName")?);
+                Ok(Self::Queue { binding, queue })
             }
             "timerTrigger" => {
-                let schedule = text("schedule")?
-                    .parse()
-                    .map_err(|why| format!("schedule: {why}"))?;
-                Ok(Self::Timer {
-                    binding: text("name")?,
-                    schedule,
-                })
+                let schedule = text("schedule")?.parse();
+                let schedule = schedule.map_err(|why| format!("schedule: {why}"))?;
+                let binding = text("name")?;
+                Ok(Self::Timer { binding, schedule })
             }
             other => Err(format!(
                 "trigger '{other}' is not one this host runs (queueTrigger, timerTrigger)"
@@ -232,10 +206,8 @@ impl Trigger {
 /// The host needs a setting of the connection's name, or settings below it for an identity.
 fn check_connection(connection: &str, settings: &BTreeMap<String, String>) -> Result<(), String> {
     let below = format!("{connection}__");
-    if settings
-        .keys()
-        .any(|name| name == connection || name.starts_with(&below))
-    {
+    let is_its = |name: &String| name == connection || name.starts_with(&below);
+    if settings.keys().any(is_its) {
         return Ok(());
     }
     Err(format!(
@@ -271,17 +243,6 @@ fn time_span(text: &str) -> Option<Duration> {
         [hours.parse().ok()?, minutes.parse().ok()?, seconds.parse().ok()?];
     (minutes < 60 && seconds < 60).then(|| {
         Duration::from_secs(hours * 3600 + minutes * 60 + seconds) + Duration::from_millis(milliseconds)
-    })
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, AppError> {
-    let text = std::fs::read(file).map_err(|source| AppError::Unreadable {
-        file: file.to_owned(),
-        source,
-    })?;
-    serde_json::from_slice(&text).map_err(|error| AppError::Malformed {
-        file: file.to_owned(),
-        why: error.to_string(),
     })
 }
 

@@ -18,10 +18,7 @@ pub(crate) fn record(file: &Path, pid: u32) -> io::Result<()> {
     let mut content: Map<String, Value> = serde_json::from_slice(&text)?;
     let pids = content.entry("pids").or_insert_with(|| Value::Object(Map::new()));
     let Value::Object(pids) = pids else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "pids is not an object",
-        ));
+        return Err(io::Error::other("pids is not an object"));
     };
     pids.insert("azure_participant".to_owned(), pid.into());
     replace(file, &serde_json::to_vec_pretty(&content)?)

@@ -23,8 +23,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{app::App, app::AppError, endpoints_file};
-use crate::{config, system};
+use super::{app::App, endpoints_file};
+use crate::{StartError, config, system};
 
 /// Pauses between restarts, doubled from the first to the last, and back to the first after a good while.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -57,12 +57,9 @@ impl HandlerProcess {
         settings: &config::Functions,
         state_dir: &Path,
         endpoints_file: Option<PathBuf>,
-    ) -> Result<Self, AppError> {
+    ) -> Result<Self, StartError> {
         let logs = state_dir.parent().unwrap_or(state_dir).join("logs");
-        let unusable = |source| AppError::Unreadable {
-            file: logs.clone(),
-            source,
-        };
+        let unusable = |why| StartError::unreadable(&logs, why);
         std::fs::create_dir_all(&logs).map_err(unusable)?;
         let port = match settings.handler_port {
             0 => free_port().map_err(unusable)?,
@@ -168,10 +165,8 @@ impl HandlerProcess {
         let pid = child.id().unwrap_or_default();
         self.pid.store(pid, Relaxed);
         std::fs::write(&self.pid_file, pid.to_string())?;
-        if let Some(Err(error)) = self
-            .endpoints_file
-            .as_deref()
-            .map(|file| endpoints_file::record(file, pid))
+        if let Some(file) = &self.endpoints_file
+            && let Err(error) = endpoints_file::record(file, pid)
         {
             tracing::warn!(%error, "the endpoints file does not show the handler's process id");
         }
@@ -191,10 +186,8 @@ impl HandlerProcess {
     }
 
     async fn accepts(&self) {
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
-            .await
-            .is_err()
-        {
+        let address = (Ipv4Addr::LOCALHOST, self.port);
+        while TcpStream::connect(address).await.is_err() {
             sleep(LOOK).await;
         }
     }

@@ -42,10 +42,9 @@ impl Invoker {
         function: String,
         counts: Arc<FunctionCounts>,
     ) -> Self {
-        let url = format!("http://127.0.0.1:{port}/{function}");
         Self {
             http,
-            url,
+            url: format!("http://127.0.0.1:{port}/{function}"),
             function,
             counts,
         }
@@ -80,19 +79,13 @@ impl Invoker {
             .header("content-type", "application/json; charset=utf-8")
             .header("x-azure-functions-invocationid", invocation_id)
             .body(body.to_string());
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| format!("no answer: {}", error.without_url()))?;
+        let silent = |error: reqwest::Error| format!("no answer: {}", error.without_url());
+        let answer = request.send().await.map_err(silent)?;
         let status = answer.status();
         if !status.is_success() {
             return Err(format!("the handler answered {status}"));
         }
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|error| format!("no answer: {}", error.without_url()))?;
-        judge_body(&body)
+        judge_body(&answer.bytes().await.map_err(silent)?)
     }
 
     pub(crate) fn poisoned(&self) {

@@ -28,48 +28,29 @@ const POLL_MAX: Duration = Duration::from_millis(500);
 
 /// One queue feeding one function.
 pub(crate) struct QueueTrigger {
-    invoker: Invoker,
-    account: Arc<StorageAccount>,
-    binding: String,
-    queue: String,
-    settings: QueueSettings,
+    pub(super) invoker: Invoker,
+    pub(super) account: Arc<StorageAccount>,
+    pub(super) binding: String,
+    pub(super) queue: String,
+    pub(super) settings: QueueSettings,
 }
 
 impl QueueTrigger {
-    pub(crate) fn new(
-        invoker: Invoker,
-        account: Arc<StorageAccount>,
-        binding: String,
-        queue: String,
-        settings: QueueSettings,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            invoker,
-            account,
-            binding,
-            queue,
-            settings,
-        })
-    }
-
     /// Polls until it is stopped, then waits for what is under way.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        mut accepting: watch::Receiver<bool>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn run(self, mut accepting: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
+        let this = Arc::new(self);
         let mut under_way = JoinSet::new();
         let mut pause = POLL_MIN;
-        let pause_max = POLL_MAX.min(self.settings.max_polling_interval).max(POLL_MIN);
+        let pause_max = POLL_MAX.min(this.settings.max_polling_interval).max(POLL_MIN);
         while !*stop.borrow() {
             tokio::select! {
                 opened = accepting.wait_for(|accepting| *accepting) => if opened.is_err() { break },
                 _ = stop.changed() => break,
             }
-            while under_way.len() > self.settings.new_batch_threshold {
+            while under_way.len() > this.settings.new_batch_threshold {
                 under_way.join_next().await;
             }
-            let messages = self.poll().await;
+            let messages = this.poll().await;
             if messages.is_empty() {
                 drop(timeout(pause, stop.changed()).await);
                 pause = (pause * 2).min(pause_max);
@@ -77,7 +58,7 @@ impl QueueTrigger {
                 pause = POLL_MIN;
             }
             for message in messages {
-                under_way.spawn(Arc::clone(&self).process(message));
+                under_way.spawn(Arc::clone(&this).process(message));
             }
             while under_way.try_join_next().is_some() {}
         }
@@ -85,11 +66,8 @@ impl QueueTrigger {
     }
 
     async fn poll(&self) -> Vec<QueueMessage> {
-        match self
-            .account
-            .get_messages(&self.queue, self.settings.batch_size, HOLD)
-            .await
-        {
+        let batch = self.settings.batch_size;
+        match self.account.get_messages(&self.queue, batch, HOLD).await {
             Ok(messages) => messages,
             // The host does not create a trigger's queue and waits for it.
             Err(StorageError::Refused { status: 404, .. }) => Vec::new(),
@@ -112,11 +90,8 @@ impl QueueTrigger {
             Some(message.text.clone())
         };
         let Some(text) = text else {
-            tracing::warn!(
-                queue = self.queue,
-                message_id = message.id,
-                "a message is not base64 of UTF-8"
-            );
+            let (queue, message_id) = (&self.queue, &message.id);
+            tracing::warn!(queue, message_id, "a message is not base64 of UTF-8");
             return self.poison(&message).await;
         };
         let body = invocation::queue_body(&self.invoker.function, &self.binding, &message, &text);
@@ -125,12 +100,8 @@ impl QueueTrigger {
             Err(_) if message.dequeue_count >= self.settings.max_dequeue_count => self.poison(&message).await,
             Err(_) => {
                 let pause = self.settings.visibility_timeout;
-                self.report(
-                    "show again",
-                    self.account
-                        .show_message_after(&self.queue, &message, pause)
-                        .await,
-                );
+                let shown = self.account.show_message_after(&self.queue, &message, pause);
+                self.report("show again", shown.await);
             }
         }
     }
@@ -145,12 +116,8 @@ impl QueueTrigger {
         }
         match copied {
             Ok(()) => {
-                tracing::warn!(
-                    queue = self.queue,
-                    poison,
-                    message_id = message.id,
-                    "message moved to the poison queue"
-                );
+                let (queue, message_id) = (&self.queue, &message.id);
+                tracing::warn!(queue, poison, message_id, "message moved to the poison queue");
                 self.invoker.poisoned();
                 self.report("delete", self.account.delete_message(&self.queue, message).await);
             }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -20,17 +20,24 @@ use super::{Issuer, token::LIFETIME};
 
 /// The three routes, below the tenant's id.
 pub(crate) fn routes(issuer: Arc<Issuer>) -> Router {
+    let tenant = Router::new()
+        .route("/v2.0/.well-known/openid-configuration", get(discovery))
+        .route("/discovery/v2.0/keys", get(keys))
+        .route("/oauth2/v2.0/token", post(token))
+        .with_state(Arc::clone(&issuer));
+    let known = format!("/{}", issuer.settings.tenant);
+    let unknown = async || {
+        let why = "AADSTS90002: tenant not found";
+        refusal(StatusCode::BAD_REQUEST, "invalid_tenant", why)
+    };
     Router::new()
-        .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
-        .route("/{tenant}/discovery/v2.0/keys", get(keys))
-        .route("/{tenant}/oauth2/v2.0/token", post(token))
-        .with_state(issuer)
+        .nest(&known, tenant)
+        .route("/{tenant}/v2.0/.well-known/openid-configuration", get(unknown))
+        .route("/{tenant}/discovery/v2.0/keys", get(unknown))
+        .route("/{tenant}/oauth2/v2.0/token", post(unknown))
 }
 
-async fn discovery(State(issuer): State<Arc<Issuer>>, Path(tenant): Path<String>) -> Response {
-    if tenant != issuer.settings.tenant {
-        return unknown_tenant();
-    }
+async fn discovery(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
     let settings = &issuer.settings;
     let base = settings.issuer.strip_suffix("/v2.0").unwrap_or(&settings.issuer);
     Json(json!({
@@ -43,25 +50,13 @@ async fn discovery(State(issuer): State<Arc<Issuer>>, Path(tenant): Path<String>
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
     }))
-    .into_response()
 }
 
-async fn keys(State(issuer): State<Arc<Issuer>>, Path(tenant): Path<String>) -> Response {
-    if tenant != issuer.settings.tenant {
-        return unknown_tenant();
-    }
-    Json(issuer.key.key_set()).into_response()
+async fn keys(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
+    Json(issuer.key.key_set())
 }
 
-async fn token(
-    State(issuer): State<Arc<Issuer>>,
-    Path(tenant): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if tenant != issuer.settings.tenant {
-        return unknown_tenant();
-    }
+async fn token(State(issuer): State<Arc<Issuer>>, headers: HeaderMap, body: Bytes) -> Response {
     match grant(&issuer, &headers, &body) {
         Ok(audience) => {
             tracing::info!(%audience, "token issued");
@@ -116,49 +111,29 @@ fn grant(
 
 fn parameters(headers: &HeaderMap, body: &[u8]) -> BTreeMap<String, String> {
     let header = |name| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default()
     };
-    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
-    if header(header::CONTENT_TYPE).starts_with("application/json") {
-        let members: BTreeMap<String, Value> = serde_json::from_slice(body).unwrap_or_default();
-        parameters.extend(
-            members
-                .iter()
-                .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))),
-        );
-    } else {
-        parameters.extend(form_urlencoded::parse(body).into_owned());
-    }
-    let basic = header(header::AUTHORIZATION)
-        .strip_prefix("Basic ")
-        .and_then(|text| STANDARD.decode(text).ok());
-    if let Some((id, secret)) = basic.and_then(|text| {
-        String::from_utf8(text)
-            .ok()?
-            .split_once(':')
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))
-    }) {
-        parameters.insert("client_id".to_owned(), id);
-        parameters.insert("client_secret".to_owned(), secret);
+    let mut parameters: BTreeMap<String, String> =
+        if header(header::CONTENT_TYPE).starts_with("application/json") {
+            let members: BTreeMap<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+            let texts = members.into_iter();
+            texts
+                .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
+                .collect()
+        } else {
+            form_urlencoded::parse(body).into_owned().collect()
+        };
+    let basic = header(header::AUTHORIZATION).strip_prefix("Basic ");
+    let basic = basic.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+    if let Some((id, secret)) = basic.as_deref().and_then(|text| text.split_once(':')) {
+        parameters.insert("client_id".to_owned(), id.to_owned());
+        parameters.insert("client_secret".to_owned(), secret.to_owned());
     }
     parameters
 }
 
-fn unknown_tenant() -> Response {
-    refusal(
-        StatusCode::BAD_REQUEST,
-        "invalid_tenant",
-        "AADSTS90002: tenant not found",
-    )
-}
-
 fn refusal(status: StatusCode, error: &str, description: &str) -> Response {
-    (
-        status,
-        Json(json!({"error": error, "error_description": description})),
-    )
-        .into_response()
+    let body = Json(json!({"error": error, "error_description": description}));
+    (status, body).into_response()
 }

@@ -5,19 +5,17 @@
 
 use std::path::Path;
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
     digest,
     rand::SystemRandom,
     rsa::{KeyPair, PublicKeyComponents},
     signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256},
 };
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::{Map, Value, json};
 
-use crate::config::ConfigError;
+use crate::StartError;
 
 /// The issuer's key pair.
 pub(crate) struct SigningKey {
@@ -28,21 +26,15 @@ pub(crate) struct SigningKey {
 
 impl SigningKey {
     /// Reads a PKCS#8 PEM file.
-    pub(crate) fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable {
-            file: file.to_owned(),
-            source,
-        })?;
-        Self::from_pem(&text).ok_or_else(|| {
-            ConfigError::Invalid("oidc.key_file must be a PKCS#8 RSA private key in PEM".to_owned())
-        })
+    pub(crate) fn load(file: &Path) -> Result<Self, StartError> {
+        let text = std::fs::read_to_string(file).map_err(|why| StartError::unreadable(file, why))?;
+        Self::from_pem(&text)
+            .ok_or_else(|| StartError::invalid("oidc.key_file must be a PKCS#8 RSA private key in PEM"))
     }
 
     pub(crate) fn from_pem(pem: &str) -> Option<Self> {
-        let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
-        let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
-        let body: String = body.split_whitespace().collect();
-        let pair = KeyPair::from_pkcs8(&STANDARD.decode(body).ok()?).ok()?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let pair = KeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?;
         let public: PublicKeyComponents<Vec<u8>> = pair.public().into();
         // The thumbprint of RFC 7638: required members in alphabetical order, no blanks.
         let canonical = format!(
@@ -71,17 +63,12 @@ impl SigningKey {
         );
         let mut signature = vec![0; self.pair.public().modulus_len()];
         // `ring` fails here only for a buffer of another length than the modulus.
-        if self
+        let random = SystemRandom::new();
+        if let Err(error) = self
             .pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message.as_bytes(),
-                &mut signature,
-            )
-            .is_err()
+            .sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature)
         {
-            tracing::error!("a token could not be signed");
+            tracing::error!(%error, "a token could not be signed");
         }
         format!("{message}.{}", encode(&signature))
     }

@@ -12,10 +12,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::key::SigningKey;
-use crate::{
-    config::{ConfigError, Oidc},
-    system,
-};
+use crate::{StartError, config::Oidc, system};
 
 /// The application id of the Microsoft.EventGrid service principal, the same in every tenant.
 const EVENT_GRID_APPLICATION: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
@@ -37,7 +34,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    pub(crate) fn new(settings: Oidc) -> Result<Self, ConfigError> {
+    pub(crate) fn new(settings: Oidc) -> Result<Self, StartError> {
         let key = SigningKey::load(&settings.key_file)?;
         Ok(Self {
             settings,
@@ -55,13 +52,9 @@ impl Issuer {
         {
             return token.clone();
         }
-        let token = self
-            .key
-            .sign(&self.claims(audience, EVENT_GRID_APPLICATION, &[SUBSCRIBER_ROLE], now));
-        held.insert(
-            audience.to_owned(),
-            (now + LIFETIME - RENEW_BEFORE, token.clone()),
-        );
+        let token = self.key.sign(&self.event_grid_claims(audience, now));
+        let until = now + LIFETIME - RENEW_BEFORE;
+        held.insert(audience.to_owned(), (until, token.clone()));
         token
     }
 
@@ -69,9 +62,9 @@ impl Issuer {
     pub(super) fn client_token(&self, audience: &str) -> String {
         let now = system::now().as_second();
         let claims = if audience == self.settings.audience {
-            self.claims(audience, EVENT_GRID_APPLICATION, &[SUBSCRIBER_ROLE], now)
+            self.event_grid_claims(audience, now)
         } else {
-            self.claims(audience, &self.settings.client_id, &[], now)
+            self.claims(audience, &self.settings.client_id, now)
         };
         self.key.sign(&claims)
     }
@@ -93,16 +86,19 @@ impl Issuer {
             && time("nbf").is_none_or(|start| start - LEEWAY <= now)
     }
 
-    fn claims(&self, audience: &str, application: &str, roles: &[&str], now: i64) -> Value {
-        let mut claims = json!({
+    /// A webhook's token is in Event Grid's name, with the role its subscriptions need.
+    fn event_grid_claims(&self, audience: &str, now: i64) -> Value {
+        let mut claims = self.claims(audience, EVENT_GRID_APPLICATION, now);
+        claims["roles"] = json!([SUBSCRIBER_ROLE]);
+        claims
+    }
+
+    fn claims(&self, audience: &str, application: &str, now: i64) -> Value {
+        json!({
             "aud": audience, "iss": self.settings.issuer, "iat": now, "nbf": now, "exp": now + LIFETIME,
             "tid": self.settings.tenant, "azp": application, "appid": application, "azpacr": "1",
             "sub": application, "oid": application, "uti": system::guid(), "ver": "2.0",
-        });
-        if !roles.is_empty() {
-            claims["roles"] = json!(roles);
-        }
-        claims
+        })
     }
 }
 
@@ -162,7 +158,7 @@ mod tests {
         for issued in [now - LIFETIME - 2 * LEEWAY, now + 2 * LEEWAY] {
             let token = issuer
                 .key
-                .sign(&issuer.claims(EVENT_GRID_AUDIENCE, "client", &[], issued));
+                .sign(&issuer.claims(EVENT_GRID_AUDIENCE, "client", issued));
             assert!(!issuer.may_publish(&token));
         }
         assert!(!issuer.may_publish("a.b.c"));

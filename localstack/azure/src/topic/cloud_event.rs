@@ -25,21 +25,17 @@ pub(crate) struct Refused(String);
 /// Event Grid documents 400 for what does not fit the topic's input schema and no 415: a wrong content
 /// type is such a misfit.
 pub(crate) fn parse(content_type: &str, body: &[u8]) -> Result<Vec<CloudEvent>, Refused> {
-    let media = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media = content_type.split(';').next().unwrap_or_default();
+    let media = media.trim().to_ascii_lowercase();
     let malformed = |error: serde_json::Error| Refused(format!("the body is not JSON of that form: {error}"));
     let texts: Vec<Box<RawValue>> = match media.as_str() {
         "application/cloudevents+json" => vec![serde_json::from_slice(body).map_err(malformed)?],
         "application/cloudevents-batch+json" => serde_json::from_slice(body).map_err(malformed)?,
         _ => {
-            return Err(Refused(format!(
+            return refused(format!(
                 "content type '{media}' is not accepted by a CloudEvents topic: send \
                  application/cloudevents+json or application/cloudevents-batch+json"
-            )));
+            ));
         }
     };
     texts.into_iter().map(check).collect()
@@ -47,36 +43,39 @@ pub(crate) fn parse(content_type: &str, body: &[u8]) -> Result<Vec<CloudEvent>, 
 
 fn check(text: Box<RawValue>) -> Result<CloudEvent, Refused> {
     let Ok(Value::Object(members)) = serde_json::from_str(text.get()) else {
-        return Err(Refused("an event must be a JSON object".to_owned()));
+        return refused("an event must be a JSON object");
     };
-    if members.contains_key("detail-type") || members.contains_key("detail") {
-        return Err(Refused(
-            "this is an EventBridge envelope, not a CloudEvent: send what is in its 'detail'".to_owned(),
-        ));
+    let has = |name| members.contains_key(name);
+    if has("detail-type") || has("detail") {
+        return refused("this is an EventBridge envelope, not a CloudEvent: send what is in its 'detail'");
     }
     for required in ["specversion", "id", "source", "type"] {
         match members.get(required) {
             Some(Value::String(text)) if !text.is_empty() => {}
-            Some(_) => {
-                return Err(Refused(format!(
-                    "attribute '{required}' must be a string that is not empty"
-                )));
-            }
-            None => return Err(Refused(format!("attribute '{required}' is missing"))),
+            Some(_) => return empty(required),
+            None => return refused(format!("attribute '{required}' is missing")),
         }
     }
     if members.get("specversion").and_then(Value::as_str) != Some("1.0") {
-        return Err(Refused("attribute 'specversion' must be \"1.0\"".to_owned()));
+        return refused("attribute 'specversion' must be \"1.0\"");
     }
     for (name, value) in &members {
         check_member(name, value)?;
     }
-    if members.contains_key("data") && members.contains_key("data_base64") {
-        return Err(Refused(
-            "an event has 'data' or 'data_base64', not both".to_owned(),
-        ));
+    if has("data") && has("data_base64") {
+        return refused("an event has 'data' or 'data_base64', not both");
     }
     Ok(CloudEvent { text, members })
+}
+
+fn refused<T>(why: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused(why.into()))
+}
+
+fn empty<T>(attribute: &str) -> Result<T, Refused> {
+    refused(format!(
+        "attribute '{attribute}' must be a string that is not empty"
+    ))
 }
 
 fn check_member(name: &str, value: &Value) -> Result<(), Refused> {
@@ -84,27 +83,23 @@ fn check_member(name: &str, value: &Value) -> Result<(), Refused> {
         ("data", _) | (_, Value::Null) => return Ok(()),
         ("data_base64", Value::String(_)) => return Ok(()),
         ("time", Value::String(time)) if time.parse::<Timestamp>().is_err() => {
-            return Err(Refused("attribute 'time' must be an RFC 3339 time".to_owned()));
+            return refused("attribute 'time' must be an RFC 3339 time");
         }
         ("subject" | "datacontenttype" | "dataschema" | "time", Value::String(text)) if !text.is_empty() => {}
-        ("subject" | "datacontenttype" | "dataschema" | "time", _) => {
-            return Err(Refused(format!(
-                "attribute '{name}' must be a string that is not empty"
-            )));
-        }
+        ("subject" | "datacontenttype" | "dataschema" | "time", _) => return empty(name),
         (_, Value::String(_) | Value::Bool(_)) => {}
         // CloudEvents has one number type: a signed integer of 32 bits.
         (_, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
         _ => {
-            return Err(Refused(format!(
+            return refused(format!(
                 "attribute '{name}' must be a string, a boolean or an integer"
-            )));
+            ));
         }
     }
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-        return Err(Refused(format!(
+        return refused(format!(
             "attribute name '{name}' may only have lower-case letters and digits"
-        )));
+        ));
     }
     Ok(())
 }

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{envelope, journal::Delivery};
@@ -19,13 +18,8 @@ use crate::config::DeliverySchema;
 pub(crate) fn path(subscription: &str, at: Timestamp, guid: &str) -> String {
     let at = at.to_zoned(TimeZone::UTC);
     let name = subscription.to_uppercase();
-    format!(
-        "{name}/{}/{}/{}/{}/{guid}.json",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour()
-    )
+    let (year, month, day, hour) = (at.year(), at.month(), at.day(), at.hour());
+    format!("{name}/{year}/{month}/{day}/{hour}/{guid}.json")
 }
 
 /// The blob's content: an array of the one event with what is known of its end.
@@ -44,16 +38,14 @@ pub(crate) fn content(
         };
         members.insert(name, value);
     };
-    let outcome = delivery
-        .last_attempt
-        .as_ref()
-        .map_or("NoAttempt", |attempt| attempt.outcome.as_str());
-    add("deadLetterReason", raw(reason)?);
-    add("deliveryAttempts", raw(&delivery.attempts)?);
-    add("lastDeliveryOutcome", raw(outcome)?);
-    add("publishTime", raw(&time(delivery.published))?);
-    if let (DeliverySchema::EventGrid, Some(attempt)) = (schema, &delivery.last_attempt) {
-        add("lastDeliveryAttemptTime", raw(&time(attempt.at))?);
+    let last = delivery.last_attempt.as_ref();
+    let outcome = last.map_or("NoAttempt", |attempt| attempt.outcome.as_str());
+    add("deadLetterReason", to_raw_value(reason)?);
+    add("deliveryAttempts", to_raw_value(&delivery.attempts)?);
+    add("lastDeliveryOutcome", to_raw_value(outcome)?);
+    add("publishTime", to_raw_value(&time(delivery.published))?);
+    if let (DeliverySchema::EventGrid, Some(attempt)) = (schema, last) {
+        add("lastDeliveryAttemptTime", to_raw_value(&time(attempt.at))?);
     }
     serde_json::to_string(&[members])
 }
@@ -61,14 +53,8 @@ pub(crate) fn content(
 /// As .NET writes a time: always seven digits of a second.
 fn time(at: Timestamp) -> String {
     let tenths_of_microseconds = at.subsec_nanosecond() / 100;
-    format!(
-        "{}.{tenths_of_microseconds:07}Z",
-        at.strftime("%Y-%m-%dT%H:%M:%S")
-    )
-}
-
-fn raw<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Box<RawValue>> {
-    to_raw_value(value)
+    let seconds = at.strftime("%Y-%m-%dT%H:%M:%S");
+    format!("{seconds}.{tenths_of_microseconds:07}Z")
 }
 
 #[cfg(test)]

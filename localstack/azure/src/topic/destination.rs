@@ -83,18 +83,12 @@ impl Route {
             .iter()
             .map(|delivery| envelope::in_schema(&self.topic, self.schema, &delivery.event))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Failed {
-                outcome: "BadRequest".to_owned(),
-                retryable: false,
-            })?;
+            .map_err(|_| Failed::new("BadRequest", false))?;
         match &self.destination {
             Destination::StorageQueue { account, queue } => {
                 for event in &events {
-                    let text = STANDARD.encode(event.get());
-                    account
-                        .put_message(queue, &text)
-                        .await
-                        .map_err(|error| queue_failure(&error))?;
+                    let put = account.put_message(queue, &STANDARD.encode(event.get())).await;
+                    put.map_err(|error| queue_failure(&error))?;
                 }
                 Ok(())
             }
@@ -103,18 +97,14 @@ impl Route {
                 issuer,
                 settings,
             } => {
-                let attempts = batch
-                    .iter()
-                    .map(|delivery| delivery.attempts)
-                    .max()
-                    .unwrap_or_default();
+                let attempts = batch.iter().map(|delivery| delivery.attempts).max();
                 let body = self.webhook_body(settings, &events);
                 let request = authorized(http.post(&settings.url), issuer, settings)
                     .timeout(WEBHOOK_TIMEOUT)
                     .header("content-type", self.content_type(settings))
                     .header("aeg-event-type", "Notification")
                     .header("aeg-subscription-name", self.subscription.to_uppercase())
-                    .header("aeg-delivery-count", attempts.to_string())
+                    .header("aeg-delivery-count", attempts.unwrap_or_default().to_string())
                     .header("aeg-metadata-version", "1")
                     .body(body);
                 let answer = request.send().await.map_err(|error| judge_silence(&error))?;
@@ -156,17 +146,10 @@ pub(crate) fn authorized(
 
 fn queue_failure(error: &StorageError) -> Failed {
     tracing::warn!(%error, "a Storage queue did not take an event");
-    match error {
-        StorageError::Refused { status, .. } => judge(DestinationKind::StorageQueue, *status)
-            .err()
-            .unwrap_or(Failed {
-                outcome: "GenericError".to_owned(),
-                retryable: true,
-            }),
-        StorageError::Silent { source, .. } => judge_silence(source),
-        StorageError::NotUnderstood { .. } => Failed {
-            outcome: "GenericError".to_owned(),
-            retryable: true,
-        },
-    }
+    let failed = match error {
+        StorageError::Refused { status, .. } => judge(DestinationKind::StorageQueue, *status).err(),
+        StorageError::Silent { source, .. } => Some(judge_silence(source)),
+        StorageError::NotUnderstood { .. } => None,
+    };
+    failed.unwrap_or_else(|| Failed::new("GenericError", true))
 }

@@ -12,10 +12,8 @@ use crate::config::{Filter, FilterOperator, Subscription};
 pub(crate) fn matches(subscription: &Subscription, event: &Map<String, Value>) -> bool {
     let types = &subscription.included_event_types;
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    (types.is_empty()
-        || types
-            .iter()
-            .any(|wanted| wanted.to_lowercase() == kind.to_lowercase()))
+    let is_wanted = |wanted: &String| wanted.to_lowercase() == kind.to_lowercase();
+    (types.is_empty() || types.iter().any(is_wanted))
         && subscription.filters.iter().all(|filter| passes(filter, event))
 }
 

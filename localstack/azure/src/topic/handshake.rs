@@ -37,14 +37,9 @@ impl Route {
                 let request = request
                     .header("webhook-request-origin", ORIGIN)
                     .header("webhook-request-rate", "120");
-                let answer = request
-                    .send()
-                    .await
-                    .map_err(|error| error.without_url().to_string())?;
-                let allowed = answer
-                    .headers()
-                    .get("webhook-allowed-origin")
-                    .and_then(|v| v.to_str().ok());
+                let answer = request.send().await.map_err(no_answer)?;
+                let allowed = answer.headers().get("webhook-allowed-origin");
+                let allowed = allowed.and_then(|value| value.to_str().ok());
                 check_origin(answer.status().as_u16(), allowed)
             }
             DeliverySchema::EventGrid => {
@@ -52,19 +47,16 @@ impl Route {
                 let request = request
                     .header("content-type", "application/json; charset=utf-8")
                     .body(validation_event(&self.topic, &code).to_string());
-                let answer = request
-                    .send()
-                    .await
-                    .map_err(|error| error.without_url().to_string())?;
+                let answer = request.send().await.map_err(no_answer)?;
                 let status = answer.status().as_u16();
-                let body = answer
-                    .bytes()
-                    .await
-                    .map_err(|error| error.without_url().to_string())?;
-                check_code(status, &body, &code)
+                check_code(status, &answer.bytes().await.map_err(no_answer)?, &code)
             }
         }
     }
+}
+
+fn no_answer(error: reqwest::Error) -> String {
+    error.without_url().to_string()
 }
 
 fn check_origin(status: u16, allowed: Option<&str>) -> Result<(), String> {

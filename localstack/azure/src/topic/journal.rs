@@ -42,9 +42,8 @@ pub(crate) struct Attempt {
 
 impl Delivery {
     pub(crate) fn new(event: Box<RawValue>, published: Timestamp) -> Self {
-        let id = system::guid();
         Self {
-            id,
+            id: system::guid(),
             event,
             published,
             attempts: 0,
@@ -68,11 +67,8 @@ impl Journal {
         let mut pending = Vec::new();
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
-            let Some(id) = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|n| n.strip_suffix(".json"))
-            else {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(id) = name.and_then(|name| name.strip_suffix(".json")) else {
                 // The rest of a write that was cut off: its publisher never got an answer.
                 std::fs::remove_file(&path)?;
                 continue;

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     cloud_event, cloud_event::CloudEvent, filter, journal::Delivery, sas, subscription::Subscription,
@@ -57,10 +57,8 @@ async fn publish(State(topic): State<Arc<Topic>>, request: Request<Body>) -> Res
         let why = format!("The api-version query parameter must be {API_VERSION}.");
         return refusal(StatusCode::BAD_REQUEST, "BadRequest", &why);
     }
-    let content_type = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
     let events = match cloud_event::parse(content_type.unwrap_or_default(), &body) {
         Ok(events) => events,
         Err(refused) => return refusal(StatusCode::BAD_REQUEST, "BadRequest", &refused.to_string()),
@@ -69,11 +67,8 @@ async fn publish(State(topic): State<Arc<Topic>>, request: Request<Body>) -> Res
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
             tracing::error!(%error, "the journal cannot be written");
-            refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "ServiceUnavailable",
-                "Try again.",
-            )
+            let code = "ServiceUnavailable";
+            refusal(StatusCode::SERVICE_UNAVAILABLE, code, "Try again.")
         }
     }
 }
@@ -115,19 +110,10 @@ impl Topic {
                     accepted.push((subscription, delivery));
                 }
             }
-            let id = event
-                .members
-                .get("id")
-                .and_then(|id| id.as_str())
-                .unwrap_or_default();
-            let kind = event
-                .members
-                .get("type")
-                .and_then(|kind| kind.as_str())
-                .unwrap_or_default();
+            let member = |name| event.members.get(name).and_then(Value::as_str);
             tracing::info!(
-                event_id = id,
-                r#type = kind,
+                event_id = member("id"),
+                r#type = member("type"),
                 subscriptions = accepted.len() - before,
                 "event accepted"
             );

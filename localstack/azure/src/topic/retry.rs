@@ -43,6 +43,13 @@ pub(crate) enum Next {
     DeadLetter { reason: String },
 }
 
+impl Failed {
+    pub(crate) fn new(outcome: impl Into<String>, retryable: bool) -> Self {
+        let outcome = outcome.into();
+        Self { outcome, retryable }
+    }
+}
+
 impl RetryPolicy {
     pub(crate) fn new(subscription: &Subscription, scale: f64) -> Self {
         let ttl = Duration::from_secs(u64::from(subscription.ttl_minutes) * 60);
@@ -90,13 +97,11 @@ pub(crate) fn judge(destination: DestinationKind, status: u16) -> Result<(), Fai
         DestinationKind::Webhook => !matches!(status, 400 | 401 | 403 | 413),
         DestinationKind::StorageQueue => !matches!(status, 400 | 413),
     };
-    let outcome = reqwest::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .map_or_else(
-            || format!("Http{status}"),
-            |reason| reason.replace([' ', '-', '\''], ""),
-        );
+    let status_code = reqwest::StatusCode::from_u16(status).ok();
+    let outcome = match status_code.and_then(|status| status.canonical_reason()) {
+        Some(reason) => reason.replace([' ', '-', '\''], ""),
+        None => format!("Http{status}"),
+    };
     Err(Failed { outcome, retryable })
 }
 
@@ -107,10 +112,7 @@ pub(crate) fn judge_silence(error: &reqwest::Error) -> Failed {
     } else {
         "GenericError"
     };
-    Failed {
-        outcome: outcome.to_owned(),
-        retryable: true,
-    }
+    Failed::new(outcome, true)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
@@ -58,17 +59,6 @@ struct Counts {
     dropped: AtomicU64,
 }
 
-/// What the status page shows.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct SubscriptionStatus {
-    name: String,
-    handshake: String,
-    pending: u64,
-    delivered: u64,
-    dead_lettered: u64,
-    dropped: u64,
-}
-
 impl Subscription {
     /// Opens the journal; what it holds is due at once.
     pub(crate) fn open(
@@ -92,8 +82,7 @@ impl Subscription {
             counts: Counts::default(),
         };
         for delivery in pending {
-            subscription.counts.pending.fetch_add(1, Relaxed);
-            subscription.schedule(delivery, Duration::ZERO);
+            subscription.enqueue(delivery);
         }
         Ok(subscription)
     }
@@ -109,15 +98,16 @@ impl Subscription {
         self.schedule(delivery, Duration::ZERO);
     }
 
-    pub(crate) fn status(&self) -> SubscriptionStatus {
-        SubscriptionStatus {
-            name: self.settings.name.clone(),
-            handshake: lock(&self.handshake).clone(),
-            pending: self.counts.pending.load(Relaxed),
-            delivered: self.counts.delivered.load(Relaxed),
-            dead_lettered: self.counts.dead_lettered.load(Relaxed),
-            dropped: self.counts.dropped.load(Relaxed),
-        }
+    /// What the status page shows.
+    pub(crate) fn status(&self) -> Value {
+        json!({
+            "name": self.settings.name,
+            "handshake": *lock(&self.handshake),
+            "pending": self.counts.pending.load(Relaxed),
+            "delivered": self.counts.delivered.load(Relaxed),
+            "dead_lettered": self.counts.dead_lettered.load(Relaxed),
+            "dropped": self.counts.dropped.load(Relaxed),
+        })
     }
 
     /// Shakes hands, then delivers until the task is aborted; attempts under way end with it.
@@ -210,10 +200,8 @@ impl Subscription {
             Err(failed) => {
                 for mut delivery in to_try {
                     delivery.attempts += 1;
-                    delivery.last_attempt = Some(Attempt {
-                        at,
-                        outcome: failed.outcome.clone(),
-                    });
+                    let outcome = failed.outcome.clone();
+                    delivery.last_attempt = Some(Attempt { at, outcome });
                     self.follow_failure(delivery, &failed).await;
                 }
             }
@@ -280,13 +268,8 @@ impl Subscription {
     }
 
     fn log(&self, outcome: &str, delivery: &Delivery, detail: &str) {
-        #[derive(serde::Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let event_id = serde_json::from_str::<Id>(delivery.event.get())
-            .map(|id| id.id)
-            .unwrap_or_default();
+        let event: Value = serde_json::from_str(delivery.event.get()).unwrap_or_default();
+        let event_id = event["id"].as_str().unwrap_or_default();
         let (subscription, attempts) = (&self.settings.name, delivery.attempts);
         tracing::info!(subscription, event_id, outcome, detail, attempts, "delivery");
     }

@@ -20,6 +20,12 @@ pub(super) async fn announce(
         }
     }
     let Some(example) = new.first() else { return true };
+    let reason = |row: &OutboxRow| {
+        row.tries
+            .reason
+            .clone()
+            .unwrap_or_else(|| "no reason given".to_owned())
+    };
     let alert = Alert {
         subject: format!("saga-bridge: {} event(s) could not be published", new.len()),
         text: format!(
@@ -29,25 +35,26 @@ pub(super) async fn announce(
             example.kind,
             example.saga,
             example.tries.failed,
-            example.tries.reason.as_deref().unwrap_or("no reason given"),
+            reason(example),
         ),
     };
     if let Err(error) = alerts.raise(alert).await {
+        let (about, error) = (&About::envelope(example), causes(&error));
+        let outcome = "not told";
         about!(
             error,
-            &About::envelope(example),
-            error = causes(&error),
-            outcome = "not told",
+            about,
+            error,
+            outcome,
             "alert not sent; the events stay in the outbox"
         );
         return false;
     }
     for row in new {
-        let reason = row.tries.reason.as_deref().unwrap_or("no reason given");
         let parked = Parked {
             saga: row.saga,
             event: row.id.clone(),
-            reason: format!("{} could not be published: {reason}", row.kind),
+            reason: format!("{} could not be published: {}", row.kind, reason(row)),
             at: time.now(),
         };
         if let Err(error) = parking.park(&parked).await {

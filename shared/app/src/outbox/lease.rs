@@ -60,38 +60,23 @@ impl<'a, O: Outbox> Leases<'a, O> {
             if lease.until > now && self.outbox.renew(&longer).await? {
                 kept.push(longer);
             } else {
-                tracing::warn!(
-                    shard = longer.shard,
-                    "the lease was lost; its rows are left to whoever has it"
-                );
-                lost.push(longer.shard);
+                let shard = longer.shard;
+                tracing::warn!(shard, "the lease was lost; its rows are left to whoever has it");
+                lost.push(shard);
             }
         }
         self.held = kept;
         Ok(lost)
     }
 
-    /// Gives back the lease of a shard.
-    pub(super) async fn give_back(&mut self, shard: u16) {
-        for lease in self.held.extract_if(.., |lease| lease.shard == shard) {
-            give_back(self.outbox, &lease).await;
+    /// Gives back the lease of a shard, or all.
+    pub(super) async fn give_back(&mut self, shard: Option<u16>) {
+        let is_meant = |lease: &mut Lease| shard.is_none_or(|shard| lease.shard == shard);
+        for lease in self.held.extract_if(.., is_meant) {
+            if let Err(error) = self.outbox.release(&lease).await {
+                let (shard, error) = (lease.shard, causes(&error));
+                tracing::warn!(shard, error, "the lease was not given back; it runs out");
+            }
         }
-    }
-
-    /// Gives back all leases.
-    pub(super) async fn give_back_all(&mut self) {
-        for lease in self.held.drain(..) {
-            give_back(self.outbox, &lease).await;
-        }
-    }
-}
-
-async fn give_back(outbox: &impl Outbox, lease: &Lease) {
-    if let Err(error) = outbox.release(lease).await {
-        tracing::warn!(
-            shard = lease.shard,
-            error = causes(&error),
-            "the lease was not given back; it runs out"
-        );
     }
 }

@@ -70,9 +70,18 @@ impl Plan {
 
     /// Rows whose grace is about to pass are a sweep's from now on.
     pub fn keep_fresh(&mut self, now: Timestamp) {
-        let ready = std::mem::take(&mut self.ready);
-        for row in ready {
-            if self.rules.is_fresh(&row, now) {
+        let rules = self.rules;
+        self.block_unless(|row| rules.is_fresh(row, now));
+    }
+
+    /// What was ready stays for the next time: all of it, or one shard's.
+    pub fn give_up(&mut self, shard: Option<u16>) {
+        self.block_unless(|row| shard.is_some_and(|shard| row.shard != shard));
+    }
+
+    fn block_unless(&mut self, goes_on: impl Fn(&OutboxRow) -> bool) {
+        for row in std::mem::take(&mut self.ready) {
+            if goes_on(&row) {
                 self.ready.push_back(row);
             } else {
                 self.blocks(&row);
@@ -90,18 +99,6 @@ impl Plan {
     #[must_use]
     pub fn has(&self, shard: u16) -> bool {
         self.ready.iter().any(|row| row.shard == shard)
-    }
-
-    /// What was ready stays for the next time: all of it, or one shard's.
-    pub fn give_up(&mut self, shard: Option<u16>) {
-        let ready = std::mem::take(&mut self.ready);
-        for row in ready {
-            if shard.is_none_or(|shard| row.shard == shard) {
-                self.blocks(&row);
-            } else {
-                self.ready.push_back(row);
-            }
-        }
     }
 
     /// Takes up to `width` calls' worth of rows that may be sent side by side: no saga is in it twice. Only full calls,

@@ -136,7 +136,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             Err(error) => Err(error),
         };
         run.plan.give_up(None);
-        run.leases.give_back_all().await;
+        run.leases.give_back(None).await;
         drained?;
         let report = self.report(run);
         report.log();
@@ -164,15 +164,9 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
     }
 
     fn must_stop(&self, run: &mut Run<'_, O>) -> bool {
-        if run.report.stopped.is_none() {
-            run.report.stopped = if run.pace.is_down() {
-                Some(Stopped::Down)
-            } else if self.time.now() >= self.until {
-                Some(Stopped::OutOfTime)
-            } else {
-                None
-            };
-        }
+        let down = || run.pace.is_down().then_some(Stopped::Down);
+        let late = || (self.time.now() >= self.until).then_some(Stopped::OutOfTime);
+        run.report.stopped = run.report.stopped.or_else(down).or_else(late);
         run.report.stopped.is_some()
     }
 
@@ -198,7 +192,7 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             }
         }
         if !run.plan.has(shard) {
-            run.leases.give_back(shard).await;
+            run.leases.give_back(Some(shard)).await;
         }
         Ok(())
     }
@@ -213,11 +207,8 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
             if run.fresh {
                 run.plan.keep_fresh(self.time.now());
             }
-            let enough = if last {
-                1
-            } else {
-                run.pace.width * P::LIMITS.events
-            };
+            let full = run.pace.width * P::LIMITS.events;
+            let enough = if last { 1 } else { full };
             if run.plan.ready() < enough || self.must_stop(run) {
                 break;
             }
@@ -273,22 +264,16 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         run.pace.after(taken, strained);
         run.plan.again(again);
         for row in &done {
-            about!(
-                info,
-                &About::envelope(row),
-                r#type = row.kind,
-                outcome = "published",
-                "outbox"
-            );
+            let (about, kind) = (&About::envelope(row), &row.kind);
+            about!(info, about, r#type = kind, outcome = "published", "outbox");
         }
         run.report.published += done.len();
         // What is published goes first, while the lease is surely held. An error of either ends the run, so that nothing
         // overtakes what was refused.
-        let deleted = if done.is_empty() {
-            Ok(())
-        } else {
-            self.outbox.delete(&done).await
-        };
+        let mut deleted = Ok(());
+        if !done.is_empty() {
+            deleted = self.outbox.delete(&done).await;
+        }
         let settled = self.settle(run, refused).await;
         deleted.and(settled)
     }
@@ -308,29 +293,17 @@ impl<O: Outbox, P: Publisher, A: Alerts, K: Parking, T: Time> Relay<'_, O, P, A,
         }
         for row in &later {
             run.plan.blocks(row);
+            let (about, attempts) = (&About::envelope(row), row.tries.failed);
             let reason = row.tries.reason.as_deref();
-            about!(
-                warn,
-                &About::envelope(row),
-                attempts = row.tries.failed,
-                reason,
-                outcome = "left",
-                "outbox"
-            );
+            about!(warn, about, attempts, reason, outcome = "left", "outbox");
         }
         if !later.is_empty() {
             self.outbox.postpone(&later).await?;
         }
         for row in &dead {
+            let (about, attempts) = (&About::envelope(row), row.tries.failed);
             let reason = row.tries.reason.as_deref();
-            about!(
-                error,
-                &About::envelope(row),
-                attempts = row.tries.failed,
-                reason,
-                outcome = "dead",
-                "outbox"
-            );
+            about!(error, about, attempts, reason, outcome = "dead", "outbox");
             self.outbox.set_aside(row, self.time.now()).await?;
             run.report.set_aside += 1;
         }

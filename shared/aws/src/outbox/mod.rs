@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use futures_util::future::try_join_all;
 use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Outbox, Page, PortError};
@@ -60,13 +60,16 @@ impl DynamoOutbox {
     }
 }
 
-impl DynamoOutbox {
-    fn key(&self, row: &OutboxRow) -> [(String, AttributeValue); 2] {
-        [
-            ("Shard".to_owned(), s(bucket(row.shard))),
-            ("EventId".to_owned(), s(row.id.as_str())),
-        ]
-    }
+fn key(shard: u16, id: &str) -> Item {
+    Item::from([("Shard".into(), s(bucket(shard))), ("EventId".into(), s(id))])
+}
+
+fn row_key(row: &OutboxRow) -> Item {
+    key(row.shard, row.id.as_str())
+}
+
+fn lease_key(lease: &Lease) -> Item {
+    key(lease.shard, LEASE)
 }
 
 impl Outbox for DynamoOutbox {
@@ -96,7 +99,7 @@ impl Outbox for DynamoOutbox {
     }
 
     async fn take(&self, wanted: &Lease, now: Timestamp) -> Result<bool, PortError> {
-        let mut item = Item::from(lease_key(wanted));
+        let mut item = lease_key(wanted);
         item.insert("Owner".into(), s(&wanted.owner));
         item.insert("Until".into(), n(wanted.until.millis()));
         let expires = wanted.until.plus_millis(LEASE_KEPT_MILLIS).millis() / 1_000;
@@ -121,7 +124,7 @@ impl Outbox for DynamoOutbox {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(lease_key(lease).into()))
+            .set_key(Some(lease_key(lease)))
             .update_expression("SET #until = :until")
             .condition_expression(LEASE_IS_OURS)
             .expression_attribute_names("#until", "Until")
@@ -138,7 +141,7 @@ impl Outbox for DynamoOutbox {
             .client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(lease_key(lease).into()))
+            .set_key(Some(lease_key(lease)))
             .condition_expression(LEASE_IS_OURS)
             .expression_attribute_names("#owner", "Owner")
             .expression_attribute_values(":owner", s(&lease.owner))
@@ -157,10 +160,6 @@ impl Outbox for DynamoOutbox {
     ) -> Result<Page, PortError> {
         // The lease stands before the first row.
         let after = after.map_or(LEASE, EventId::as_str);
-        let start = [
-            ("Shard".to_owned(), s(bucket(shard))),
-            ("EventId".to_owned(), s(after)),
-        ];
         let answer = self
             .client
             .query()
@@ -171,7 +170,7 @@ impl Outbox for DynamoOutbox {
             .expression_attribute_values(":before", s(format!("{:013}", before.millis())))
             .consistent_read(true)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(Some(start.into()))
+            .set_exclusive_start_key(Some(key(shard, after)))
             .send()
             .await
             .map_err(|error| failure("reading the outbox", error))?;
@@ -200,24 +199,19 @@ impl Outbox for DynamoOutbox {
             .send()
             .await
             .map_err(|error| failure("reading the outbox", error))?;
-        answer
-            .items()
-            .iter()
-            .map(|item| parsed(item, "EventId"))
-            .collect()
+        let items = answer.items().iter();
+        items.map(|item| parsed(item, "EventId")).collect()
     }
 
     async fn delete(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
         // At most what one wave publishes: a few requests, side by side.
-        try_join_all(rows.chunks(25).map(|chunk| self.delete_some(chunk)))
-            .await
-            .map(drop)
+        let each = rows.chunks(25).map(|chunk| self.delete_some(chunk));
+        try_join_all(each).await.map(drop)
     }
 
     async fn postpone(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
-        try_join_all(rows.iter().map(|row| self.postpone_one(row)))
-            .await
-            .map(drop)
+        let each = rows.iter().map(|row| self.postpone_one(row));
+        try_join_all(each).await.map(drop)
     }
 
     async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
@@ -226,23 +220,19 @@ impl Outbox for DynamoOutbox {
         dead.insert("From".into(), s(bucket(row.shard)));
         dead.insert("Shard".into(), s(DEAD));
         dead.insert("Attempts".into(), n(row.tries.failed));
-        dead.insert(
-            "Reason".into(),
-            s(row.tries.reason.as_deref().unwrap_or("no reason given")),
-        );
+        let reason = row.tries.reason.as_deref().unwrap_or("no reason given");
+        dead.insert("Reason".into(), s(reason));
         dead.insert("DeadAt".into(), n(now.millis()));
         // Time to live is in seconds.
-        dead.insert(
-            "ExpiresAt".into(),
-            n(now.plus_millis(DEAD_KEPT_MILLIS).millis() / 1_000),
-        );
+        let expires = now.plus_millis(DEAD_KEPT_MILLIS).millis() / 1_000;
+        dead.insert("ExpiresAt".into(), n(expires));
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(dead))
             .build();
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(self.key(row).into()))
+            .set_key(Some(row_key(row)))
             .condition_expression(ROW_EXISTS)
             .build();
         let sent = self
@@ -267,7 +257,7 @@ impl DynamoOutbox {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(self.key(row).into()))
+            .set_key(Some(row_key(row)))
             .condition_expression(ROW_EXISTS)
             .expression_attribute_values(":failed", n(row.tries.failed))
             .expression_attribute_values(":reason", s(row.tries.reason.as_deref().unwrap_or_default()));
@@ -285,7 +275,7 @@ impl DynamoOutbox {
         let mut requests = Vec::with_capacity(rows.len());
         for row in rows {
             let delete = DeleteRequest::builder()
-                .set_key(Some(self.key(row).into()))
+                .set_key(Some(row_key(row)))
                 .build()
                 .map_err(|error| PortError::unavailable(WHAT, error))?;
             requests.push(WriteRequest::builder().delete_request(delete).build());
@@ -313,13 +303,6 @@ impl DynamoOutbox {
         }
         Err(PortError::Throttled { what: WHAT })
     }
-}
-
-fn lease_key(lease: &Lease) -> [(String, AttributeValue); 2] {
-    [
-        ("Shard".to_owned(), s(bucket(lease.shard))),
-        ("EventId".to_owned(), s(LEASE)),
-    ]
 }
 
 /// Whether the condition of a write held.

@@ -2,9 +2,8 @@
 
 use saga_app::ports::outbox::{OutboxRow, Tries};
 use saga_app::ports::{Envelope, PortError};
-use saga_core::Timestamp;
 
-use crate::item::{Item, n, number, optional, parsed, s, text};
+use crate::item::{Item, n, number, optional, parsed, s, text, time};
 use crate::saga_item::bucket;
 
 pub(crate) fn write_row(row: &OutboxRow) -> Item {
@@ -56,10 +55,6 @@ fn read_row(item: &Item) -> Result<OutboxRow, PortError> {
             reason: optional(item, "Reason", text)?.map(str::to_owned),
         },
     })
-}
-
-fn time(item: &Item, name: &str) -> Result<Timestamp, PortError> {
-    number(item, name).map(Timestamp::from_millis)
 }
 
 /// A row that this version cannot read must not hold up those behind it.

@@ -1,25 +1,22 @@
-//! The two indexes of the table `Sagas`: all sagas by their start, and those that are due.
+//! The two indexes of the table `Sagas`: all sagas by their start, and those that are due. An index is eventually
+//! consistent: what it names may have changed or expired since.
 
 use aws_sdk_dynamodb::Client;
 use saga_app::ports::PortError;
 use saga_core::{SagaId, Timestamp};
 
 use crate::failure::failure;
-use crate::item::{n, number, parsed, s};
+use crate::item::{n, parsed, s, time};
 use crate::saga_item::bucket;
 
-/// The indexes. An index is eventually consistent: what it names may have changed or expired since.
+/// The indexes of this table.
 #[derive(Debug, Clone)]
 pub(super) struct SagaIndexes {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl SagaIndexes {
-    pub(super) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
-    }
-
     /// Ids of one bucket of the index of all sagas, newest first, none at or after the cursor.
     pub(super) async fn listed(
         &self,
@@ -52,10 +49,7 @@ impl SagaIndexes {
                 .await
                 .map_err(|error| failure("listing sagas", error))?;
             for item in answer.items() {
-                let key = (
-                    Timestamp::from_millis(number(item, "CreatedAt")?),
-                    parsed(item, "SagaId")?,
-                );
+                let key = (time(item, "CreatedAt")?, parsed(item, "SagaId")?);
                 if before.is_none_or(|before| key < before) {
                     found.push(key);
                 }

@@ -83,9 +83,13 @@ impl DynamoSagas {
     #[must_use]
     pub fn new(config: &SdkConfig, tables: Tables, buckets: u16) -> Self {
         let client = Client::new(config);
+        let indexes = SagaIndexes {
+            client: Client::clone(&client),
+            table: tables.sagas.clone(),
+        };
         Self {
+            indexes,
             definitions: DynamoDefinitions::on(Client::clone(&client), tables.sagas.clone()),
-            indexes: SagaIndexes::new(Client::clone(&client), tables.sagas.clone()),
             client,
             tables,
             buckets,
@@ -114,18 +118,13 @@ impl DynamoSagas {
 
     fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> TransactWriteItem {
         let known = read.versions.get(&write.key).map(|version| version.0.as_str());
-        let next = known
+        let revision = known
             .and_then(|revision| revision.parse::<u64>().ok())
-            .unwrap_or(0)
-            + 1;
+            .unwrap_or(0);
         let mut item: Item = crate::item::from_fields(&write.fields);
         item.insert(KEY.into(), s(transaction_id(&write.key)));
-        item.insert(REVISION.into(), n(next));
-        let condition = if known.is_some() {
-            REVISION_IS_AS_READ
-        } else {
-            ENTITY_IS_NEW
-        };
+        item.insert(REVISION.into(), n(revision + 1));
+        let condition = known.map_or(ENTITY_IS_NEW, |_| REVISION_IS_AS_READ);
         self.put(&self.tables.entities, item, Some(condition), known)
     }
 
@@ -155,10 +154,8 @@ impl DynamoSagas {
 
     /// The sagas with these ids, in no order. Those that have expired since are not among them.
     async fn load_all(&self, ids: &[SagaId]) -> Result<Vec<Saga>, PortError> {
-        let keys = ids
-            .iter()
-            .map(|id| Item::from([("SagaId".to_owned(), s(id.to_string()))]))
-            .collect();
+        let key = |id: &SagaId| Item::from([("SagaId".to_owned(), s(id.to_string()))]);
+        let keys = ids.iter().map(key).collect();
         let items = self.batch_get(&self.tables.sagas, keys).await?;
         let readable = |item: &Item| match saga_item::read(item) {
             Ok((saga, _)) => Some(saga),
@@ -183,20 +180,10 @@ impl DynamoSagas {
             // Unprocessed keys come back when a partition is busy; a few rounds, then the caller slows down.
             for _ in 0..5 {
                 let Some(keys) = wanted.take() else { break };
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(table, keys)
-                    .send()
-                    .await;
-                let answer = answer.map_err(|error| failure(WHAT, error))?;
-                found.extend(
-                    answer
-                        .responses
-                        .unwrap_or_default()
-                        .remove(table)
-                        .unwrap_or_default(),
-                );
+                let asked = self.client.batch_get_item().request_items(table, keys);
+                let answer = asked.send().await.map_err(|error| failure(WHAT, error))?;
+                let items = answer.responses.unwrap_or_default().remove(table);
+                found.extend(items.unwrap_or_default());
                 wanted = answer.unprocessed_keys.unwrap_or_default().remove(table);
             }
             if wanted.is_some() {
@@ -241,35 +228,28 @@ impl SagaStore for DynamoSagas {
     ) -> Result<Inserted, PortError> {
         const WHAT: &str = "storing the new saga";
         let item = saga_item::write(&decision.saga, decision.status, 1, self.buckets);
-        let mut items = vec![self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None)];
+        let (mut items, unread) = (Vec::new(), Snapshot::default());
+        items.push(self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None));
         items.extend(
             decision
                 .writes
                 .iter()
-                .map(|write| self.put_entity(write, &Snapshot::default())),
+                .map(|write| self.put_entity(write, &unread)),
         );
         items.extend(row.map(|row| self.outbox(row)));
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await;
-        let Err(error) = sent else {
+        let transaction = self.client.transact_write_items().set_transact_items(Some(items));
+        let Err(error) = transaction.send().await else {
             return Ok(Inserted::Yes);
         };
         let failed = |reason: &&CancellationReason| reason.code() == Some("ConditionalCheckFailed");
         let all = reasons(&error).unwrap_or_default();
-        if all.iter().skip(1).any(|reason| failed(&reason))
-            && !all.first().is_some_and(|first| failed(&first))
-        {
-            return Ok(Inserted::Spent);
-        }
         if let Some(known) = all.first().filter(failed) {
-            let item = known
-                .item()
-                .ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
+            let item = known.item();
+            let item = item.ok_or_else(|| corrupt("the store did not show the saga that exists"))?;
             return saga_item::read(item).map(|(saga, _)| Inserted::Exists(Box::new(saga)));
+        }
+        if all.iter().skip(1).any(|reason| failed(&reason)) {
+            return Ok(Inserted::Spent);
         }
         match cancelled(WHAT, error)? {
             Committed::Conflict => Ok(Inserted::Conflict),
@@ -296,16 +276,14 @@ impl SagaStore for DynamoSagas {
     }
 
     async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {
-        let keys = keys
-            .iter()
-            .map(|key| Item::from([(KEY.to_owned(), s(transaction_id(key)))]))
-            .collect();
+        let item_key = |key: &EntityKey| Item::from([(KEY.to_owned(), s(transaction_id(key)))]);
+        let keys = keys.iter().map(item_key).collect();
         let mut snapshot = Snapshot::default();
         for item in self.batch_get(&self.tables.entities, keys).await? {
             let key = entity_key(text(&item, KEY)?);
             let revision: u64 = number(&item, REVISION)?;
-            let fields: Fields =
-                to_fields(item.iter().filter(|(name, _)| *name != KEY && *name != REVISION))?;
+            let own = item.iter().filter(|(name, _)| *name != KEY && *name != REVISION);
+            let fields: Fields = to_fields(own)?;
             snapshot.insert(key, fields, Version(revision.to_string()));
         }
         Ok(snapshot)
@@ -319,10 +297,8 @@ impl SagaStore for DynamoSagas {
         row: Option<&OutboxRow>,
     ) -> Result<Committed, PortError> {
         const WHAT: &str = "committing the decision";
-        let revision: u64 = version
-            .0
-            .parse()
-            .map_err(|_| corrupt("a revision is no number"))?;
+        let revision = version.0.parse::<u64>();
+        let revision = revision.map_err(|_| corrupt("a revision is no number"))?;
         let item = saga_item::write(&decision.saga, decision.status, revision + 1, self.buckets);
         let alone = decision.writes.is_empty() && decision.settle.is_empty() && row.is_none();
         if alone {
@@ -342,23 +318,13 @@ impl SagaStore for DynamoSagas {
                 Err(error) => Err(failure(WHAT, error)),
             };
         }
-        let saga = self.put(
-            &self.tables.sagas,
-            item,
-            Some(REVISION_IS_AS_READ),
-            Some(&version.0),
-        );
-        let mut items = vec![saga];
+        let (table, condition) = (&self.tables.sagas, Some(REVISION_IS_AS_READ));
+        let mut items = vec![self.put(table, item, condition, Some(&version.0))];
         items.extend(decision.writes.iter().map(|write| self.put_entity(write, read)));
         items.extend(decision.settle.iter().map(|write| self.settle(write)));
         items.extend(row.map(|row| self.outbox(row)));
-        match self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await
-        {
+        let transaction = self.client.transact_write_items().set_transact_items(Some(items));
+        match transaction.send().await {
             Ok(_) => Ok(Committed::Yes),
             Err(error) => cancelled(WHAT, error),
         }

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use ring::digest::{SHA256, digest};
 use saga_app::ports::Version;
 use saga_core::document::Fields;
-use saga_wire::json;
+use saga_wire::{json, quarantine::sha256};
 
 use super::error::{Failure, error_code};
 use super::url;
@@ -66,7 +65,7 @@ pub(crate) struct Batch {
 }
 
 /// A batch as it is sent.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) content_type: String,
     pub(super) body: String,
@@ -119,17 +118,14 @@ impl Batch {
                 twice.key
             )));
         }
-        let requests: Vec<String> = self
+        let requests = self
             .changes
             .iter()
-            .map(|change| self.request(change, base, table))
-            .collect();
+            .map(|change| self.request(change, base, table));
+        let requests: Vec<String> = requests.collect();
         // A boundary that is a digest of all parts stands in none of them.
-        let mark = digest(&SHA256, requests.concat().as_bytes());
-        let mark: String = mark.as_ref()[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = sha256(requests.concat().as_bytes());
+        let mark = &digest[..32];
         let mut body =
             format!("--batch_{mark}\r\nContent-Type: multipart/mixed; boundary=changeset_{mark}\r\n\r\n");
         for request in requests {
@@ -186,10 +182,7 @@ pub(super) fn answered(body: &str, count: usize) -> Result<Answered, Failure> {
             applied += 1;
             continue;
         }
-        let error: Vec<&str> = lines
-            .by_ref()
-            .take_while(|line| !line.starts_with("--"))
-            .collect();
+        let error: Vec<&str> = lines.take_while(|line| !line.starts_with("--")).collect();
         let code = error_code(error.join("\n").trim());
         return Ok(Answered::Refused { status, code });
     }

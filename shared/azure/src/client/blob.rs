@@ -56,15 +56,9 @@ impl Container {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<BlobName>, Option<String>), PortError> {
-        let marker = marker.map(|marker| format!("&marker={}", percent(marker)));
-        let path = format!(
-            "?restype=container&comp=list&maxresults={limit}{}",
-            marker.unwrap_or_default()
-        );
-        let answer = self.service.send(&self.call(Method::Get, &path)).await?;
-        if !answer.succeeded() {
-            return Err(self.service.refused(&answer));
-        }
+        let marker = marker.map_or(String::new(), |marker| format!("&marker={}", percent(marker)));
+        let path = format!("?restype=container&comp=list&maxresults={limit}{marker}");
+        let answer = self.service.expect(self.call(Method::Get, &path)).await?;
         let blobs = xml::elements(&answer.body, "Blob").into_iter().filter_map(|one| {
             let created = xml::time(one, "Creation-Time").or_else(|| xml::time(one, "Last-Modified"));
             let name = xml::text(one, "Name")?;

@@ -1,6 +1,5 @@
 //! One connection pool and one identity, shared by the clients of a deployment.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::policies::Policy;
 use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
-use azure_core::http::{ClientOptions, Transport};
+use azure_core::http::{ClientOptions, Pipeline, RetryOptions, Transport};
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 
 use super::federation::Assertion;
@@ -33,18 +32,11 @@ pub(crate) enum Identity<'a> {
 }
 
 /// The connection pool and the identity.
+#[derive(Debug)]
 pub(crate) struct Connection {
     transport: Transport,
     credential: Option<Arc<dyn TokenCredential>>,
     pub(crate) limits: Limits,
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Connection {
@@ -74,16 +66,29 @@ impl Connection {
 
     /// The policy that authorises by the identity.
     pub(super) fn bearer(&self, scope: &str) -> Result<Arc<dyn Policy>, InvalidConfig> {
-        let credential = self.credential.clone().ok_or_else(|| {
-            InvalidConfig::Identity(azure_core::Error::with_message(
-                ErrorKind::Credential,
-                "it was not set up",
-            ))
-        })?;
+        let credential = self.credential().map_err(InvalidConfig::Identity)?;
         Ok(Arc::new(BearerTokenAuthorizationPolicy::new(credential, [scope])))
     }
 
-    /// A service on this connection.
+    /// A token of the identity for this scope. The identity keeps it until shortly before it expires.
+    pub(crate) async fn token(&self, scope: &str) -> azure_core::Result<Secret> {
+        let token = self.credential()?.get_token(&[scope], None).await?;
+        Ok(token.token)
+    }
+
+    fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let missing = || azure_core::Error::with_message(ErrorKind::Credential, "it was not set up");
+        self.credential.clone().ok_or_else(missing)
+    }
+
+    /// The same with another identity.
+    #[cfg(test)]
+    pub(crate) fn with_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
+        self.credential = Some(credential);
+        self
+    }
+
+    /// The service at `base`; `authorization` authorises each attempt anew. `what` names it in errors.
     pub(super) fn service(
         &self,
         what: &'static str,
@@ -91,7 +96,19 @@ impl Connection {
         base: String,
         authorization: Arc<dyn Policy>,
     ) -> Service {
-        Service::new(what, self.transport.clone(), limits, base, authorization)
+        let options = ClientOptions {
+            transport: Some(self.transport.clone()),
+            // The pipeline's own retries know nothing of `Repeat`.
+            retry: RetryOptions::none(),
+            ..ClientOptions::default()
+        };
+        let (name, version) = (Some("saga-bridge"), option_env!("CARGO_PKG_VERSION"));
+        Service {
+            pipeline: Pipeline::new(name, version, options, vec![], vec![authorization], None),
+            base,
+            what,
+            limits,
+        }
     }
 }
 

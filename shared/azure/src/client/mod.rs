@@ -18,6 +18,7 @@ mod shared_key;
 mod table;
 mod topic;
 mod url;
+pub(crate) mod vault;
 mod xml;
 
 pub use federation::Assertion;

@@ -9,7 +9,6 @@ use saga_app::ports::{PortError, Published, Refusal};
 use saga_core::Timestamp;
 
 use super::Written;
-use super::answer::Answer;
 use super::connection::{STORAGE_VERSION, StorageAccount};
 use super::service::{Call, Service};
 use super::shared_key::Dialect;
@@ -61,11 +60,7 @@ impl Queue {
         let answer = self.service.send(&call.body("application/xml", body)).await?;
         match answer.status {
             200..300 => Ok(Ok(())),
-            400 | 413 => Ok(Err(Refusal::Never(format!(
-                "{} {}",
-                answer.status,
-                answer.code()
-            )))),
+            status @ (400 | 413) => Ok(Err(Refusal::Never(format!("{status} {}", answer.code())))),
             _ => Err(self.service.refused(&answer)),
         }
     }
@@ -73,7 +68,7 @@ impl Queue {
     /// Takes up to 32 messages, which hides them for `seconds`. A lost answer hides them for as long.
     pub(crate) async fn take(&self, seconds: u32) -> Result<Vec<Message>, PortError> {
         let path = format!("/messages?numofmessages={BATCH}&visibilitytimeout={seconds}");
-        let answer = self.expect(self.call(Method::Get, &path)).await?;
+        let answer = self.service.expect(self.call(Method::Get, &path)).await?;
         let messages = xml::elements(&answer.body, "QueueMessage").into_iter();
         let read = messages.filter_map(|message| {
             let text = |name| xml::text(message, name);
@@ -97,28 +92,22 @@ impl Queue {
 
     /// Removes a message.
     pub(crate) async fn delete(&self, receipt: &Receipt) -> Result<Written, PortError> {
-        self.change(self.call(Method::Delete, &message_path(receipt)))
-            .await
+        let call = self.call(Method::Delete, &message_path(receipt));
+        self.change(call).await
     }
 
     /// How many messages there are, hidden ones included.
     pub(crate) async fn count(&self) -> Result<usize, PortError> {
-        let answer = self.expect(self.call(Method::Get, "?comp=metadata")).await?;
+        let answer = self
+            .service
+            .expect(self.call(Method::Get, "?comp=metadata"))
+            .await?;
         let count = answer.header("x-ms-approximate-messages-count");
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
     fn call(&self, method: Method, path: &str) -> Call {
         Call::new(method, format!("/{}{path}", self.name)).header("x-ms-version", STORAGE_VERSION)
-    }
-
-    async fn expect(&self, call: Call) -> Result<Answer, PortError> {
-        let answer = self.service.send(&call).await?;
-        if answer.succeeded() {
-            Ok(answer)
-        } else {
-            Err(self.service.refused(&answer))
-        }
     }
 
     async fn change(&self, call: Call) -> Result<Written, PortError> {

@@ -1,12 +1,6 @@
 //! One service at an endpoint: a request is authorised, limited in time and retried on azure_core's pipeline.
 
-use std::fmt;
-use std::sync::Arc;
-
-use azure_core::http::policies::Policy;
-use azure_core::http::{
-    ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
-};
+use azure_core::http::{Context, Method, Pipeline, PipelineSendOptions, Request, Url};
 use saga_app::ports::PortError;
 
 use super::answer::Answer;
@@ -52,57 +46,16 @@ impl Call {
 }
 
 /// A service at an endpoint.
+#[derive(Debug)]
 pub(super) struct Service {
-    pipeline: Pipeline,
-    base: String,
+    pub(super) pipeline: Pipeline,
+    pub(super) base: String,
     /// The service's name in errors.
-    what: &'static str,
-    limits: Limits,
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("base", &self.base)
-            .finish_non_exhaustive()
-    }
+    pub(super) what: &'static str,
+    pub(super) limits: Limits,
 }
 
 impl Service {
-    /// A service at `base`; `authorization` authorises each attempt anew.
-    pub(super) fn new(
-        what: &'static str,
-        transport: Transport,
-        limits: Limits,
-        base: String,
-        authorization: Arc<dyn Policy>,
-    ) -> Self {
-        let options = ClientOptions {
-            transport: Some(transport),
-            // The pipeline's own retries know nothing of `Repeat`.
-            retry: RetryOptions::none(),
-            ..ClientOptions::default()
-        };
-        let version = option_env!("CARGO_PKG_VERSION");
-        Self {
-            pipeline: Pipeline::new(
-                Some("saga-bridge"),
-                version,
-                options,
-                vec![],
-                vec![authorization],
-                None,
-            ),
-            base,
-            what,
-            limits,
-        }
-    }
-
-    pub(super) fn base(&self) -> &str {
-        &self.base
-    }
-
     /// Sends a request and gives the answer, whatever its status, unless the service put off the last attempt.
     ///
     /// # Errors
@@ -122,6 +75,16 @@ impl Service {
                 }
             }
             attempt += 1;
+        }
+    }
+
+    /// Sends a request that succeeds or fails, and gives the answer.
+    pub(super) async fn expect(&self, call: Call) -> Result<Answer, PortError> {
+        let answer = self.send(&call).await?;
+        if answer.succeeded() {
+            Ok(answer)
+        } else {
+            Err(self.refused(&answer))
         }
     }
 

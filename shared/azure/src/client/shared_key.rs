@@ -4,7 +4,6 @@
 //! Each try is signed anew: the signature holds the time, and an old one is refused.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,25 +26,19 @@ pub(super) enum Dialect {
     Queue,
 }
 
-/// Signs requests.
+/// Signs requests. `hmac::Key` shows nothing of itself.
+#[derive(Debug)]
 pub(super) struct SharedKey {
     dialect: Dialect,
     account: String,
     key: hmac::Key,
 }
 
-impl fmt::Debug for SharedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedKey")
-            .field("account", &self.account)
-            .finish_non_exhaustive()
-    }
-}
-
 impl SharedKey {
     /// The key of an account, in base64.
     pub(super) fn new(dialect: Dialect, account: &str, key: &Secret) -> Result<Self, InvalidConfig> {
-        let bytes = STANDARD.decode(key.secret()).map_err(|_| InvalidConfig::Key)?;
+        let wrong = |_| InvalidConfig::Setting("the storage account's key is not base64".to_owned());
+        let bytes = STANDARD.decode(key.secret()).map_err(wrong)?;
         Ok(Self {
             dialect,
             account: account.to_owned(),
@@ -71,9 +64,8 @@ impl Policy for SharedKey {
 }
 
 fn string_to_sign(dialect: Dialect, account: &str, request: &Request) -> String {
-    let headers: BTreeMap<&str, &str> = request
-        .headers()
-        .iter()
+    let headers = request.headers().iter();
+    let headers: BTreeMap<&str, &str> = headers
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     let header = |name: &str| headers.get(name).copied().unwrap_or_default();
@@ -83,9 +75,7 @@ fn string_to_sign(dialect: Dialect, account: &str, request: &Request) -> String 
     match dialect {
         Dialect::Table => {
             let component = url.query_pairs().find(|(name, _)| name == "comp");
-            let component = component
-                .map(|(_, value)| format!("?comp={value}"))
-                .unwrap_or_default();
+            let component = component.map_or(String::new(), |(_, value)| format!("?comp={value}"));
             let (content_type, date) = (header("content-type"), header("x-ms-date"));
             format!("{method}\n\n{content_type}\n{date}\n{resource}{component}")
         }
@@ -99,10 +89,8 @@ fn string_to_sign(dialect: Dialect, account: &str, request: &Request) -> String 
                 .map(|(name, value)| format!("{name}:{}\n", value.trim()))
                 .collect();
             let parameters: BTreeMap<_, _> = url.query_pairs().collect();
-            let parameters: String = parameters
-                .iter()
-                .map(|(name, value)| format!("\n{name}:{value}"))
-                .collect();
+            let parameters = parameters.iter().map(|(name, value)| format!("\n{name}:{value}"));
+            let parameters: String = parameters.collect();
             let (content_type, if_match) = (header("content-type"), header("if-match"));
             format!(
                 "{method}\n\n\n{length}\n\n{content_type}\n\n\n{if_match}\n\n\n\n{ours}{resource}{parameters}"
@@ -265,7 +253,8 @@ mod tests {
     #[test]
     fn the_key_is_never_printed() {
         let key = SharedKey::new(Dialect::Table, "acc", &Secret::new("c2VjcmV0")).unwrap();
-        assert_eq!(format!("{key:?}"), "SharedKey { account: \"acc\", .. }");
+        let printed = "SharedKey { dialect: Table, account: \"acc\", key: Key { algorithm: SHA256 } }";
+        assert_eq!(format!("{key:?}"), printed);
         assert!(SharedKey::new(Dialect::Table, "acc", &Secret::new("not base64!")).is_err());
     }
 }

@@ -65,10 +65,7 @@ impl Table {
     pub(crate) async fn query(&self, filter: &str, limit: usize, next: &str) -> Result<Page, PortError> {
         let (filter, top) = (percent(filter), limit.min(PAGE));
         let path = format!("/{}()?$filter={filter}&$top={top}{next}", self.name);
-        let answer = self.service.send(&call(Method::Get, path)).await?;
-        if answer.status != 200 {
-            return Err(self.service.refused(&answer));
-        }
+        let answer = self.service.expect(call(Method::Get, path)).await?;
         let Some(Document::List(rows)) = self.parsed(&answer.body)?.remove("value") else {
             return Err(self.unreadable("a page of rows has no `value`".to_owned()));
         };
@@ -111,12 +108,7 @@ impl Table {
     pub(crate) async fn put(&self, partition: &str, key: &str, columns: &Fields) -> Result<(), PortError> {
         let call = call(Method::Put, row_path(&self.name, partition, key));
         let body = row_body(partition, key, columns);
-        let answer = self.service.send(&call.body(JSON, body)).await?;
-        if answer.succeeded() {
-            Ok(())
-        } else {
-            Err(self.service.refused(&answer))
-        }
+        self.service.expect(call.body(JSON, body)).await.map(drop)
     }
 
     /// Sets these columns of a row that is there, in any version.
@@ -143,7 +135,7 @@ impl Table {
 
     /// Applies all changes of a batch or none.
     pub(crate) async fn apply(&self, batch: &Batch, repeat: Repeat) -> Result<Written, PortError> {
-        let encoded = batch.encode(self.service.base(), &self.name);
+        let encoded = batch.encode(&self.service.base, &self.name);
         let encoded = encoded.map_err(|failure| self.service.failed(failure))?;
         let call = Call::new(Method::Post, "/$batch".to_owned()).body(&encoded.content_type, encoded.body);
         let call = with_versions(call)

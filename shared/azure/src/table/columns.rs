@@ -98,15 +98,11 @@ fn fields(columns: Fields) -> Result<Fields, String> {
         if !is_column(name) {
             continue;
         }
-        let value = match (
-            value,
-            columns.get(&format!("{name}{TYPE}")).and_then(Document::as_text),
-        ) {
+        let kind = columns.get(&format!("{name}{TYPE}")).and_then(Document::as_text);
+        let value = match (value, kind) {
             (Document::Text(text), Some("Edm.Int64")) => {
-                let number = text
-                    .parse::<Number>()
-                    .map_err(|error| format!("`{name}` {error}"))?;
-                Document::Number(number)
+                let number = text.parse::<Number>();
+                Document::Number(number.map_err(|error| format!("`{name}` {error}"))?)
             }
             (value, _) => value.clone(),
         };

@@ -15,14 +15,9 @@ use crate::client::{Batch, Change, Failure, MAX_CHANGES, Repeat, Written, quoted
 /// One reading follows at most so many continuations: a page may be empty and not the last.
 const MAX_PAGES: usize = 20;
 
-/// Rows of one or several pages of a query.
-struct Found {
-    rows: Vec<Row>,
-    more: bool,
-}
-
 impl TableStore {
-    async fn query(&self, filter: &str, limit: usize) -> Result<Found, PortError> {
+    /// Rows of one or several pages of a query, and whether there are more.
+    async fn query(&self, filter: &str, limit: usize) -> Result<(Vec<Row>, bool), PortError> {
         let (mut rows, mut next) = (Vec::new(), String::new());
         for _ in 0..MAX_PAGES {
             let page = self.table.query(filter, limit - rows.len(), &next).await?;
@@ -33,13 +28,13 @@ impl TableStore {
             }));
             match page.next {
                 Some(more) => next = more,
-                None => return Ok(Found { rows, more: false }),
+                None => return Ok((rows, false)),
             }
             if rows.len() >= limit {
                 break;
             }
         }
-        Ok(Found { rows, more: true })
+        Ok((rows, true))
     }
 
     /// The lease of a shard as it is now, with its version.
@@ -79,21 +74,15 @@ impl TableStore {
                 partition: partition.to_owned(),
                 changes: keys.iter().cloned().map(Change::delete).collect(),
             };
-            if self
-                .table
-                .apply(&batch, Repeat::Freely)
-                .await?
-                .unless_missing(WHAT)?
-            {
+            let applied = self.table.apply(&batch, Repeat::Freely).await?;
+            if applied.unless_missing(WHAT)? {
                 return Ok(());
             }
             // One of them is gone already, which stops all: each on its own, then.
         }
         for key in keys {
-            self.table
-                .delete(partition, key, "*")
-                .await?
-                .unless_missing(WHAT)?;
+            let deleted = self.table.delete(partition, key, "*").await?;
+            deleted.unless_missing(WHAT)?;
         }
         Ok(())
     }
@@ -111,8 +100,8 @@ impl Outbox for TableStore {
                 keys::OUTBOX,
                 before.millis(),
             );
-            let first = self.query(&filter, 1).await?;
-            if !first.rows.is_empty() || first.more {
+            let (first, more) = self.query(&filter, 1).await?;
+            if !first.is_empty() || more {
                 found.push(shard);
             }
         }
@@ -146,10 +135,8 @@ impl Outbox for TableStore {
             return Ok(());
         };
         let partition = keys::partition(lease.shard);
-        self.table
-            .delete(&partition, keys::LEASE, &version.0)
-            .await
-            .map(drop)
+        let deleted = self.table.delete(&partition, keys::LEASE, &version.0);
+        deleted.await.map(drop)
     }
 
     /// Ids begin with the time of the event in milliseconds, so the key alone bounds the time.
@@ -168,8 +155,8 @@ impl Outbox for TableStore {
             keys::OUTBOX,
             before.millis(),
         );
-        let found = self.query(&filter, limit).await?;
-        let rows = found.rows.iter().filter_map(|row| {
+        let (found, more) = self.query(&filter, limit).await?;
+        let rows = found.iter().filter_map(|row| {
             let read = outbox_row(shard, row);
             // A row that this version cannot read must not hold up those behind it.
             read.inspect_err(|why| {
@@ -177,10 +164,10 @@ impl Outbox for TableStore {
             })
             .ok()
         });
-        let last = found.rows.iter().rev().find_map(|row| keys::event_id(&row.key));
+        let last = found.iter().rev().find_map(|row| keys::event_id(&row.key));
         Ok(Page {
             rows: rows.collect(),
-            next: last.filter(|_| found.more),
+            next: last.filter(|_| more),
         })
     }
 
@@ -193,8 +180,8 @@ impl Outbox for TableStore {
             row.saga,
         );
         // One saga has a handful of events.
-        let found = self.query(&filter, 100).await?;
-        let ids = found.rows.iter().filter_map(|row| keys::event_id(&row.key));
+        let (found, _) = self.query(&filter, 100).await?;
+        let ids = found.iter().filter_map(|row| keys::event_id(&row.key));
         Ok(ids.collect())
     }
 
@@ -214,9 +201,8 @@ impl Outbox for TableStore {
     }
 
     async fn postpone(&self, rows: &[OutboxRow]) -> Result<(), PortError> {
-        try_join_all(rows.iter().map(|row| self.postpone_one(row)))
-            .await
-            .map(drop)
+        let each = rows.iter().map(|row| self.postpone_one(row));
+        try_join_all(each).await.map(drop)
     }
 
     async fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> Result<(), PortError> {
@@ -229,11 +215,8 @@ impl Outbox for TableStore {
             ],
         };
         // A row that is gone was published after all, or was moved by another.
-        self.table
-            .apply(&batch, Repeat::Freely)
-            .await?
-            .unless_missing(WHAT)
-            .map(drop)
+        let moved = self.table.apply(&batch, Repeat::Freely).await?;
+        moved.unless_missing(WHAT).map(drop)
     }
 }
 

@@ -6,6 +6,7 @@ use saga_app::ports::Envelope;
 use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
@@ -16,6 +17,10 @@ use super::keys;
 /// The format of rows.
 const FORMAT: i64 = 1;
 
+fn put_some(row: &mut Fields, name: &str, value: Option<impl Into<Document>>) {
+    row.extend(value.map(|value| (name.to_owned(), value.into())));
+}
+
 pub(crate) fn step_fields(record: &StepRecord) -> Fields {
     let mut row = fields([
         ("Format", FORMAT.into()),
@@ -24,42 +29,38 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
         ("Hop", i64::from(record.hop).into()),
         ("Data", json::write_object(&record.data).into()),
     ]);
-    if let Some(reason) = &record.reason {
-        row.insert("Reason".to_owned(), reason.as_str().into());
-    }
-    if !record.output.is_empty() {
-        row.insert("Output".to_owned(), json::write_object(&record.output).into());
-    }
-    if !record.reports.is_empty() {
-        row.insert("Told".to_owned(), record.reports.as_str().into());
-    }
+    let (output, reports) = (&record.output, &record.reports);
+    put_some(&mut row, "Reason", record.reason.as_deref());
+    put_some(
+        &mut row,
+        "Output",
+        (!output.is_empty()).then(|| json::write_object(output)),
+    );
+    put_some(&mut row, "Calls", record.progress.as_ref().map(Progress::to_text));
+    put_some(
+        &mut row,
+        "Told",
+        (!reports.is_empty()).then_some(reports.as_str()),
+    );
     row
 }
 
 pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
     check_format(row)?;
-    let object = |name: &str| match row.get(name) {
+    let object = |name: &str| match optional(row, name, text)? {
         None => Ok(Fields::new()),
-        Some(_) => json::parse_object(text(row, name)?).map_err(|error| format!("`{name}` {error}")),
+        Some(text) => json::parse_object(text).map_err(|error| format!("`{name}` {error}")),
     };
     let state = text(row, "State")?;
     Ok(StepRecord {
         state: state.parse().map_err(|_| format!("`State` is `{state}`"))?,
         at: Timestamp::from_millis(whole(row, "At")?),
-        hop: whole(row, "Hop")?
-            .try_into()
-            .map_err(|_| "`Hop` is out of range".to_owned())?,
-        reason: row
-            .get("Reason")
-            .map(|_| text(row, "Reason"))
-            .transpose()?
-            .map(str::to_owned),
+        hop: small(whole(row, "Hop")?, "Hop")?,
+        reason: optional(row, "Reason", text)?.map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
-        reports: match row.get("Told") {
-            None => Reports::default(),
-            Some(_) => Reports::new(text(row, "Told")?),
-        },
+        progress: optional(row, "Calls", progress)?,
+        reports: optional(row, "Told", text)?.map_or_else(Reports::default, Reports::new),
     })
 }
 
@@ -72,21 +73,19 @@ pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
         ("Type", row.kind.as_str().into()),
         ("Body", row.body.as_str().into()),
     ]);
-    if row.follows {
-        columns.insert("Follows".to_owned(), Document::Bool(true));
-    }
+    put_some(
+        &mut columns,
+        "Follows",
+        row.follows.then_some(Document::Bool(true)),
+    );
     columns
 }
 
 /// The columns that a failed attempt changes.
 pub(crate) fn tries_fields(tries: &Tries) -> Fields {
     let mut columns = fields([("Attempts", i64::from(tries.failed).into())]);
-    if let Some(next) = tries.next {
-        columns.insert("NextAt".to_owned(), next.millis().into());
-    }
-    if let Some(reason) = &tries.reason {
-        columns.insert("Reason".to_owned(), reason.as_str().into());
-    }
+    put_some(&mut columns, "NextAt", tries.next.map(Timestamp::millis));
+    put_some(&mut columns, "Reason", tries.reason.as_deref());
     columns
 }
 
@@ -115,36 +114,26 @@ pub(crate) fn lease(shard: u16, row: &Row) -> Result<Lease, String> {
 }
 
 pub(crate) fn outbox_row(shard: u16, row: &Row) -> Result<OutboxRow, String> {
-    check_format(&row.fields)?;
-    let optional = |name: &str| {
-        let there = row.fields.contains_key(name);
-        there.then(|| whole(&row.fields, name)).transpose()
-    };
-    let at = whole(&row.fields, "At")?;
-    let failed = optional("Attempts")?.unwrap_or(0);
+    let fields = &row.fields;
+    check_format(fields)?;
+    let at = whole(fields, "At")?;
     Ok(OutboxRow {
         shard,
         event: Envelope {
             id: keys::event_id(&row.key).ok_or_else(|| format!("`{}` holds no event id", row.key))?,
-            saga: text(&row.fields, "Saga")?
+            saga: text(fields, "Saga")?
                 .parse()
                 .map_err(|error| format!("`Saga` {error}"))?,
-            kind: text(&row.fields, "Type")?.to_owned(),
-            body: text(&row.fields, "Body")?.to_owned(),
+            kind: text(fields, "Type")?.to_owned(),
+            body: text(fields, "Body")?.to_owned(),
         },
         at: Timestamp::from_millis(at),
-        queued: Timestamp::from_millis(optional("Queued")?.unwrap_or(at)),
-        follows: row.fields.contains_key("Follows"),
+        queued: Timestamp::from_millis(optional(fields, "Queued", whole)?.unwrap_or(at)),
+        follows: fields.contains_key("Follows"),
         tries: Tries {
-            failed: failed
-                .try_into()
-                .map_err(|_| "`Attempts` is out of range".to_owned())?,
-            next: optional("NextAt")?.map(Timestamp::from_millis),
-            reason: row
-                .fields
-                .get("Reason")
-                .and_then(Document::as_text)
-                .map(str::to_owned),
+            failed: small(optional(fields, "Attempts", whole)?.unwrap_or(0), "Attempts")?,
+            next: optional(fields, "NextAt", whole)?.map(Timestamp::from_millis),
+            reason: text(fields, "Reason").ok().map(str::to_owned),
         },
     })
 }
@@ -158,11 +147,29 @@ pub(crate) fn definition_text(row: &Fields) -> Result<&str, String> {
     text(row, "Text")
 }
 
+fn progress(row: &Fields, name: &str) -> Result<Progress, String> {
+    Progress::of_text(text(row, name)?)
+        .ok_or_else(|| format!("`{name}` does not say how far the step has come"))
+}
+
 fn check_format(row: &Fields) -> Result<(), String> {
     match whole(row, "Format")? {
         FORMAT => Ok(()),
         other => Err(format!("its format is {other}, this version reads {FORMAT}")),
     }
+}
+
+/// Reads a column that may be absent.
+fn optional<'a, T>(
+    row: &'a Fields,
+    name: &str,
+    read: impl FnOnce(&'a Fields, &str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    row.contains_key(name).then(|| read(row, name)).transpose()
+}
+
+fn small<T: TryFrom<i64>>(number: i64, name: &str) -> Result<T, String> {
+    number.try_into().map_err(|_| format!("`{name}` is out of range"))
 }
 
 fn text<'a>(row: &'a Fields, name: &str) -> Result<&'a str, String> {
@@ -188,6 +195,11 @@ mod tests {
 
     fn record() -> StepRecord {
         StepRecord {
+            progress: Some(Progress {
+                attempts: 2,
+                error: Some("no answer in 10 s".to_owned()),
+                ..Progress::since(Timestamp::from_millis(5))
+            }),
             state: StepState::Undone,
             at: Timestamp::from_millis(1_795_226_400_123),
             hop: 3,

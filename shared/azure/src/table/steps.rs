@@ -73,10 +73,8 @@ impl StepStore for TableStore {
         }
         let partition = keys::partition(commit.partition.0);
         if let Some(row) = commit.row {
-            let (key, columns) = (
-                keys::outbox(&row.id).map_err(over_limit)?,
-                columns(&outbox_fields(row)),
-            );
+            let key = keys::outbox(&row.id).map_err(over_limit)?;
+            let columns = columns(&outbox_fields(row));
             if changes.is_empty() {
                 // It needs no guard: a repeat says again what its step has said before.
                 self.table.put(&partition, &key, &columns).await?;
@@ -115,6 +113,7 @@ mod tests {
 
     async fn commit(store: &TableStore) -> Result<Committed, PortError> {
         let record = StepRecord {
+            progress: None,
             state: StepState::Done,
             at: Timestamp::from_millis(1),
             hop: 1,

@@ -64,11 +64,11 @@ impl<'a> Attributes<'a> {
             Ok(text) => text,
             Err(_) => self.0.get(name).map(|raw| raw.get().to_owned()),
         };
-        let whole = |text: String| Number::from_json(&text).ok()?.as_i64();
-        text.map(|text| {
-            whole(text).ok_or_else(|| Malformed(format!("attribute `{name}` must be an integer")))
-        })
-        .transpose()
+        let whole = |text: String| {
+            let number = Number::from_json(&text).ok().and_then(|number| number.as_i64());
+            number.ok_or_else(|| Malformed(format!("attribute `{name}` must be an integer")))
+        };
+        text.map(whole).transpose()
     }
 
     /// A text of 1 to 256 bytes that every event has, and that shows all that it is.
@@ -78,6 +78,18 @@ impl<'a> Attributes<'a> {
             return Err(wrong(name, "must have 1 to 256 bytes"));
         }
         id_breaks(&value).map_or(Ok(value), |rule| Err(wrong(name, rule)))
+    }
+
+    /// The cloud that an event is for, and its mailbox.
+    pub(crate) fn target(&self) -> Result<(Cloud, Option<String>), Malformed> {
+        let name = "sagatarget";
+        let text = self.text(name)?.ok_or_else(missing(name))?;
+        let (cloud, mailbox) = match text.split_once('.') {
+            Some((cloud, mailbox)) => (cloud, Some(mailbox.to_owned())),
+            None => (text.as_str(), None),
+        };
+        let cloud = cloud.parse::<Cloud>().map_err(|error| wrong(name, error))?;
+        Ok((cloud, mailbox))
     }
 
     pub(crate) fn cloud(&self, name: &'static str) -> Result<Cloud, Malformed> {
@@ -111,9 +123,8 @@ pub(crate) fn payload<'a>(
     };
     let base64 = match (given("data"), given("data_base64")) {
         (Some(_), Some(_)) => {
-            return Err(Malformed(
-                "`data` and `data_base64` exclude each other".to_owned(),
-            ));
+            let why = "`data` and `data_base64` exclude each other";
+            return Err(Malformed(why.to_owned()));
         }
         (data, None) => return Ok(data.map(Cow::Borrowed)),
         (None, Some(base64)) => base64,

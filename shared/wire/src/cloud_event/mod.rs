@@ -11,3 +11,4 @@ mod write;
 pub use read::parse;
 pub(crate) use read::read;
 pub use write::{CONTENT_TYPE, ORIGIN_SOURCE, admitted, source_of, subject, write, write_outside};
+pub(crate) use write::{Payload, routed};

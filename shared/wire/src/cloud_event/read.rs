@@ -41,34 +41,28 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         return Outside::new(id, source, kind, subject, data).map(SagaEvent::Outside);
     }
 
-    let saga: SagaId = attributes
-        .text("sagaid")?
-        .ok_or_else(missing("sagaid"))?
-        .parse()
-        .map_err(|error: InvalidId| wrong("sagaid", error))?;
+    let text = |name| attributes.text(name)?.ok_or_else(missing(name));
+    let integer = |name| attributes.integer(name)?.ok_or_else(missing(name));
+    let saga = text("sagaid")?;
+    let saga: SagaId = saga.parse().map_err(|error: InvalidId| wrong("sagaid", error))?;
     if named_saga(&mut data)?.is_some_and(|named| named != saga) {
-        return Err(Malformed(
-            "`data.saga_id` and attribute `sagaid` name two sagas".to_owned(),
-        ));
+        let why = "`data.saga_id` and attribute `sagaid` name two sagas";
+        return Err(Malformed(why.to_owned()));
     }
-    let verb = attributes.text("sagaverb")?.ok_or_else(missing("sagaverb"))?;
-    let number = attributes.integer("sagastep")?.ok_or_else(missing("sagastep"))?;
-    let step_number = i32::try_from(number).map_err(|_| wrong("sagastep", "is out of range"))?;
+    let verb = text("sagaverb")?;
+    let step_number =
+        i32::try_from(integer("sagastep")?).map_err(|_| wrong("sagastep", "is out of range"))?;
     let address = Address::parse(&verb, step_number).ok_or_else(|| {
-        wrong(
-            "sagaverb",
-            format!("`{verb}` of step {step_number} is no message"),
-        )
+        let why = format!("`{verb}` of step {step_number} is no message");
+        wrong("sagaverb", why)
     })?;
-    let version = attributes.integer("sagaver")?.ok_or_else(missing("sagaver"))?;
-    let version = u32::try_from(version).map_err(|_| wrong("sagaver", "is out of range"))?;
+    let version = u32::try_from(integer("sagaver")?).map_err(|_| wrong("sagaver", "is out of range"))?;
     let hop = u16::try_from(attributes.integer("sagahop")?.unwrap_or(0)).unwrap_or(u16::MAX);
     if hop > MAX_HOPS {
-        return Err(wrong(
-            "sagahop",
-            format!("{hop} hops are more than any saga needs ({MAX_HOPS})"),
-        ));
+        let why = format!("{hop} hops are more than any saga needs ({MAX_HOPS})");
+        return Err(wrong("sagahop", why));
     }
+    let (target, mailbox) = attributes.target()?;
     let sum = attributes.text("sagasum")?;
     // The trace is for people who search; an odd one must not stop a saga.
     let trace = attributes.text("traceparent").ok().flatten();
@@ -82,12 +76,13 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         },
         saga,
         definition: DefinitionRef {
-            name: definition_name(attributes.text("sagadef")?.ok_or_else(missing("sagadef"))?)?,
+            name: definition_name(text("sagadef")?)?,
             version,
         },
         address,
         step_number,
-        target: attributes.cloud("sagatarget")?,
+        target,
+        mailbox,
         sender: attributes.cloud("sagaorigin")?,
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
@@ -95,14 +90,13 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         data,
         unverified: sum.is_none(),
     };
-    let other = [Cloud::Aws, Cloud::Azure]
-        .into_iter()
-        .find(|cloud| *cloud != event.sender);
-    if other.is_some_and(|other| source_of(other) == source) {
-        return Err(wrong(
-            "source",
-            format!("{} does not speak as `{source}`", event.sender),
-        ));
+    let others = [Cloud::Aws, Cloud::Azure].into_iter();
+    if others
+        .filter(|cloud| *cloud != event.sender)
+        .any(|other| source_of(other) == source)
+    {
+        let why = format!("{} does not speak as `{source}`", event.sender);
+        return Err(wrong("source", why));
     }
     // Other people's tools need not write one.
     if sum.is_some_and(|sum| !sum.eq_ignore_ascii_case(&event.checksum())) {
@@ -129,10 +123,8 @@ const MAX_DEFINITION_NAME: usize = 200;
 /// It becomes a part of keys in both clouds, before anybody knows whether there is such a definition.
 fn definition_name(name: String) -> Result<String, Malformed> {
     if name.len() > MAX_DEFINITION_NAME {
-        return Err(wrong(
-            "sagadef",
-            format!("must have at most {MAX_DEFINITION_NAME} bytes"),
-        ));
+        let why = format!("must have at most {MAX_DEFINITION_NAME} bytes");
+        return Err(wrong("sagadef", why));
     }
     id_breaks(&name).map_or(Ok(name), |why| Err(wrong("sagadef", why)))
 }

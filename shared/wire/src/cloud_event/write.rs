@@ -1,5 +1,7 @@
 //! Events of sagas → CloudEvents.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use saga_core::address::Address;
 use saga_core::definition::Cloud;
@@ -30,7 +32,7 @@ pub fn source_of(cloud: Cloud) -> &'static str {
 
 /// What an event carries, under the name that says how.
 #[derive(Serialize)]
-enum Payload {
+pub(crate) enum Payload {
     #[serde(rename = "data")]
     Json(Box<RawValue>),
     /// Where a queue on the way refuses the text, however it is escaped.
@@ -64,7 +66,7 @@ struct Out<'a> {
     sagaver: u32,
     sagastep: i32,
     sagaverb: &'static str,
-    sagatarget: &'static str,
+    sagatarget: Cow<'a, str>,
     sagaorigin: &'static str,
     sagahop: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +92,7 @@ pub fn write(event: &Event) -> String {
         sagaver: event.definition.version,
         sagastep: event.step_number,
         sagaverb: event.address.verb(),
-        sagatarget: event.target.as_str(),
+        sagatarget: target(event),
         sagaorigin: event.sender.as_str(),
         sagahop: event.hop,
         sagasum: (!event.unverified).then(|| event.checksum()),
@@ -100,8 +102,16 @@ pub fn write(event: &Event) -> String {
     json::to_string(&out)
 }
 
+/// The cloud, and behind a dot the mailbox where that is not its steps': rules and filters route by it.
+fn target(event: &Event) -> Cow<'static, str> {
+    match &event.mailbox {
+        None => event.target.as_str().into(),
+        Some(mailbox) => format!("{}.{mailbox}", event.target).into(),
+    }
+}
+
 #[derive(Serialize)]
-struct OutsideOut<'a> {
+struct Routed<'a> {
     specversion: &'static str,
     id: &'a str,
     source: &'a str,
@@ -113,20 +123,39 @@ struct OutsideOut<'a> {
     payload: Payload,
 }
 
-/// Writes another publisher's event so that our rules route it: with the one attribute that says for whom it is.
-#[must_use]
-pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
-    let out = OutsideOut {
+/// An event that is none of our messages, with the one attribute by which our rules route it.
+pub(crate) fn routed(
+    id: &str,
+    source: &str,
+    kind: &str,
+    at: Timestamp,
+    target: Cloud,
+    payload: Payload,
+) -> String {
+    json::to_string(&Routed {
         specversion: "1.0",
-        id: event.id.as_str(),
-        source: &event.source,
-        r#type: &event.kind,
-        time: time::format(now),
+        id,
+        source,
+        r#type: kind,
+        time: time::format(at),
         datacontenttype: "application/json",
         sagatarget: target.as_str(),
-        payload: Payload::of(&event.data, event.saga),
-    };
-    json::to_string(&out)
+        payload,
+    })
+}
+
+/// Writes another publisher's event so that our rules route it.
+#[must_use]
+pub fn write_outside(event: &Outside, target: Cloud, now: Timestamp) -> String {
+    let payload = Payload::of(&event.data, event.saga);
+    routed(
+        event.id.as_str(),
+        &event.source,
+        &event.kind,
+        now,
+        target,
+        payload,
+    )
 }
 
 /// An event that came in, as it goes onto the bus. Ours keeps its own text, as far as every carrier takes that; another
@@ -149,6 +178,12 @@ pub fn subject(saga: SagaId, address: Address) -> String {
         Address::Cancel(_) => "cancellation",
         Address::Complete => "completion",
         Address::Cancelled => "cancelled",
+        Address::Act(_) => "act",
+        Address::Undo(_) => "undo",
+        Address::Answer(_) => "answer",
+        Address::Report(_) => "report",
+        Address::Contradiction(_) => "contradiction",
+        Address::Waiting(_) => "waiting",
     };
     format!("saga/{saga}/{what}")
 }
