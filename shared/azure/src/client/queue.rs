@@ -4,6 +4,7 @@
 use azure_core::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use saga_app::dead_letters::ports::Receipt;
 use saga_app::ports::{PortError, Published, Refusal};
 use saga_core::Timestamp;
 
@@ -25,17 +26,11 @@ pub(crate) struct Queue {
     name: String,
 }
 
-/// A message that was taken, until its visibility timeout ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MessageHandle {
-    pub(crate) id: String,
-    pub(crate) pop_receipt: String,
-}
-
 /// A message that was taken.
 #[derive(Debug)]
 pub(crate) struct Message {
-    pub(crate) handle: MessageHandle,
+    /// It is valid until the visibility timeout ends.
+    pub(crate) receipt: Receipt,
     /// As it is on the queue: base64, if its writer encoded it.
     pub(crate) text: String,
     pub(crate) inserted: Option<Timestamp>,
@@ -78,9 +73,9 @@ impl Queue {
         let read = messages.filter_map(|message| {
             let text = |name| xml::text(message, name);
             Some(Message {
-                handle: MessageHandle {
-                    id: text("MessageId")?,
-                    pop_receipt: text("PopReceipt")?,
+                receipt: Receipt {
+                    message: text("MessageId")?,
+                    handle: text("PopReceipt")?,
                 },
                 text: text("MessageText").unwrap_or_default(),
                 inserted: xml::time(message, "InsertionTime"),
@@ -90,14 +85,14 @@ impl Queue {
     }
 
     /// Shows a message again.
-    pub(crate) async fn show(&self, message: &MessageHandle) -> Result<Written, PortError> {
-        let path = format!("{}&visibilitytimeout=0", message_path(message));
+    pub(crate) async fn show(&self, receipt: &Receipt) -> Result<Written, PortError> {
+        let path = format!("{}&visibilitytimeout=0", message_path(receipt));
         self.change(self.call(Method::Put, &path)).await
     }
 
     /// Removes a message.
-    pub(crate) async fn delete(&self, message: &MessageHandle) -> Result<Written, PortError> {
-        let call = self.call(Method::Delete, &message_path(message));
+    pub(crate) async fn delete(&self, receipt: &Receipt) -> Result<Written, PortError> {
+        let call = self.call(Method::Delete, &message_path(receipt));
         self.change(call).await
     }
 
@@ -127,7 +122,7 @@ impl Queue {
     }
 }
 
-fn message_path(message: &MessageHandle) -> String {
-    let (id, receipt) = (percent(&message.id), percent(&message.pop_receipt));
-    format!("/messages/{id}?popreceipt={receipt}")
+fn message_path(receipt: &Receipt) -> String {
+    let (id, handle) = (percent(&receipt.message), percent(&receipt.handle));
+    format!("/messages/{id}?popreceipt={handle}")
 }
