@@ -18,7 +18,6 @@ mod shared_key;
 mod table;
 mod topic;
 mod url;
-mod xml;
 
 pub use federation::Assertion;
 
