@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use super::error::{Failure, error_code};
 
-/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,

@@ -14,21 +14,18 @@ use super::shared_key::Dialect;
 use super::url::percent;
 use crate::config::{InvalidConfig, queue_name};
 
-/// A container.
 #[derive(Debug)]
 pub(crate) struct Container {
     service: Service,
     name: String,
 }
 
-/// A blob in a list.
 #[derive(Debug, Clone)]
 pub(crate) struct BlobName {
     pub(crate) name: String,
     pub(crate) created: Option<Timestamp>,
 }
 
-/// A blob that was read.
 #[derive(Debug)]
 pub(crate) struct Blob {
     pub(crate) content: String,
@@ -103,7 +100,6 @@ impl Container {
         Ok((blobs.collect(), next))
     }
 
-    /// A blob, if it is there.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Blob>, PortError> {
         let answer = self.service.send(&self.call(Method::Get, &path(name))).await?;
         match answer.status {
@@ -127,7 +123,6 @@ impl Container {
         self.change(call.body("application/json", json)).await
     }
 
-    /// Removes a blob if it still has this ETag.
     pub(crate) async fn delete(&self, name: &str, etag: &str) -> Result<Written, PortError> {
         let call = self.call(Method::Delete, &path(name));
         self.change(call.header("if-match", etag)).await

@@ -16,10 +16,8 @@ use super::shared_key::Dialect;
 use super::url::percent;
 use crate::config::{InvalidConfig, queue_name};
 
-/// The most messages that one request gets.
 const BATCH: usize = 32;
 
-/// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     service: Service,
@@ -33,7 +31,6 @@ pub(crate) struct MessageHandle {
     pub(crate) pop_receipt: String,
 }
 
-/// A message that was taken.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) handle: MessageHandle,
@@ -103,13 +100,11 @@ impl Queue {
         Ok(read.collect())
     }
 
-    /// Shows a message again.
     pub(crate) async fn show(&self, message: &MessageHandle) -> Result<Written, PortError> {
         let path = format!("{}&visibilitytimeout=0", message_path(message));
         self.change(self.call(Method::Put, &path)).await
     }
 
-    /// Removes a message.
     pub(crate) async fn delete(&self, message: &MessageHandle) -> Result<Written, PortError> {
         let call = self.call(Method::Delete, &message_path(message));
         self.change(call).await
