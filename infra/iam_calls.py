@@ -26,7 +26,8 @@ from command_line import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ROOT / "infra" / "modules" / "saga-aws" / "tests" / "calls.json"
-SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "sns": "sns", "sqs": "sqs", "sts": "sts"}
+SERVICES = {"dynamodb": "dynamodb", "eventbridge": "events", "secretsmanager": "secretsmanager", "sns": "sns", "sqs": "sqs",
+            "sts": "sts"}
 ITEMS = {"put": "PutItem", "update": "UpdateItem", "delete": "DeleteItem", "condition_check": "ConditionCheckItem"}
 ITEM = r"\bTransactWriteItem::builder\(\)\s*\.\s*(?:set_)?(\w+)\("
 # `transact` is the one place that decides about a saga. With definitions it commits whatever the origin decides; without

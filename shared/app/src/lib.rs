@@ -2,6 +2,7 @@
 //! core, which does no I/O, this is the shell that loads, lets the core decide, and commits.
 
 pub mod admit_events;
+pub mod call_service;
 pub mod dead_letters;
 pub mod definitions;
 mod deployment;
@@ -16,6 +17,7 @@ pub mod park_saga;
 pub mod participate;
 pub mod ports;
 pub mod start_saga;
+pub mod step_transact;
 pub mod sweep_sagas;
 pub mod transact;
 

@@ -1,4 +1,4 @@
-//! The ports on AWS: DynamoDB, EventBridge, SQS, SNS. Adapters decide nothing: they carry out a decision in one
+//! The ports on AWS: DynamoDB, EventBridge, SQS, SNS, Secrets Manager. Adapters decide nothing: they carry out a decision in one
 //! request, or say what stood in its way.
 
 pub mod alerts;
@@ -13,5 +13,6 @@ pub mod outbox;
 pub mod quarantine;
 mod saga_item;
 pub mod saga_store;
+pub mod services;
 mod timeline_item;
 pub mod web_identity;

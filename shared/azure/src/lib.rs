@@ -9,6 +9,7 @@ mod config;
 pub mod dead_letters;
 mod event_grid;
 mod quarantine;
+mod services;
 mod table;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use client::Assertion;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
 pub use quarantine::QuarantineQueue;
+pub use services::ManagedIdentity;
 pub use table::TableStore;
 
 use client::{Connection, Identity, StorageAccount};

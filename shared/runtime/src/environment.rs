@@ -40,7 +40,7 @@ pub fn required(name: &'static str) -> Result<String, Misconfigured> {
     clippy::disallowed_methods,
     reason = "the one place where the environment is read"
 )]
-pub fn optional(name: &'static str) -> Option<String> {
+pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -8,5 +8,7 @@ pub mod environment;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod routing;
+#[cfg(feature = "services")]
+pub mod service_client;
 pub mod sqs_batch;
 pub mod telemetry;

@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use saga_wire::contract::signature::Secrets;
 use saga_wire::contract::{Answer, Request};
-use saga_wire::services::Service;
+use saga_wire::services::{SecretPlace, Service};
+
+use super::error::PortError;
 
 /// What came of one attempt to ask a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,4 +36,33 @@ pub trait ServiceClient: Send + Sync {
         request: &Request,
         timeout: Duration,
     ) -> impl Future<Output = Attempt> + Send;
+}
+
+/// A POST that is about to leave.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Its URL.
+    pub url: &'a str,
+    /// Its JSON body.
+    pub body: &'a str,
+}
+
+/// Headers, each a name and a value.
+pub type Headers = Vec<(&'static str, String)>;
+
+/// Proves to a service who calls, with an identity of the cloud that calls.
+pub trait Authorise: Send + Sync {
+    /// The headers that prove it for this request. An adapter MUST answer an error, and never no headers, for an auth that it does
+    /// not know; and MUST keep what is costly to get (a token) until shortly before it expires.
+    fn authorise(
+        &self,
+        service: &Service,
+        outgoing: Outgoing<'_>,
+    ) -> impl Future<Output = Result<Headers, PortError>> + Send;
+}
+
+/// Reads the secrets with which requests are signed.
+pub trait SigningSecrets: Send + Sync {
+    /// The secrets that are kept there now. An adapter MUST NOT keep them: whoever asks does.
+    fn secrets(&self, place: &SecretPlace) -> impl Future<Output = Result<Secrets, PortError>> + Send;
 }

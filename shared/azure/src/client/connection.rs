@@ -65,11 +65,26 @@ impl Connection {
 
     /// The policy that authorises by the identity.
     pub(super) fn bearer(&self, scope: &str) -> Result<Arc<dyn Policy>, InvalidConfig> {
-        let credential = self.credential.clone().ok_or_else(|| {
-            let why = azure_core::Error::with_message(ErrorKind::Credential, "it was not set up");
-            InvalidConfig::Identity(why)
-        })?;
+        let credential = self.credential().map_err(InvalidConfig::Identity)?;
         Ok(Arc::new(BearerTokenAuthorizationPolicy::new(credential, [scope])))
+    }
+
+    /// A token of the identity for this scope. The identity keeps it until shortly before it expires.
+    pub(crate) async fn token(&self, scope: &str) -> azure_core::Result<Secret> {
+        let token = self.credential()?.get_token(&[scope], None).await?;
+        Ok(token.token)
+    }
+
+    fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let missing = || azure_core::Error::with_message(ErrorKind::Credential, "it was not set up");
+        self.credential.clone().ok_or_else(missing)
+    }
+
+    /// The same with another identity.
+    #[cfg(test)]
+    pub(crate) fn with_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
+        self.credential = Some(credential);
+        self
     }
 
     /// The service at `base`; `authorization` authorises each attempt anew. `what` names it in errors.

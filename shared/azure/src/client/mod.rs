@@ -18,6 +18,7 @@ mod shared_key;
 mod table;
 mod topic;
 mod url;
+pub(crate) mod vault;
 
 pub use federation::Assertion;
 
@@ -27,7 +28,7 @@ pub(crate) use batch::{Batch, Change, MAX_CHANGES, Verb};
 pub(crate) use blob::{BlobName, Container};
 pub(crate) use connection::{Connection, Identity, StorageAccount};
 pub(crate) use error::Failure;
-pub(crate) use queue::{MessageHandle, Queue};
+pub(crate) use queue::Queue;
 #[cfg(test)]
 pub(crate) use retry::Limits;
 pub(crate) use retry::Repeat;

@@ -4,6 +4,7 @@
 use azure_core::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use saga_app::dead_letters::ports::Receipt;
 use saga_app::ports::{PortError, Published, Refusal};
 use saga_core::Timestamp;
 use serde::Deserialize;
@@ -24,16 +25,10 @@ pub(crate) struct Queue {
     name: String,
 }
 
-/// A message that was taken, until its visibility timeout ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MessageHandle {
-    pub(crate) id: String,
-    pub(crate) pop_receipt: String,
-}
-
 #[derive(Debug)]
 pub(crate) struct Message {
-    pub(crate) handle: MessageHandle,
+    /// It is valid until the visibility timeout ends.
+    pub(crate) receipt: Receipt,
     /// As it is on the queue: base64, if its writer encoded it.
     pub(crate) text: String,
     pub(crate) inserted: Option<Timestamp>,
@@ -91,22 +86,22 @@ impl Queue {
         let listed: Listed = answer.xml().map_err(|failure| self.service.failed(failure))?;
         let read = listed.messages.into_iter().map(|message| Message {
             inserted: message.insertion_time.as_deref().and_then(rfc7231),
-            handle: MessageHandle {
-                id: message.message_id,
-                pop_receipt: message.pop_receipt,
+            receipt: Receipt {
+                message: message.message_id,
+                handle: message.pop_receipt,
             },
             text: message.message_text,
         });
         Ok(read.collect())
     }
 
-    pub(crate) async fn show(&self, message: &MessageHandle) -> Result<Written, PortError> {
-        let path = format!("{}&visibilitytimeout=0", message_path(message));
+    pub(crate) async fn show(&self, receipt: &Receipt) -> Result<Written, PortError> {
+        let path = format!("{}&visibilitytimeout=0", message_path(receipt));
         self.change(self.call(Method::Put, &path)).await
     }
 
-    pub(crate) async fn delete(&self, message: &MessageHandle) -> Result<Written, PortError> {
-        let call = self.call(Method::Delete, &message_path(message));
+    pub(crate) async fn delete(&self, receipt: &Receipt) -> Result<Written, PortError> {
+        let call = self.call(Method::Delete, &message_path(receipt));
         self.change(call).await
     }
 
@@ -136,9 +131,9 @@ impl Queue {
     }
 }
 
-fn message_path(message: &MessageHandle) -> String {
-    let (id, receipt) = (percent(&message.id), percent(&message.pop_receipt));
-    format!("/messages/{id}?popreceipt={receipt}")
+fn message_path(receipt: &Receipt) -> String {
+    let (id, handle) = (percent(&receipt.message), percent(&receipt.handle));
+    format!("/messages/{id}?popreceipt={handle}")
 }
 
 #[cfg(test)]

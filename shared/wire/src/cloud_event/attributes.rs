@@ -79,6 +79,18 @@ impl<'a> Attributes<'a> {
         id_breaks(&value).map_or(Ok(value), |rule| Err(wrong(name, rule)))
     }
 
+    /// The cloud that an event is for, and its mailbox.
+    pub(crate) fn target(&self) -> Result<(Cloud, Option<String>), Malformed> {
+        let name = "sagatarget";
+        let text = self.text(name)?.ok_or_else(missing(name))?;
+        let (cloud, mailbox) = match text.split_once('.') {
+            Some((cloud, mailbox)) => (cloud, Some(mailbox.to_owned())),
+            None => (text.as_str(), None),
+        };
+        let cloud = cloud.parse::<Cloud>().map_err(|error| wrong(name, error))?;
+        Ok((cloud, mailbox))
+    }
+
     pub(crate) fn cloud(&self, name: &'static str) -> Result<Cloud, Malformed> {
         let text = self.text(name)?.ok_or_else(missing(name))?;
         text.parse::<Cloud>().map_err(|error| wrong(name, error))

@@ -1,0 +1,3 @@
+//! The use case of a step that an outside service does.
+
+pub mod schedule;
