@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use saga_app::Deployment;
-use saga_app::participate::partition;
 use saga_app::ports::Partition;
+use saga_app::step_transact::partition;
 use saga_core::document::{Document, Fields};
 use saga_core::lifecycle::Phase;
 use saga_core::participant::EntityKey;
@@ -118,9 +118,9 @@ impl Accounts<'_> {
         let mut mixed = false;
         for (number, step) in definition.steps().iter().enumerate() {
             let index = StepIndex::new(number as u8);
-            let said = self.said(saga, step.cloud, &step.participant);
+            let said = self.said(saga, step.cloud, step.participant().unwrap_or_default());
             let record = self.record(saga, step.cloud, index);
-            let own = ["payments", "receipts", "shipping"].contains(&step.participant.as_str());
+            let own = ["payments", "receipts", "shipping"].contains(&step.participant().unwrap_or_default());
             let fits = match (all, record) {
                 (true, Some(StepState::Done)) => said == Said::Done || !own,
                 (false, Some(StepState::Undone)) => said == Said::Undone || !own,
@@ -161,8 +161,9 @@ impl Accounts<'_> {
                 .catalogue
                 .get(&saga.definition)
                 .map(|definition| definition.steps());
-            let has =
-                |name: &str| steps.is_some_and(|steps| steps.iter().any(|step| step.participant == name));
+            let has = |name: &str| {
+                steps.is_some_and(|steps| steps.iter().any(|step| step.participant() == Some(name)))
+            };
             let done = if saga.lifecycle.overridden && saga.lifecycle.phase == Phase::Completed {
                 let azure = StepIndex::new(1);
                 self.record(&saga, Cloud::Azure, azure) == Some(StepState::Done)

@@ -4,14 +4,14 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use saga_core::address::Address;
-use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition, StepWork};
 use saga_core::document::{Document, Fields, Number};
 use saga_core::event::{Event, MAX_HOPS};
 use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::mark::{Caller, Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
 use saga_core::reports::{Observed, Reports};
-use saga_core::step::StepState;
+use saga_core::step::{Class, StepState};
 use saga_core::text::is_unseen;
 use saga_core::timeline::{Entry, NOTES, Timeline};
 use saga_core::{EventId, IdempotencyKey, Outcome, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
@@ -145,6 +145,7 @@ pub fn step_record() -> impl Strategy<Value = StepRecord> {
         reports(),
     );
     parts.prop_map(|(state, at, hop, reason, data, output, reports)| StepRecord {
+        progress: None,
         state,
         at,
         hop,
@@ -176,6 +177,7 @@ fn lifecycle() -> impl Strategy<Value = Lifecycle> {
     let phase = prop_oneof![Just(Phase::Open), Just(Phase::Completed), Just(Phase::Cancelled)];
     (phase, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
         |(phase, closing, cancelling, overridden)| Lifecycle {
+            followed: closing && overridden,
             phase,
             closing,
             cancelling,
@@ -231,8 +233,14 @@ pub fn timeline() -> impl Strategy<Value = Timeline> {
 }
 
 fn observed() -> impl Strategy<Value = Observed> {
-    (option::of(state()), option::of(timestamp()), option::of(text()))
-        .prop_map(|(state, at, reason)| Observed { state, at, reason })
+    (option::of(state()), option::of(timestamp()), option::of(text())).prop_map(|(state, at, reason)| {
+        Observed {
+            state,
+            at,
+            reason,
+            progress: None,
+        }
+    })
 }
 
 /// A saga, whose fields need not make sense together: a store keeps them as they are.
@@ -301,7 +309,10 @@ pub fn definition() -> impl Strategy<Value = Definition> {
             .map(|(index, cloud)| StepDefinition {
                 name: format!("step{index}"),
                 cloud,
-                participant: "anybody".to_owned(),
+                work: StepWork::Local {
+                    participant: "anybody".to_owned(),
+                },
+                class: Class::default(),
                 done: format!("Step{index}Done"),
                 compensate: format!("Step{index}UndoRequested"),
                 cancel: format!("Step{index}CancelRequested"),
@@ -337,6 +348,7 @@ pub fn event() -> impl Strategy<Value = (Definition, Event)> {
                     .unwrap()
             };
             let event = Event {
+                mailbox: None,
                 id,
                 kind: definition.type_of(address).unwrap().to_owned(),
                 time,

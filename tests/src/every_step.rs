@@ -169,7 +169,13 @@ impl Case<'_> {
             return runs;
         }
         for before_message in 0..messages {
-            for command in [Command::Cancel, Command::Resolve(Override::Cancelled)] {
+            for command in [
+                Command::Cancel,
+                Command::Resolve {
+                    to: Override::Cancelled,
+                    force: false,
+                },
+            ] {
                 let run = Run {
                     calls: Calls::default(),
                     interruption: Some(Interruption {

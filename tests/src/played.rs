@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use saga_app::participate::partition;
 use saga_app::ports::Partition;
+use saga_app::step_transact::partition;
 use saga_core::participant::{Context, Entities, EntityKey};
 use saga_core::participate::StepRecord;
 use saga_core::step::StepState;
@@ -113,7 +113,7 @@ pub fn check(world: &World, id: SagaId, before: &Stores, undone: Undone<'_>) -> 
     for (number, (step, record)) in definition.steps().iter().zip(&records).enumerate() {
         let reported = |why: String| format!("step {number} ({}): {why}", step.name);
         let Some(record) = record else { continue };
-        let participant = world.deployment.participants[step.participant.as_str()].as_ref();
+        let participant = world.deployment.participants[step.participant().unwrap_or_default()].as_ref();
         let context = Context {
             saga: id,
             data: &record.data,
@@ -121,7 +121,12 @@ pub fn check(world: &World, id: SagaId, before: &Stores, undone: Undone<'_>) -> 
         let part = Part { participant, context };
         let place = (step.cloud != Cloud::ORIGIN).then(|| {
             let shards = world.deployment.shards;
-            partition(&step.participant, participant.placement(), id, shards)
+            partition(
+                step.participant().unwrap_or_default(),
+                participant.placement(),
+                id,
+                shards,
+            )
         });
         // The start of a saga reads nothing.
         let blind = number == 0 && place.is_none();

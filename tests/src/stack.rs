@@ -200,19 +200,22 @@ pub fn azure() -> Access {
     let queue = |what: &str| format!("{}-{what}", name.to_lowercase());
     let key = Secret::new(azurite("key"));
     Access {
-        account: azurite("account"),
-        topic_key: Some(key.clone()),
-        key: Some(key),
+        participant: Config {
+            account: azurite("account"),
+            topic_key: Some(key.clone()),
+            key: Some(key),
+            table_endpoint: azurite("table"),
+            queue_endpoint: azurite("queue"),
+            table: name,
+            quarantine_queue: queue("quarantine"),
+            topic_endpoint: "http://127.0.0.1:1/api/events".to_owned(),
+            client_id: None,
+        },
         assertion: None,
         blob_endpoint: azurite("blob"),
-        queue_endpoint: azurite("queue"),
-        table_endpoint: azurite("table"),
-        topic_endpoint: "http://127.0.0.1:1/api/events".to_owned(),
         container: queue("blobs"),
         queue: queue("queue"),
         poison_queue: queue("poison"),
-        quarantine_queue: queue("quarantine"),
-        table: name,
         buckets: DEFAULT_SHARDS,
     }
 }
@@ -220,30 +223,33 @@ pub fn azure() -> Access {
 /// The participant's adapters on the same account.
 #[must_use]
 pub fn participant(access: &Access) -> Azure<SystemClock> {
-    let config = Config {
-        account: access.account.clone(),
-        key: access.key.clone(),
-        table_endpoint: access.table_endpoint.clone(),
-        queue_endpoint: access.queue_endpoint.clone(),
-        table: access.table.clone(),
-        quarantine_queue: access.quarantine_queue.clone(),
-        topic_endpoint: access.topic_endpoint.clone(),
-        topic_key: access.topic_key.clone(),
-        client_id: None,
-    };
-    Azure::connect(&config, SystemClock).unwrap()
+    Azure::connect(&access.participant, SystemClock).unwrap()
 }
 
 /// Creates a queue of the account.
 pub async fn create_queue(access: &Access, name: &str) {
-    create(access, &access.queue_endpoint, &format!("PUT /{name}?"), &[], "").await;
+    create(
+        access,
+        &access.participant.queue_endpoint,
+        &format!("PUT /{name}?"),
+        &[],
+        "",
+    )
+    .await;
 }
 
 /// Creates the participant's table.
 pub async fn create_participants_table(access: &Access) {
-    let body = format!("{{\"TableName\":\"{}\"}}", access.table);
+    let body = format!("{{\"TableName\":\"{}\"}}", access.participant.table);
     let headers = ["Content-Type: application/json", "Accept: application/json"];
-    create(access, &access.table_endpoint, "POST /Tables?", &headers, &body).await;
+    create(
+        access,
+        &access.participant.table_endpoint,
+        "POST /Tables?",
+        &headers,
+        &body,
+    )
+    .await;
 }
 
 /// Creates the container of dead-letter blobs.
@@ -263,8 +269,13 @@ pub async fn create_blob(access: &Access, name: &str, body: &str) {
 /// (<https://learn.microsoft.com/rest/api/storageservices/create-account-sas>). `line`: method, path and query.
 async fn create(access: &Access, endpoint: &str, line: &str, headers: &[&str], body: &str) {
     let (version, until) = ("2018-11-09", "2099-01-01T00:00:00Z");
-    let text = format!("{}\nrwdlac\nbqt\nsco\n\n{until}\n\n\n{version}\n", access.account);
-    let key = STANDARD.decode(access.key.as_ref().unwrap().secret()).unwrap();
+    let text = format!(
+        "{}\nrwdlac\nbqt\nsco\n\n{until}\n\n\n{version}\n",
+        access.participant.account
+    );
+    let key = STANDARD
+        .decode(access.participant.key.as_ref().unwrap().secret())
+        .unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
     let signature = signature

@@ -12,10 +12,11 @@ use saga_app::admit_events::{self, admit_events};
 use saga_app::handle_event::{self, handle_event};
 use saga_app::outbox::{Relay, Rules};
 use saga_app::override_saga::{Command, command};
-use saga_app::participate::{self, participate, partition};
+use saga_app::participate::{self, participate};
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Partition, PortError, Time};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
+use saga_app::step_transact::partition;
 use saga_app::sweep_sagas::sweep_sagas;
 use saga_core::document::{Document, Fields, fields};
 use saga_core::lifecycle::Phase;
@@ -182,7 +183,7 @@ impl World {
 
     /// An operator ends the saga.
     pub async fn resolve(&self, id: SagaId, to: Override) -> Outcome {
-        self.command(id, Command::Resolve(to)).await
+        self.command(id, Command::Resolve { to, force: false }).await
     }
 
     /// Another team's publisher asks for the payment to be undone, in CloudEvents without our attributes.

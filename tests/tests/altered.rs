@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use saga_app::override_saga::Command;
-use saga_app::participate::partition;
+use saga_app::step_transact::partition;
 use saga_core::document::Fields;
 use saga_core::participant::{EntityKey, Placement};
 use saga_core::participate::StepRecord;

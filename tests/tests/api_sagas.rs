@@ -192,7 +192,7 @@ async fn each_example_of_an_input_starts_its_saga_and_has_every_field_that_its_p
         let steps = world.deployment.catalogue.latest(name).unwrap().steps();
         let taken: BTreeSet<&str> = steps
             .iter()
-            .flat_map(|step| world.deployment.participants[step.participant.as_str()].accepts())
+            .flat_map(|step| world.deployment.participants[step.participant().unwrap_or_default()].accepts())
             .copied()
             .collect();
         let shown = value.as_object().unwrap().keys().map(String::as_str);

@@ -20,7 +20,7 @@ use saga_core::Timestamp;
 use saga_memory::Clock;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::world::World;
-use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Listed, Received, Source, events};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Received, Source, events, listed};
 
 const MANY: usize = 10_000;
 
@@ -387,7 +387,7 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
     loop {
         let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), 1_000).await;
         let letters = &page.dead_letters;
-        let bytes = serde_json::to_string(&letters.iter().map(Listed::of).collect::<Vec<_>>());
+        let bytes = serde_json::to_string(&letters.iter().map(listed).collect::<Vec<_>>());
         assert!(
             letters.len() == 1 || bytes.unwrap().len() <= 4_100_000,
             "{}",

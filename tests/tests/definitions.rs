@@ -179,7 +179,10 @@ async fn an_open_saga_of_a_version_that_was_replaced_goes_its_way_on_both_clouds
 async fn a_saga_of_a_version_that_was_replaced_can_be_cancelled_resolved_and_swept() {
     for what in [
         Some(Command::Cancel),
-        Some(Command::Resolve(Override::Cancelled)),
+        Some(Command::Resolve {
+            to: Override::Cancelled,
+            force: false,
+        }),
         None,
     ] {
         let mut world = World::default();
@@ -520,8 +523,14 @@ async fn a_saga_whose_definition_is_nowhere_is_not_steered_and_not_lost() {
     let before = world.saga(open);
     for what in [
         Command::Cancel,
-        Command::Resolve(Override::Cancelled),
-        Command::Resolve(Override::Completed),
+        Command::Resolve {
+            to: Override::Cancelled,
+            force: false,
+        },
+        Command::Resolve {
+            to: Override::Completed,
+            force: false,
+        },
     ] {
         let refused = try_command(&world, open, what).await;
         let Err(NotCommanded::UnknownDefinition(why)) = refused else {
@@ -538,7 +547,10 @@ async fn a_saga_whose_definition_is_nowhere_is_not_steered_and_not_lost() {
         try_command(&world, completed, Command::Cancel).await.unwrap(),
         Outcome::Late
     );
-    let again = Command::Resolve(Override::Completed);
+    let again = Command::Resolve {
+        to: Override::Completed,
+        force: false,
+    };
     assert_eq!(
         try_command(&world, completed, again).await.unwrap(),
         Outcome::Repeated
@@ -677,7 +689,7 @@ async fn a_participant_that_is_gone_is_the_same_kind() {
     world.deployment.participants.remove("payments");
     assert_eq!(shown(&world, id).await["status"], "PENDING_AZURE_CONFIRMATION");
     for to in [Override::Cancelled, Override::Completed] {
-        let refused = try_command(&world, id, Command::Resolve(to)).await;
+        let refused = try_command(&world, id, Command::Resolve { to, force: false }).await;
         assert!(
             matches!(refused, Err(NotCommanded::Misaddressed(_))),
             "{refused:?}"

@@ -88,7 +88,7 @@ async fn the_example_of_the_page() {
     // Two seats: the laws also look at another saga that takes one in between.
     for (free, end) in [(2, Completed), (0, CancelledViaCompensation)] {
         let flight = |world: &World| {
-            let partition = saga_app::participate::partition(
+            let partition = saga_app::step_transact::partition(
                 Seats.name(),
                 Placement::Together,
                 saga_tests::arbitrary::nth_saga(0),

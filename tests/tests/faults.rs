@@ -155,7 +155,7 @@ async fn a_message_may_race_with_every_command() {
                 world.deliver_at(0).await;
             }
             let message = world.on_the_way.remove(0);
-            let command = override_to.map_or(Command::Cancel, Command::Resolve);
+            let command = override_to.map_or(Command::Cancel, |to| Command::Resolve { to, force: false });
             let (handled, _) = tokio::join!(world.handle(&message), world.command(id, command));
             handled.unwrap();
             world.heal(id).await;

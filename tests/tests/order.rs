@@ -196,7 +196,13 @@ async fn a_cancel_at_any_point_is_decided_by_the_first_step_that_has_not_acted()
 #[tokio::test]
 async fn a_cancel_or_an_override_at_any_point_of_an_order_leaves_all_or_nothing() {
     for destination in ["DE", "AQ"] {
-        for command in [Command::Cancel, Command::Resolve(Override::Cancelled)] {
+        for command in [
+            Command::Cancel,
+            Command::Resolve {
+                to: Override::Cancelled,
+                force: false,
+            },
+        ] {
             let mut deliveries = 0;
             while let Some((outcome, status)) = commanded_after(deliveries, destination, command).await {
                 let forced = command != Command::Cancel && outcome == Outcome::Applied;
@@ -271,7 +277,13 @@ async fn an_override_in_the_same_millisecond_as_a_cancel_is_another_event() {
     let id = start(&world, SMALL, "DE").await;
     world.publish().await;
     world.on_the_way.clear();
-    for what in [Command::Cancel, Command::Resolve(Override::Cancelled)] {
+    for what in [
+        Command::Cancel,
+        Command::Resolve {
+            to: Override::Cancelled,
+            force: false,
+        },
+    ] {
         let why = format!("{what:?}");
         let done = command(
             &world.deployment,

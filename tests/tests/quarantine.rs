@@ -19,7 +19,7 @@ use saga_tests::dead_letters::{Desk, quarantined};
 use saga_tests::world::{Message, Place, World};
 use saga_wire::cloud_event;
 use saga_wire::dead_letter::{
-    DeadLetter, Destination, Forward, Received, Shown, Source, azure_quarantine, join, quarantine,
+    DeadLetter, Destination, Forward, Received, Source, azure_quarantine, join, quarantine, whole,
 };
 use saga_wire::event_grid::{Delivery, delivery};
 use saga_wire::quarantine::{NO_HEADERS, write};
@@ -156,10 +156,9 @@ proptest! {
 
     #[test]
     fn what_is_shown_is_the_body(body in body()) {
-        use saga_app::dead_letters::{Known, prospect};
+        use saga_app::dead_letters::prospect;
         let letter = letters(Source::Quarantine, &quarantined("event-ingress", &body, AWS)).remove(0);
-        let shown = Shown::of(&letter, prospect(&letter, None, Known::No).disposition.as_str(), String::new());
-        let shown = serde_json::to_value(shown).unwrap();
+        let shown = whole(&letter, prospect(&letter, None, None).disposition.as_str(), "");
         let text = shown["body"].as_str().unwrap();
         let read = match shown["body_encoding"].as_str() {
             Some("base64") => STANDARD.decode(text).unwrap(),

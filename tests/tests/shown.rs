@@ -74,7 +74,10 @@ async fn once_a_saga_has_ended_every_step_is_shown_as_its_own_cloud_has_it() {
         ("order", SMALL, "AQ"),
     ] {
         let cancel = Some(Command::Cancel);
-        let to_cancelled = Some(Command::Resolve(Override::Cancelled));
+        let to_cancelled = Some(Command::Resolve {
+            to: Override::Cancelled,
+            force: false,
+        });
         for command in [None, cancel, to_cancelled] {
             for after in 0..10 {
                 let mut world = World::default();
@@ -314,7 +317,15 @@ async fn overridden_trip(steps: [(&str, &str); 4], until: usize) -> [String; 4] 
         world.deliver(&message).await.unwrap();
         if !overridden && truth(&world, id)[3].0 == "DONE" {
             overridden = true;
-            world.command(id, Command::Resolve(Override::Cancelled)).await;
+            world
+                .command(
+                    id,
+                    Command::Resolve {
+                        to: Override::Cancelled,
+                        force: false,
+                    },
+                )
+                .await;
         }
     }
     let states: Vec<String> = reported(&shown(&world, id))
@@ -396,7 +407,15 @@ async fn another_publishers_word_is_no_steps() {
 async fn a_contradiction_after_an_override_shows_what_the_step_says() {
     let mut world = World::default();
     let id = world.start(LARGE).await;
-    world.command(id, Command::Resolve(Override::Completed)).await;
+    world
+        .command(
+            id,
+            Command::Resolve {
+                to: Override::Completed,
+                force: false,
+            },
+        )
+        .await;
     run(&mut world, |_| {}).await;
     let shown = shown(&world, id);
     assert_eq!(shown["status"], "COMPLETED");
@@ -433,6 +452,7 @@ fn in_state(phase: Phase, flags: u8) -> Saga {
     saga.lifecycle = Lifecycle {
         phase,
         closing: set(0),
+        followed: false,
         cancelling: set(1),
         overridden: set(2),
     };
@@ -452,6 +472,7 @@ fn in_state(phase: Phase, flags: u8) -> Saga {
             state: Some(StepState::Refused),
             at: None,
             reason: Some("the other cloud's".to_owned()),
+            progress: None,
         };
         saga.timeline.observed.insert(StepIndex::new(1), said);
     }
@@ -520,7 +541,15 @@ async fn no_line_shows_a_step_that_the_definition_does_not_have() {
         world.on_the_way.clear();
         world.command(id, Command::Cancel).await;
         run(&mut world, |_| {}).await;
-        world.command(id, Command::Resolve(Override::Cancelled)).await;
+        world
+            .command(
+                id,
+                Command::Resolve {
+                    to: Override::Cancelled,
+                    force: false,
+                },
+            )
+            .await;
         let shown = shown(&world, id);
         let steps = shown["steps"].as_array().unwrap();
         for line in shown["timeline"].as_array().unwrap() {

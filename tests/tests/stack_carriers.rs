@@ -273,10 +273,10 @@ async fn topic() -> Option<OnEventGrid> {
     let config = json!({
         "listen": "127.0.0.1:0", "state_dir": folder.path(),
         "storage": {
-            "account": access.account, "key": access.key.as_ref().unwrap().secret(),
-            "blob": access.blob_endpoint, "queue": access.queue_endpoint,
+            "account": access.participant.account, "key": access.participant.key.as_ref().unwrap().secret(),
+            "blob": access.blob_endpoint, "queue": access.participant.queue_endpoint,
         },
-        "topic": {"name": "contract", "key": access.topic_key.as_ref().unwrap().secret()},
+        "topic": {"name": "contract", "key": access.participant.topic_key.as_ref().unwrap().secret()},
         "retry_scale": 0.01,
         "subscriptions": [{"name": "all", "storage_queue": access.poison_queue}],
         "oidc": {
@@ -288,7 +288,7 @@ async fn topic() -> Option<OnEventGrid> {
     let stand_in = StandIn::start(serde_json::from_value(config).unwrap())
         .await
         .unwrap();
-    access.topic_endpoint = format!("http://{}/api/events", stand_in.address());
+    access.participant.topic_endpoint = format!("http://{}/api/events", stand_in.address());
     let participant = participant(&access);
     Some(OnEventGrid {
         port: participant.events,
@@ -424,7 +424,7 @@ struct InStorage {
 
 async fn storage_quarantine() -> Option<InStorage> {
     let access = azure();
-    create_queue(&access, &access.quarantine_queue).await;
+    create_queue(&access, &access.participant.quarantine_queue).await;
     Some(InStorage {
         port: participant(&access).quarantine,
         sources: connected(&access),

@@ -190,7 +190,7 @@ fn source(access: &Access, wanted: Source) -> Filled {
 
 async fn storage_queue() -> Option<Filled> {
     let access = azure();
-    create_queue(&access, &access.quarantine_queue).await;
+    create_queue(&access, &access.participant.quarantine_queue).await;
     let quarantine = participant(&access).quarantine;
     for number in 0..COUNT {
         let event = event(number);

@@ -1,7 +1,7 @@
 //! What invokes the function: a request of its URL, or the schedule.
 
+use lambda_http::Request;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Body, Request};
 use lambda_runtime::{Error, LambdaEvent};
 use saga_app::dead_letters::{Ports, ports::Memory, watch};
 use saga_app::ports::{Alerts, SagaStore, Time};
@@ -33,21 +33,12 @@ pub async fn answer<S: SagaStore, T: Time, A: Alerts>(
     let headers: Map<String, Value> = response
         .headers()
         .iter()
-        .map(|(name, value)| {
-            (
-                name.to_string(),
-                Value::from(String::from_utf8_lossy(value.as_bytes())),
-            )
-        })
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
         .collect();
-    let body = match response.body() {
-        Body::Text(text) => text.clone(),
-        other => String::from_utf8_lossy(other).into_owned(),
-    };
     Ok(json!({
         "statusCode": response.status().as_u16(),
         "headers": headers,
-        "body": body,
+        "body": String::from_utf8_lossy(response.body()),
         "isBase64Encoded": false,
         "cookies": [],
     }))

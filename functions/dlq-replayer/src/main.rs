@@ -1,4 +1,4 @@
-//! dlq-replayer: dead letters of both clouds behind a function URL, and told by the schedule. Wiring only; the routes
+//! dlq-replayer: dead letters of both clouds behind a function URL, and reported by the schedule. Wiring only; the routes
 //! are in [`routes`], the use cases in [`saga_app::dead_letters`].
 
 mod answers;
@@ -6,7 +6,7 @@ mod invocation;
 mod places;
 mod routes;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, service_fn};
 use saga_app::dead_letters::Ports;
 use saga_aws::alerts::AlertsTopic;
 use saga_aws::clients;
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Error> {
         time: &SystemClock,
     };
     let (ports, alerts, memory) = (&ports, &alerts, &places.archive);
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+    lambda_runtime::run(service_fn(async |event| {
         invocation::answer(ports, alerts, memory, event).await
     }))
     .await

@@ -10,9 +10,8 @@ use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::web_identity::{ENTRA_AUDIENCE, WebIdentity};
-use saga_azure::Assertion;
-use saga_azure::Secret;
 use saga_azure::dead_letters::{Access, AzureOutlet};
+use saga_azure::{Assertion, Config, Secret};
 use saga_runtime::environment::{Misconfigured, optional, required};
 use saga_wire::dead_letter::{DeadLetter, Destination, Source, destination, events, quarantine, stream};
 
@@ -36,13 +35,13 @@ impl Outlet for Outlets {
     fn send<'a>(
         &'a self,
         to: Destination,
-        letter: &'a DeadLetter,
+        dead_letter: &'a DeadLetter,
         message: &'a str,
     ) -> Answer<'a, Published> {
         match (to, &self.azure) {
-            (Destination::Bus | Destination::EventsQueue, _) => self.aws.send(to, letter, message),
+            (Destination::Bus | Destination::EventsQueue, _) => self.aws.send(to, dead_letter, message),
             (Destination::Topic | Destination::ParticipantQueue, Some(azure)) => {
-                azure.send(to, letter, message)
+                azure.send(to, dead_letter, message)
             }
             (Destination::Topic | Destination::ParticipantQueue, None) => {
                 Box::pin(async { Ok(Err(Refusal::Never(ABSENT.to_owned()))) })
@@ -98,19 +97,22 @@ fn access(config: &SdkConfig, account: String, buckets: u16) -> Result<Access, M
         Some(Assertion::new(tenant, required("AZURE_CLIENT_ID")?, token))
     };
     Ok(Access {
-        account,
-        key: key.map(Secret::new),
-        topic_key: topic_key.map(Secret::new),
+        participant: Config {
+            account,
+            key: key.map(Secret::new),
+            table_endpoint: required("AZURE_TABLE_ENDPOINT")?,
+            queue_endpoint: required("AZURE_QUEUE_ENDPOINT")?,
+            table: required("SAGA_TABLE")?,
+            quarantine_queue: required("AZURE_QUARANTINE_QUEUE")?,
+            topic_endpoint: required("EVENTGRID_TOPIC_ENDPOINT")?,
+            topic_key: topic_key.map(Secret::new),
+            client_id: None,
+        },
         assertion,
         blob_endpoint: required("AZURE_BLOB_ENDPOINT")?,
-        queue_endpoint: required("AZURE_QUEUE_ENDPOINT")?,
-        table_endpoint: required("AZURE_TABLE_ENDPOINT")?,
-        topic_endpoint: required("EVENTGRID_TOPIC_ENDPOINT")?,
         container: required("DEAD_LETTER_CONTAINER")?,
         queue: required("SAGA_QUEUE")?,
         poison_queue: required("POISON_QUEUE")?,
-        quarantine_queue: required("AZURE_QUARANTINE_QUEUE")?,
-        table: required("SAGA_TABLE")?,
         buckets,
     })
 }

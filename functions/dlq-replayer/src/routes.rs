@@ -9,7 +9,7 @@ use saga_app::ports::{SagaStore, Time};
 use saga_core::Timestamp;
 use saga_runtime::http::{self, Answer, body, caller, invalid};
 use saga_runtime::routing::{self, Routes as Table};
-use saga_wire::dead_letter::{DeadLetterId, Shown};
+use saga_wire::dead_letter::{DeadLetterId, whole};
 use saga_wire::problem::{Code, Problem};
 
 use crate::answers;
@@ -43,7 +43,7 @@ pub const ROUTES: &Table<Route> = &[
     ("GET", "/dead-letters/{letter}", Route::Show),
 ];
 
-/// Letters of a page, unless the request says otherwise.
+/// Dead letters of a page, unless the request says otherwise.
 pub const DEFAULT_PAGE: usize = 50;
 /// What a list may be asked for.
 pub const PARAMETERS: [&str; 7] = ["source", "saga", "type", "reason", "since", "limit", "cursor"];
@@ -69,7 +69,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
         }
         match route {
             Route::Health => Ok(http::health()),
-            Route::Document => Ok(ok(DOCUMENT.to_owned())),
+            Route::Document => Ok(ok(DOCUMENT)),
             Route::Problem => http::page(given),
             Route::List => self.list(request).await,
             Route::Replay => self.run(request, Act::Replay).await,
@@ -79,20 +79,14 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     }
 
     async fn list(&self, request: &Request) -> Answer {
-        let given = http::query(request, &PARAMETERS)?;
-        let which = given
-            .iter()
-            .filter(|(name, _)| !["limit", "cursor"].contains(name));
-        let filter = filter(which.map(|(name, value)| (*name, (*value).to_owned()))).map_err(invalid)?;
-        let limit = given
-            .get("limit")
-            .map_or(Ok(DEFAULT_PAGE), |text| text.parse::<usize>());
-        let limit = limit.ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+        let mut given = http::query(request, &PARAMETERS)?;
+        let (limit, cursor) = (given.remove("limit"), given.remove("cursor"));
+        let given = given.into_iter().map(|(name, value)| (name, value.to_owned()));
+        let filter = filter(given).map_err(invalid)?;
+        let limit = limit.map_or(Ok(DEFAULT_PAGE), str::parse::<usize>).ok();
+        let limit = limit.filter(|limit| (1..=MAX_PAGE).contains(limit));
         let limit = limit.ok_or_else(|| invalid(format!("`limit` must be a number from 1 to {MAX_PAGE}")))?;
-        let cursor = given
-            .get("cursor")
-            .map(|text| text.parse::<DeadLetterId>())
-            .transpose();
+        let cursor = cursor.map(str::parse::<DeadLetterId>).transpose();
         let cursor = cursor.map_err(|_| invalid("`cursor` must be the `next` of the page before"))?;
         let page = list(self.ports, &filter, cursor.as_ref(), limit).await;
         Ok(ok(answers::page(&page)))
@@ -106,10 +100,9 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
         };
         match find(self.ports, &id).await.map_err(|error| http::port(&error))? {
             Found::Here(found, Prospect { disposition, text }) => {
-                Ok(ok(answers::json(&Shown::of(&found, disposition.as_str(), text))))
+                Ok(ok(whole(&found, disposition.as_str(), &text)))
             }
             Found::No(why) => Err(unknown(why)),
-            Found::Absent(notice) => Err(unknown(format!("{}: {}", notice.source, notice.problem))),
         }
     }
 
@@ -135,6 +128,6 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     }
 }
 
-fn ok(body: String) -> Response<Body> {
-    http::json(StatusCode::OK, body)
+fn ok(body: impl ToString) -> Response<Body> {
+    http::json(StatusCode::OK, body.to_string())
 }

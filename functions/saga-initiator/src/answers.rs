@@ -26,6 +26,7 @@ pub fn not_started(error: NotStarted) -> Problem {
 pub fn not_commanded(error: NotCommanded) -> Problem {
     match error {
         NotCommanded::Port(error) => port(&error),
+        NotCommanded::Pivot(_) => Problem::new(Code::TooLate, error.to_string()),
         NotCommanded::UnknownDefinition(_) | NotCommanded::Misaddressed(_) => {
             Problem::new(Code::NotDeployed, error.to_string())
         }

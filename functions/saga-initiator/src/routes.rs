@@ -182,7 +182,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             caller: caller.as_ref(),
             why: &why,
         };
-        self.command(id, Command::Resolve(to), asked).await
+        self.command(id, Command::Resolve { to, force: false }, asked)
+            .await
     }
 
     async fn command(&self, id: &str, what: Command, asked: Asked<'_>) -> Answer {

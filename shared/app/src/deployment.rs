@@ -4,8 +4,9 @@ use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
 use saga_core::participant::Participants;
 use saga_core::patience::Patience;
-use saga_core::{Address, Definition, Event, Timestamp};
+use saga_core::{Address, Definition, Event, StepIndex, Timestamp};
 use saga_participants::Settings;
+use saga_wire::definitions;
 
 use crate::learnt::Learnt;
 use crate::outbox::Rules;
@@ -35,7 +36,10 @@ impl Deployment {
     /// [`InvalidDefinition`] when a definition is wrong, or names a participant that is not registered.
     pub fn load(settings: &Settings, patience: Patience, shards: u16) -> Result<Self, InvalidDefinition> {
         let participants = saga_participants::all(settings);
-        let catalogue = saga_wire::definitions::load(&|name| participants.contains_key(name))?;
+        let catalogue = definitions::all()?;
+        for definition in catalogue.iter() {
+            definitions::check_participants(definition, &participants)?;
+        }
         Ok(Self {
             catalogue,
             learnt: Learnt::default(),
@@ -49,7 +53,11 @@ impl Deployment {
     /// The outbox row of an event of a saga of this definition that is emitted now.
     #[must_use]
     pub fn row(&self, event: &Event, definition: &Definition, now: Timestamp) -> OutboxRow {
-        let opens = event.address == Address::Advance(definition.first_after_origin());
+        let opens = match event.address {
+            Address::Advance(step) => step == definition.first_after_origin() && !opens_outside(definition),
+            Address::Act(step) | Address::Waiting(step) => step == StepIndex::FIRST,
+            _ => false,
+        };
         OutboxRow {
             shard: event.saga.bucket(self.shards),
             event: Envelope::of(event),
@@ -59,4 +67,9 @@ impl Deployment {
             tries: Tries::default(),
         }
     }
+}
+
+/// Whether the first step's own event, to a service or to whoever is to answer, comes before all others.
+fn opens_outside(definition: &Definition) -> bool {
+    definition.steps()[0].participant().is_none()
 }

@@ -17,6 +17,7 @@ pub mod park_saga;
 pub mod participate;
 pub mod ports;
 pub mod start_saga;
+pub mod step_transact;
 pub mod sweep_sagas;
 pub mod transact;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use saga_core::mark::{Asked, Caller};
-use saga_core::origin::{self, Decided, Misaddressed, Override};
+use saga_core::origin::{self, Decided, Misaddressed, Override, PastPivot};
 use saga_core::{Definition, Outcome, Saga, SagaId};
 use saga_wire::http::unknown_definition;
 
@@ -19,7 +19,12 @@ pub enum Command {
     /// Cancel the saga, if it can still be cancelled: the first step that has not acted decides.
     Cancel,
     /// End the saga now, whatever the other cloud says; it follows.
-    Resolve(Override),
+    Resolve {
+        /// The end.
+        to: Override,
+        /// Also where a step that cannot be undone may be done.
+        force: bool,
+    },
 }
 
 /// What became of it.
@@ -42,6 +47,9 @@ pub enum NotCommanded {
     /// The saga's definition names a participant that this deployment does not have.
     #[error("{0}; nothing is lost: deploy a release that has it, and send the request again")]
     Misaddressed(Misaddressed),
+    /// It would undo a step that cannot be undone.
+    #[error(transparent)]
+    Pivot(PastPivot),
     /// The store failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -51,6 +59,7 @@ impl From<Refused> for NotCommanded {
     fn from(refused: Refused) -> Self {
         match refused.why {
             Misaddressed::NoDefinition(reference) => Self::UnknownDefinition(unknown_definition(&reference)),
+            Misaddressed::Pivot(why) => Self::Pivot(why),
             why => Self::Misaddressed(why),
         }
     }
@@ -70,7 +79,7 @@ pub async fn command(
 ) -> Result<Option<Commanded>, NotCommanded> {
     let (name, command) = match command {
         Command::Cancel => ("cancel", origin::Command::Cancel(asked)),
-        Command::Resolve(to) => ("resolve", origin::Command::Resolve { to, asked }),
+        Command::Resolve { to, force } => ("resolve", origin::Command::Resolve { to, force, asked }),
     };
     let sagas = Sagas::new(deployment, store, time);
     let done = transact(&sagas, id, |_, _, _| Ok::<_, NotCommanded>(Some(command.clone()))).await?;

@@ -2,13 +2,11 @@
 //! participant's entities and the outgoing event, which is then published at once. Should that fail, the
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
-use saga_core::ids::bucket_of;
-use saga_core::participant::Placement;
-use saga_core::participate::undid_nothing;
+use saga_core::origin;
 use saga_core::participate::{Message, Step};
-use saga_core::step::{Effect, StepVerb};
+use saga_core::step::StepVerb;
 use saga_core::text::shown;
-use saga_core::{Cloud, Definition, Event, SagaId};
+use saga_core::{Address, Cloud, Definition, Event, Outcome};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::saga_event::SagaEvent;
@@ -18,13 +16,10 @@ use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
 use crate::log::{About, not_shown};
-use crate::outbox::Relay;
-use crate::ports::outbox::OutboxRow;
 use crate::ports::{
-    Alert, Alerts, Committed, Outbox, Parked, Parking, Partition, PortError, Publisher, Quarantine,
-    StepCommit, StepStore, Time, causes,
+    Alert, Alerts, Outbox, Parked, Parking, PortError, Publisher, Quarantine, StepStore, Time, causes,
 };
-use crate::transact::{Conflicts, MAX_CONFLICTS};
+use crate::step_transact::Steps;
 use crate::{Deployment, Handled};
 
 /// The ports that taking part needs.
@@ -45,15 +40,6 @@ pub struct Ports<'a, S, P, Q, A, K, T> {
     pub cloud: Cloud,
     /// Whether the queue gives this message up when it fails now.
     pub last_try: bool,
-}
-
-/// Where the steps of a participant are kept.
-#[must_use]
-pub fn partition(participant: &str, placement: Placement, saga: SagaId, buckets: u16) -> Partition {
-    match placement {
-        Placement::Together => Partition(bucket_of(participant.as_bytes(), buckets)),
-        Placement::BySaga => Partition(saga.bucket(buckets)),
-    }
 }
 
 /// Handles one message of the participant's queue.
@@ -190,121 +176,35 @@ where
     K: Parking,
     T: Time,
 {
-    let Some((index, message)) = Message::of(event) else {
-        return Ok(Handled::Quarantined("the event addresses no step".to_owned()));
-    };
-    let name = definition
-        .step(index)
-        .map(|step| step.participant.as_str())
-        .unwrap_or_default();
-    let Some(participant) = deployment.participants.get(name) else {
-        return Ok(Handled::Quarantined(format!(
-            "participant `{name}` is not part of this deployment"
-        )));
-    };
-    let participant = participant.as_ref();
-    let step = Step {
-        saga: event.saga,
-        definition,
-        index,
-        cloud: ports.cloud,
-        participant,
-    };
-    let partition = partition(name, participant.placement(), event.saga, deployment.shards);
-
-    let mut conflicts = Conflicts::new(ports.time, "the step's partition", MAX_CONFLICTS);
-    let (decision, row) = loop {
-        let known = ports.store.load(&partition, event.saga, index).await?;
-        let record = known.as_ref().map(|known| &known.value);
-        let keys = step.reads(record, &message);
-        let read = if keys.is_empty() {
-            Default::default()
-        } else {
-            ports.store.entities(&partition, &keys).await?
-        };
-        let decision = step.decide(record, &message, &read.entities, ports.time.now());
-        let row = decision.emit.as_ref().map(|event| {
-            let mut row = deployment.row(event, definition, ports.time.now());
-            row.shard = partition.0;
-            // What a step says first has nothing of its own before it.
-            row.follows = known.is_some();
-            row
-        });
-        let commit = StepCommit {
-            partition: &partition,
-            saga: event.saga,
-            index,
-            record: decision.record.as_ref(),
-            version: known.as_ref().map(|known| &known.version),
-            writes: &decision.writes,
-            read: &read,
-            row: row.as_ref(),
-        };
-        match ports.store.commit(commit).await? {
-            Committed::Yes => break (decision, row),
-            Committed::Conflict => conflicts.one_more().await?,
+    let quarantined = |reason: String| Ok(Handled::Quarantined(reason));
+    let answered = origin::reply_of(&event.data);
+    let (index, message) = match (Message::of(event), event.address, &answered) {
+        (Some(addressed), _, _) => addressed,
+        (None, Address::Answer(index), Some((reply, data))) => {
+            let verb = StepVerb::Answer(*reply);
+            (index, Message::own(verb, event.time, &event.trace, data))
         }
+        _ => return quarantined("the event asks nothing of a step".to_owned()),
+    };
+    let step = match Step::find(event.saga, definition, index, &deployment.participants) {
+        Ok(step) => step,
+        Err(missing) => return quarantined(missing.to_string()),
+    };
+    let steps = Steps {
+        deployment,
+        store: ports.store,
+        publisher: ports.publisher,
+        alerts: ports.alerts,
+        parking: ports.parking,
+        time: ports.time,
     };
     let about = About::event(event);
-    about!(
-        info,
-        &about,
-        outcome = decision.outcome.as_str(),
-        emitted = decision.emit.as_ref().map(|emitted| emitted.kind.as_str()),
-        "event"
-    );
-    if decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
-        let alert = Alert {
-            subject: format!("saga-bridge: saga {} needs a look", event.saga),
-            text: format!("{} (event {})", undid_nothing(definition, index), event.id),
-        };
-        if let Err(error) = ports.alerts.raise(alert).await {
-            about!(
-                error,
-                &about,
-                error = causes(&error),
-                outcome = "not told",
-                "alert not sent"
-            );
-        }
-    }
-    if let Some(row) = row {
-        publish(deployment, ports, row).await;
-    }
-    Ok(Handled::Decided(decision.outcome))
-}
-
-/// Publishes what was just committed. A failure is logged and left to the sweep: the row is still there.
-async fn publish<S, P, Q, A, K, T>(
-    deployment: &Deployment,
-    ports: &Ports<'_, S, P, Q, A, K, T>,
-    row: OutboxRow,
-) where
-    S: Outbox,
-    P: Publisher,
-    A: Alerts,
-    K: Parking,
-    T: Time,
-{
-    let about = About::envelope(&row);
-    let rules = deployment.relay;
-    let relay = Relay::new(
-        ports.store,
-        ports.publisher,
-        ports.alerts,
-        ports.parking,
-        ports.time,
-        rules,
-    );
-    let until = ports.time.now().plus_millis(5_000);
-    if let Err(error) = relay.within("participant", until).publish(vec![row]).await {
-        let error = causes(&error);
-        about!(
-            warn,
-            &about,
-            error,
-            outcome = "left",
-            "left in the outbox for the sweep"
-        );
-    }
+    let decided = steps
+        .decide(&step, &about, Some(&message), |record, entities, now| {
+            Some(step.decide(record, &message, entities, now))
+        })
+        .await?;
+    Ok(Handled::Decided(
+        decided.map_or(Outcome::Late, |decision| decision.outcome),
+    ))
 }

@@ -7,7 +7,7 @@ use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
 use saga_core::participant::{FieldError, decimals};
-use saga_core::{Definition, Saga};
+use saga_core::{Definition, Saga, StepDefinition};
 use saga_wire::MAX_EVENT_BYTES;
 
 use crate::Deployment;
@@ -72,8 +72,10 @@ pub enum NotStarted {
     Port(#[from] PortError),
 }
 
-/// What each step's output and reason may add to an event, in bytes.
+/// What each step's name, reason, and a participant's output may add to an event, in bytes.
 const GROWTH_PER_STEP: usize = 512;
+/// What the output of a step that is answered from outside may add to an event, in bytes.
+pub const MAX_OUTPUT_BYTES: usize = 4 * 1024;
 
 /// Starts the saga that `request` describes, or finds the one that it started before.
 ///
@@ -142,9 +144,9 @@ fn plan(
     definition: &Definition,
     begin: Start,
 ) -> Result<(OriginDecision, Option<OutboxRow>), NotStarted> {
-    let mut steps = definition.steps().iter();
-    if let Some(step) = steps.find(|step| !deployment.participants.contains_key(step.participant.as_str())) {
-        return Err(Misaddressed::NoParticipant(step.participant.clone()).into());
+    let mut participants = definition.steps().iter().filter_map(StepDefinition::participant);
+    if let Some(missing) = participants.find(|name| !deployment.participants.contains_key(name)) {
+        return Err(Misaddressed::NoParticipant(missing.to_owned()).into());
     }
     let problems = check(deployment, definition, &begin.input);
     if !problems.is_empty() {
@@ -157,7 +159,11 @@ fn plan(
         .emit
         .as_ref()
         .map(|event| deployment.row(event, definition, now));
-    let largest = row.as_ref().map_or(0, |row| row.body.len()) + GROWTH_PER_STEP * definition.steps().len();
+    let growth = definition.steps().iter().map(|step| match step.participant() {
+        Some(_) => GROWTH_PER_STEP,
+        None => GROWTH_PER_STEP + MAX_OUTPUT_BYTES,
+    });
+    let largest = row.as_ref().map_or(0, |row| row.body.len()) + growth.sum::<usize>();
     if largest > MAX_EVENT_BYTES {
         return Err(NotStarted::TooLarge(largest));
     }
@@ -197,10 +203,12 @@ fn check(deployment: &Deployment, definition: &Definition, input: &Fields) -> Ve
     let participants: Vec<_> = definition
         .steps()
         .iter()
-        .filter_map(|step| deployment.participants.get(step.participant.as_str()))
+        .filter_map(|step| deployment.participants.get(step.participant()?))
         .collect();
+    // Services know fields that we do not.
+    let open = definition.steps().iter().any(|step| step.participant().is_none());
     let known = |name: &str| {
-        participants
+        open || participants
             .iter()
             .any(|participant| participant.accepts().contains(&name))
     };

@@ -1,7 +1,7 @@
 //! A saga ↔ its item in the table `Sagas`. Names inside are short, and the input is kept once, so that an item stays
 //! under 1 KB: each further kilobyte costs every write again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use saga_app::ports::PortError;
@@ -11,6 +11,7 @@ use saga_core::ids::{EventId, StepIndex, Timestamp};
 use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::mark::{Mark, ParkedMessage};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::{Observed, Reports};
 use saga_core::saga::{Saga, Status};
 use saga_core::step::StepState;
@@ -70,6 +71,14 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         let far = saga.timeline.observed.iter();
         let far = far.map(|(index, said)| (index.to_string(), s(write_far(saga, *index, said))));
         item.insert("Far".into(), AttributeValue::M(far.collect()));
+        let calls = saga.timeline.observed.iter().filter_map(|(index, said)| {
+            let progress = said.progress.as_ref()?;
+            Some((index.to_string(), s(progress.to_text())))
+        });
+        let calls: HashMap<_, _> = calls.collect();
+        if !calls.is_empty() {
+            item.insert("FarCalls".into(), AttributeValue::M(calls));
+        }
     }
     put_some(&mut item, "Stuck", saga.stuck.map(|since| n(since.millis())));
     put_some(&mut item, "Nudges", (saga.nudges > 0).then(|| n(saga.nudges)));
@@ -123,6 +132,13 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         let index = read_index(index)?;
         let said = said.as_s().map_err(|_| corrupt("what a step said is no text"))?;
         observed.insert(index, read_far(&steps, index, said)?);
+    }
+    let far_calls = map("FarCalls")?;
+    for (index, said) in &mut observed {
+        let calls = far_calls.filter(|calls| calls.contains_key(&index.to_string()));
+        said.progress = calls
+            .map(|calls| progress(calls, &index.to_string()))
+            .transpose()?;
     }
     let entries = list("Timeline").iter().map(|line| read_entry(line, &own));
     let saga = Saga {
@@ -194,10 +210,14 @@ fn reason_below(steps: &BTreeMap<StepIndex, StepRecord>, index: StepIndex) -> Op
 }
 
 /// What a step of the other cloud is, by the letter that says it.
-const STATES: [(&str, Option<StepState>); 4] = [
+const STATES: [(&str, Option<StepState>); 8] = [
     ("D", Some(StepState::Done)),
     ("R", Some(StepState::Refused)),
     ("U", Some(StepState::Undone)),
+    ("W", Some(StepState::Waiting)),
+    ("A", Some(StepState::Acting)),
+    ("S", Some(StepState::Stopping)),
+    ("B", Some(StepState::Undoing)),
     ("N", None),
 ];
 
@@ -242,7 +262,13 @@ fn read_far(
         state: *state,
         at,
         reason: reason.map(str::to_owned),
+        progress: None,
     })
+}
+
+fn progress(item: &Item, name: &str) -> Result<Progress, PortError> {
+    let unreadable = || corrupt(format!("attribute {name} does not say how far a step has come"));
+    Progress::of_text(text(item, name)?).ok_or_else(unreadable)
 }
 
 fn object(item: &Item, name: &str) -> Result<Fields, PortError> {
@@ -257,6 +283,7 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
+        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -279,6 +306,7 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
+            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),
@@ -305,6 +333,8 @@ fn write_step(record: &StepRecord, input: &Fields) -> AttributeValue {
         "Out",
         (!record.output.is_empty()).then(|| object(&record.output)),
     );
+    let calls = record.progress.as_ref().map(|progress| s(progress.to_text()));
+    put_some(&mut item, "Calls", calls);
     AttributeValue::M(item)
 }
 
@@ -316,6 +346,7 @@ fn read_step(item: &Item, input: &Fields) -> Result<StepRecord, PortError> {
         reason: optional(item, "Why", text)?.map(str::to_owned),
         data: optional(item, "Data", object)?.unwrap_or_else(|| input.clone()),
         output: optional(item, "Out", object)?.unwrap_or_default(),
+        progress: optional(item, "Calls", progress)?,
         // The origin hears of the other cloud's steps itself: `Far`.
         reports: Reports::default(),
     })
@@ -370,6 +401,7 @@ mod tests {
             ),
         };
         let record = StepRecord {
+            progress: None,
             state,
             at: step_at,
             hop: 1,
@@ -379,6 +411,7 @@ mod tests {
             reports: Reports::default(),
         };
         let said = Observed {
+            progress: None,
             state: Some(if refusal.is_some() {
                 StepState::Refused
             } else {

@@ -28,6 +28,10 @@ pub struct Event {
     pub step_number: i32,
     /// The cloud it goes to.
     pub target: Cloud,
+    /// Which of its mailboxes, where that is not its own steps': a service's name, or [`MAILBOX_OUTSIDE`].
+    ///
+    /// [`MAILBOX_OUTSIDE`]: crate::address::MAILBOX_OUTSIDE
+    pub mailbox: Option<String>,
     /// The cloud it comes from.
     pub sender: Cloud,
     /// How many messages led to it. Bounded: a loop between the clouds, were there one, would end.
@@ -47,7 +51,7 @@ impl Event {
     /// rule, anybody who can publish to the topic could speak for the origin.
     #[must_use]
     pub fn comes_in(&self) -> bool {
-        self.sender != Cloud::ORIGIN && self.target == Cloud::ORIGIN
+        self.sender != Cloud::ORIGIN && self.target == Cloud::ORIGIN && self.mailbox.is_none()
     }
 
     /// Why, when it asks for something to be undone.
@@ -133,6 +137,7 @@ impl Emit<'_> {
             saga: self.saga,
             definition: self.definition.reference().clone(),
             target: self.definition.target(self.address)?,
+            mailbox: self.definition.mailbox(self.address).map(str::to_owned),
             address: self.address,
             step_number,
             sender: self.sender,
@@ -161,8 +166,9 @@ pub fn reason_data(data: &Fields, reason: Option<&str>) -> Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::StepDefinition;
+    use crate::definition::{StepDefinition, StepWork};
     use crate::ids::StepIndex;
+    use crate::step::Class;
 
     fn of_steps(count: u8) -> Definition {
         let step = |number: u8| StepDefinition {
@@ -172,7 +178,10 @@ mod tests {
             } else {
                 Cloud::Azure
             },
-            participant: "anybody".to_owned(),
+            work: StepWork::Local {
+                participant: "anybody".to_owned(),
+            },
+            class: Class::default(),
             done: format!("Done{number}"),
             compensate: format!("Compensate{number}"),
             cancel: format!("Cancel{number}"),

@@ -9,12 +9,15 @@
 //! same for the cloud that keeps the saga.
 
 pub mod address;
+pub mod call;
 pub mod definition;
 pub mod document;
+mod emission;
 pub mod event;
 pub mod ids;
 pub mod lifecycle;
 pub mod mark;
+mod message;
 pub mod money;
 pub mod observe;
 pub mod origin;
@@ -22,6 +25,8 @@ pub mod outcome;
 pub mod participant;
 pub mod participate;
 pub mod patience;
+pub mod progress;
+mod record;
 pub mod reports;
 pub mod saga;
 pub mod step;

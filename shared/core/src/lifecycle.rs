@@ -32,8 +32,10 @@ pub enum Phase {
 pub struct Lifecycle {
     /// Where the saga stands.
     pub phase: Phase,
-    /// It was ended by an override, and the other steps have not all followed yet.
+    /// It was ended by an override, and the steps have not all followed yet.
     pub closing: bool,
+    /// While it is closing: the steps after the first have followed, and only the first one's own undo is not confirmed.
+    pub followed: bool,
     /// A cancel was asked for (by a caller or by the deadline) and chases the saga.
     pub cancelling: bool,
     /// An operator, or a publisher that is not one of our participants, decided the end.
@@ -45,8 +47,14 @@ pub struct Lifecycle {
 pub enum Trigger {
     /// `advance` past the last step.
     Complete,
-    /// `compensate` for the origin's step, or `cancelled`.
+    /// `compensate` for the origin's step, or `cancelled`: no step is done, or the origin undoes its own at once.
     Cancelled,
+    /// `compensate` for the origin's step, whose own undo is not confirmed yet.
+    Followed,
+    /// The undo of the origin's step is confirmed, or it has refused.
+    Settled,
+    /// A step that cannot be undone was asked to be.
+    Contradiction,
     /// A caller, or the deadline, wants the saga cancelled.
     Cancel,
     /// An override: the saga is cancelled now.
@@ -80,8 +88,8 @@ pub enum Transition {
     Repeated(Option<Send>),
     /// The saga has ended in another way; nothing changes, and only the one exception is sent.
     Late(Option<Send>),
-    /// The other cloud undid its part of a saga that is completed: shown and alerted, not enacted.
-    Contradicted,
+    /// A step's word contradicts the end: shown and alerted, not enacted.
+    Contradicted(Lifecycle),
 }
 
 /// Decides what a trigger does to a lifecycle.
@@ -92,6 +100,12 @@ pub fn transition(lifecycle: Lifecycle, trigger: Trigger) -> Transition {
         lifecycle,
         undo,
         send,
+    };
+
+    let closed = Lifecycle {
+        closing: false,
+        followed: false,
+        ..lifecycle
     };
 
     match (trigger, lifecycle.phase) {
@@ -106,7 +120,7 @@ pub fn transition(lifecycle: Lifecycle, trigger: Trigger) -> Transition {
         (Trigger::Complete, Completed) => Transition::Repeated(None),
         (Trigger::Complete, Cancelled) => Transition::Late(Some(Send::CompensateLast)),
 
-        (Trigger::Cancelled, Open) => moved(
+        (Trigger::Cancelled | Trigger::Settled, Open) => moved(
             Lifecycle {
                 phase: Cancelled,
                 ..lifecycle
@@ -114,16 +128,24 @@ pub fn transition(lifecycle: Lifecycle, trigger: Trigger) -> Transition {
             true,
             None,
         ),
-        (Trigger::Cancelled, Completed) => Transition::Contradicted,
-        (Trigger::Cancelled, Cancelled) if lifecycle.closing => moved(
+        (Trigger::Cancelled | Trigger::Followed | Trigger::Settled, Completed) => {
+            Transition::Contradicted(lifecycle)
+        }
+        (Trigger::Cancelled, Cancelled) if lifecycle.closing => moved(closed, false, None),
+        (Trigger::Settled, Cancelled) if lifecycle.closing && lifecycle.followed => {
+            moved(closed, false, None)
+        }
+        (Trigger::Followed, Cancelled) if lifecycle.closing && !lifecycle.followed => moved(
             Lifecycle {
-                closing: false,
+                followed: true,
                 ..lifecycle
             },
             false,
             None,
         ),
-        (Trigger::Cancelled, Cancelled) => Transition::Repeated(None),
+        (Trigger::Cancelled | Trigger::Settled | Trigger::Followed, Cancelled)
+        | (Trigger::Followed, Open) => Transition::Repeated(None),
+        (Trigger::Contradiction, Open | Completed | Cancelled) => Transition::Contradicted(closed),
 
         (Trigger::Cancel, Open) if lifecycle.cancelling => Transition::Repeated(Some(Send::CancelFirst)),
         (Trigger::Cancel, Open) => moved(
@@ -184,8 +206,13 @@ mod tests {
                 let lifecycle = |phase, closing| Lifecycle {
                     phase,
                     closing,
+                    followed: false,
                     cancelling,
                     overridden,
+                };
+                let followed = |lifecycle| Lifecycle {
+                    followed: true,
+                    ..lifecycle
                 };
                 let by_override = |phase, closing| Lifecycle {
                     overridden: true,
@@ -220,7 +247,56 @@ mod tests {
                     (lifecycle(Open, false), K::OverrideCancelled, to_cancelled),
                     (lifecycle(Open, false), K::OverrideCompleted, to_completed),
                     (lifecycle(Completed, false), K::Complete, Repeated(None)),
-                    (lifecycle(Completed, false), K::Cancelled, Contradicted),
+                    (
+                        lifecycle(Completed, false),
+                        K::Cancelled,
+                        Contradicted(lifecycle(Completed, false)),
+                    ),
+                    (
+                        lifecycle(Completed, false),
+                        K::Followed,
+                        Contradicted(lifecycle(Completed, false)),
+                    ),
+                    (
+                        lifecycle(Completed, false),
+                        K::Settled,
+                        Contradicted(lifecycle(Completed, false)),
+                    ),
+                    (lifecycle(Open, false), K::Followed, Repeated(None)),
+                    (
+                        lifecycle(Open, false),
+                        K::Settled,
+                        moved(lifecycle(Cancelled, false), true, None),
+                    ),
+                    (lifecycle(Cancelled, true), K::Settled, Repeated(None)),
+                    (lifecycle(Cancelled, false), K::Settled, Repeated(None)),
+                    (lifecycle(Cancelled, false), K::Followed, Repeated(None)),
+                    (
+                        lifecycle(Cancelled, true),
+                        K::Followed,
+                        moved(followed(lifecycle(Cancelled, true)), false, None),
+                    ),
+                    (followed(lifecycle(Cancelled, true)), K::Followed, Repeated(None)),
+                    (
+                        followed(lifecycle(Cancelled, true)),
+                        K::Settled,
+                        moved(lifecycle(Cancelled, false), false, None),
+                    ),
+                    (
+                        lifecycle(Open, false),
+                        K::Contradiction,
+                        Contradicted(lifecycle(Open, false)),
+                    ),
+                    (
+                        lifecycle(Completed, false),
+                        K::Contradiction,
+                        Contradicted(lifecycle(Completed, false)),
+                    ),
+                    (
+                        followed(lifecycle(Cancelled, true)),
+                        K::Contradiction,
+                        Contradicted(lifecycle(Cancelled, false)),
+                    ),
                     (lifecycle(Completed, false), K::Cancel, Late(None)),
                     (lifecycle(Completed, false), K::OverrideCancelled, Late(None)),
                     (lifecycle(Completed, false), K::OverrideCompleted, Repeated(None)),

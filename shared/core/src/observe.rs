@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::address::Address;
 use crate::definition::{Cloud, Definition};
+use crate::document::Document;
 use crate::event::Event;
 use crate::ids::{StepIndex, Timestamp};
+use crate::progress::{PROGRESS, Progress};
 use crate::reports::{Observed, Reports};
 use crate::saga::Saga;
 use crate::step::StepState;
@@ -18,6 +20,7 @@ struct Said<'a> {
     at: Option<Timestamp>,
     reason: Option<&'a str>,
     reports: &'a Reports,
+    progress: Option<Progress>,
 }
 
 impl Saga {
@@ -30,6 +33,11 @@ impl Saga {
             at: Some(event.time).filter(|at| at.millis() > 0),
             reason: event.reason(),
             reports: &event.reports,
+            progress: event
+                .data
+                .get(PROGRESS)
+                .and_then(Document::as_text)
+                .and_then(Progress::of_text),
         };
         let mut known = self.observed(definition);
         self.learn(definition, &mut known, &said);
@@ -52,6 +60,7 @@ impl Saga {
                     at: Some(at),
                     reason: entry.note.as_deref(),
                     reports: &Reports::default(),
+                    progress: None,
                 };
                 self.learn(definition, &mut known, &said);
             }
@@ -65,6 +74,12 @@ impl Saga {
             Address::Complete => (Some(definition.last()), true),
             Address::Compensate(step) => (Some(step.next()), false),
             Address::Cancelled => (Some(StepIndex::FIRST), false),
+            // A report says its own step's state and no other's.
+            Address::Report(step) => {
+                self.learn_report(definition, known, step, said);
+                return;
+            }
+            _ => return,
         };
         let is_theirs = |step: StepIndex| {
             let cloud = definition.step(step).map(|step| step.cloud);
@@ -88,6 +103,7 @@ impl Saga {
                     state: Some(StepState::Done),
                     at: word.map(|(_, at)| *at).or(own),
                     reason: None,
+                    progress: None,
                 }
             } else if !climbs && step >= sender {
                 let reason = said.reason.map(shown);
@@ -100,13 +116,45 @@ impl Saga {
                     }
                     None => continue,
                 };
-                Observed { state, at, reason }
+                Observed {
+                    state,
+                    at,
+                    reason,
+                    progress: None,
+                }
             } else {
                 continue;
             };
             if known.get(&step).is_none_or(|known| heard.outdoes(known)) {
                 known.insert(step, heard);
             }
+        }
+    }
+
+    fn learn_report(
+        &self,
+        definition: &Definition,
+        known: &mut BTreeMap<StepIndex, Observed>,
+        step: StepIndex,
+        said: &Said<'_>,
+    ) {
+        let cloud = definition.step(step).map(|step| step.cloud);
+        let word = said.reports.words().get(&step).copied();
+        let (Some((state, at)), true) = (word, cloud == Some(said.sender)) else {
+            return;
+        };
+        let heard = Observed {
+            state: Some(state),
+            at: Some(at),
+            reason: None,
+            progress: said.progress.clone(),
+        };
+        let newer = |known: &Observed| {
+            let attempts = |step: &Observed| step.progress.as_ref().map(|progress| progress.attempts);
+            heard.outdoes(known) || known.state == heard.state && attempts(known) < attempts(&heard)
+        };
+        if known.get(&step).is_none_or(newer) {
+            known.insert(step, heard);
         }
     }
 

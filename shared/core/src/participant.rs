@@ -67,7 +67,7 @@ pub type Participants = BTreeMap<&'static str, Box<dyn Participant>>;
 pub fn decimals(definition: &Definition, participants: &Participants) -> BTreeSet<&'static str> {
     let steps = definition.steps().iter();
     steps
-        .filter_map(|step| participants.get(step.participant.as_str()))
+        .filter_map(|step| participants.get(step.participant()?))
         .flat_map(|participant| participant.decimals())
         .copied()
         .collect()
@@ -152,6 +152,11 @@ pub trait Participant: Send + Sync {
 
     /// Does its part, or refuses.
     fn act(&self, context: Context<'_>, entities: &Entities) -> Decision;
+
+    /// Whether it never refuses: only such a participant can come after a pivot.
+    fn never_refuses(&self) -> bool {
+        false
+    }
 
     /// Takes its part back. It cannot refuse.
     fn undo(&self, context: Context<'_>, entities: &Entities) -> Vec<EntityWrite>;

@@ -4,92 +4,18 @@
 //! itself), so a repeated message causes the same event again, with the same id and content.
 
 use crate::Outcome;
-use crate::address::Address;
-use crate::definition::{Cloud, Definition};
+use crate::definition::{Cloud, Definition, StepDefinition};
 use crate::document::{Fields, carried};
-use crate::event::{Emit, Event, reason_data};
-use crate::ids::{SagaId, StepIndex, Timestamp, TraceParent};
-use crate::participant::{Context, Decision, Entities, EntityKey, EntityWrite, Participant, Work};
+use crate::event::Event;
+use crate::ids::{SagaId, StepIndex, Timestamp};
+pub use crate::message::Message;
+use crate::participant::{
+    Context, Decision, Entities, EntityKey, EntityWrite, Participant, Participants, Placement, Work,
+};
+use crate::progress::Progress;
+pub use crate::record::{OUTPUTS, StepRecord};
 use crate::reports::Reports;
-use crate::step::{Answer, Effect, Emission, StepState, StepVerb, transition};
-use crate::text::shown;
-
-/// What a step keeps for ever: what it decided, and all that it needs to say so again or to undo it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepRecord {
-    /// What it decided.
-    pub state: StepState,
-    /// When.
-    pub at: Timestamp,
-    /// The hop count of what it emits.
-    pub hop: u16,
-    /// Why it refused or was undone.
-    pub reason: Option<String>,
-    /// The data it was given.
-    pub data: Fields,
-    /// The output of its participant.
-    pub output: Fields,
-    /// What other steps of its cloud had said when it decided; at the origin nothing, which hears of them itself.
-    pub reports: Reports,
-}
-
-/// A message, as far as a step needs it.
-#[derive(Debug, Clone)]
-pub struct Message<'a> {
-    /// What it asks.
-    pub verb: StepVerb,
-    /// The time that the message tells of.
-    pub time: Timestamp,
-    /// Its hop count.
-    pub hop: u16,
-    /// The caller's trace context.
-    pub trace: &'a TraceParent,
-    /// What travels with it.
-    pub data: &'a Fields,
-    /// What steps of the other cloud have said of themselves.
-    pub reports: &'a Reports,
-}
-
-impl<'a> Message<'a> {
-    /// The step and the message that an event is for; `None` for `complete` and `cancelled`.
-    #[must_use]
-    pub fn of(event: &'a Event) -> Option<(StepIndex, Self)> {
-        let (step, verb) = match event.address {
-            Address::Advance(step) => (step, StepVerb::Advance),
-            Address::Compensate(step) => (step, StepVerb::Compensate),
-            Address::Cancel(step) => (step, StepVerb::Cancel),
-            Address::Complete | Address::Cancelled => return None,
-        };
-        let message = Message {
-            verb,
-            time: event.time,
-            hop: event.hop,
-            trace: &event.trace,
-            data: &event.data,
-            reports: &event.reports,
-        };
-        Some((step, message))
-    }
-
-    /// A message of the origin to its own first step, which no event carries.
-    pub(crate) fn own(verb: StepVerb, time: Timestamp, trace: &'a TraceParent, data: &'a Fields) -> Self {
-        Message {
-            verb,
-            time,
-            hop: 0,
-            trace,
-            data,
-            reports: Reports::NOTHING,
-        }
-    }
-
-    fn reason(&self) -> Option<String> {
-        self.data
-            .get("reason")
-            .and_then(|reason| reason.as_text())
-            .map(shown)
-    }
-}
+use crate::step::{Answer, Effect, Emission, Kind, Recover, Reply, Rules, StepState, StepVerb, transition};
 
 /// One step of one saga.
 #[derive(Clone, Copy)]
@@ -100,16 +26,27 @@ pub struct Step<'a> {
     pub definition: &'a Definition,
     /// Which step.
     pub index: StepIndex,
-    /// The cloud that owns it.
-    pub cloud: Cloud,
-    /// Who does the work.
-    pub participant: &'a dyn Participant,
+    step: &'a StepDefinition,
+    participant: Option<&'a dyn Participant>,
+}
+
+/// Why there is no such step here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoStep {
+    /// The definition has none of this index.
+    #[error("the definition has no step {0}")]
+    Unknown(String),
+    /// The definition names a participant that this deployment does not have.
+    #[error("participant `{0}` is not part of this deployment")]
+    NoParticipant(String),
 }
 
 /// What is to be committed, in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepDecision {
-    /// Applied, or repeated.
+    /// Which step.
+    pub index: StepIndex,
+    /// Applied, repeated, late (an answer that changes nothing), or noted (an attempt without a decision).
     pub outcome: Outcome,
     /// What happened inside the step.
     pub effect: Effect,
@@ -119,28 +56,94 @@ pub struct StepDecision {
     pub writes: Vec<EntityWrite>,
     /// The one event that leaves.
     pub emit: Option<Event>,
+    /// Something that an operator must know.
+    pub alert: Option<String>,
 }
 
 impl<'a> Step<'a> {
-    /// The entities that must be read before [`Step::decide`] can decide about a message, when the step's record is `record`.
-    #[must_use]
-    pub fn reads(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Vec<EntityKey> {
-        let context = self.context(record, message);
-        Self::work(record, message.verb)
-            .map(|work| self.participant.reads(work, context))
-            .unwrap_or_default()
+    /// The step of this index.
+    ///
+    /// # Errors
+    /// [`NoStep`] when there is none, or its participant is missing.
+    pub fn find(
+        saga: SagaId,
+        definition: &'a Definition,
+        index: StepIndex,
+        participants: &'a Participants,
+    ) -> Result<Self, NoStep> {
+        let step = definition
+            .step(index)
+            .ok_or_else(|| NoStep::Unknown(definition.describe(index)))?;
+        let participant = match step.participant() {
+            None => None,
+            Some(name) => {
+                let participant = participants.get(name);
+                let missing = || NoStep::NoParticipant(name.to_owned());
+                Some(participant.ok_or_else(missing)?.as_ref())
+            }
+        };
+        Ok(Self {
+            saga,
+            definition,
+            index,
+            step,
+            participant,
+        })
     }
 
-    fn work(record: Option<&StepRecord>, verb: StepVerb) -> Option<Work> {
-        match transition(record.map(|r| r.state), verb, false, || Answer::Accepted).effect {
-            Effect::Act | Effect::Refuse => Some(Work::Act),
-            Effect::Undo => Some(Work::Undo),
-            Effect::None | Effect::Tombstone => None,
+    /// Its part of the definition.
+    #[must_use]
+    pub fn step(&self) -> &'a StepDefinition {
+        self.step
+    }
+
+    /// The cloud that owns it.
+    #[must_use]
+    pub fn cloud(&self) -> Cloud {
+        self.step.cloud
+    }
+
+    /// What the protocol's table needs to know of it.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            kind: self.step.kind(),
+            class: self.step.class,
+            last: self.index == self.definition.last(),
         }
     }
 
-    /// The data that the participant's work is about: the record's when there is one, else the message's.
-    fn context(&self, record: Option<&'a StepRecord>, message: &Message<'a>) -> Context<'a> {
+    /// Where its record is kept, with the entities that it shares a transaction with.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        self.participant
+            .map_or(Placement::BySaga, |participant| participant.placement())
+    }
+
+    /// The entities that must be read before [`Step::decide`] can decide about a message, when the step's record is `record`.
+    #[must_use]
+    pub fn reads(&self, record: Option<&StepRecord>, message: &Message<'_>) -> Vec<EntityKey> {
+        let state = record.map(|record| record.state);
+        let work = match transition(self.rules(), state, message.verb, || Answer::Accepted).effect {
+            Effect::Act => Work::Act,
+            Effect::Undo => Work::Undo,
+            _ => return Vec::new(),
+        };
+        let context = self.context(record, message);
+        self.participant
+            .map(|participant| participant.reads(work, context))
+            .unwrap_or_default()
+    }
+
+    /// The fields that its participant sets on its entities when the saga completes.
+    pub(crate) fn settle(&self, context: Context<'_>) -> Vec<EntityWrite> {
+        self.participant
+            .map(|participant| participant.settle(context))
+            .unwrap_or_default()
+    }
+
+    /// The data that the step's work is about: the record's when there is one, else the message's.
+    fn context<'c>(&self, record: Option<&'c StepRecord>, message: &Message<'c>) -> Context<'c> {
         Context {
             saga: self.saga,
             data: record.map_or(message.data, |record| &record.data),
@@ -153,15 +156,15 @@ impl<'a> Step<'a> {
     /// A cancel that finds no record leaves a tombstone: an `advance` that comes later is refused.
     ///
     /// ```
-    /// use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+    /// use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition, StepWork};
     /// use saga_core::document::Fields;
     /// use saga_core::money::Amounts;
     /// use saga_core::participant::{
-    ///     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Placement, Work,
+    ///     Context, Decision, Entities, EntityKey, EntityWrite, FieldError, Participant, Participants, Placement, Work,
     /// };
     /// use saga_core::participate::{Message, Step};
     /// use saga_core::reports::Reports;
-    /// use saga_core::step::{StepState, StepVerb};
+    /// use saga_core::step::{Class, StepState, StepVerb};
     /// use saga_core::{Address, IdempotencyKey, SagaId, StepIndex, Timestamp, TraceParent};
     ///
     /// struct AlwaysAccepts;
@@ -179,7 +182,8 @@ impl<'a> Step<'a> {
     /// # let named = |name: &str, cloud| StepDefinition {
     /// #     name: name.to_owned(),
     /// #     cloud,
-    /// #     participant: "greeter".to_owned(),
+    /// #     work: StepWork::Local { participant: "greeter".to_owned() },
+    /// #     class: Class::default(),
     /// #     done: format!("{name}Done"),
     /// #     compensate: format!("{name}Undo"),
     /// #     cancel: format!("{name}Cancel"),
@@ -190,8 +194,8 @@ impl<'a> Step<'a> {
     /// # let key: IdempotencyKey = "greeting-1".parse()?;
     /// # let saga = SagaId::derive("greeting", &key);
     /// # let (now, trace, data) = (Timestamp::from_millis(1), TraceParent::for_saga(saga), Fields::new());
-    /// let (index, cloud) = (StepIndex::new(1), Cloud::Azure);
-    /// let step = Step { saga, definition: &definition, index, cloud, participant: &AlwaysAccepts };
+    /// let participants = Participants::from([("greeter", Box::new(AlwaysAccepts) as Box<dyn Participant>)]);
+    /// let step = Step::find(saga, &definition, StepIndex::new(1), &participants)?;
     /// let message = |verb| Message { verb, time: now, hop: 1, trace: &trace, data: &data, reports: Reports::NOTHING };
     ///
     /// let cancelled = step.decide(None, &message(StepVerb::Cancel), &Entities::new(), now);
@@ -206,23 +210,31 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn decide(
         &self,
-        record: Option<&'a StepRecord>,
-        message: &Message<'a>,
+        record: Option<&StepRecord>,
+        message: &Message<'_>,
         entities: &Entities,
         now: Timestamp,
     ) -> StepDecision {
         let context = self.context(record, message);
-        let last = self.index == self.definition.last();
         let mut answer = None;
-        let row = transition(record.map(|r| r.state), message.verb, last, || {
-            match answer.insert(self.participant.act(context, entities)) {
+        let row = transition(self.rules(), record.map(|r| r.state), message.verb, || {
+            let Some(participant) = self.participant else {
+                let waits = self.step.wait().and_then(|wait| wait.when.as_ref());
+                let skipped = waits.is_some_and(|when| !when.holds(message.data));
+                return if skipped { Answer::Accepted } else { Answer::Later };
+            };
+            match answer.insert(participant.act(context, entities)) {
                 Decision::Accept { .. } => Answer::Accepted,
                 Decision::Refuse(_) => Answer::Refused,
             }
         });
 
-        let decimals = self.participant.decimals().iter().copied().collect();
-        let (mut writes, mut output, mut reason) = (Vec::new(), Fields::new(), None);
+        let decimals = self
+            .participant
+            .map_or(&[][..], |participant| participant.decimals());
+        let decimals = decimals.iter().copied().collect();
+        let (mut writes, mut output) = (Vec::new(), Fields::new());
+        let mut reason = record.and_then(|record| record.reason.clone());
         match (row.effect, answer) {
             (
                 Effect::Act,
@@ -234,102 +246,89 @@ impl<'a> Step<'a> {
                 (writes, output) = (accepted, carried(out, &decimals));
             }
             (Effect::Refuse, Some(Decision::Refuse(why))) => reason = Some(why),
-            (Effect::Undo, _) => {
-                writes = self.participant.undo(context, entities);
+            (Effect::Undo | Effect::Recall, _) => {
+                if let (Effect::Undo, Some(participant)) = (row.effect, self.participant) {
+                    writes = participant.undo(context, entities);
+                }
                 output = record.map(|r| r.output.clone()).unwrap_or_default();
-                reason = message.reason();
+                reason = message.reason().or(reason);
             }
             (Effect::Tombstone, _) => reason = message.reason(),
+            (Effect::Settle, _) if message.verb == StepVerb::Answer(Reply::Accepted) => {
+                output = carried(message.data.clone(), &decimals);
+            }
+            (Effect::Settle, _) => {
+                output = record.map(|r| r.output.clone()).unwrap_or_default();
+                reason = reason.or(message.reason());
+            }
             _ => {}
         }
         let new = row.state.map(|state| StepRecord {
             state,
             at: now,
-            hop: message.hop.saturating_add(1),
+            // An answer from outside is no message of another step.
+            hop: match (message.verb, record) {
+                (StepVerb::Answer(_), Some(record)) => record.hop,
+                _ => message.hop.saturating_add(1),
+            },
             reason,
             data: match record {
                 Some(record) => record.data.clone(),
                 None => carried(message.data.clone(), &decimals),
             },
             output,
-            reports: if self.cloud == Cloud::ORIGIN {
-                Reports::default()
-            } else {
-                message.reports.of_others(self.index)
+            progress: self.progress(record, state, now),
+            reports: match record.filter(|_| matches!(message.verb, StepVerb::Answer(_))) {
+                Some(record) => record.reports.clone(),
+                None if self.cloud() == Cloud::ORIGIN => Reports::default(),
+                None => message.reports.of_others(self.index),
             },
         });
-        let emit = new
-            .as_ref()
-            .or(record)
-            .and_then(|record| self.emission(record, row.emit, message));
-        let outcome = if new.is_some() {
-            Outcome::Applied
-        } else {
-            Outcome::Repeated
+        let said = new.as_ref().or(record);
+        let emit = match (said, row.emit) {
+            (Some(record), Some(emission)) => self.emission(record, emission, message),
+            (None, Some(Emission::Contradiction)) => self.contradiction(message.data, message),
+            _ => None,
         };
+        let outcome = match (&new, message.verb) {
+            (Some(_), _) => Outcome::Applied,
+            (None, StepVerb::Answer(_)) => Outcome::Late,
+            (None, _) => Outcome::Repeated,
+        };
+        let undid_nothing =
+            row.effect == Effect::Tombstone && message.verb == StepVerb::Compensate && record.is_none();
         StepDecision {
+            index: self.index,
             outcome,
             effect: row.effect,
             record: new,
             writes,
             emit,
+            alert: undid_nothing.then(|| undid_nothing_alert(self.definition, self.index)),
         }
     }
 
-    /// The event by which a record speaks.
-    fn emission(&self, record: &StepRecord, emission: Emission, message: &Message<'_>) -> Option<Event> {
-        let (address, data) = match emission {
-            Emission::Advance => {
-                let mut data = record.data.clone();
-                data.extend(record.output.clone());
-                let last = self.index == self.definition.last();
-                (
-                    if last {
-                        Address::Complete
-                    } else {
-                        Address::Advance(self.index.next())
-                    },
-                    data,
-                )
+    /// How far the step has come once it is in `state`. Each kind of request is counted for itself.
+    fn progress(&self, record: Option<&StepRecord>, state: StepState, now: Timestamp) -> Option<Progress> {
+        let known = record.and_then(|record| record.progress.clone());
+        let same_request = |progress: &Progress| Progress {
+            held: progress.held.filter(|_| state.is_calling()),
+            next: progress.next.filter(|_| state.is_calling()),
+            ..progress.clone()
+        };
+        match (state, self.step.kind()) {
+            (StepState::Acting | StepState::Waiting, _) => Some(Progress::since(now)),
+            (StepState::Stopping, Kind::Call(Recover::Tombstone)) | (StepState::Undoing, _) => {
+                let since = known.map_or(now, |progress| progress.since);
+                Some(Progress::since(since))
             }
-            Emission::Compensate => (
-                self.index
-                    .previous()
-                    .map_or(Address::Cancelled, Address::Compensate),
-                reason_data(&record.data, record.reason.as_deref()),
-            ),
-            Emission::Cancel => (
-                Address::Cancel(self.index.next()),
-                reason_data(&record.data, message.reason().as_deref()),
-            ),
-        };
-        // A passed-on cancel changes no record, so it speaks with the time and hop of the cancel it passes on.
-        let (time, hop) = match emission {
-            Emission::Cancel => (message.time, message.hop.saturating_add(1)),
-            Emission::Advance | Emission::Compensate => (record.at, record.hop),
-        };
-        Emit {
-            saga: self.saga,
-            definition: self.definition,
-            address,
-            sender: self.cloud,
-            time,
-            hop,
-            trace: message.trace,
-            data,
-            reports: if self.cloud == Cloud::ORIGIN {
-                Reports::default()
-            } else {
-                record.reports.and(self.index, record.state, record.at)
-            },
+            _ => known.as_ref().map(same_request),
         }
-        .event()
     }
 }
 
 /// The alert for a step that was asked to undo something that it never did.
-#[must_use]
-pub fn undid_nothing(definition: &Definition, step: StepIndex) -> String {
+fn undid_nothing_alert(definition: &Definition, step: StepIndex) -> String {
     format!(
         "step {} was asked to undo what it never did",
         definition.describe(step)

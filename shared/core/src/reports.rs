@@ -5,10 +5,12 @@
 //! carries what its steps have reported on the way ([`Reports`]), and the origin keeps the last report of each
 //! ([`Observed`]) for people to see. Invariant: nothing is decided by any of it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::definition::Definition;
 use crate::ids::{StepIndex, Timestamp};
+use crate::progress::Progress;
 use crate::step::StepState;
 
 /// The states that steps of one cloud have reported, as they travel: `1 DONE 1790000000123, 2 REFUSED 1790000000456`, by
@@ -87,6 +89,8 @@ pub struct Observed {
     pub at: Option<Timestamp>,
     /// Why it refused or was undone.
     pub reason: Option<String>,
+    /// How far its calls have come, where it said so.
+    pub progress: Option<Progress>,
 }
 
 impl Observed {
@@ -94,13 +98,24 @@ impl Observed {
         self.state == Some(StepState::Done)
     }
 
+    /// How far on its way a step of this state is; on its way back where only that is known.
+    fn rank(&self) -> u8 {
+        match self.state {
+            Some(StepState::Waiting | StepState::Acting) => 0,
+            Some(StepState::Done) => 1,
+            Some(StepState::Stopping) => 2,
+            None => 3,
+            Some(StepState::Undoing) => 4,
+            Some(StepState::Refused | StepState::Undone) => 5,
+        }
+    }
+
     /// Whether this says more than `known`, or something newer. What is undone or refused stays so.
     pub(crate) fn outdoes(&self, known: &Observed) -> bool {
-        match (known.is_done(), self.is_done()) {
-            (true, false) => true,
-            (false, true) => false,
-            (true, true) => known.at.is_none(),
-            (false, false) => known.state.is_none() || known.at.is_none() && self.at.is_some(),
+        match self.rank().cmp(&known.rank()) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal => self.state.is_none() || known.at.is_none(),
         }
     }
 }

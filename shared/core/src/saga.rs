@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::definition::{Cloud, Definition, DefinitionRef};
+use crate::definition::{Cloud, Definition, DefinitionRef, OnTimeout};
 use crate::document::{Document, Fields};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -89,6 +89,8 @@ pub enum Flag {
     Closing,
     /// A message of it came to rest in a dead-letter store, and nobody has replayed or discarded it.
     Parked,
+    /// A step is answered from outside, and needs a person.
+    Held,
     /// It should have ended and does not move.
     Stuck,
     /// An operator or another publisher decided its end.
@@ -97,10 +99,11 @@ pub enum Flag {
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Flag; 5] = [
+    pub const ALL: [Flag; 6] = [
         Flag::CancelRequested,
         Flag::Closing,
         Flag::Parked,
+        Flag::Held,
         Flag::Stuck,
         Flag::Resolved,
     ];
@@ -112,6 +115,7 @@ impl Flag {
             Flag::CancelRequested => "cancel_requested",
             Flag::Closing => "closing",
             Flag::Parked => "parked",
+            Flag::Held => "held",
             Flag::Stuck => "stuck",
             Flag::Resolved => "resolved",
         }
@@ -180,10 +184,36 @@ impl Saga {
             Flag::CancelRequested => self.cancel.is_some(),
             Flag::Closing => self.lifecycle.closing,
             Flag::Parked => !self.parked.is_empty(),
+            Flag::Held => self.is_held(),
             Flag::Stuck => self.stuck.is_some(),
             Flag::Resolved => self.resolved.is_some(),
         };
         Flag::ALL.into_iter().filter(set)
+    }
+
+    /// Its steps that wait for no longer than until a time, with what happens then, and the time.
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        definition: &'a Definition,
+    ) -> impl Iterator<Item = (StepIndex, OnTimeout, Timestamp)> + 'a {
+        self.steps.iter().filter_map(|(index, record)| {
+            let wait = definition.step(*index)?.wait()?;
+            let held = record
+                .progress
+                .as_ref()
+                .is_some_and(|progress| progress.held.is_some());
+            let until = record.at.plus_millis(wait.within_millis?);
+            (record.state == StepState::Waiting && !held).then_some((*index, wait.on_timeout, until))
+        })
+    }
+
+    /// Whether a step of it needs a person.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let own = self.steps.values().map(|record| record.progress.as_ref());
+        let others = self.timeline.observed.values().map(|step| step.progress.as_ref());
+        let mut all = own.chain(others).flatten();
+        all.any(|progress| progress.held.is_some())
     }
 
     /// Whether it shows that the message of this id came to rest.
@@ -210,7 +240,7 @@ impl Saga {
             .steps
             .values()
             .rev()
-            .filter(|record| record.state != StepState::Done);
+            .filter(|record| record.state.is_compensating());
         let own = own.map(|record| record.reason.as_deref());
         let others = self
             .timeline
@@ -269,14 +299,14 @@ impl Saga {
             Phase::Cancelled => return Status::CancelledViaCompensation,
             Phase::Open => {}
         }
-        if self.steps.values().any(|record| record.state != StepState::Done) {
+        if self.steps.values().any(|record| record.state.is_compensating()) {
             return Status::Compensating;
         }
-        let next = self
-            .steps
-            .keys()
-            .next_back()
-            .map_or(StepIndex::FIRST, |done| done.next());
+        let next = match self.steps.iter().next_back() {
+            None => StepIndex::FIRST,
+            Some((index, record)) if record.state == StepState::Done => index.next(),
+            Some((index, _)) => *index,
+        };
         match definition.step(next).map(|step| step.cloud) {
             Some(Cloud::Azure) => Status::PendingAzureConfirmation,
             Some(Cloud::Aws) | None => Status::PendingAwsConfirmation,

@@ -37,9 +37,9 @@ pub struct Entry {
     pub unverified: bool,
 }
 
-/// Commands whose lines moved nothing: what became of a message that lay in a dead-letter store. Their outcome is
-/// [`Outcome::Noted`].
-pub const NOTES: [&str; 4] = ["parked", "replay", "discard", "unpark"];
+/// Verbs of lines that moved nothing: what became of a message that lay in a dead-letter store, and how far the calls of a
+/// step have come. Their outcome is [`Outcome::Noted`].
+pub const NOTES: [&str; 6] = ["parked", "replay", "discard", "unpark", "report", "held"];
 
 impl Entry {
     pub(crate) fn of_event(event: &Event, at: Timestamp, outcome: Outcome, note: Option<&str>) -> Self {
@@ -69,6 +69,29 @@ impl Entry {
             note: Some(shown(&format!("{}: {}", asked.by, asked.why))),
             times: 1,
             caller: asked.caller.cloned(),
+            unverified: false,
+        }
+    }
+
+    /// A line for an answer from outside, or for an attempt at one.
+    pub(crate) fn of_step(
+        verb: &'static str,
+        step: StepIndex,
+        at: Timestamp,
+        outcome: Outcome,
+        note: Option<String>,
+    ) -> Self {
+        let step = i32::from(step.get());
+        Self {
+            at,
+            event: EventId::of_command(at, &format!("{verb}{step}")),
+            verb: verb.to_owned(),
+            step,
+            cloud: Cloud::ORIGIN,
+            outcome,
+            note: note.as_deref().map(shown),
+            times: 1,
+            caller: None,
             unverified: false,
         }
     }

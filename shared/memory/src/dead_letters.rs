@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::stream;
 use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::ports::{
-    Answer, Answers, Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Depth, Discarded, Leased,
-    Memory, Outlet, Pages, Receipt, Removal, Watched,
+    Answer, Answers, Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Depth, Leased, Memory,
+    Outlet, Pages, Receipt, Removal, Watched,
 };
 use saga_app::ports::{PortError, Published, Refusal, Time};
 use saga_core::Timestamp;
+use saga_core::mark::Asked;
 use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 
 use crate::clock::Clock;
@@ -48,6 +49,15 @@ struct Stored {
     receipt: u64,
 }
 
+impl Stored {
+    fn receipt(&self) -> Receipt {
+        Receipt {
+            message: self.dead_letter.id.key.clone(),
+            handle: self.receipt.to_string(),
+        }
+    }
+}
+
 impl DeadLetters {
     /// Empty places, where `faults` chooses what goes wrong.
     #[must_use]
@@ -75,11 +85,8 @@ impl DeadLetters {
             receipt: 0,
             dead_letter,
         };
-        self.lock()
-            .stored
-            .entry(id.source)
-            .or_default()
-            .insert(id.key, stored);
+        let mut state = self.lock();
+        state.stored.entry(id.source).or_default().insert(id.key, stored);
     }
 
     /// Takes all dead letters away, as somebody else may.
@@ -148,12 +155,10 @@ impl DeadLetters {
     async fn call<T>(
         &self,
         name: &'static str,
-        effect: impl FnOnce(&mut State) -> Result<T, PortError>,
+        effect: impl FnOnce(&mut State) -> T,
     ) -> Result<T, PortError> {
-        call(self.shared.faults.as_ref(), name, None, || {
-            effect(&mut self.lock())
-        })
-        .await
+        let effect = || Ok(effect(&mut self.lock()));
+        call(self.shared.faults.as_ref(), name, None, effect).await
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,7 +183,7 @@ impl Place {
     ) -> Result<T, PortError> {
         let effect = |state: &mut State| {
             let State { stored, receipts, .. } = state;
-            Ok(effect(stored.entry(self.source).or_default(), receipts))
+            effect(stored.entry(self.source).or_default(), receipts)
         };
         self.all.call(name, effect).await
     }
@@ -197,43 +202,35 @@ impl DeadLetterQueue for Place {
         let now = self.now();
         Box::pin(self.call("DeadLetterQueue::depth", move |stored, _| {
             let hidden = stored.values().filter(|one| one.hidden_until > now).count();
-            Depth {
-                visible: stored.len() - hidden,
-                hidden,
-            }
+            let visible = stored.len() - hidden;
+            Depth { visible, hidden }
         }))
     }
 
     fn lease(&self, seconds: u32, _: usize) -> Answer<'_, Vec<Leased>> {
-        Box::pin(async move {
-            let now = self.now();
-            self.call("DeadLetterQueue::lease", |stored, receipts| {
-                let visible = stored.values_mut().filter(|one| one.hidden_until <= now);
-                let leased = visible.take(BATCH).map(|one| {
-                    *receipts += 1;
-                    one.receipt = *receipts;
-                    one.hidden_until = now + i64::from(seconds) * 1_000;
-                    Leased {
-                        dead_letter: one.dead_letter.clone(),
-                        receipt: Receipt {
-                            message: one.dead_letter.id.key.clone(),
-                            handle: one.receipt.to_string(),
-                        },
-                    }
-                });
-                leased.collect()
-            })
-            .await
-        })
+        let now = self.now();
+        Box::pin(self.call("DeadLetterQueue::lease", move |stored, receipts| {
+            let visible = stored.values_mut().filter(|one| one.hidden_until <= now);
+            let leased = visible.take(BATCH).map(|one| {
+                *receipts += 1;
+                one.receipt = *receipts;
+                one.hidden_until = now + i64::from(seconds) * 1_000;
+                Leased {
+                    dead_letter: one.dead_letter.clone(),
+                    receipt: one.receipt(),
+                }
+            });
+            leased.collect()
+        }))
     }
 
     fn put_back(&self, receipts: Vec<Receipt>) -> Answer<'_, ()> {
         Box::pin(self.call("DeadLetterQueue::put_back", move |stored, _| {
-            for receipt in receipts {
-                let one = stored.get_mut(&receipt.message);
-                if let Some(one) = one.filter(|one| one.receipt.to_string() == receipt.handle) {
-                    one.hidden_until = 0;
-                }
+            for one in stored
+                .values_mut()
+                .filter(|one| receipts.contains(&one.receipt()))
+            {
+                one.hidden_until = 0;
             }
         }))
     }
@@ -244,7 +241,7 @@ impl DeadLetterQueue for Place {
             for receipt in receipts {
                 let removed = self.call("DeadLetterQueue::remove", |stored, _| {
                     let one = stored.get(&receipt.message);
-                    let ours = one.is_some_and(|one| one.receipt.to_string() == receipt.handle);
+                    let ours = one.is_some_and(|one| one.receipt() == *receipt);
                     removal(ours.then(|| stored.remove(&receipt.message)).flatten())
                 });
                 removals.push(removed.await);
@@ -262,12 +259,12 @@ impl DeadLetterContainer for Place {
     fn pages(&self, after: Option<String>, since: Option<Timestamp>) -> Pages<'_> {
         let page = move |after: Option<String>| async move {
             let page = self.call("DeadLetterContainer::pages", |stored, _| {
-                let wanted = stored.iter().filter(|(key, one)| {
-                    after.as_ref().is_none_or(|after| *key > after)
-                        && since.is_none_or(|since| one.dead_letter.arrived() >= since)
+                let all = stored.values().map(|one| &one.dead_letter);
+                let wanted = all.filter(|one| {
+                    after.as_ref().is_none_or(|after| one.id.key > *after)
+                        && since.is_none_or(|since| one.arrived() >= since)
                 });
-                let page = wanted.take(BATCH).map(|(_, one)| one.dead_letter.clone());
-                page.collect::<Vec<_>>()
+                wanted.take(BATCH).cloned().collect::<Vec<_>>()
             });
             let page = page.await?;
             let last = page.last().map(|last| last.id.key.clone());
@@ -293,59 +290,43 @@ impl DeadOutbox for Place {
     fn requeue<'a>(&'a self, key: &'a str, _: Timestamp) -> Answer<'a, Removal> {
         Box::pin(self.all.call("DeadOutbox::requeue", move |state| {
             let removed = state.stored.entry(self.source).or_default().remove(key);
-            let Some(Stored { dead_letter, .. }) = removed else {
-                return Ok(Removal::NotOurs);
-            };
-            state.requeued.push(dead_letter.facts.text);
-            Ok(Removal::Removed)
+            let text = removed.as_ref().map(|one| one.dead_letter.facts.text.clone());
+            state.requeued.extend(text);
+            removal(removed)
         }))
     }
 }
 
 impl Outlet for DeadLetters {
     fn send<'a>(&'a self, to: Destination, _: &'a DeadLetter, message: &'a str) -> Answer<'a, Published> {
-        Box::pin(async move {
-            self.call("Outlet::send", |state| {
-                if state.refuses {
-                    return Ok(Err(Refusal::Never("it refuses everything".to_owned())));
-                }
-                state.sent.push((to, message.to_owned()));
-                Ok(Ok(()))
-            })
-            .await
-        })
+        Box::pin(self.call("Outlet::send", move |state| {
+            if state.refuses {
+                return Err(Refusal::Never("it refuses everything".to_owned()));
+            }
+            state.sent.push((to, message.to_owned()));
+            Ok(())
+        }))
     }
 }
 
 impl Archive for DeadLetters {
-    fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
-        Box::pin(async move {
-            self.call("Archive::keep", |state| {
-                state.archived.push(discarded.dead_letter.clone());
-                Ok(())
-            })
-            .await
-        })
+    fn keep<'a>(&'a self, dead_letter: &'a DeadLetter, _: Timestamp, _: Asked<'a>) -> Answer<'a, ()> {
+        Box::pin(self.call("Archive::keep", move |state| {
+            state.archived.push(dead_letter.clone());
+        }))
     }
 }
 
 impl Memory for DeadLetters {
     fn load(&self, source: Source) -> Answer<'_, Watched> {
-        Box::pin(async move {
-            self.call("Memory::load", |state| {
-                Ok(state.watched.get(&source).cloned().unwrap_or_default())
-            })
-            .await
-        })
+        Box::pin(self.call("Memory::load", move |state| {
+            state.watched.get(&source).cloned().unwrap_or_default()
+        }))
     }
 
     fn save<'a>(&'a self, source: Source, watched: &'a Watched) -> Answer<'a, ()> {
-        Box::pin(async move {
-            self.call("Memory::save", |state| {
-                state.watched.insert(source, watched.clone());
-                Ok(())
-            })
-            .await
-        })
+        Box::pin(self.call("Memory::save", move |state| {
+            state.watched.insert(source, watched.clone());
+        }))
     }
 }

@@ -4,8 +4,13 @@
 use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
-use saga_core::definition::{Catalogue, Cloud, Definition, DefinitionRef, InvalidDefinition, StepDefinition};
+use saga_core::definition::{
+    Answerer, Call, Catalogue, Cloud, Definition, DefinitionRef, InvalidDefinition, OnTimeout,
+    StepDefinition, StepWork, Wait,
+};
 use saga_core::money::Amounts;
+use saga_core::participant::Participants;
+use saga_core::step::{Class, Recover};
 use serde::{Deserialize, Serialize};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/definitions");
@@ -25,10 +30,34 @@ struct File {
 struct Step {
     name: String,
     cloud: String,
-    participant: String,
-    done: String,
-    compensate: String,
-    cancel: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    participant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recover: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_lifetime: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compensate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel: Option<String>,
 }
 
 /// The form in which a definition is stored.
@@ -39,14 +68,16 @@ struct Stored {
     definition: File,
 }
 
-/// The stored form that this version writes and reads. Another one is never guessed at.
+/// The stored form of a definition whose steps are all local. Another form than these two is never guessed at.
 const FORMAT: u32 = 1;
+/// The stored form of a definition with steps that are answered from outside: versions that know only local steps refuse it.
+const FORMAT_OUTSIDE: u32 = 2;
 
-/// Every definition of this deployment. `participants` says which participants it has.
+/// Every definition of this release.
 ///
 /// # Errors
-/// [`InvalidDefinition`] names the file's rule that is broken, or the participant that is missing.
-pub fn load(participants: &dyn Fn(&str) -> bool) -> Result<Catalogue, InvalidDefinition> {
+/// [`InvalidDefinition`] names the file, the line and the rule that is broken.
+pub fn all() -> Result<Catalogue, InvalidDefinition> {
     let files = FILES
         .files()
         .filter(|file| file.path().extension().is_some_and(|ending| ending == "toml"));
@@ -55,44 +86,78 @@ pub fn load(participants: &dyn Fn(&str) -> bool) -> Result<Catalogue, InvalidDef
         let text = file
             .contents_utf8()
             .ok_or_else(|| InvalidDefinition(format!("{path} is not UTF-8")))?;
-        let definition = parse(text).map_err(|error| InvalidDefinition(format!("{path}: {error}")))?;
-        let unknown = definition
-            .steps()
-            .iter()
-            .find(|step| !participants(&step.participant));
-        match unknown {
-            Some(step) => Err(InvalidDefinition(format!(
-                "{path}: step `{}` names the participant `{}`, which is not registered",
-                step.name, step.participant
-            ))),
-            None => Ok(definition),
-        }
+        parse(text).map_err(|error| InvalidDefinition(format!("{path}: {error}")))
     });
     Catalogue::new(definitions.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Whether every participant that a definition names is there, and those after its pivot never refuse.
+///
+/// # Errors
+/// [`InvalidDefinition`] names the step.
+pub fn check_participants(
+    definition: &Definition,
+    participants: &Participants,
+) -> Result<(), InvalidDefinition> {
+    for step in definition.steps() {
+        let Some(name) = step.participant() else {
+            continue;
+        };
+        let Some(participant) = participants.get(name) else {
+            return Err(InvalidDefinition(format!(
+                "step `{}` names the participant `{name}`, which is not registered",
+                step.name
+            )));
+        };
+        if step.class == Class::Retriable && !participant.never_refuses() {
+            return Err(InvalidDefinition(format!(
+                "step `{}` is retriable, and the participant `{name}` may refuse: nothing after a pivot can refuse",
+                step.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Reads one definition.
 ///
 /// # Errors
-/// [`InvalidDefinition`] names the line or the rule.
+/// [`InvalidDefinition`] names the line and the rule.
 pub fn parse(text: &str) -> Result<Definition, InvalidDefinition> {
-    definition(toml::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?)
+    let file = toml::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?;
+    definition(file).map_err(|InvalidDefinition(why)| match line_of(text, &why) {
+        Some(line) => InvalidDefinition(format!("line {line}: {why}")),
+        None => InvalidDefinition(why),
+    })
+}
+
+/// The line on which the step that an error names begins.
+fn line_of(text: &str, error: &str) -> Option<usize> {
+    let (_, named) = error
+        .split_once("step `")
+        .or_else(|| error.split_once("step name `"))?;
+    let (name, _) = named.split_once('`')?;
+    let names = |line: &str| {
+        let value = line
+            .trim()
+            .strip_prefix("name")
+            .map(|rest| rest.trim().trim_start_matches('='));
+        value.is_some_and(|value| value.trim().trim_matches(['"', '\'']) == name)
+    };
+    text.lines().position(names).map(|line| line + 1)
 }
 
 /// A definition as it is stored: all that its file can say.
 #[must_use]
 pub fn write(definition: &Definition) -> String {
-    let steps = definition.steps().iter().map(|step| Step {
-        name: step.name.clone(),
-        cloud: step.cloud.as_str().to_owned(),
-        participant: step.participant.clone(),
-        done: step.done.clone(),
-        compensate: step.compensate.clone(),
-        cancel: step.cancel.clone(),
-    });
+    let steps = definition.steps().iter().map(stored_step);
+    let local = definition
+        .steps()
+        .iter()
+        .all(|step| step.participant().is_some() && step.class == Class::Compensatable);
     let reference = definition.reference();
     let stored = Stored {
-        format: FORMAT,
+        format: if local { FORMAT } else { FORMAT_OUTSIDE },
         definition: File {
             name: reference.name.clone(),
             version: reference.version,
@@ -111,54 +176,170 @@ pub fn write(definition: &Definition) -> String {
 pub fn read(text: &str) -> Result<Definition, InvalidDefinition> {
     let stored: Stored = serde_json::from_str(text).map_err(|error| InvalidDefinition(error.to_string()))?;
     match stored.format {
-        FORMAT => definition(stored.definition),
+        FORMAT | FORMAT_OUTSIDE => definition(stored.definition),
         other => Err(InvalidDefinition(format!(
-            "its format is {other}, this version reads {FORMAT}"
+            "its format is {other}, this version reads {FORMAT} and {FORMAT_OUTSIDE}"
         ))),
     }
 }
 
 fn definition(file: File) -> Result<Definition, InvalidDefinition> {
-    let steps = file.step.into_iter().map(|step| {
-        Ok(StepDefinition {
-            name: step.name,
-            cloud: step.cloud.parse::<Cloud>()?,
-            participant: step.participant,
-            done: step.done,
-            compensate: step.compensate,
-            cancel: step.cancel,
-        })
-    });
+    let steps = file.step.into_iter().map(step);
     let steps = steps.collect::<Result<_, InvalidDefinition>>()?;
-    let deadline = duration(&file.deadline)?;
     let reference = DefinitionRef {
         name: file.name,
         version: file.version,
     };
     let amounts = amounts(file.amounts.as_deref())?;
-    let deadline_millis = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
+    let deadline_millis = duration("deadline", &file.deadline)?;
     Definition::new(reference, deadline_millis, steps).map(|definition| definition.with_amounts(amounts))
 }
 
-/// `minor-units`, which is meant where nothing is said, or `fractions`.
-fn amounts(word: Option<&str>) -> Result<Amounts, InvalidDefinition> {
-    let Some(word) = word else {
-        return Ok(Amounts::default());
+fn step(step: Step) -> Result<StepDefinition, InvalidDefinition> {
+    let name = step.name.clone();
+    read_step(step).map_err(|InvalidDefinition(why)| InvalidDefinition(format!("step `{name}`: {why}")))
+}
+
+fn read_step(step: Step) -> Result<StepDefinition, InvalidDefinition> {
+    let of_calls = [
+        ("recover", step.recover.is_some()),
+        ("timeout", step.timeout.is_some()),
+        ("hold_after", step.hold_after.is_some()),
+        ("key_lifetime", step.key_lifetime.is_some()),
+    ];
+    let of_waits = [
+        ("within", step.within.is_some()),
+        ("on_timeout", step.on_timeout.is_some()),
+        ("when", step.when.is_some()),
+    ];
+    let only = |keys: &[(&str, bool)], kind: &str| match keys.iter().find(|(_, set)| *set) {
+        Some((key, _)) => Err(InvalidDefinition(format!(
+            "`{key}` is for steps with `{kind}` only"
+        ))),
+        None => Ok(()),
     };
-    let known = Amounts::ALL.into_iter().find(|known| known.as_str() == word);
-    known.ok_or_else(|| {
-        let words = Amounts::ALL.map(Amounts::as_str).join("` or `");
-        InvalidDefinition(format!("amounts `{word}` must be `{words}`"))
+    let millis = |what, text: &Option<String>, default| match text {
+        Some(text) => duration(what, text),
+        None => Ok(default),
+    };
+    let work = match (step.participant, step.call, step.wait) {
+        (Some(participant), None, None) => {
+            only(&of_calls, "call").and_then(|()| only(&of_waits, "wait"))?;
+            StepWork::Local { participant }
+        }
+        (None, Some(service), None) => {
+            only(&of_waits, "wait")?;
+            StepWork::Call(Call {
+                service,
+                recover: word("recover", step.recover.as_deref(), &RECOVERS)?.unwrap_or_default(),
+                timeout_millis: millis("timeout", &step.timeout, Call::TIMEOUT)?,
+                hold_after_millis: millis("hold_after", &step.hold_after, Call::HOLD_AFTER)?,
+                key_lifetime_millis: millis("key_lifetime", &step.key_lifetime, Call::KEY_LIFETIME)?,
+            })
+        }
+        (None, None, Some(wait)) => {
+            only(&of_calls, "call")?;
+            let answerers = Answerer::ALL.map(|known| (known.as_str(), known));
+            let on_timeouts = OnTimeout::ALL.map(|known| (known.as_str(), known));
+            let answerer = word("wait", Some(&wait), &answerers)?.unwrap_or(Answerer::Approval);
+            let within = step.within.as_deref().map(|text| duration("within", text));
+            if step.on_timeout.is_some() && within.is_none() {
+                return Err(InvalidDefinition("`on_timeout` needs `within`".to_owned()));
+            }
+            let usual = match answerer {
+                Answerer::Timer => OnTimeout::Accept,
+                Answerer::Approval | Answerer::Callback => OnTimeout::Refuse,
+            };
+            StepWork::Wait(Wait {
+                answerer,
+                within_millis: within.transpose()?,
+                on_timeout: word("on_timeout", step.on_timeout.as_deref(), &on_timeouts)?.unwrap_or(usual),
+                when: step.when.map(|when| when.parse()).transpose()?,
+            })
+        }
+        _ => {
+            return Err(InvalidDefinition(
+                "it needs exactly one of `participant`, `call` and `wait`".to_owned(),
+            ));
+        }
+    };
+    let [done, compensate, cancel] = StepDefinition::default_types(&step.name);
+    Ok(StepDefinition {
+        name: step.name,
+        cloud: step.cloud.parse::<Cloud>()?,
+        work,
+        class: word("class", step.class.as_deref(), &CLASSES)?.unwrap_or_default(),
+        done: step.done.unwrap_or(done),
+        compensate: step.compensate.unwrap_or(compensate),
+        cancel: step.cancel.unwrap_or(cancel),
     })
 }
 
-/// `90s`, `15m`, `24h` or `7d`.
-fn duration(text: &str) -> Result<Duration, InvalidDefinition> {
-    let invalid = || {
-        InvalidDefinition(format!(
-            "deadline `{text}` is not like `90s`, `15m`, `24h` or `7d`"
-        ))
+/// All that is said of a step, with what is meant where nothing is said left out.
+fn stored_step(step: &StepDefinition) -> Step {
+    fn word_of<T: PartialEq>(value: &T, words: &[(&str, T)]) -> Option<String> {
+        let (word, _) = words.iter().find(|(_, known)| known == value)?;
+        Some((*word).to_owned())
+    }
+    let call = step.call();
+    let wait = step.wait();
+    let class = Some(&step.class).filter(|class| **class != Class::Compensatable);
+    let on_timeouts = OnTimeout::ALL.map(|known| (known.as_str(), known));
+    Step {
+        name: step.name.clone(),
+        cloud: step.cloud.as_str().to_owned(),
+        participant: step.participant().map(str::to_owned),
+        call: call.map(|call| call.service.clone()),
+        wait: wait.map(|wait| wait.answerer.as_str().to_owned()),
+        class: class.and_then(|class| word_of(class, &CLASSES)),
+        recover: call.and_then(|call| word_of(&call.recover, &RECOVERS)),
+        timeout: call.map(|call| duration_text(call.timeout_millis)),
+        hold_after: call.map(|call| duration_text(call.hold_after_millis)),
+        key_lifetime: call.map(|call| duration_text(call.key_lifetime_millis)),
+        within: wait.and_then(|wait| wait.within_millis).map(duration_text),
+        on_timeout: wait
+            .filter(|wait| wait.within_millis.is_some())
+            .and_then(|wait| word_of(&wait.on_timeout, &on_timeouts)),
+        when: wait.and_then(|wait| wait.when.as_ref()).map(ToString::to_string),
+        done: Some(step.done.clone()),
+        compensate: Some(step.compensate.clone()),
+        cancel: Some(step.cancel.clone()),
+    }
+}
+
+const CLASSES: [(&str, Class); 3] = [
+    ("compensatable", Class::Compensatable),
+    ("pivot", Class::Pivot),
+    ("retriable", Class::Retriable),
+];
+
+const RECOVERS: [(&str, Recover); 2] = [("key", Recover::Key), ("tombstone", Recover::Tombstone)];
+
+/// What a word of a closed set means.
+fn word<T: Copy>(
+    what: &str,
+    word: Option<&str>,
+    words: &[(&'static str, T)],
+) -> Result<Option<T>, InvalidDefinition> {
+    let Some(word) = word else {
+        return Ok(None);
     };
+    let known = words.iter().find(|(known, _)| *known == word);
+    known.map(|(_, value)| Some(*value)).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(known, _)| *known).collect();
+        InvalidDefinition(format!("{what} `{word}` must be `{}`", words.join("` or `")))
+    })
+}
+
+/// `minor-units`, which is meant where nothing is said, or `fractions`.
+fn amounts(said: Option<&str>) -> Result<Amounts, InvalidDefinition> {
+    let words = Amounts::ALL.map(|known| (known.as_str(), known));
+    Ok(word("amounts", said, &words)?.unwrap_or_default())
+}
+
+/// `90s`, `15m`, `24h` or `7d`, in milliseconds.
+fn duration(what: &str, text: &str) -> Result<i64, InvalidDefinition> {
+    let invalid = || InvalidDefinition(format!("{what} `{text}` is not like `90s`, `15m`, `24h` or `7d`"));
     let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds = match unit {
         's' => 1,
@@ -168,7 +349,8 @@ fn duration(text: &str) -> Result<Duration, InvalidDefinition> {
         _ => return Err(invalid()),
     };
     let count: u32 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
-    Ok(Duration::from_secs(u64::from(count) * seconds))
+    let millis = Duration::from_secs(u64::from(count) * seconds).as_millis();
+    Ok(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 /// A deadline in the largest unit that says it exactly.
@@ -233,18 +415,20 @@ mod tests {
             "4294967295s",
             "4294967295d",
         ] {
-            let millis = i64::try_from(duration(text).unwrap().as_millis()).unwrap();
-            let back = duration(&duration_text(millis)).unwrap();
-            assert_eq!(i64::try_from(back.as_millis()).unwrap(), millis, "{text}");
+            let millis = duration("deadline", text).unwrap();
+            assert_eq!(duration("deadline", &duration_text(millis)), Ok(millis), "{text}");
         }
     }
 
     #[test]
     fn every_deployed_definition_is_valid_and_a_participant_that_is_not_registered_is_named() {
-        for definition in load(&|_| true).unwrap().iter() {
-            let participant = &definition.steps()[0].participant;
-            let error = load(&|name| name != participant).unwrap_err();
-            assert!(error.0.contains(&format!("`{participant}`")), "{error}");
+        for definition in all().unwrap().iter() {
+            let error = check_participants(definition, &Participants::new());
+            let named = definition.steps().iter().find_map(StepDefinition::participant);
+            match named {
+                Some(participant) => assert!(error.unwrap_err().0.contains(&format!("`{participant}`"))),
+                None => assert_eq!(error, Ok(())),
+            }
         }
         let sample = parse(SAMPLE).unwrap();
         assert_eq!(

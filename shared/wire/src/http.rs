@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+use saga_core::document::Fields;
 use saga_core::mark::{Caller, Mark};
+use saga_core::progress::Progress;
 use saga_core::reports::Observed;
 use saga_core::saga::{Flag, Saga, Status};
-use saga_core::step::StepState;
+use saga_core::step::{Kind, StepState};
 use saga_core::{SagaId, StepIndex, Timestamp, text};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -53,6 +55,7 @@ struct Flags<'a> {
     closing: bool,
     #[serde(serialize_with = "shown")]
     parked: Option<&'a str>,
+    held: bool,
     stuck: bool,
     #[serde(serialize_with = "shown")]
     resolved_by: Option<&'a str>,
@@ -68,6 +71,59 @@ struct Step<'a> {
     at: Option<String>,
     #[serde(serialize_with = "shown")]
     reason: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    outside: Option<Outside<'a>>,
+}
+
+/// What is to be known of a step that is answered from outside.
+#[derive(Serialize)]
+struct Outside<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaits: Option<&'static str>,
+    stopping: bool,
+    since: Option<String>,
+    attempts: u32,
+    #[serde(serialize_with = "shown")]
+    last_error: Option<&'a str>,
+    next_attempt_at: Option<String>,
+    held_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Box<RawValue>>,
+}
+
+impl<'a> Outside<'a> {
+    fn of(
+        definition: &'a StepDefinition,
+        state: &str,
+        progress: Option<&'a Progress>,
+        output: Option<&Fields>,
+    ) -> Option<Self> {
+        let kind = match definition.kind() {
+            Kind::Local => return None,
+            Kind::Call(_) => "call",
+            Kind::Wait => "wait",
+        };
+        let time = |at: Option<Timestamp>| at.map(time::format);
+        let waits = progress.is_some() && state == StepState::Waiting.as_str();
+        Some(Self {
+            kind,
+            service: definition.call().map(|call| call.service.as_str()),
+            awaits: definition
+                .wait()
+                .filter(|_| waits)
+                .map(|wait| wait.answerer.as_str()),
+            stopping: state == StepState::Stopping.as_str(),
+            since: time(progress.map(|progress| progress.since)),
+            attempts: progress.map_or(0, |progress| progress.attempts),
+            last_error: progress.and_then(|progress| progress.error.as_deref()),
+            next_attempt_at: time(progress.and_then(|progress| progress.next)),
+            held_since: time(progress.and_then(|progress| progress.held)),
+            output: output.filter(|output| !output.is_empty()).map(json::raw_object),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -128,15 +184,27 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
         }
     };
     let steps = known.into_iter().map(|(index, cloud, step)| {
-        let (state, at, reason) = as_known(saga, status, &observed, index, cloud);
+        let (known, at, reason) = as_known(saga, status, &observed, index, cloud);
+        let record = saga.steps.get(&index);
+        let progress = record.map_or_else(
+            || observed.get(&index)?.progress.as_ref(),
+            |record| record.progress.as_ref(),
+        );
+        let output = record.map(|record| &record.output);
+        // `ACTING`, and told to stop.
+        let state = match known {
+            "STOPPING" => StepState::Acting.as_str(),
+            state => state,
+        };
         Step {
             step: index.get(),
             name: step.map(|step| step.name.as_str()),
             cloud: cloud.as_str(),
-            participant: step.map(|step| step.participant.as_str()),
+            participant: step.and_then(StepDefinition::participant),
             state,
             at: at.map(time::format),
             reason,
+            outside: step.and_then(|step| Outside::of(step, known, progress, output)),
         }
     });
     let lines = saga.timeline.entries.iter().map(|entry| {
@@ -167,6 +235,7 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
             cancel_requested: saga.cancel.is_some(),
             closing: saga.lifecycle.closing,
             parked: saga.parked.last().map(|mark| mark.reason.as_str()),
+            held: saga.is_held(),
             stuck: saga.stuck.is_some(),
             resolved_by: saga.resolved.as_ref().map(|mark: &Mark| mark.by.as_str()),
         },
@@ -218,15 +287,20 @@ fn unheard(
     // What refused never lets a later step act; what was undone was asked to by the step after it. Only the first step may
     // be undone by an override, which says nothing of the others.
     let own = saga.steps.range(StepIndex::FIRST.next()..step);
-    let stopped = own.map(|(_, record)| Some(record.state));
-    let mut stopped = stopped.chain(observed.range(..step).map(|(_, said)| said.state));
-    if stopped.any(|state| state != Some(StepState::Done)) {
-        return "NOT_DONE";
+    let before = own.map(|(_, record)| Some(record.state));
+    let mut before = before.chain(observed.range(..step).map(|(_, said)| said.state));
+    let first = saga.steps.get(&StepIndex::FIRST).map(|record| record.state);
+    let acts = |state: StepState| matches!(state, StepState::Acting | StepState::Waiting);
+    match before.find(|state| *state != Some(StepState::Done)) {
+        Some(Some(state)) if acts(state) => return StepState::Waiting.as_str(),
+        Some(_) => return "NOT_DONE",
+        None if first.is_some_and(acts) => return StepState::Waiting.as_str(),
+        None => {}
     }
     match status {
         Status::Completed if !saga.lifecycle.overridden => "DONE",
         Status::CancelledViaCompensation if !saga.lifecycle.closing => "NOT_DONE",
-        _ if cloud == Cloud::ORIGIN => "WAITING",
+        _ if cloud == Cloud::ORIGIN => StepState::Waiting.as_str(),
         _ => "UNKNOWN",
     }
 }

@@ -135,6 +135,12 @@ pub fn sha256(body: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What tells one text from others where a digest in full would be long.
+#[must_use]
+pub fn mark(text: &str) -> String {
+    sha256(text.as_bytes())[..16].to_owned()
+}
+
 /// The text in pieces of at most `limit` bytes of JSON; at least one.
 fn texts(text: &str, limit: usize) -> Vec<&str> {
     let (mut pieces, mut start, mut size) = (Vec::new(), 0, 0);

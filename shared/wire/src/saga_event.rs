@@ -146,6 +146,7 @@ impl Outside {
             address,
             step_number: definition.step_number(address),
             target: definition.target(address).ok_or_else(unknown)?,
+            mailbox: definition.mailbox(address).map(str::to_owned),
             sender,
             hop: 0,
             trace: saga.trace.clone(),
@@ -173,7 +174,8 @@ pub fn check(event: &Event, definition: &Definition) -> Result<(), Malformed> {
     if definition.step_number(address) != event.step_number {
         return wrong(format!("{reference} has no step {}", event.step_number));
     }
-    if definition.target(address) != Some(event.target) {
+    let fits = definition.mailbox(address) == event.mailbox.as_deref();
+    if definition.target(address) != Some(event.target) || !fits {
         return wrong(format!("`{kind}` is not for {}", event.target));
     }
     if !definition.may_send(address, sender) {

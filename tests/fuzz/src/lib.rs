@@ -11,7 +11,7 @@ use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::{Body, Request};
 use saga_app::Deployment;
 use saga_app::dead_letters::command::{Act, command, filter};
-use saga_app::dead_letters::{Known, prospect};
+use saga_app::dead_letters::prospect;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::start_saga::{self, NotStarted, start_saga};
 use saga_core::document::Number;
@@ -22,8 +22,8 @@ use saga_memory::{Clock, OriginCloud};
 use saga_runtime::http::{MAX_BODY, body, only, text_field};
 use saga_runtime::sqs_batch::Batch;
 use saga_wire::dead_letter::{
-    DeadLetter, DeadLetterId, Received, Row, Shown, Source, azure_quarantine, blob, destination, events,
-    poison, quarantine, row, stream,
+    DeadLetter, DeadLetterId, Received, Row, Source, azure_quarantine, blob, destination, events, poison,
+    quarantine, row, stream, whole,
 };
 use saga_wire::event_grid::{Delivery, delivery};
 use saga_wire::inbound::{self, Inbound};
@@ -210,9 +210,8 @@ pub fn sqs_record(bytes: &[u8]) {
 /// What an operator is shown of a letter is JSON, and holds its body.
 fn shown(letter: &DeadLetter) {
     for refused in [None, Some("why")] {
-        let prospect = prospect(letter, refused, Known::No);
-        let shown = serde_json::to_value(Shown::of(letter, prospect.disposition.as_str(), prospect.text))
-            .expect("a letter is written");
+        let prospect = prospect(letter, refused, None);
+        let shown = whole(letter, prospect.disposition.as_str(), &prospect.text);
         let facts = &letter.facts;
         if facts.is_base64 || shown["body_encoding"] == "text" {
             assert_eq!(shown["body"], facts.text);

@@ -123,6 +123,7 @@ pub fn decision(saga: &Saga) -> OriginDecision {
 #[must_use]
 pub fn record(reason: &str) -> StepRecord {
     StepRecord {
+        progress: None,
         state: StepState::Done,
         at: time(0),
         hop: 1,

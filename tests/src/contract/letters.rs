@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
 use saga_app::dead_letters::ports::{
-    Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Discarded, Leased, Memory, Outlet, Receipt,
-    Removal, Watched,
+    Archive, DeadLetterContainer, DeadLetterQueue, DeadOutbox, Leased, Memory, Outlet, Receipt, Removal,
+    Watched,
 };
 use saga_app::ports::Refusal;
 use saga_core::Timestamp;
@@ -288,12 +288,7 @@ pub async fn a_discarded_letter_is_kept_whole(side: &impl ArchiveSide) {
             ..Received::default()
         });
         for _ in 0..2 {
-            let discarded = Discarded {
-                dead_letter: &letter,
-                at: time(0),
-                asked: ASKED,
-            };
-            side.port().keep(discarded).await.unwrap();
+            side.port().keep(&letter, time(0), ASKED).await.unwrap();
         }
         let kept = side.kept(&letter.id.to_string()).await;
         assert!(

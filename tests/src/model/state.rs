@@ -11,10 +11,10 @@ pub const MAX: usize = 4;
 
 /// Messages, as a set. One that is in it may be delivered now, later, again, or never.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Messages(u32);
+pub struct Messages(u128);
 
-const COMPLETE: u32 = 24;
-const CANCELLED: u32 = 25;
+const COMPLETE: u32 = 72;
+const CANCELLED: u32 = 73;
 
 impl Messages {
     fn bit(address: Address) -> u32 {
@@ -22,6 +22,12 @@ impl Messages {
             Address::Advance(step) => u32::from(step.get()),
             Address::Compensate(step) => 8 + u32::from(step.get()),
             Address::Cancel(step) => 16 + u32::from(step.get()),
+            Address::Act(step) => 24 + u32::from(step.get()),
+            Address::Undo(step) => 32 + u32::from(step.get()),
+            Address::Answer(step) => 40 + u32::from(step.get()),
+            Address::Report(step) => 48 + u32::from(step.get()),
+            Address::Contradiction(step) => 56 + u32::from(step.get()),
+            Address::Waiting(step) => 64 + u32::from(step.get()),
             Address::Complete => COMPLETE,
             Address::Cancelled => CANCELLED,
         }
@@ -50,7 +56,13 @@ impl Messages {
                     CANCELLED => Address::Cancelled,
                     0..8 => Address::Advance(step),
                     8..16 => Address::Compensate(step),
-                    _ => Address::Cancel(step),
+                    16..24 => Address::Cancel(step),
+                    24..32 => Address::Act(step),
+                    32..40 => Address::Undo(step),
+                    40..48 => Address::Answer(step),
+                    48..56 => Address::Report(step),
+                    56..64 => Address::Contradiction(step),
+                    _ => Address::Waiting(step),
                 }
             })
     }

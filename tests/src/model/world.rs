@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use saga_core::definition::{Definition, DefinitionRef, StepDefinition};
+use saga_core::definition::{Definition, DefinitionRef, StepDefinition, StepWork};
 use saga_core::document::{Fields, fields};
 use saga_core::event::Emit;
 use saga_core::lifecycle::Phase;
@@ -17,7 +17,7 @@ use saga_core::participant::{
 use saga_core::participate::{Message, Step, StepRecord};
 use saga_core::patience::Patience;
 use saga_core::reports::Reports;
-use saga_core::step::{StepState, StepVerb};
+use saga_core::step::{Class, StepState, StepVerb};
 use saga_core::timeline::Timeline;
 use saga_core::{Address, Cloud, Event, Saga, SagaId, Status, StepIndex, Timestamp, TraceParent};
 use saga_wire::saga_event::check;
@@ -128,6 +128,7 @@ fn id() -> SagaId {
 
 fn record(state: StepState) -> StepRecord {
     StepRecord {
+        progress: None,
         state,
         at: t0(),
         hop: 1,
@@ -150,7 +151,10 @@ impl World {
         let step = |(number, cloud): (usize, &Cloud)| StepDefinition {
             name: format!("s{number}"),
             cloud: *cloud,
-            participant: NAMES[number].to_owned(),
+            work: StepWork::Local {
+                participant: NAMES[number].to_owned(),
+            },
+            class: Class::default(),
             done: format!("Done{number}"),
             compensate: format!("Compensate{number}"),
             cancel: format!("Cancel{number}"),
@@ -297,12 +301,9 @@ impl World {
             return (after, None);
         };
         let number = usize::from(index.get());
-        let step = Step {
-            saga: id(),
-            definition: &self.definition,
-            index,
-            cloud: Cloud::Azure,
-            participant: self.participants[NAMES[number]].as_ref(),
+        let Ok(step) = Step::find(id(), &self.definition, index, &self.participants) else {
+            after.broken = Some(Broken::NotUnderstood);
+            return (after, None);
         };
         let known = before.steps[number].map(record);
         let decision = (self.code.step)(&step, known.as_ref(), &message, &Entities::new(), t0());
@@ -365,6 +366,7 @@ impl World {
             Action::Publish(_) | Action::PublishAndDelete(_) | Action::Lose(_) => return None,
             Action::Cancel => Command::Cancel(asked("somebody", "a cancel")),
             Action::Resolve(to) => Command::Resolve {
+                force: false,
                 to,
                 asked: asked("an operator", "an override"),
             },
@@ -549,6 +551,7 @@ impl World {
             Address::Complete => (0, self.steps() as i16),
             Address::Compensate(step) => (1, -i16::from(step.get())),
             Address::Cancelled => (1, 1),
+            _ => (0, 0),
         };
         let outsider = action == Action::OutsiderCompensates;
         if !outsider && emitted.is_some_and(|emitted| height(emitted) <= height(delivered)) {

@@ -565,7 +565,7 @@ fn tick<'a>(
             begin(
                 format!("resolve {id} to {to:?}"),
                 None,
-                Box::pin(stage.command(id, Command::Resolve(to))),
+                Box::pin(stage.command(id, Command::Resolve { to, force: false })),
             );
         }
         87 => {

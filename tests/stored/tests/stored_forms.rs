@@ -123,7 +123,7 @@ fn sagas() -> impl Iterator<Item = (Recorded, Value, Value)> {
 }
 
 fn definition(saga: &Saga) -> Definition {
-    let definitions = saga_wire::definitions::load(&|_| true).unwrap();
+    let definitions = saga_wire::definitions::all().unwrap();
     definitions.get(&saga.definition).unwrap().clone()
 }
 
@@ -376,15 +376,8 @@ impl Table {
         });
         let access = access(&service.url);
         let config = Config {
-            account: access.account.clone(),
-            key: access.key.clone(),
-            table_endpoint: access.table_endpoint.clone(),
-            queue_endpoint: access.queue_endpoint.clone(),
-            table: access.table.clone(),
-            quarantine_queue: access.quarantine_queue.clone(),
-            topic_endpoint: access.topic_endpoint.clone(),
             topic_key: None,
-            client_id: None,
+            ..access.participant.clone()
         };
         Self {
             service,
@@ -412,19 +405,22 @@ impl Table {
 fn access(url: &str) -> Access {
     let key = Some(Secret::new("a2V5".to_owned()));
     Access {
-        account: "acc".to_owned(),
-        key: key.clone(),
-        topic_key: key,
+        participant: Config {
+            account: "acc".to_owned(),
+            key: key.clone(),
+            topic_key: key,
+            queue_endpoint: format!("{url}/acc"),
+            table_endpoint: format!("{url}/acc"),
+            topic_endpoint: format!("{url}/api/events"),
+            quarantine_queue: "quarantine".to_owned(),
+            table: "SagaSteps".to_owned(),
+            client_id: None,
+        },
         assertion: None,
         blob_endpoint: format!("{url}/acc"),
-        queue_endpoint: format!("{url}/acc"),
-        table_endpoint: format!("{url}/acc"),
-        topic_endpoint: format!("{url}/api/events"),
         container: "blobs".to_owned(),
         queue: "queue".to_owned(),
         poison_queue: "poison".to_owned(),
-        quarantine_queue: "quarantine".to_owned(),
-        table: "SagaSteps".to_owned(),
         buckets: DEFAULT_SHARDS,
     }
 }
@@ -615,7 +611,7 @@ async fn dead_rows_on_azure_are_read_as_dead_letters() {
 async fn definitions_that_are_kept_are_those_of_this_version() {
     let dynamo = Dynamo::new().await;
     let table = Table::new();
-    let ours = saga_wire::definitions::load(&|_| true).unwrap();
+    let ours = saga_wire::definitions::all().unwrap();
     for file in recorded("sagas") {
         let item = file.json()["item"].clone();
         let key = item["SagaId"]["S"].as_str().unwrap().to_owned();

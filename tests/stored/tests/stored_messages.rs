@@ -34,7 +34,7 @@ fn event_of(file: &Recorded, text: &str) -> Event {
     let SagaEvent::Ours(event) = read else {
         panic!("{file}: {read:?}")
     };
-    let definitions = saga_wire::definitions::load(&|_| true).unwrap();
+    let definitions = saga_wire::definitions::all().unwrap();
     let checked = check(&event, definitions.get(&event.definition).unwrap());
     checked.unwrap_or_else(|error| panic!("{file}: {error:?}"));
     event

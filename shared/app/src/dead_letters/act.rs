@@ -1,196 +1,136 @@
-//! Some letters side by side: replayed or discarded.
+//! Some dead letters side by side: replayed or discarded.
 //!
-//! The order is the invariant. First what takes a letter's place, then the record of it, and the removal last: a
-//! crash between any two leaves the letter where it is, and a second replay does no harm.
+//! The order is the invariant. First what takes a dead letter's place, then the record of it, and the removal last: a
+//! crash between any two leaves the dead letter where it is, and a second replay does no harm.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::{join, join_all};
-use saga_core::mark::{Asked, Caller, Mark};
+use saga_core::mark::{Asked, Caller};
 use saga_core::{SagaId, Timestamp};
-use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Forward};
+use saga_wire::dead_letter::{DeadLetter, Forward};
 
-use super::Ports;
 use super::command::Act;
-use super::ports::{Discarded, Removal};
-use super::record::record;
+use super::ports::Removal;
 use super::source::{DeadLetterSource, Held};
+use super::timeline::record;
+use super::{Disposition, Ports};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
 
-/// A letter that is to be replayed or discarded.
-pub(super) struct Begun {
-    /// The letter.
-    pub(super) held: Held,
-    /// Its saga is there, and gets a line.
-    pub(super) has_saga: bool,
-    /// Not before this time.
-    pub(super) at: Timestamp,
-}
-
-impl Begun {
-    fn saga(&self) -> Option<SagaId> {
-        self.held.dead_letter.facts.saga.filter(|_| self.has_saga)
-    }
-}
-
-/// What became of a letter.
-pub(super) enum Done {
-    /// What was asked for.
-    Yes(String),
-    /// It was not ours any more when it was to go.
-    Taken(String),
-    /// It stays as it is.
-    Failed(String),
-}
-
 const STAYS: &str = "the dead letter stays, and a second replay does no harm";
 
-/// A letter whose place is taken, and by what.
-pub(super) struct Placed {
-    letter: Begun,
-    by_what: String,
-}
-
-/// Puts something in the place of each letter, in its time; and the letters for which that failed.
-pub(super) async fn place_all<S, T: Time>(
-    ports: &Ports<'_, S, T>,
-    what: Act,
-    asked: Asked<'_>,
-    letters: Vec<Begun>,
-) -> (Vec<Placed>, Vec<(Held, Done)>) {
-    let tried = join_all(letters.iter().map(|one| place(ports, one, what, asked))).await;
-    let (mut placed, mut failed) = (Vec::new(), Vec::new());
-    for (letter, tried) in letters.into_iter().zip(tried) {
-        match tried {
-            Ok(by_what) => placed.push(Placed { letter, by_what }),
-            Err(done) => {
-                log(&letter.held.dead_letter, what, asked, &done);
-                failed.push((letter.held, done));
-            }
-        }
-    }
-    (placed, failed)
-}
-
-/// Writes the record of it, saga by saga, and removes the letters.
-pub(super) async fn settle<S: SagaStore, T: Time>(
+/// Replays or discards each in its time; what became of it, in a word and in a sentence.
+pub(super) async fn carry_out<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     source: &DeadLetterSource,
-    what: Act,
+    act: Act,
     asked: Asked<'_>,
-    letters: Vec<Placed>,
-) -> Vec<(Held, Done)> {
-    let mut of_sagas = BTreeMap::<SagaId, Vec<&DeadLetter>>::new();
-    for Placed { letter, .. } in &letters {
-        if let Some(saga) = letter.saga() {
-            of_sagas.entry(saga).or_default().push(&letter.held.dead_letter);
+    begun: Vec<(Held, Timestamp)>,
+) -> Vec<(Held, Disposition, String)> {
+    let placed = begun.iter().map(async |(held, at)| {
+        let early = at.millis() - ports.time.now().millis();
+        ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
+        place(ports, &held.dead_letter, act, asked).await
+    });
+    let mut placed: Vec<Result<String, String>> = join_all(placed).await;
+    let mut of_sagas = BTreeMap::<SagaId, Vec<usize>>::new();
+    for (index, (held, _)) in begun
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| placed[*index].is_ok())
+    {
+        if let Some(saga) = held.dead_letter.facts.saga {
+            of_sagas.entry(saga).or_default().push(index);
         }
     }
-    let mark = Mark::new(ports.time.now(), asked.by, asked.why);
-    let lines = of_sagas.iter().map(async |(saga, letters)| {
-        let error = record(ports, *saga, letters, what, &mark, asked.caller)
-            .await
-            .err();
-        error.map(|error| (*saga, error))
+    let recorded = of_sagas.iter().map(async |(saga, which)| {
+        let which: Vec<_> = which.iter().map(|index| &begun[*index].0.dead_letter).collect();
+        record(ports, *saga, &which, act, asked).await
     });
-    let unwritten: BTreeMap<SagaId, PortError> = join_all(lines).await.into_iter().flatten().collect();
-    let unwritten = |letter: &Begun| letter.saga().and_then(|saga| unwritten.get(&saga));
-    let may_go = letters.iter().filter(|one| unwritten(&one.letter).is_none());
-    let (pending, gone): (Vec<_>, Vec<_>) = may_go
-        .map(|one| &one.letter.held)
-        .partition(|held| what == Act::Replay && held.dead_letter.forward == Forward::Requeue);
-    let now = ports.time.now();
-    let requeue = pending
-        .iter()
-        .map(async |held| (&held.dead_letter.id, source.requeue(held, now).await));
-    let (pending, removed) = join(join_all(requeue), source.remove(&gone)).await;
-    let removed = gone.iter().map(|held| &held.dead_letter.id).zip(removed);
-    let mut removed: BTreeMap<DeadLetterId, _> = removed
-        .chain(pending)
-        .map(|(id, removed)| (id.clone(), removed))
-        .collect();
-    let done = letters.into_iter().map(|Placed { letter, by_what }| {
-        let done = match (unwritten(&letter), removed.remove(&letter.held.dead_letter.id)) {
-            (Some(error), _) => failed("its saga's timeline could not be written", error, STAYS),
-            (None, Some(Err(error))) => {
-                failed(&format!("{by_what}, but could not be removed"), &error, STAYS)
+    let recorded = join_all(recorded).await;
+    for (recorded, which) in recorded.into_iter().zip(of_sagas.into_values()) {
+        if let Err(error) = recorded {
+            for index in which {
+                placed[index] = Err(failed("its saga's timeline could not be written", &error, STAYS));
             }
-            (None, Some(Ok(Removal::Removed))) => Done::Yes(by_what),
-            (None, _) => taken(&letter.held.dead_letter, what, &by_what),
+        }
+    }
+    let is_requeued = |held: &Held| act == Act::Replay && held.dead_letter.forward == Forward::Requeue;
+    let may_go = (0..begun.len()).filter(|index| placed[*index].is_ok());
+    let (pending, gone): (Vec<usize>, Vec<usize>) = may_go.partition(|index| is_requeued(&begun[*index].0));
+    let now = ports.time.now();
+    let requeued = pending.iter().map(|index| source.requeue(&begun[*index].0, now));
+    let remove: Vec<&Held> = gone.iter().map(|index| &begun[*index].0).collect();
+    let (requeued, removed) = join(join_all(requeued), source.remove(&remove)).await;
+    let removed = pending
+        .into_iter()
+        .zip(requeued)
+        .chain(gone.into_iter().zip(removed));
+    let mut removed: BTreeMap<usize, _> = removed.collect();
+    let all = begun.into_iter().zip(placed).enumerate();
+    all.map(|(index, ((held, _), placed))| {
+        let (disposition, text) = match (placed, removed.remove(&index)) {
+            (Err(why), _) => (Disposition::Failed, why),
+            (Ok(what), Some(Ok(Removal::Removed))) => (Disposition::after(act), what),
+            (Ok(what), Some(Err(error))) => {
+                let text = failed(&format!("{what}, but could not be removed"), &error, STAYS);
+                (Disposition::Failed, text)
+            }
+            (Ok(_), _) if is_requeued(&held) => {
+                let text = "another operator took it, or it was removed; nothing was done";
+                (Disposition::Taken, text.to_owned())
+            }
+            (Ok(what), _) => {
+                let meanwhile =
+                    "meanwhile another operator took it, or its receipt expired; that does no harm";
+                (Disposition::Taken, format!("{what}, but {meanwhile}"))
+            }
         };
-        log(&letter.held.dead_letter, what, asked, &done);
-        (letter.held, done)
-    });
-    done.collect()
-}
-
-fn taken(letter: &DeadLetter, what: Act, by_what: &str) -> Done {
-    Done::Taken(if what == Act::Replay && letter.forward == Forward::Requeue {
-        "another operator took it, or it was removed; nothing was done".to_owned()
-    } else {
-        let meanwhile = "but meanwhile another operator took it, or its receipt expired; that does no harm";
-        format!("{by_what}, {meanwhile}")
+        about!(
+            info,
+            &About::facts(&held.dead_letter.facts),
+            dead_letter = %held.dead_letter.id,
+            caller = asked.caller.map(Caller::as_str),
+            outcome = if disposition == Disposition::after(act) { act.as_str() } else { disposition.as_str() },
+            text,
+            "dead letter"
+        );
+        (held, disposition, text)
     })
+    .collect()
 }
 
-fn log(letter: &DeadLetter, act: Act, asked: Asked<'_>, done: &Done) {
-    let (outcome, text) = match done {
-        Done::Yes(text) => (act.as_str(), text),
-        Done::Taken(text) => ("taken", text),
-        Done::Failed(text) => ("failed", text),
-    };
-    let caller = asked.caller.map(Caller::as_str);
-    about!(
-        info,
-        &About::facts(&letter.facts),
-        letter = %letter.id,
-        caller,
-        outcome,
-        text,
-        "dead letter"
-    );
-}
-
-/// Puts something in the letter's place, in its time, and says what.
+/// Puts something in the dead letter's place, and says what, or why not.
 async fn place<S, T: Time>(
     ports: &Ports<'_, S, T>,
-    one: &Begun,
-    what: Act,
+    dead_letter: &DeadLetter,
+    act: Act,
     asked: Asked<'_>,
-) -> Result<String, Done> {
-    let early = one.at.millis() - ports.time.now().millis();
-    ports.time.sleep(u64::try_from(early).unwrap_or(0)).await;
-    let letter = &one.held.dead_letter;
-    match (what, &letter.forward) {
+) -> Result<String, String> {
+    match (act, &dead_letter.forward) {
         (Act::Discard, _) => {
-            let discarded = Discarded {
-                dead_letter: letter,
-                at: ports.time.now(),
-                asked,
-            };
-            match ports.archive.keep(discarded).await {
-                Ok(()) => Ok("archived".to_owned()),
-                Err(error) => Err(failed("could not be archived", &error, "nothing was done")),
+            let kept = ports.archive.keep(dead_letter, ports.time.now(), asked).await;
+            kept.map(|()| "archived".to_owned())
+                .map_err(|error| failed("could not be archived", &error, "nothing was done"))
+        }
+        (Act::Replay, Forward::Send { to, message }) => {
+            let (sent, to) = (ports.outlet.send(*to, dead_letter, message).await, to.as_str());
+            match sent {
+                Ok(Ok(())) => Ok(format!("sent to the {to}")),
+                Ok(Err(reason)) => Err(format!("the {to} refuses it: {reason}; it stays")),
+                Err(error) => {
+                    let so = "it stays; whether it was sent is not known";
+                    Err(failed("could not be sent", &error, so))
+                }
             }
         }
-        (Act::Replay, Forward::Send { to, message }) => match ports.outlet.send(*to, letter, message).await {
-            Ok(Ok(())) => Ok(format!("sent to the {}", to.as_str())),
-            Ok(Err(reason)) => Err(Done::Failed(format!(
-                "the {} refuses it: {reason}; it stays",
-                to.as_str()
-            ))),
-            Err(error) => {
-                let so = "it stays; whether it was sent is not known";
-                Err(failed("could not be sent", &error, so))
-            }
-        },
         (Act::Replay, Forward::Requeue) => Ok("made pending again".to_owned()),
-        (Act::Replay, Forward::Nothing(why)) => Err(Done::Failed(format!("cannot be replayed: {why}"))),
+        (Act::Replay, Forward::Nothing(why)) => Err(format!("cannot be replayed: {why}")),
     }
 }
 
-fn failed(what: &str, error: &PortError, so: &str) -> Done {
-    Done::Failed(format!("{what}: {}; {so}", causes(error)))
+fn failed(what: &str, error: &PortError, so: &str) -> String {
+    format!("{what}: {}; {so}", causes(error))
 }

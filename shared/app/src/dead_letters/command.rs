@@ -1,7 +1,5 @@
 //! A replay or a discard, as it was asked for: which dead letters, how many, how fast, by whom and why.
 
-use std::collections::BTreeSet;
-
 use saga_core::document::{Document, Fields};
 use saga_core::participant::FieldError;
 use saga_core::text::{id_breaks, is_readable, shown};
@@ -11,9 +9,9 @@ use saga_wire::time;
 
 use super::pace::Bounds;
 
-/// At most so many letters in one run; a longer one is several, one after the other.
+/// At most so many dead letters in one run; a longer one is several, one after the other.
 pub const MAX_RUN: usize = 2_000;
-/// The fastest run, in letters a second.
+/// The fastest run, in dead letters a second.
 pub const MAX_RATE: u32 = 1_000;
 const MAX_TEXT: usize = 200;
 
@@ -24,12 +22,25 @@ pub const DEFAULT_BOUNDS: Bounds = Bounds {
     stop_after: 10,
 };
 
-/// What an operator did with a letter.
+/// The members of a request, and those of its filter.
+const MEMBERS: [&str; 8] = [
+    "ids",
+    "filter",
+    "confirm",
+    "by",
+    "reason",
+    "limit",
+    "rate_per_second",
+    "stop_after_failures",
+];
+const FILTERS: [&str; 5] = ["source", "saga", "type", "reason", "since"];
+
+/// What an operator does with a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// Sent again.
+    /// Sends it again.
     Replay,
-    /// Taken out, and archived.
+    /// Takes it out, and archives it.
     Discard,
 }
 
@@ -44,7 +55,7 @@ impl Act {
     }
 }
 
-/// Which letters are meant. What is `None` does not matter.
+/// Which dead letters are meant. What is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only this source.
@@ -60,19 +71,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the letter is meant.
+    /// Whether the dead letter is meant.
     #[must_use]
-    pub fn takes(&self, letter: &DeadLetter) -> bool {
-        let says = |wanted: &String| letter.reason.to_lowercase().contains(&wanted.to_lowercase());
-        self.source.is_none_or(|source| source == letter.id.source)
-            && self.saga.is_none_or(|saga| letter.facts.saga == Some(saga))
-            && (self.kind.is_none() || self.kind == letter.facts.kind)
+    pub fn takes(&self, one: &DeadLetter) -> bool {
+        let says = |wanted: &String| one.reason.to_lowercase().contains(&wanted.to_lowercase());
+        self.source.is_none_or(|source| source == one.id.source)
+            && self.saga.is_none_or(|saga| one.facts.saga == Some(saga))
+            && (self.kind.is_none() || self.kind == one.facts.kind)
             && self.reason.as_ref().is_none_or(says)
-            && self.since.is_none_or(|since| letter.arrived() >= since)
+            && self.since.is_none_or(|since| one.arrived() >= since)
     }
 }
 
-/// Which letters a command is about.
+/// Which dead letters a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// These.
@@ -82,24 +93,6 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// The ids, if it is by ids.
-    #[must_use]
-    pub fn ids(&self) -> &[DeadLetterId] {
-        match self {
-            Selection::Ids(ids) => ids,
-            Selection::All(_) => &[],
-        }
-    }
-
-    /// The filter, if it is by filter.
-    #[must_use]
-    pub fn filter(&self) -> Option<&Filter> {
-        match self {
-            Selection::Ids(_) => None,
-            Selection::All(filter) => Some(filter),
-        }
-    }
-
     /// Whether a dead letter of this source may be meant.
     #[must_use]
     pub fn names(&self, source: Source) -> bool {
@@ -108,16 +101,6 @@ impl Selection {
             Selection::All(filter) => filter.source.is_none_or(|only| only == source),
         }
     }
-
-    /// The keys in this source, if it is by ids.
-    #[must_use]
-    pub fn keys_of(&self, source: Source) -> Option<BTreeSet<String>> {
-        let Selection::Ids(ids) = self else {
-            return None;
-        };
-        let own = ids.iter().filter(|id| id.source == source);
-        Some(own.map(|id| id.key.clone()).collect())
-    }
 }
 
 /// A replay or a discard, as it was asked for.
@@ -125,7 +108,7 @@ impl Selection {
 pub struct Command {
     /// What.
     pub act: Act,
-    /// Which letters.
+    /// Which dead letters.
     pub selection: Selection,
     /// Whether it is meant: else it is a dry run.
     pub confirm: bool,
@@ -142,29 +125,23 @@ pub struct Command {
 /// # Errors
 /// What to change, in a sentence.
 pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
-    const KNOWN: [&str; 8] = [
-        "ids",
-        "filter",
-        "confirm",
-        "by",
-        "reason",
-        "limit",
-        "rate_per_second",
-        "stop_after_failures",
-    ];
-    only(fields, &KNOWN, "this request")?;
+    only(fields, &MEMBERS, "this request")?;
     let confirm = match fields.get("confirm") {
         None | Some(Document::Bool(false)) => false,
         Some(Document::Bool(true)) => true,
         Some(_) => return Err("`confirm` must be true or false".to_owned()),
     };
     let selection = match (fields.get("ids"), fields.get("filter")) {
-        (Some(Document::List(ids)), None) => Selection::Ids(letters(ids)?),
-        (None, Some(Document::Map(filter))) => Selection::All(parse_filter(filter)?),
+        (Some(Document::List(ids)), None) => Selection::Ids(parse_ids(ids)?),
+        (None, Some(Document::Map(given))) => {
+            only(given, &FILTERS, "a filter")?;
+            let text = |value: &Document| value.as_text().unwrap_or_default().to_owned();
+            let given = given.iter().map(|(name, value)| (name.as_str(), text(value)));
+            Selection::All(filter(given)?)
+        }
         _ => {
-            return Err(
-                "give either `ids`, a list, or `filter`, an object; `{}` means all letters".to_owned(),
-            );
+            let why = "give either `ids`, a list, or `filter`, an object; `{}` means all dead letters";
+            return Err(why.to_owned());
         }
     };
     let reason = text(fields, "reason")?;
@@ -173,29 +150,11 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
             "`reason` must be a text of 1 to {MAX_TEXT} characters: the record says why"
         ));
     }
-    let count = |name: &str, default: usize, max: usize| match fields.get(name) {
-        None => Ok(default),
-        Some(value) => {
-            let number = if let Document::Number(number) = value {
-                number.as_i64()
-            } else {
-                None
-            };
-            let number = number.and_then(|number| usize::try_from(number).ok());
-            number
-                .filter(|number| (1..=max).contains(number))
-                .ok_or_else(|| format!("`{name}` must be a number from 1 to {max}"))
-        }
-    };
     let by = text(fields, "by")?;
     if let Some(rule) = by.as_deref().and_then(id_breaks) {
         return Err(format!("`by` {rule}"));
     }
-    let rate = count(
-        "rate_per_second",
-        DEFAULT_BOUNDS.per_second as usize,
-        MAX_RATE as usize,
-    )?;
+    let default = DEFAULT_BOUNDS;
     Ok(Command {
         act,
         selection,
@@ -203,9 +162,9 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
         by,
         reason: reason.unwrap_or_default(),
         bounds: Bounds {
-            limit: count("limit", DEFAULT_BOUNDS.limit, MAX_RUN)?,
-            per_second: u32::try_from(rate).unwrap_or(DEFAULT_BOUNDS.per_second),
-            stop_after: count("stop_after_failures", DEFAULT_BOUNDS.stop_after, MAX_RUN)?,
+            limit: count(fields, "limit", default.limit, MAX_RUN)?,
+            per_second: count(fields, "rate_per_second", default.per_second, MAX_RATE)?,
+            stop_after: count(fields, "stop_after_failures", default.stop_after, MAX_RUN)?,
         },
     })
 }
@@ -213,54 +172,36 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
 /// A field of a command that must be a text and is another value.
 #[must_use]
 pub fn mistyped(fields: &Fields) -> Option<FieldError> {
-    let filter = match fields.get("filter") {
-        Some(Document::Map(filter)) => Some(filter),
-        _ => None,
-    };
-    let ids = match fields.get("ids") {
-        Some(Document::List(ids)) => ids.as_slice(),
-        _ => &[],
-    };
     let words = ["by", "reason"].map(|name| (name.to_owned(), fields.get(name)));
-    let ids = ids
-        .iter()
-        .zip(0..)
-        .map(|(id, index): (_, usize)| (format!("ids[{index}]"), Some(id)));
-    let filter = filter
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (format!("filter.{name}"), Some(value)));
-    let mut wrong = words.into_iter().chain(ids).chain(filter);
-    let wrong = wrong.find(|(_, value)| value.is_some_and(|value| value.as_text().is_none()));
+    let mut texts: Vec<(String, Option<&Document>)> = words.into();
+    if let Some(Document::List(ids)) = fields.get("ids") {
+        texts.extend(
+            ids.iter()
+                .enumerate()
+                .map(|(index, id)| (format!("ids[{index}]"), Some(id))),
+        );
+    }
+    if let Some(Document::Map(filter)) = fields.get("filter") {
+        texts.extend(
+            filter
+                .iter()
+                .map(|(name, value)| (format!("filter.{name}"), Some(value))),
+        );
+    }
+    let mut texts = texts.into_iter();
+    let wrong = texts.find(|(_, value)| value.is_some_and(|value| value.as_text().is_none()));
     wrong.map(|(field, _)| FieldError::new(field, "must be a text"))
 }
 
-fn letters(ids: &[Document]) -> Result<Vec<DeadLetterId>, String> {
+fn parse_ids(ids: &[Document]) -> Result<Vec<DeadLetterId>, String> {
     if ids.is_empty() || ids.len() > MAX_RUN {
         return Err(format!("`ids` must have 1 to {MAX_RUN} ids"));
     }
     let parsed = ids.iter().enumerate().map(|(index, id)| {
-        let id = id.as_text().unwrap_or_default();
-        id.parse::<DeadLetterId>()
-            .map_err(|error| format!("`ids[{index}]` {error}"))
+        let id = id.as_text().unwrap_or_default().parse::<DeadLetterId>();
+        id.map_err(|error| format!("`ids[{index}]` {error}"))
     });
     parsed.collect()
-}
-
-fn parse_filter(fields: &Fields) -> Result<Filter, String> {
-    only(fields, &["source", "saga", "type", "reason", "since"], "a filter")?;
-    let given = |name: &'static str| text(fields, name).map(|text| text.map(|text| (name, text)));
-    filter(
-        [
-            given("source")?,
-            given("saga")?,
-            given("type")?,
-            given("reason")?,
-            given("since")?,
-        ]
-        .into_iter()
-        .flatten(),
-    )
 }
 
 /// The filter that these names and values say: those of a query or of a body.
@@ -272,20 +213,13 @@ pub fn filter<'a>(given: impl Iterator<Item = (&'a str, String)>) -> Result<Filt
     for (name, value) in given {
         let value = bounded(name, &value)?;
         match name {
-            "source" => {
-                let source = value
-                    .parse::<Source>()
-                    .map_err(|error| format!("`source` {error}"))?;
-                filter.source = Some(source);
-            }
+            "source" => filter.source = Some(value.parse().map_err(|error| format!("`source` {error}"))?),
             "saga" => filter.saga = Some(value.parse().map_err(|error| format!("`saga`: {error}"))?),
             "type" => filter.kind = Some(value.to_owned()),
             "reason" => filter.reason = Some(value.to_owned()),
             "since" => {
-                let since = time::parse(value);
-                filter.since = Some(since.map_err(|_| {
-                    "`since` must be an RFC 3339 time, such as 2026-11-21T00:00:00Z".to_owned()
-                })?);
+                let why = "`since` must be an RFC 3339 time, such as 2026-11-21T00:00:00Z";
+                filter.since = Some(time::parse(value).map_err(|_| why.to_owned())?);
             }
             _ => {}
         }
@@ -300,11 +234,26 @@ fn only(fields: &Fields, known: &[&str], what: &str) -> Result<(), String> {
     })
 }
 
+fn count<N: TryFrom<i64> + PartialOrd + From<u8> + std::fmt::Display>(
+    fields: &Fields,
+    name: &str,
+    default: N,
+    max: N,
+) -> Result<N, String> {
+    let Some(value) = fields.get(name) else {
+        return Ok(default);
+    };
+    let number = value.as_number().and_then(|number| number.as_i64());
+    number
+        .and_then(|number| N::try_from(number).ok())
+        .filter(|number| *number >= N::from(1) && *number <= max)
+        .ok_or_else(|| format!("`{name}` must be a number from 1 to {max}"))
+}
+
 fn text(fields: &Fields, name: &str) -> Result<Option<String>, String> {
     let given = fields.get(name).map(|value| value.as_text().unwrap_or_default());
-    given
-        .map(|text| bounded(name, text).map(str::to_owned))
-        .transpose()
+    let text = given.map(|text| bounded(name, text)).transpose()?;
+    Ok(text.map(str::to_owned))
 }
 
 fn bounded<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {

@@ -2,10 +2,10 @@
 
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, join};
 
+use super::Ports;
 use super::foresee::{Prospect, foresee, saga_of};
 use super::look::look;
 use super::source::Wanted;
-use super::{Notice, Ports};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// The end of a search for one dead letter.
@@ -13,10 +13,8 @@ use crate::ports::{PortError, SagaStore, Time};
 pub enum Found {
     /// The dead letter, and what a replay would come to.
     Here(Box<DeadLetter>, Prospect),
-    /// It is not there, or not now.
+    /// It is not there, or not now, for this reason.
     No(String),
-    /// Its source is not part of this deployment.
-    Absent(Notice),
 }
 
 /// Finds one dead letter; a part of a body with the whole body, where all of it is there.
@@ -27,9 +25,9 @@ pub async fn find<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     id: &DeadLetterId,
 ) -> Result<Found, PortError> {
-    let (sources, mut notices) = ports.chosen(|source| source == id.source);
+    let (sources, _) = ports.chosen(|source| source == id.source);
     let Some(source) = sources.first() else {
-        return Ok(notices.pop().map_or(Found::No(String::new()), Found::Absent));
+        return Ok(Found::No(format!("{}: {}", id.source, ports.absent)));
     };
     let wanted = Wanted {
         keys: Some([id.key.clone()].into()),
@@ -47,15 +45,11 @@ pub async fn find<S: SagaStore, T: Time>(
         let gone = format!("there is no dead letter {id}: it was replayed or discarded, or has expired");
         return Ok(Found::No(looked.incomplete.unwrap_or(gone)));
     };
-    if let Some(part) = found.facts.part.clone() {
+    if let Some(part) = &found.facts.part {
         let mut others = Vec::new();
         look(source, ports.time, Wanted::default(), |other| {
-            if other
-                .facts
-                .part
-                .as_ref()
-                .is_some_and(|of| of.sha256 == part.sha256)
-            {
+            let of = other.facts.part.as_ref();
+            if of.is_some_and(|of| of.sha256 == part.sha256) {
                 others.push(other);
             }
             true
@@ -68,6 +62,6 @@ pub async fn find<S: SagaStore, T: Time>(
         Some(id) => saga_of(ports, id).await?,
         None => None,
     };
-    let prospect = foresee(ports, &found, saga.as_ref()).await?.prospect;
+    let prospect = foresee(ports, &found, saga.as_ref()).await?;
     Ok(Found::Here(Box::new(found), prospect))
 }

@@ -2,7 +2,6 @@
 
 use saga_core::origin::{Command, Origin};
 use saga_core::participant::Entities;
-use saga_core::saga::Status;
 use saga_core::{Cloud, Saga, SagaId};
 use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_wire::inbound::{self, Inbound};
@@ -19,13 +18,6 @@ pub struct Prospect {
     pub disposition: Disposition,
     /// In a sentence.
     pub text: String,
-}
-
-/// What is known of a dead letter before anything is done with it.
-pub(super) struct Foreseen {
-    pub(super) prospect: Prospect,
-    /// Whether its saga is there, and readable: then it gets a line in its timeline.
-    pub(super) has_saga: bool,
 }
 
 /// The saga of a dead letter, if there is one that this version can read.
@@ -52,22 +44,17 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
     ports: &Ports<'_, S, T>,
     dead_letter: &DeadLetter,
     saga: Option<&Saga>,
-) -> Result<Foreseen, PortError> {
-    let sendable = matches!(dead_letter.forward, Forward::Send { .. });
+) -> Result<Prospect, PortError> {
     let inbound = inbound::text(&dead_letter.event());
-    if sendable && matches!(inbound, Inbound::Alert(_) | Inbound::Parked(_)) {
-        let text = "would be told on the alerts topic, or be shown on its saga".to_owned();
-        let disposition = Disposition::Tried;
-        return Ok(Foreseen {
-            prospect: Prospect { disposition, text },
-            has_saga: false,
+    let is_notice = matches!(inbound, Inbound::Alert(_) | Inbound::Parked(_));
+    if is_notice && matches!(dead_letter.forward, Forward::Send { .. }) {
+        return Ok(Prospect {
+            disposition: Disposition::Tried,
+            text: "would be sent to the alerts topic, or be shown on its saga".to_owned(),
         });
     }
     let refused = refused(ports, dead_letter, inbound, saga).await?;
-    Ok(Foreseen {
-        prospect: prospect(dead_letter, refused.as_deref(), saga.map_or(Known::No, Known::of)),
-        has_saga: saga.is_some(),
-    })
+    Ok(prospect(dead_letter, refused.as_deref(), saga))
 }
 
 /// Why the dead letter's receiver would not understand it, if it would not.
@@ -90,49 +77,41 @@ async fn refused<S: SagaStore, T: Time>(
         Inbound::NotUnderstood(reason) => return Ok(Some(reason)),
         other => return Ok(Some(format!("`{}` is no event of a saga", other.kind()))),
     };
-    let event = match event {
-        SagaEvent::Ours(event) => event,
-        SagaEvent::Outside(outside) => {
-            if to == Some(Destination::ParticipantQueue) {
-                return Ok(Some(format!(
-                    "`{}` came without the attributes that address a step",
-                    outside.kind
-                )));
-            }
-            let Some(saga) = saga else { return Ok(None) };
+    let event = match (event, saga) {
+        (SagaEvent::Ours(event), _) => event,
+        (SagaEvent::Outside(outside), _) if to == Some(Destination::ParticipantQueue) => {
+            let kind = outside.kind;
+            let why = format!("`{kind}` came without the attributes that address a step");
+            return Ok(Some(why));
+        }
+        (SagaEvent::Outside(_), None) => return Ok(None),
+        (SagaEvent::Outside(outside), Some(saga)) => {
             let Some(definition) = definitions::find(deployment, store, time, &saga.definition).await? else {
                 return Ok(Some(definitions::unknown(&saga.definition)));
             };
-            return Ok(
-                match outside.addressed(saga, &definition, Cloud::Azure, time.now()) {
-                    Err(error) => Some(error.0),
-                    Ok(event) => {
-                        let origin = Origin {
-                            saga,
-                            definition: Some(&definition),
-                            participants: &deployment.participants,
-                            patience: deployment.patience,
-                            now: time.now(),
-                        };
-                        let command = Command::Event {
-                            event: Box::new(event),
-                            publisher: Some(&outside.source),
-                        };
-                        let refused = origin.apply(&command, &Entities::new()).err();
-                        refused.map(|error| error.to_string())
-                    }
-                },
-            );
+            let now = time.now();
+            let event = match outside.addressed(saga, &definition, Cloud::Azure, now) {
+                Ok(event) => Box::new(event),
+                Err(error) => return Ok(Some(error.0)),
+            };
+            let origin = Origin {
+                saga,
+                definition: Some(&definition),
+                participants: &deployment.participants,
+                patience: deployment.patience,
+                now,
+            };
+            let publisher = Some(outside.source.as_str());
+            let refused = origin.apply(&Command::Event { event, publisher }, &Entities::new());
+            return Ok(refused.err().map(|error| error.to_string()));
         }
     };
     if let Err(reason) = definitions::check(deployment, store, time, &event).await? {
         return Ok(Some(reason));
     }
     if let Some(saga) = saga.filter(|saga| saga.definition != event.definition) {
-        return Ok(Some(format!(
-            "the event says {}, the saga is {}",
-            event.definition, saga.definition
-        )));
+        let (event, saga) = (&event.definition, &saga.definition);
+        return Ok(Some(format!("the event says {event}, the saga is {saga}")));
     }
     let wrong_place = match to {
         Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
@@ -141,75 +120,45 @@ async fn refused<S: SagaStore, T: Time>(
         Some(Destination::Bus) if dead_letter.id.source == Source::Quarantine => !event.comes_in(),
         _ => false,
     };
-    Ok(wrong_place.then(|| {
-        format!(
-            "an event from {} for {} does not come in there",
-            event.sender, event.target
-        )
-    }))
+    let (sender, target) = (event.sender, event.target);
+    let why = || format!("an event from {sender} for {target} does not come in there");
+    Ok(wrong_place.then(why))
 }
 
-/// What is known of the saga that a dead letter names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// It names none, or none that is known here.
-    No,
-    /// It stands here.
-    Saga {
-        /// Its status.
-        status: Status,
-        /// An override has not been followed everywhere yet.
-        closing: bool,
-    },
-}
-
-impl Known {
-    /// What is known of this saga.
-    #[must_use]
-    pub fn of(saga: &Saga) -> Self {
-        Known::Saga {
-            status: saga.shown,
-            closing: saga.lifecycle.closing,
-        }
-    }
-}
-
-/// Says what a replay of the dead letter would come to. `refused`: why its receiver would not understand it.
+/// Says what a replay of the dead letter would come to. `refused`: why its receiver would not understand it. `saga`: the
+/// one that it names, if it is known here.
 #[must_use]
-pub fn prospect(dead_letter: &DeadLetter, refused: Option<&str>, saga: Known) -> Prospect {
-    let as_is = |disposition, text: String| Prospect { disposition, text };
-    if let Forward::Nothing(why) = &dead_letter.forward {
-        return as_is(Disposition::Left, format!("cannot be replayed: {why}"));
-    }
-    if let Some(why) = refused {
-        return as_is(Disposition::Left, format!("would be quarantined again: {why}"));
-    }
-    match saga {
-        Known::No if dead_letter.facts.target == Some(Cloud::Azure) => {
-            let text = "would be tried again; the saga is not known here, it may have expired";
-            as_is(Disposition::Tried, text.to_owned())
-        }
-        Known::No => {
-            let text = match dead_letter.facts.saga {
-                Some(saga) => format!("would be quarantined again: there is no saga {saga}"),
-                None => "would be quarantined again: it names no saga".to_owned(),
-            };
-            as_is(Disposition::Left, text)
-        }
-        Known::Saga {
-            status,
-            closing: true,
-        } => as_is(
+pub fn prospect(dead_letter: &DeadLetter, refused: Option<&str>, saga: Option<&Saga>) -> Prospect {
+    let facts = &dead_letter.facts;
+    let (disposition, text) = match (&dead_letter.forward, refused, saga) {
+        (Forward::Nothing(why), _, _) => (Disposition::Left, format!("cannot be replayed: {why}")),
+        (_, Some(why), _) => (Disposition::Left, format!("would be quarantined again: {why}")),
+        (_, _, None) if facts.target == Some(Cloud::Azure) => (
             Disposition::Tried,
-            format!("would be tried again: saga is {status} and closing"),
+            "would be tried again; the saga is not known here, it may have expired".to_owned(),
         ),
-        Known::Saga { status, .. } if status.is_terminal() => as_is(
-            Disposition::Ignored,
-            format!("would be ignored: saga is {status}"),
-        ),
-        Known::Saga { status, .. } => as_is(
-            Disposition::Tried,
-            format!("would be tried again: saga is {status}"),
-        ),
-    }
+        (_, _, None) => {
+            let none = facts.saga.map(|saga| format!("there is no saga {saga}"));
+            let why = none.unwrap_or_else(|| "it names no saga".to_owned());
+            (Disposition::Left, format!("would be quarantined again: {why}"))
+        }
+        (_, _, Some(saga)) => {
+            let (status, closing) = (saga.shown, saga.lifecycle.closing);
+            match (closing, status.is_terminal()) {
+                (true, _) => (
+                    Disposition::Tried,
+                    format!("would be tried again: saga is {status} and closing"),
+                ),
+                (_, true) => (
+                    Disposition::Ignored,
+                    format!("would be ignored: saga is {status}"),
+                ),
+                _ => (
+                    Disposition::Tried,
+                    format!("would be tried again: saga is {status}"),
+                ),
+            }
+        }
+    };
+    Prospect { disposition, text }
 }

@@ -1,6 +1,6 @@
-//! A page of the list: source by source, in the order of the letters' keys.
+//! A page of the list: source by source, in the order of the dead letters' keys.
 //!
-//! A queue has no order and no place to go on from, so each page walks it from its front and keeps the letters with
+//! A queue has no order and no place to go on from, so each page walks it from its front and keeps the dead letters with
 //! the smallest keys after the cursor. That costs a pass a page; in return a page is the same whoever asks, nothing
 //! stays hidden between two pages, and memory is bounded by the page. Rows and blobs have an order: a look that took too
 //! long before it came to a page's end goes on from there with the next page.
@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Listed, Source};
+use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source, listed};
 
 use super::command::Filter;
 use super::look::{Looked, look};
 use super::source::{DeadLetterSource, Wanted};
-use super::{Notice, Ports, notice, problem};
+use super::{Notice, Ports, problem};
 use crate::ports::{PortError, Time};
 
 /// At most so many dead letters in one page of the list. A page of a queue costs a pass over it, so pages are large.
@@ -34,7 +34,7 @@ pub struct Page {
     pub notices: Vec<Notice>,
 }
 
-/// The letters that the filter takes, after `after`, at most `limit`. A source that cannot be read hides no other: it
+/// The dead letters that the filter takes, after `after`, at most `limit`. A source that cannot be read hides no other: it
 /// has a notice.
 pub async fn list<S, T: Time>(
     ports: &Ports<'_, S, T>,
@@ -43,53 +43,46 @@ pub async fn list<S, T: Time>(
     limit: usize,
 ) -> Page {
     let limit = limit.clamp(1, MAX_PAGE);
-    let first = after.map(|after| after.source);
     let (sources, mut notices) = ports.chosen(|source| {
-        filter.source.is_none_or(|only| only == source) && first.is_none_or(|first| source >= first)
+        filter.source.is_none_or(|only| only == source) && after.is_none_or(|after| source >= after.source)
     });
     let pages = sources.iter().map(|source| {
         let after = after.filter(|after| after.source == source.source());
-        smallest(
-            source,
-            ports.time,
-            filter,
-            after.map(|after| after.key.clone()),
-            limit + 1,
-        )
+        let after = after.map(|after| after.key.clone());
+        smallest(source, ports.time, filter, after, limit + 1)
     });
-    let (mut letters, mut stopped) = (Vec::new(), None);
-    for (source, page) in sources.iter().zip(join_all(pages).await) {
+    let pages = join_all(pages).await;
+    let sources: Vec<Source> = sources.iter().map(|source| source.source()).collect();
+    let (mut dead_letters, mut stopped) = (Vec::new(), None);
+    for (&source, page) in sources.iter().zip(pages) {
         match page {
             Ok((found, looked)) => {
-                letters.extend(found);
+                dead_letters.extend(found);
                 if let Some(key) = looked.last {
                     // The page ends here, and the next one goes on from there.
-                    let source = source.source();
                     stopped = Some(DeadLetterId { source, key });
                     break;
                 }
-                notices.extend(looked.incomplete.map(|why| notice(source.source(), why)));
+                notices.extend(looked.incomplete.map(|why| Notice::new(source, why)));
             }
-            Err(error) => notices.push(problem(source.source(), &error)),
+            Err(error) => notices.push(problem(source, &error)),
         }
     }
-    let mut bytes = 0;
-    let fits = letters
-        .iter()
-        .take(limit)
-        .enumerate()
-        .take_while(|(index, letter)| {
-            bytes += Listed::of(letter).bytes_of_json();
-            *index == 0 || bytes <= MAX_PAGE_BYTES
-        });
-    let fits = fits.count();
-    let cut = fits.checked_sub(1).filter(|_| fits < letters.len());
-    let next = cut.map(|last| letters[last].id.clone()).or(stopped);
-    letters.truncate(fits);
+    let (mut bytes, mut fits) = (0, 0_usize);
+    for dead_letter in dead_letters.iter().take(limit) {
+        bytes += listed(dead_letter).to_string().len();
+        if fits > 0 && bytes > MAX_PAGE_BYTES {
+            break;
+        }
+        fits += 1;
+    }
+    let cut = fits.checked_sub(1).filter(|_| fits < dead_letters.len());
+    let next = cut.map(|last| dead_letters[last].id.clone()).or(stopped);
+    dead_letters.truncate(fits);
     Page {
-        dead_letters: letters,
+        dead_letters,
         next,
-        sources: sources.iter().map(|source| source.source()).collect(),
+        sources,
         notices,
     }
 }
@@ -107,9 +100,9 @@ async fn smallest(
         after: after.clone(),
         ..Wanted::default()
     };
-    let looked = look(source, time, wanted, |letter| {
-        if after.as_ref().is_none_or(|after| letter.id.key > *after) && filter.takes(&letter) {
-            kept.insert(letter.id.key.clone(), letter.without_body());
+    let looked = look(source, time, wanted, |one| {
+        if after.as_ref().is_none_or(|after| one.id.key > *after) && filter.takes(&one) {
+            kept.insert(one.id.key.clone(), one.without_body());
             if kept.len() > count {
                 kept.pop_last();
             }

@@ -2,10 +2,16 @@
 
 use saga_wire::dead_letter::DeadLetter;
 
-use super::ports::{DeadLetterQueue, Depth};
-use super::source::{DeadLetterSource, MAX_HELD, Wanted};
-use super::{COURTESY_MILLIS, LOOK_MILLIS, WAIT_MILLIS};
+use super::ports::Depth;
+use super::source::{DeadLetterSource, MAX_HELD, Wanted, next};
 use crate::ports::{PortError, Time};
+
+/// A look ends after so long, well before what it holds comes back.
+const LOOK_MILLIS: i64 = 45_000;
+/// A look begins at most so much later because somebody else holds dead letters.
+const COURTESY_MILLIS: i64 = 10_000;
+/// After so long it is asked again whether somebody else holds dead letters.
+pub(super) const WAIT_MILLIS: u64 = 500;
 
 /// The end of a look.
 pub(super) struct Looked {
@@ -15,8 +21,10 @@ pub(super) struct Looked {
     pub(super) incomplete: Option<String>,
 }
 
-/// Shows each dead letter of a walk to `see`, which says whether to go on; then puts everything back. It begins when nobody
-/// else is seen to hold dead letters, or a little later.
+/// Shows each dead letter of a walk to `see`, which says whether to go on; then puts everything back.
+///
+/// It waits for a while until nobody else is seen to hold dead letters of a queue: a walk begun before would not come to
+/// them, and would hide from an operator what they are about to take. A queue of Azure does not say how many are held.
 pub(super) async fn look(
     source: &DeadLetterSource,
     time: &impl Time,
@@ -24,13 +32,16 @@ pub(super) async fn look(
     mut see: impl FnMut(DeadLetter) -> bool + Send,
 ) -> Result<Looked, PortError> {
     if let Some(queue) = source.queue() {
-        quiet(queue, time).await?;
+        let until = time.now().plus_millis(COURTESY_MILLIS);
+        while queue.depth().await?.hidden > 0 && time.now() < until {
+            time.sleep(WAIT_MILLIS).await;
+        }
     }
     let until = time.now().plus_millis(LOOK_MILLIS);
     let mut walk = source.walk(wanted);
     let (mut receipts, mut seen, mut last) = (Vec::new(), 0, None);
     let walked = loop {
-        let held = match walk.next().await {
+        let held = match next(&mut walk).await {
             Ok(held) if held.is_empty() => break Ok(None),
             Ok(held) => held,
             Err(error) => break Err(error),
@@ -69,15 +80,4 @@ pub(super) async fn look(
         last: last.filter(|_| stopped.is_some()),
         incomplete: stopped.or(hidden),
     })
-}
-
-/// Waits until nobody else is seen to hold dead letters of a queue, or for a while: a walk begun now would not come to
-/// them, and would hide from an operator what they are about to take. A queue of Azure does not say how many are held,
-/// and is not waited for.
-async fn quiet(queue: &dyn DeadLetterQueue, time: &impl Time) -> Result<(), PortError> {
-    let until = time.now().plus_millis(COURTESY_MILLIS);
-    while queue.depth().await?.hidden > 0 && time.now() < until {
-        time.sleep(WAIT_MILLIS).await;
-    }
-    Ok(())
 }

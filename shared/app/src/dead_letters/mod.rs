@@ -11,7 +11,6 @@ mod list;
 mod look;
 mod pace;
 pub mod ports;
-mod record;
 mod report;
 mod run;
 mod source;
@@ -19,7 +18,7 @@ mod timeline;
 mod watch;
 
 pub use find::{Found, find};
-pub use foresee::{Known, Prospect, prospect};
+pub use foresee::{Prospect, prospect};
 pub use list::{MAX_PAGE, Page, list};
 pub use pace::{Bounds, End};
 pub use report::{Disposition, Item, Notice, Report};
@@ -31,6 +30,7 @@ pub use watch::watch;
 use saga_wire::dead_letter::Source;
 
 use crate::Deployment;
+use crate::ports::{PortError, causes};
 use ports::{Archive, Outlet};
 
 /// What the use cases need.
@@ -54,37 +54,20 @@ pub struct Ports<'a, S, T> {
 impl<S, T> Ports<'_, S, T> {
     /// The sources that are meant, and a notice for each that is not there.
     fn chosen(&self, wanted: impl Fn(Source) -> bool) -> (Vec<&DeadLetterSource>, Vec<Notice>) {
-        let here = self.sources.iter().filter(|source| wanted(source.source()));
-        let here: Vec<&DeadLetterSource> = here.collect();
-        let missing = Source::ALL.into_iter().filter(|source| wanted(*source));
-        let missing = missing.filter(|source| here.iter().all(|found| found.source() != *source));
-        let notices = missing
-            .map(|source| notice(source, self.absent.to_owned()))
-            .collect();
+        let (mut here, mut notices) = (Vec::new(), Vec::new());
+        for source in Source::ALL.into_iter().filter(|source| wanted(*source)) {
+            match self.sources.iter().find(|one| one.source() == source) {
+                Some(found) => here.push(found),
+                None => notices.push(Notice::new(source, self.absent.to_owned())),
+            }
+        }
         (here, notices)
     }
 }
 
-fn notice(source: Source, problem: String) -> Notice {
-    Notice { source, problem }
+/// The notice of a port that failed: only operators ask, and the causes are what they need.
+fn problem(source: Source, error: &PortError) -> Notice {
+    let error = causes(error);
+    tracing::warn!(source = source.as_str(), error, "dead letters");
+    Notice::new(source, error)
 }
-
-/// The notice of a port that failed. The log has the chain of causes, too.
-fn problem(source: Source, error: &crate::ports::PortError) -> Notice {
-    tracing::warn!(
-        source = source.as_str(),
-        error = crate::ports::causes(error),
-        "dead letters"
-    );
-    // Only operators ask, and the cause is what they need.
-    notice(source, crate::ports::causes(error))
-}
-
-/// A walk that only looks ends after so long, well before what it holds comes back.
-const LOOK_MILLIS: i64 = 45_000;
-/// A walk that only looks begins at most so much later because somebody else holds dead letters.
-const COURTESY_MILLIS: i64 = 10_000;
-/// A run waits at most so long, all in all, for dead letters that somebody else holds.
-const PATIENCE_MILLIS: u64 = 20_000;
-/// After so long it looks again.
-const WAIT_MILLIS: u64 = 500;

@@ -125,21 +125,10 @@ pub trait Outlet: Send + Sync {
     ) -> Answer<'a, Published>;
 }
 
-/// A discarded dead letter, and who discarded it.
-#[derive(Debug, Clone, Copy)]
-pub struct Discarded<'a> {
-    /// The dead letter, with its body.
-    pub dead_letter: &'a DeadLetter,
-    /// When.
-    pub at: Timestamp,
-    /// Who asked, and why.
-    pub asked: Asked<'a>,
-}
-
 /// Where discarded dead letters are kept. An adapter MUST keep the body whole.
 pub trait Archive: Send + Sync {
-    /// Keeps a dead letter. Keeping it twice is no error.
-    fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()>;
+    /// Keeps a dead letter that was discarded at this time. Keeping it twice is no error.
+    fn keep<'a>(&'a self, dead_letter: &'a DeadLetter, at: Timestamp, asked: Asked<'a>) -> Answer<'a, ()>;
 }
 
 /// Up to where a source has been watched.

@@ -15,6 +15,12 @@ pub struct Notice {
     pub problem: String,
 }
 
+impl Notice {
+    pub(super) fn new(source: Source, problem: String) -> Self {
+        Self { source, problem }
+    }
+}
+
 /// What became, or would become, of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Disposition {
@@ -37,6 +43,14 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// What becomes of a dead letter when this succeeds.
+    pub(super) fn after(act: Act) -> Self {
+        match act {
+            Act::Replay => Self::Replayed,
+            Act::Discard => Self::Discarded,
+        }
+    }
+
     /// The word for it in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -81,36 +95,16 @@ pub struct Report {
     pub left: usize,
     /// Why it ended.
     pub ended: End,
-    /// One by one, as many as an answer holds.
+    /// One by one, at most [`MAX_RUN`].
     pub items: Vec<Item>,
     /// What kept the run from seeing everything.
     pub notices: Vec<Notice>,
 }
 
 impl Report {
-    /// A run that has not begun.
-    pub(super) fn new(act: Act, dry_run: bool, notices: Vec<Notice>) -> Self {
-        Self {
-            act,
-            dry_run,
-            done: 0,
-            failed: 0,
-            left: 0,
-            ended: End::Done,
-            items: Vec::new(),
-            notices,
-        }
-    }
-
     /// Counts a dead letter, and adds a line for it while an answer holds one more.
-    pub(super) fn say(
-        &mut self,
-        id: DeadLetterId,
-        saga: Option<SagaId>,
-        disposition: Disposition,
-        text: String,
-    ) {
-        *match disposition {
+    pub(super) fn say(&mut self, item: Item) {
+        *match item.disposition {
             Disposition::Tried | Disposition::Ignored | Disposition::Replayed | Disposition::Discarded => {
                 &mut self.done
             }
@@ -118,12 +112,7 @@ impl Report {
             Disposition::Unknown | Disposition::Failed => &mut self.failed,
         } += 1;
         if self.items.len() < MAX_RUN {
-            self.items.push(Item {
-                id,
-                saga,
-                disposition,
-                text,
-            });
+            self.items.push(item);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! A source of dead letters, whichever kind it is, and one pass over it.
 
 use std::collections::BTreeSet;
+use std::future::ready;
+use std::pin::Pin;
 
-use futures_util::StreamExt;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use saga_core::Timestamp;
 use saga_wire::dead_letter::{DeadLetter, Source};
 
-use super::ports::{DeadLetterContainer, DeadLetterQueue, DeadOutbox, Leased, Pages, Receipt, Removal};
+use super::ports::{DeadLetterContainer, DeadLetterQueue, DeadOutbox, Pages, Receipt, Removal};
 use crate::ports::PortError;
 
 /// For so long a walk may hold what a queue gave it.
@@ -45,11 +47,12 @@ pub(super) struct Wanted {
     pub(super) since: Option<Timestamp>,
 }
 
-/// One pass over a source.
-pub(super) enum Walk<'a> {
-    Queue(&'a dyn DeadLetterQueue, usize),
-    Keys(&'a dyn DeadLetterContainer, BTreeSet<String>),
-    Pages(Pages<'a>),
+/// One pass over a source. That over a queue gives an empty page when it is at its end, and may go on later.
+pub(super) type Walk<'a> = Pin<Box<dyn Stream<Item = Result<Vec<Held>, PortError>> + Send + 'a>>;
+
+/// The next dead letters of a pass; none when it has come to the end.
+pub(super) async fn next(walk: &mut Walk<'_>) -> Result<Vec<Held>, PortError> {
+    walk.next().await.unwrap_or_else(|| Ok(Vec::new()))
 }
 
 impl DeadLetterSource {
@@ -73,14 +76,18 @@ impl DeadLetterSource {
 
     /// Begins a pass.
     pub(super) fn walk(&self, wanted: Wanted) -> Walk<'_> {
-        let container: &dyn DeadLetterContainer = match self {
-            Self::Queue(queue) => return Walk::Queue(queue.as_ref(), 0),
-            Self::Container(container) => container.as_ref(),
-            Self::Outbox(outbox) => outbox.as_ref(),
-        };
-        match wanted.keys {
-            Some(keys) => Walk::Keys(container, keys),
-            None => Walk::Pages(container.pages(wanted.after, wanted.since)),
+        match self {
+            Self::Queue(queue) => Box::pin(stream::try_unfold(0, move |before| async move {
+                let leased = queue.lease(LEASE_SECONDS, before).await?;
+                let (count, leased) = (leased.len(), leased.into_iter());
+                let held = leased.map(|leased| Held {
+                    dead_letter: leased.dead_letter,
+                    receipt: Some(leased.receipt),
+                });
+                Ok(Some((held.collect(), count)))
+            })),
+            Self::Container(container) => walk(container.as_ref(), wanted),
+            Self::Outbox(outbox) => walk(outbox.as_ref(), wanted),
         }
     }
 
@@ -114,53 +121,21 @@ impl DeadLetterSource {
     }
 }
 
-impl From<Leased> for Held {
-    fn from(leased: Leased) -> Self {
-        Self {
-            dead_letter: leased.dead_letter,
-            receipt: Some(leased.receipt),
+fn walk(container: &dyn DeadLetterContainer, wanted: Wanted) -> Walk<'_> {
+    let pages: Pages<'_> = match wanted.keys {
+        Some(keys) => {
+            let found = stream::iter(keys).map(async move |key| container.find(&key).await);
+            let found = found.buffered(LOOK_UPS).chunks(LOOK_UPS);
+            Box::pin(found.map(|some| some.into_iter().filter_map(Result::transpose).collect()))
         }
-    }
-}
-
-impl From<DeadLetter> for Held {
-    fn from(dead_letter: DeadLetter) -> Self {
-        Self {
+        None => container.pages(wanted.after, wanted.since),
+    };
+    let pages = pages.try_filter(|page| ready(!page.is_empty()));
+    Box::pin(pages.map_ok(|page| {
+        let held = page.into_iter().map(|dead_letter| Held {
             dead_letter,
             receipt: None,
-        }
-    }
-}
-
-impl Walk<'_> {
-    /// The next dead letters; none when it has come to the end.
-    pub(super) async fn next(&mut self) -> Result<Vec<Held>, PortError> {
-        match self {
-            Walk::Queue(queue, before) => {
-                let leased = queue.lease(LEASE_SECONDS, *before).await?;
-                *before = leased.len();
-                Ok(leased.into_iter().map(Held::from).collect())
-            }
-            Walk::Keys(container, keys) => {
-                while !keys.is_empty() {
-                    let some: Vec<String> = (0..LOOK_UPS).map_while(|_| keys.pop_first()).collect();
-                    let found = try_join_all(some.iter().map(|key| container.find(key))).await?;
-                    let found: Vec<Held> = found.into_iter().flatten().map(Held::from).collect();
-                    if !found.is_empty() {
-                        return Ok(found);
-                    }
-                }
-                Ok(Vec::new())
-            }
-            Walk::Pages(pages) => {
-                while let Some(page) = pages.next().await {
-                    let page: Vec<Held> = page?.into_iter().map(Held::from).collect();
-                    if !page.is_empty() {
-                        return Ok(page);
-                    }
-                }
-                Ok(Vec::new())
-            }
-        }
-    }
+        });
+        held.collect()
+    }))
 }

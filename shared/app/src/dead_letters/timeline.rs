@@ -1,27 +1,66 @@
 //! What the timeline of a saga says of its dead letters, and which of them it shows as parked.
 
-use saga_core::mark::{Caller, Mark};
-use saga_core::origin::Note;
-use saga_core::{EventId, Saga, Timestamp};
+use saga_core::mark::{Asked, Mark};
+use saga_core::origin::{Command, Note};
+use saga_core::{EventId, Saga, SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId};
 
+use super::Ports;
 use super::command::Act;
+use crate::ports::{PortError, SagaStore, Time};
+use crate::transact::{Sagas, transact};
 
-/// The line for the timeline of the dead letter's saga that says who did what with it. The message is no longer parked.
-pub(super) fn note(dead_letter: &DeadLetter, act: Act, mark: &Mark, caller: Option<&Caller>) -> Note {
-    let kind = dead_letter.facts.kind.as_deref().unwrap_or("a message");
-    Note {
-        id: line_id(mark.at, act, &dead_letter.id),
+/// What was replayed of a saga just before is being written to it at the same time.
+const ATTEMPTS: u32 = 24;
+
+/// Writes who did what with some dead letters of one saga; their messages are no longer parked.
+pub(super) async fn record<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    dead_letters: &[&DeadLetter],
+    act: Act,
+    asked: Asked<'_>,
+) -> Result<(), PortError> {
+    let mark = Mark::new(ports.time.now(), asked.by, asked.why);
+    let notes = dead_letters.iter().map(|DeadLetter { id, facts, .. }| Note {
+        id: line_id(mark.at, act, id),
         at: mark.at,
         verb: act.as_str(),
-        step: dead_letter.facts.step.unwrap_or(0),
-        cloud: dead_letter.id.source.cloud(),
+        step: facts.step.unwrap_or(0),
+        cloud: id.source.cloud(),
         text: format!(
-            "{}: {} ({kind}, from {})",
-            mark.by, mark.reason, dead_letter.id.source
+            "{}: {} ({}, from {})",
+            mark.by,
+            mark.reason,
+            facts.kind.as_deref().unwrap_or("a message"),
+            id.source
         ),
-        caller: caller.cloned(),
-        unparks: dead_letter.facts.event.clone(),
+        caller: asked.caller.cloned(),
+        unparks: facts.event.clone(),
+    });
+    write(ports, saga, Command::Annotate(notes.collect())).await
+}
+
+/// Writes to a saga of which no dead letter was left anywhere at `looked` that it is not parked.
+pub(super) async fn record_none_left<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    looked: Timestamp,
+    asked: Asked<'_>,
+) -> Result<(), PortError> {
+    write(ports, saga, Command::Unpark { looked, asked }).await
+}
+
+/// A saga that is gone by now, or that this version cannot read, has no lines.
+async fn write<S: SagaStore, T: Time>(
+    ports: &Ports<'_, S, T>,
+    saga: SagaId,
+    command: Command<'_>,
+) -> Result<(), PortError> {
+    let sagas = Sagas::without_definitions(ports.store, ports.time).attempts(ATTEMPTS);
+    match transact(&sagas, saga, |_, _, _| Ok::<_, PortError>(Some(command.clone()))).await {
+        Ok(_) | Err(PortError::Corrupt { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -38,11 +77,10 @@ fn line_id(at: Timestamp, act: Act, dead_letter: &DeadLetterId) -> EventId {
 /// watches may have seen it just before.
 #[must_use]
 pub fn is_dealt_with(saga: &Saga, dead_letter: &DeadLetterId, arrived: Timestamp) -> bool {
-    let since = saga.timeline.entries.iter().filter(|line| line.at >= arrived);
-    since.into_iter().any(|line| {
-        [Act::Replay, Act::Discard]
-            .into_iter()
-            .any(|act| line.event == line_id(line.at, act, dead_letter))
+    let mut since = saga.timeline.entries.iter().filter(|line| line.at >= arrived);
+    since.any(|line| {
+        let mut acts = [Act::Replay, Act::Discard].into_iter();
+        acts.any(|act| line.event == line_id(line.at, act, dead_letter))
     })
 }
 

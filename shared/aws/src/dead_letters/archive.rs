@@ -3,10 +3,12 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use saga_app::dead_letters::ports::{Answer, Archive, Discarded, Memory, Watched};
+use saga_app::dead_letters::ports::{Answer, Archive, Memory, Watched};
 use saga_app::ports::PortError;
+use saga_core::Timestamp;
 use saga_core::document::Fields;
-use saga_wire::dead_letter::Source;
+use saga_core::mark::Asked;
+use saga_wire::dead_letter::{DeadLetter, Part, Source};
 use saga_wire::json;
 
 use crate::failure::failure;
@@ -31,77 +33,70 @@ impl DynamoArchive {
     /// That of this table.
     #[must_use]
     pub fn new(config: &SdkConfig, table: String) -> Self {
-        Self {
-            client: Client::new(config),
-            table,
-        }
+        let client = Client::new(config);
+        Self { client, table }
+    }
+
+    async fn put(&self, what: &'static str, item: Item) -> Result<(), PortError> {
+        let put = self.client.put_item().table_name(&self.table);
+        let put = put.set_item(Some(item)).send().await;
+        put.map(drop).map_err(|error| failure(what, error))
     }
 }
 
-/// The items that keep a discarded letter.
-fn items(discarded: Discarded<'_>) -> Vec<Item> {
-    let letter = discarded.dead_letter;
-    let id = letter.id.to_string();
-    let tail = &id[id.len().saturating_sub(MAX_ID)..];
-    let parts = pieces(&letter.facts.text, PART_BYTES);
-    let count = parts.len();
-    let headers = letter.facts.headers.clone();
+/// The items that keep a discarded dead letter.
+fn items(dead_letter: &DeadLetter, at: Timestamp, asked: Asked<'_>) -> Vec<Item> {
+    let DeadLetter {
+        id, facts, reason, ..
+    } = dead_letter;
+    let (source, id) = (id.source.as_str(), id.to_string());
+    let parts = pieces(&facts.text, PART_BYTES);
+    let headers = facts.headers.iter();
     let headers: Fields = headers
-        .into_iter()
-        .map(|(name, value)| (name, value.into()))
+        .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
-    let each = parts.into_iter().enumerate().map(|(index, body)| {
-        let mut item = Item::from([
-            ("Shard".into(), s(DISCARDED)),
-            (
-                "EventId".into(),
-                s(format!("{:013}-{tail}#{:03}", discarded.at.millis(), index + 1)),
-            ),
-            ("Letter".into(), s(&id)),
-            ("Source".into(), s(letter.id.source.as_str())),
-            ("Reason".into(), s(&letter.reason)),
-            ("By".into(), s(discarded.asked.by)),
-            ("Why".into(), s(discarded.asked.why)),
-            ("DiscardedAt".into(), n(discarded.at.millis())),
-            ("Part".into(), n(index + 1)),
-            ("Parts".into(), n(count)),
-            (
-                "ExpiresAt".into(),
-                n(discarded.at.millis() / 1_000 + NINETY_DAYS_SECONDS),
-            ),
-        ]);
-        let known = [
-            // Not every engine of DynamoDB takes an empty text: a letter without a body has no attribute for it.
-            ("Body", Some(body.to_owned()).filter(|body| !body.is_empty())),
-            (
-                "Caller",
-                discarded.asked.caller.map(|caller| caller.as_str().to_owned()),
-            ),
-            ("SagaId", letter.facts.saga.map(|saga| saga.to_string())),
-            ("Type", letter.facts.kind.clone()),
-            ("Encoding", letter.facts.is_base64.then(|| "base64".to_owned())),
-            (
-                "Headers",
-                Some(json::write_object(&headers)).filter(|_| !headers.is_empty()),
-            ),
-            (
-                "BodyPart",
-                letter
-                    .facts
-                    .part
-                    .as_ref()
-                    .map(|part| format!("{} of {}, SHA-256 {}", part.number, part.of, part.sha256)),
-            ),
-            (
-                "Event",
-                letter.facts.event.as_ref().map(|event| event.as_str().to_owned()),
-            ),
-        ];
-        item.extend(
-            known
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), s(value?)))),
-        );
+    let body_part = |part: &Part| format!("{} of {}, SHA-256 {}", part.number, part.of, part.sha256);
+    let texts = [
+        ("Shard", Some(DISCARDED.to_owned())),
+        ("Letter", Some(id.clone())),
+        ("Source", Some(source.to_owned())),
+        ("Reason", Some(reason.clone())),
+        ("By", Some(asked.by.to_owned())),
+        ("Why", Some(asked.why.to_owned())),
+        ("Caller", asked.caller.map(|caller| caller.as_str().to_owned())),
+        ("SagaId", facts.saga.map(|saga| saga.to_string())),
+        ("Type", facts.kind.clone()),
+        ("Encoding", facts.is_base64.then(|| "base64".to_owned())),
+        (
+            "Headers",
+            (!headers.is_empty()).then(|| json::write_object(&headers)),
+        ),
+        ("BodyPart", facts.part.as_ref().map(body_part)),
+        (
+            "Event",
+            facts.event.as_ref().map(|event| event.as_str().to_owned()),
+        ),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), s(text?))));
+    let mut common: Item = texts.collect();
+    common.insert("DiscardedAt".to_owned(), n(at.millis()));
+    common.insert(
+        "ExpiresAt".to_owned(),
+        n(at.millis() / 1_000 + NINETY_DAYS_SECONDS),
+    );
+    common.insert("Parts".to_owned(), n(parts.len()));
+    let tail = &id[id.len().saturating_sub(MAX_ID)..];
+    let each = parts.into_iter().zip(1..).map(|(body, number)| {
+        let mut item = common.clone();
+        let key = format!("{:013}-{tail}#{number:03}", at.millis());
+        item.insert("EventId".to_owned(), s(key));
+        item.insert("Part".to_owned(), n(number));
+        // Not every engine of DynamoDB takes an empty text: a dead letter without a body has no attribute for it.
+        if !body.is_empty() {
+            item.insert("Body".to_owned(), s(body));
+        }
         item
     });
     each.collect()
@@ -143,17 +138,10 @@ fn watched(item: &Item) -> Result<Watched, PortError> {
 }
 
 impl Archive for DynamoArchive {
-    fn keep<'a>(&'a self, discarded: Discarded<'a>) -> Answer<'a, ()> {
+    fn keep<'a>(&'a self, dead_letter: &'a DeadLetter, at: Timestamp, asked: Asked<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
-            for item in items(discarded) {
-                let sent = self
-                    .client
-                    .put_item()
-                    .table_name(&self.table)
-                    .set_item(Some(item))
-                    .send()
-                    .await;
-                sent.map_err(|error| failure("archiving a dead letter", error))?;
+            for item in items(dead_letter, at, asked) {
+                self.put("archiving a dead letter", item).await?;
             }
             Ok(())
         })
@@ -180,17 +168,7 @@ impl Memory for DynamoArchive {
     }
 
     fn save<'a>(&'a self, source: Source, watched: &'a Watched) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let sent = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(remembered(source, watched)))
-                .send()
-                .await;
-            sent.map(|_| ())
-                .map_err(|error| failure("remembering what was announced", error))
-        })
+        Box::pin(self.put("remembering what was announced", remembered(source, watched)))
     }
 }
 
@@ -198,14 +176,12 @@ impl Memory for DynamoArchive {
 mod tests {
     use std::collections::BTreeSet;
 
-    use saga_core::Timestamp;
-    use saga_core::mark::Asked;
     use saga_wire::dead_letter::{Received, events};
 
     use super::*;
 
     #[test]
-    fn what_was_told_is_remembered_as_it_was() {
+    fn what_was_announced_is_remembered_as_it_was() {
         for count in [0, 1, 2, 4_000] {
             let known = Watched {
                 until: 1_795_226_400_123,
@@ -226,7 +202,7 @@ mod tests {
     #[test]
     fn a_quarantined_body_is_kept_with_what_says_how_to_read_it() {
         let kept = r#"{"entrance":"event-ingress","reason":"r","at":"2026-11-21T02:00:00.123Z","headers":{"content-encoding":"gzip"},"body_base64":"/wA=","part":1,"parts":2,"body_bytes":4,"body_sha256":"ab12"}"#;
-        let letter = saga_wire::dead_letter::quarantine(&Received {
+        let dead_letter = saga_wire::dead_letter::quarantine(&Received {
             key: "k".to_owned(),
             body: kept.to_owned(),
             ..Received::default()
@@ -237,12 +213,7 @@ mod tests {
             why: "why",
         };
         let at = Timestamp::from_millis(0);
-        let item = items(Discarded {
-            dead_letter: &letter,
-            at,
-            asked,
-        })
-        .remove(0);
+        let item = items(&dead_letter, at, asked).remove(0);
         for (name, value) in [
             ("Body", "/wA="),
             ("Encoding", "base64"),
@@ -256,21 +227,17 @@ mod tests {
     #[test]
     fn a_body_of_any_size_is_kept_whole_in_items_that_fit() {
         for body in [String::new(), "x".repeat(PART_BYTES), "ä𝄞\"".repeat(200_000)] {
-            let letter = events(&Received {
+            let dead_letter = events(&Received {
                 key: "k".repeat(2_000),
                 body: body.clone(),
                 ..Received::default()
             });
-            let discarded = Discarded {
-                dead_letter: &letter,
-                at: Timestamp::from_millis(1_795_226_400_123),
-                asked: Asked {
-                    by: "me",
-                    caller: None,
-                    why: "why",
-                },
+            let asked = Asked {
+                by: "me",
+                caller: None,
+                why: "why",
             };
-            let items = items(discarded);
+            let items = items(&dead_letter, Timestamp::from_millis(1_795_226_400_123), asked);
             let mut joined = String::new();
             for item in &items {
                 let part = item.get("Body").map_or("", |body| body.as_s().unwrap());

@@ -37,12 +37,8 @@ impl AwsOutlet {
         let (Some(id), Some(saga), Some(kind)) = (facts.event.clone(), facts.saga, facts.kind.clone()) else {
             return Ok(Err(Refusal::Never("it has no id, no type or no saga".to_owned())));
         };
-        let event = Envelope {
-            id,
-            saga,
-            kind,
-            body: message.to_owned(),
-        };
+        let body = message.to_owned();
+        let event = Envelope { id, saga, kind, body };
         let bus = if dead_letter.id.source == Source::Quarantine {
             &self.ingress
         } else {
@@ -65,13 +61,8 @@ impl Outlet for AwsOutlet {
             match to {
                 Destination::Bus => self.put(dead_letter, message).await,
                 Destination::EventsQueue => {
-                    let sent = self
-                        .client
-                        .send_message()
-                        .queue_url(&self.events_queue)
-                        .message_body(message)
-                        .send()
-                        .await;
+                    let send = self.client.send_message().queue_url(&self.events_queue);
+                    let sent = send.message_body(message).send().await;
                     sent.map(|_| Ok(()))
                         .map_err(|error| failure("sending a dead letter to the events queue", error))
                 }

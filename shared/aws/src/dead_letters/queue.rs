@@ -27,6 +27,13 @@ const RECEIVED_SIDE_BY_SIDE: usize = 4;
 /// Waiting a moment makes SQS ask all its servers, not a sample of them: an empty answer is then an empty queue.
 const WAIT_SECONDS: i32 = 1;
 
+/// How SQS says that a receipt is not valid any more.
+const NOT_OURS: [&str; 3] = [
+    "ReceiptHandleIsInvalid",
+    "InvalidParameterValue",
+    "InvalidParameterValueException",
+];
+
 /// A queue of dead letters.
 #[derive(Debug, Clone)]
 pub struct DeadQueue {
@@ -40,8 +47,9 @@ impl DeadQueue {
     /// The queue at this URL, whose messages `read` understands.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String, source: Source, read: fn(&Received) -> DeadLetter) -> Self {
+        let client = Client::new(config);
         Self {
-            client: Client::new(config),
+            client,
             url,
             source,
             read,
@@ -59,7 +67,6 @@ impl DeadQueue {
             key: format!("{:013}-{id}", sent.unwrap_or(0_i64)),
             attributes: texts.collect(),
             sent: sent.map(Timestamp::from_millis),
-            moved_from: system(System::DeadLetterQueueSourceArn).cloned(),
             body: message.body.clone().unwrap_or_default(),
         };
         Some(Leased {
@@ -80,7 +87,7 @@ impl DeadQueue {
             .visibility_timeout(lease_seconds)
             .wait_time_seconds(WAIT_SECONDS)
             .message_attribute_names("All")
-            .message_system_attribute_names(System::All)
+            .message_system_attribute_names(System::SentTimestamp)
             .send()
             .await
             .map_err(|error| failure("reading the dead letters of a queue", error))?;
@@ -89,76 +96,59 @@ impl DeadQueue {
     }
 
     async fn show(&self, receipts: &[Receipt]) -> Result<(), PortError> {
-        const WHAT: &str = "showing dead letters again on their queue";
-        let mut entries = Vec::with_capacity(receipts.len());
-        for (index, receipt) in receipts.iter().enumerate() {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
                 .receipt_handle(&receipt.handle)
                 .visibility_timeout(0)
-                .build();
-            entries.push(entry.map_err(|error| PortError::unavailable(WHAT, error))?);
-        }
+                .build()
+        });
         // An entry that fails is a message that is gone, or that somebody else holds by now.
-        let sent = self
-            .client
+        self.client
             .change_message_visibility_batch()
             .queue_url(&self.url)
-            .set_entries(Some(entries))
+            .set_entries(Some(entries.flatten().collect()))
             .send()
-            .await;
-        sent.map(|_| ()).map_err(|error| failure(WHAT, error))
+            .await
+            .map(drop)
+            .map_err(|error| failure("showing dead letters again on their queue", error))
     }
 
     /// At most [`BATCH`] of them, one by one what became of each.
     async fn delete(&self, batch: &[&Receipt]) -> Vec<Result<Removal, PortError>> {
         const WHAT: &str = "removing dead letters from their queue";
         let entries = batch.iter().enumerate().map(|(index, receipt)| {
-            let entry = DeleteMessageBatchRequestEntry::builder();
-            entry
+            DeleteMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .receipt_handle(&receipt.handle)
                 .build()
         });
-        let sent = async {
-            let entries: Vec<_> = entries
-                .collect::<Result<_, _>>()
-                .map_err(|error| PortError::unavailable(WHAT, error))?;
-            let request = self.client.delete_message_batch().queue_url(&self.url);
-            let sent = request.set_entries(Some(entries)).send().await;
-            sent.map_err(|error| failure(WHAT, error))
-        };
-        let answer = match sent.await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let each = |_| Err(PortError::unavailable(WHAT, causes(&error)));
-                return batch.iter().map(each).collect();
-            }
-        };
+        let answer = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.flatten().collect()))
+            .send()
+            .await
+            .map_err(|error| causes(&failure(WHAT, error)));
         let of = |index: usize| {
-            let id = index.to_string();
-            let refused = answer.failed().iter().find(|one| one.id() == id);
-            match refused {
-                Some(refused) if is_not_ours(refused.code()) => Ok(Removal::NotOurs),
-                Some(refused) => {
-                    let why = refused.message().unwrap_or(refused.code()).to_owned();
-                    Err(PortError::unavailable(WHAT, why))
+            let answer = answer
+                .as_ref()
+                .map_err(|why| PortError::unavailable(WHAT, why.clone()))?;
+            let done = |id: &str| id == index.to_string();
+            match answer.failed().iter().find(|one| done(one.id())) {
+                Some(refused) if NOT_OURS.contains(&refused.code()) => Ok(Removal::NotOurs),
+                None if answer.successful().iter().any(|one| done(one.id())) => Ok(Removal::Removed),
+                refused => {
+                    let why = refused.map_or("it is not in the answer", |one| {
+                        one.message().unwrap_or(one.code())
+                    });
+                    Err(PortError::unavailable(WHAT, why.to_owned()))
                 }
-                None => Ok(Removal::Removed),
             }
         };
         (0..batch.len()).map(of).collect()
     }
-}
-
-/// How SQS says that a receipt is not valid any more.
-fn is_not_ours(code: &str) -> bool {
-    [
-        "ReceiptHandleIsInvalid",
-        "InvalidParameterValue",
-        "InvalidParameterValueException",
-    ]
-    .contains(&code)
 }
 
 impl DeadLetterQueue for DeadQueue {
@@ -182,12 +172,12 @@ impl DeadLetterQueue for DeadQueue {
                 .await
                 .map_err(|error| failure("counting the dead letters of a queue", error))?;
             let count = |name| {
-                let text = answer.attributes().and_then(|all| all.get(name));
-                text.and_then(|text| text.parse().ok()).unwrap_or(0)
+                let text = answer.attributes()?.get(name)?;
+                text.parse().ok()
             };
             Ok(Depth {
-                visible: count(&visible),
-                hidden: count(&hidden),
+                visible: count(&visible).unwrap_or(0),
+                hidden: count(&hidden).unwrap_or(0),
             })
         })
     }

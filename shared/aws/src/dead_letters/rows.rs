@@ -6,7 +6,6 @@
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use futures_util::stream;
 use saga_app::dead_letters::ports::{Answer, DeadLetterContainer, DeadOutbox, Pages, Removal};
@@ -14,6 +13,7 @@ use saga_app::ports::PortError;
 use saga_core::Timestamp;
 use saga_wire::dead_letter::{DeadLetter, Row, Source, row};
 
+use crate::cancelled::{has, reasons};
 use crate::failure::failure;
 use crate::item::{Item, n, number, s, text};
 
@@ -37,10 +37,8 @@ impl DeadRows {
     /// Those of this table.
     #[must_use]
     pub fn new(config: &SdkConfig, table: String) -> Self {
-        Self {
-            client: Client::new(config),
-            table,
-        }
+        let client = Client::new(config);
+        Self { client, table }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Item>, PortError> {
@@ -48,8 +46,7 @@ impl DeadRows {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("Shard", s(DEAD))
-            .key("EventId", s(key))
+            .set_key(Some(dead(key)))
             .consistent_read(true)
             .send()
             .await
@@ -59,7 +56,7 @@ impl DeadRows {
 
     /// The rows after this key, a page of them, and where the next page begins.
     async fn page(&self, after: Option<&str>) -> Result<(Vec<DeadLetter>, Option<String>), PortError> {
-        let mut request = self
+        let request = self
             .client
             .query()
             .table_name(&self.table)
@@ -68,12 +65,8 @@ impl DeadRows {
             .expression_attribute_values(":dead", s(DEAD))
             .consistent_read(true)
             .limit(PAGE);
-        if let Some(after) = after {
-            request = request
-                .exclusive_start_key("Shard", s(DEAD))
-                .exclusive_start_key("EventId", s(after));
-        }
         let answer = request
+            .set_exclusive_start_key(after.map(dead))
             .send()
             .await
             .map_err(|error| failure("reading the dead rows", error))?;
@@ -83,41 +76,11 @@ impl DeadRows {
             .transpose()?;
         Ok((answer.items().iter().filter_map(dead_letter).collect(), next))
     }
+}
 
-    /// The two changes that make a dead row a pending one; none when this version cannot read the row.
-    fn changes(&self, dead: &Item, now: Timestamp) -> Result<Option<[TransactWriteItem; 2]>, PortError> {
-        const WHAT: &str = "making a dead row pending";
-        let (Some(shard), Ok(key)) = (shard(dead), text(dead, "EventId")) else {
-            return Ok(None);
-        };
-        let mut pending = dead.clone();
-        pending.retain(|name, _| PENDING.contains(&name.as_str()));
-        pending.entry("At".to_owned()).or_insert_with(|| n(0));
-        pending.extend([
-            ("Shard".to_owned(), s(shard)),
-            ("Queued".to_owned(), n(now.millis())),
-            // Other events of its saga may be on their way.
-            ("Follows".to_owned(), n(1)),
-        ]);
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(pending))
-            .build();
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .key("Shard", s(DEAD))
-            .key("EventId", s(key))
-            .condition_expression(IS_THERE)
-            .build();
-        Ok(Some([
-            TransactWriteItem::builder()
-                .put(put.map_err(|error| PortError::unavailable(WHAT, error))?)
-                .build(),
-            TransactWriteItem::builder()
-                .delete(delete.map_err(|error| PortError::unavailable(WHAT, error))?)
-                .build(),
-        ]))
-    }
+/// The key of a dead row.
+fn dead(key: &str) -> Item {
+    Item::from([("Shard".to_owned(), s(DEAD)), ("EventId".to_owned(), s(key))])
 }
 
 /// The shard that a dead row was in.
@@ -172,18 +135,13 @@ impl DeadLetterContainer for DeadRows {
                 .client
                 .delete_item()
                 .table_name(&self.table)
-                .key("Shard", s(DEAD))
-                .key("EventId", s(key))
+                .set_key(Some(dead(key)))
                 .condition_expression(IS_THERE)
                 .send()
                 .await;
             match sent {
                 Ok(_) => Ok(Removal::Removed),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-                {
+                Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                     Ok(Removal::NotOurs)
                 }
                 Err(error) => Err(failure("removing a dead row", error)),
@@ -195,32 +153,44 @@ impl DeadLetterContainer for DeadRows {
 impl DeadOutbox for DeadRows {
     fn requeue<'a>(&'a self, key: &'a str, now: Timestamp) -> Answer<'a, Removal> {
         Box::pin(async move {
-            let Some(dead) = self.get(key).await? else {
+            let Some(mut pending) = self.get(key).await? else {
                 return Ok(Removal::NotOurs);
             };
-            let Some(changes) = self.changes(&dead, now)? else {
+            let Some(shard) = shard(&pending).map(s) else {
                 return Ok(Removal::NotOurs);
             };
+            pending.retain(|name, _| PENDING.contains(&name.as_str()));
+            pending.entry("At".to_owned()).or_insert_with(|| n(0));
+            pending.extend([
+                ("Shard".to_owned(), shard),
+                ("Queued".to_owned(), n(now.millis())),
+                // Other events of its saga may be on their way.
+                ("Follows".to_owned(), n(1)),
+            ]);
+            let put = Put::builder().table_name(&self.table).set_item(Some(pending));
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(dead(key)))
+                .condition_expression(IS_THERE);
+            // Both have all that they need, so neither is left out.
             let sent = self
                 .client
                 .transact_write_items()
-                .set_transact_items(Some(changes.into()))
+                .transact_items(TransactWriteItem::builder().set_put(put.build().ok()).build())
+                .transact_items(
+                    TransactWriteItem::builder()
+                        .set_delete(delete.build().ok())
+                        .build(),
+                )
                 .send()
                 .await;
             match sent {
                 Ok(_) => Ok(Removal::Removed),
-                Err(error) if condition_failed(&error) => Ok(Removal::NotOurs),
+                Err(error) if reasons(&error).is_some_and(|why| has(why, "ConditionalCheckFailed")) => {
+                    Ok(Removal::NotOurs)
+                }
                 Err(error) => Err(failure("making a dead row pending", error)),
             }
         })
     }
-}
-
-fn condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
-    else {
-        return false;
-    };
-    let mut reasons = cancelled.cancellation_reasons().iter();
-    reasons.any(|reason| reason.code() == Some("ConditionalCheckFailed"))
 }

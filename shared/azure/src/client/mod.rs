@@ -19,7 +19,6 @@ mod table;
 mod topic;
 mod url;
 pub(crate) mod vault;
-mod xml;
 
 pub use federation::Assertion;
 
@@ -29,7 +28,7 @@ pub(crate) use batch::{Batch, Change, MAX_CHANGES, Verb};
 pub(crate) use blob::{BlobName, Container};
 pub(crate) use connection::{Connection, Identity, StorageAccount};
 pub(crate) use error::Failure;
-pub(crate) use queue::{MessageHandle, Queue};
+pub(crate) use queue::Queue;
 #[cfg(test)]
 pub(crate) use retry::Limits;
 pub(crate) use retry::Repeat;
@@ -37,10 +36,8 @@ pub(crate) use table::Table;
 pub(crate) use topic::Topic;
 pub(crate) use url::quoted;
 
-/// What became of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It was done.
     Applied,
     /// Nothing was done: the row or blob is there and should not be, or was changed since it was read.
     ConditionFailed,

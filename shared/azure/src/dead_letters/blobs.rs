@@ -11,7 +11,7 @@ use futures_util::stream;
 use saga_app::dead_letters::ports::{Answer, DeadLetterContainer, Pages, Removal};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
-use saga_wire::dead_letter::{DeadLetter, Source, blob};
+use saga_wire::dead_letter::{BlobEvent, DeadLetter, Source, blob};
 
 use crate::client::{BlobName, Container, Written};
 
@@ -26,14 +26,10 @@ const ATTEMPTS: u32 = 12;
 /// The container of dead-letter blobs.
 #[derive(Debug)]
 pub struct DeadBlobs {
-    container: Container,
+    pub(super) container: Container,
 }
 
 impl DeadBlobs {
-    pub(super) fn new(container: Container) -> Self {
-        Self { container }
-    }
-
     /// The events of a blob; none when it is gone.
     async fn events(&self, named: &BlobName) -> Result<Vec<DeadLetter>, PortError> {
         let Some(read) = self.container.read(&named.name).await? else {
@@ -53,10 +49,8 @@ impl DeadBlobs {
         };
         let mut events = blob(name, &read.content, None);
         // Of two equal events it does not matter which one goes.
-        let Some(index) = events
-            .iter()
-            .position(|one| content_of(&one.dead_letter.id.key) == content_of(key))
-        else {
+        let same = |one: &BlobEvent| content_of(&one.dead_letter.id.key) == content_of(key);
+        let Some(index) = events.iter().position(same) else {
             return Ok(Some(Removal::NotOurs));
         };
         events.remove(index);
@@ -83,13 +77,6 @@ fn content_of(key: &str) -> &str {
     number.map_or(key, |at| &key[..digest + at])
 }
 
-/// What of the container is still to be read.
-struct Rest {
-    names: VecDeque<BlobName>,
-    /// Where the next page of names begins: `None` when there is none, an empty one before the first page.
-    marker: Option<Option<String>>,
-}
-
 impl DeadLetterContainer for DeadBlobs {
     fn source(&self) -> Source {
         Source::EventGrid
@@ -97,32 +84,31 @@ impl DeadLetterContainer for DeadBlobs {
 
     fn pages(&self, after: Option<String>, since: Option<Timestamp>) -> Pages<'_> {
         let after = Arc::new(after);
-        let page = move |mut rest: Rest| {
+        // The names that are still to be read, and where the next page of names begins, if there is one.
+        let all = (VecDeque::new(), Some(None));
+        let page = move |(mut names, mut marker): (VecDeque<BlobName>, Option<Option<String>>)| {
             let after = Arc::clone(&after);
             async move {
                 let after = after.as_deref();
-                if rest.names.is_empty() {
-                    let Some(marker) = rest.marker else {
+                if names.is_empty() {
+                    let Some(from) = marker else {
                         return Ok(None);
                     };
-                    let (names, next) = self.container.list(marker.as_deref(), NAMES).await?;
-                    (rest.names, rest.marker) = (names.into(), next.map(Some));
-                    let first = after.map(blob_of);
-                    rest.names.retain(|named| {
-                        first.is_none_or(|first| named.name.as_str() >= first)
+                    let (page, next) = self.container.list(from.as_deref(), NAMES).await?;
+                    (names, marker) = (page.into(), next.map(Some));
+                    names.retain(|named| {
+                        after
+                            .map(blob_of)
+                            .is_none_or(|first| named.name.as_str() >= first)
                             && since.zip(named.created).is_none_or(|(since, at)| at >= since)
                     });
                 }
-                let some: Vec<BlobName> = rest.names.drain(..rest.names.len().min(READS)).collect();
+                let some: Vec<BlobName> = names.drain(..names.len().min(READS)).collect();
                 let read = try_join_all(some.iter().map(|named| self.events(named))).await?;
                 let mut page: Vec<DeadLetter> = read.into_iter().flatten().collect();
                 page.retain(|one| after.is_none_or(|after| *one.id.key > *after));
-                Ok(Some((page, rest)))
+                Ok(Some((page, (names, marker))))
             }
-        };
-        let all = Rest {
-            names: VecDeque::new(),
-            marker: Some(None),
         };
         Box::pin(stream::try_unfold(all, page))
     }
@@ -168,10 +154,12 @@ mod tests {
         let config = config(server);
         let connection = quick();
         let account = account(&connection, &config);
-        DeadBlobs::new(Container::new(&account, &server.url, "dead-letters", WHAT).unwrap())
+        DeadBlobs {
+            container: Container::new(&account, &server.url, "dead-letters", WHAT).unwrap(),
+        }
     }
 
-    /// The first letter of the blob is removed; what was asked of the service after it had been read.
+    /// The first dead letter of the blob is removed; what was asked of the service after it had been read.
     async fn removed(replies: Vec<Reply>) -> (Removal, Vec<String>) {
         let two = r#"[{"id":"1"},{"id":"2"}]"#;
         let mut script = vec![content(1, two)];
@@ -199,7 +187,7 @@ mod tests {
         );
         let (removal, requests) = removed(vec![
             content(2, two),
-            // Event Grid added a letter between our reading and our writing.
+            // Event Grid added a dead letter between our reading and our writing.
             Reply::status(412),
             content(3, three),
             Reply::status(201),
@@ -224,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_letter_takes_its_blob_along_unless_another_came() {
+    async fn the_last_dead_letter_takes_its_blob_along_unless_another_came() {
         let (removal, requests) = removed(vec![content(2, r#"[{"id":"1"}]"#), Reply::status(202)]).await;
         assert_eq!(removal, Removal::Removed);
         assert!(
@@ -233,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_letter_that_another_operator_removed_is_not_ours() {
+    async fn a_dead_letter_that_another_operator_removed_is_not_ours() {
         let (removal, requests) = removed(vec![content(2, r#"[{"id":"2"}]"#)]).await;
         assert_eq!((removal, requests.len()), (Removal::NotOurs, 1));
     }

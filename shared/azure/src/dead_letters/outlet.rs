@@ -7,19 +7,11 @@ use saga_wire::dead_letter::{DeadLetter, Destination};
 use crate::client::Queue;
 use crate::event_grid::EventGrid;
 
-pub(super) const WHAT: &str = "the participant's queue";
-
 /// The topic and the participant's queue.
 #[derive(Debug)]
 pub struct AzureOutlet {
-    events: EventGrid,
-    queue: Queue,
-}
-
-impl AzureOutlet {
-    pub(super) fn new(events: EventGrid, queue: Queue) -> Self {
-        Self { events, queue }
-    }
+    pub(super) events: EventGrid,
+    pub(super) queue: Queue,
 }
 
 impl Outlet for AzureOutlet {

@@ -9,45 +9,18 @@ use saga_app::dead_letters::ports::{Answer, Answers, DeadLetterQueue, Depth, Lea
 use saga_core::Timestamp;
 use saga_wire::dead_letter::{DeadLetter, Source};
 
-use crate::client::{MessageHandle, Queue, Written};
+use crate::client::{Queue, Written};
 
-pub(super) const WHAT: &str = "a queue of dead letters";
 /// So many requests at a time when messages are put back.
 const SIDE_BY_SIDE: usize = 16;
-
-/// How the messages of a queue are read: from key, text and time of arrival.
-pub(super) type Read = fn(&str, &str, Option<Timestamp>) -> DeadLetter;
 
 /// A queue of dead letters.
 #[derive(Debug)]
 pub struct DeadQueue {
-    queue: Queue,
-    source: Source,
-    read: Read,
-}
-
-impl DeadQueue {
-    pub(super) fn new(queue: Queue, source: Source, read: Read) -> Self {
-        Self { queue, source, read }
-    }
-}
-
-impl From<MessageHandle> for Receipt {
-    fn from(handle: MessageHandle) -> Self {
-        Self {
-            message: handle.id,
-            handle: handle.pop_receipt,
-        }
-    }
-}
-
-impl From<&Receipt> for MessageHandle {
-    fn from(receipt: &Receipt) -> Self {
-        Self {
-            id: receipt.message.clone(),
-            pop_receipt: receipt.handle.clone(),
-        }
-    }
+    pub(super) queue: Queue,
+    pub(super) source: Source,
+    /// How its messages are read: from key, text and time of arrival.
+    pub(super) read: fn(&str, &str, Option<Timestamp>) -> DeadLetter,
 }
 
 impl DeadLetterQueue for DeadQueue {
@@ -58,22 +31,20 @@ impl DeadLetterQueue for DeadQueue {
     /// The count is of all messages, hidden ones among them.
     fn depth(&self) -> Answer<'_, Depth> {
         Box::pin(async move {
-            Ok(Depth {
-                visible: self.queue.count().await?,
-                hidden: 0,
-            })
+            let (visible, hidden) = (self.queue.count().await?, 0);
+            Ok(Depth { visible, hidden })
         })
     }
 
     fn lease(&self, seconds: u32, _: usize) -> Answer<'_, Vec<Leased>> {
         Box::pin(async move {
-            let messages = self.queue.take(seconds).await?;
-            let leased = messages.into_iter().map(|message| {
+            let messages = self.queue.take(seconds).await?.into_iter();
+            let leased = messages.map(|message| {
                 let at = message.inserted.map_or(0, Timestamp::millis);
-                let key = format!("{at:013}-{}", message.handle.id);
+                let key = format!("{at:013}-{}", message.receipt.message);
                 Leased {
                     dead_letter: (self.read)(&key, &message.text, message.inserted),
-                    receipt: message.handle.into(),
+                    receipt: message.receipt,
                 }
             });
             Ok(leased.collect())
@@ -83,18 +54,15 @@ impl DeadLetterQueue for DeadQueue {
     fn put_back(&self, receipts: Vec<Receipt>) -> Answer<'_, ()> {
         Box::pin(async move {
             for some in receipts.chunks(SIDE_BY_SIDE) {
-                let each = some
-                    .iter()
-                    .map(|receipt| async move { self.queue.show(&receipt.into()).await });
-                try_join_all(each).await?;
+                try_join_all(some.iter().map(|receipt| self.queue.show(receipt))).await?;
             }
             Ok(())
         })
     }
 
     fn remove<'a>(&'a self, receipts: Vec<&'a Receipt>) -> Answers<'a, Removal> {
-        let each = receipts.into_iter().map(move |receipt| async move {
-            Ok(match self.queue.delete(&receipt.into()).await? {
+        let each = receipts.into_iter().map(async move |receipt| {
+            Ok(match self.queue.delete(receipt).await? {
                 Written::Applied => Removal::Removed,
                 Written::Missing | Written::ConditionFailed => Removal::NotOurs,
             })

@@ -25,15 +25,11 @@ const OWN: [&str; 4] = ["Attempts", "NextAt", "Reason", "DeadAt"];
 /// The dead rows of a table.
 #[derive(Debug)]
 pub struct DeadRows {
-    table: Table,
-    buckets: u16,
+    pub(super) table: Table,
+    pub(super) buckets: u16,
 }
 
 impl DeadRows {
-    pub(super) fn new(table: Table, buckets: u16) -> Self {
-        Self { table, buckets }
-    }
-
     /// The rows of a bucket whose keys follow `after`, a page of them.
     async fn page(&self, bucket: u16, after: &str) -> Result<Vec<DeadLetter>, PortError> {
         let partition = keys::partition(bucket);
@@ -64,12 +60,7 @@ fn parted(key: &str) -> Option<(u16, String)> {
 fn dead_letter(bucket: u16, columns: &Fields) -> Option<DeadLetter> {
     let rest = columns.get("RowKey")?.as_text()?.strip_prefix(DEAD)?;
     let text = |name: &str| columns.get(name).and_then(Document::as_text).map(str::to_owned);
-    let number = |name: &str| {
-        columns
-            .get(name)
-            .and_then(Document::as_number)
-            .and_then(|number| number.as_i64())
-    };
+    let number = |name: &str| columns.get(name)?.as_number()?.as_i64();
     // What the relay can read from the pending row is what it would be.
     let pending = Row::read(columns.clone()).and_then(|row| {
         let key = format!("{}{rest}", keys::OUTBOX);

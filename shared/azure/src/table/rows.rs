@@ -6,6 +6,7 @@ use saga_app::ports::Envelope;
 use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
 use saga_core::participate::StepRecord;
+use saga_core::progress::Progress;
 use saga_core::reports::Reports;
 use saga_core::{Document, Timestamp};
 use saga_wire::json;
@@ -13,7 +14,6 @@ use saga_wire::json;
 use super::columns::Row;
 use super::keys;
 
-/// The format of rows.
 const FORMAT: i64 = 1;
 
 fn put_some(row: &mut Fields, name: &str, value: Option<impl Into<Document>>) {
@@ -35,6 +35,7 @@ pub(crate) fn step_fields(record: &StepRecord) -> Fields {
         "Output",
         (!output.is_empty()).then(|| json::write_object(output)),
     );
+    put_some(&mut row, "Calls", record.progress.as_ref().map(Progress::to_text));
     put_some(
         &mut row,
         "Told",
@@ -57,6 +58,7 @@ pub(crate) fn step_record(row: &Fields) -> Result<StepRecord, String> {
         reason: optional(row, "Reason", text)?.map(str::to_owned),
         data: object("Data")?,
         output: object("Output")?,
+        progress: optional(row, "Calls", progress)?,
         reports: optional(row, "Told", text)?.map_or_else(Reports::default, Reports::new),
     })
 }
@@ -78,7 +80,6 @@ pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
     columns
 }
 
-/// The columns that a failed attempt changes.
 pub(crate) fn tries_fields(tries: &Tries) -> Fields {
     let mut columns = fields([("Attempts", i64::from(tries.failed).into())]);
     put_some(&mut columns, "NextAt", tries.next.map(Timestamp::millis));
@@ -144,6 +145,11 @@ pub(crate) fn definition_text(row: &Fields) -> Result<&str, String> {
     text(row, "Text")
 }
 
+fn progress(row: &Fields, name: &str) -> Result<Progress, String> {
+    Progress::of_text(text(row, name)?)
+        .ok_or_else(|| format!("`{name}` does not say how far the step has come"))
+}
+
 fn check_format(row: &Fields) -> Result<(), String> {
     match whole(row, "Format")? {
         FORMAT => Ok(()),
@@ -187,6 +193,11 @@ mod tests {
 
     fn record() -> StepRecord {
         StepRecord {
+            progress: Some(Progress {
+                attempts: 2,
+                error: Some("no answer in 10 s".to_owned()),
+                ..Progress::since(Timestamp::from_millis(5))
+            }),
             state: StepState::Undone,
             at: Timestamp::from_millis(1_795_226_400_123),
             hop: 3,

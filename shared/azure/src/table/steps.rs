@@ -113,6 +113,7 @@ mod tests {
 
     async fn commit(store: &TableStore) -> Result<Committed, PortError> {
         let record = StepRecord {
+            progress: None,
             state: StepState::Done,
             at: Timestamp::from_millis(1),
             hop: 1,

@@ -1,10 +1,13 @@
 //! All that a saga's origin can be asked to do with a saga that exists.
 
+use crate::call::Undecided;
 use crate::definition::Cloud;
+use crate::document::Fields;
 use crate::event::Event;
-use crate::ids::{EventId, Timestamp};
+use crate::ids::{EventId, StepIndex, Timestamp};
 use crate::lifecycle::Trigger;
 use crate::mark::{Asked, Caller, ParkedMessage};
+use crate::step::Reply;
 
 /// A request to the origin. The line that it adds to the saga's timeline is part of the decision about it.
 #[derive(Debug, Clone)]
@@ -23,8 +26,19 @@ pub enum Command<'a> {
     Resolve {
         /// The end.
         to: Override,
+        /// Also where a step that cannot be undone may be done already, which leaves a contradiction.
+        force: bool,
         /// Who asks.
         asked: Asked<'a>,
+    },
+    /// A step is answered: by its service, or by somebody outside.
+    Answer(Answer<'a>),
+    /// An attempt to call the service of a step of the origin's cloud ended without a decision.
+    Undecided {
+        /// The step.
+        step: StepIndex,
+        /// What became of it.
+        attempt: Undecided,
     },
     /// The saga may be due: its deadline is enacted, or its opening event is sent again. The decision's alert says that
     /// it is stuck, and [`Command::FlagStuck`] shows it once the alert was sent.
@@ -47,6 +61,19 @@ pub enum Command<'a> {
         /// Who looked.
         asked: Asked<'a>,
     },
+}
+
+/// An answer for a step.
+#[derive(Debug, Clone)]
+pub struct Answer<'a> {
+    /// The step.
+    pub step: StepIndex,
+    /// What is said.
+    pub reply: Reply,
+    /// The output, or the member `reason`.
+    pub data: Fields,
+    /// Who says so; `None` for the step's service itself.
+    pub asked: Option<Asked<'a>>,
 }
 
 /// The end that an override gives a saga.

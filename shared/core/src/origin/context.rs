@@ -5,7 +5,7 @@ use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::event::Event;
 use crate::ids::{StepIndex, Timestamp};
 use crate::participant::{EntityWrite, Participants};
-use crate::participate::Step;
+use crate::participate::{NoStep, Step};
 use crate::patience::Patience;
 use crate::saga::{Saga, Status};
 
@@ -104,6 +104,35 @@ pub enum Misaddressed {
     /// The definition names a participant that this deployment does not have.
     #[error("participant `{0}` is not part of this deployment")]
     NoParticipant(String),
+    /// An override to CANCELLED cannot, or may not, undo a step that is a pivot.
+    #[error(transparent)]
+    Pivot(PastPivot),
+}
+
+/// Why an override to CANCELLED is refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PastPivot {
+    /// The origin's own pivot has acted, or is asked to.
+    #[error(
+        "step {0} cannot be undone, and has acted or may have: the saga can only go forward; mend what holds it up, or \
+         resolve it as completed"
+    )]
+    Own(String),
+    /// A pivot of the other cloud may have acted.
+    #[error(
+        "step {0} cannot be undone, and may have acted: cancelled now, the saga could end torn; ask its service first, and \
+         repeat the request with `\"force\": true` if its effect does not exist"
+    )]
+    MayBeDone(String),
+}
+
+impl From<NoStep> for Misaddressed {
+    fn from(missing: NoStep) -> Self {
+        match missing {
+            NoStep::Unknown(step) => Self::NotOurs(step),
+            NoStep::NoParticipant(name) => Self::NoParticipant(name),
+        }
+    }
 }
 
 impl Origin<'_> {
@@ -115,21 +144,12 @@ impl Origin<'_> {
     /// A step of the origin's cloud.
     pub(super) fn owned(&self, index: StepIndex) -> Result<Step<'_>, Misaddressed> {
         let definition = self.known()?;
-        let step = definition.step(index).filter(|step| step.cloud == Cloud::ORIGIN);
-        let name = &step
-            .ok_or_else(|| Misaddressed::NotOurs(definition.describe(index)))?
-            .participant;
-        let participant = self
-            .participants
-            .get(name.as_str())
-            .ok_or_else(|| Misaddressed::NoParticipant(name.clone()))?;
-        Ok(Step {
-            saga: self.saga.id,
-            definition,
-            index,
-            cloud: Cloud::ORIGIN,
-            participant: participant.as_ref(),
-        })
+        let step = Step::find(self.saga.id, definition, index, self.participants)?;
+        if step.cloud() == Cloud::ORIGIN {
+            Ok(step)
+        } else {
+            Err(Misaddressed::NotOurs(definition.describe(index)))
+        }
     }
 
     /// A decision that leaves the saga as it is.

@@ -43,7 +43,7 @@ impl Origin<'_> {
         self.event(address, time, hop.saturating_add(1), data)
     }
 
-    fn event(
+    pub(super) fn event(
         &self,
         address: impl Fn(&Definition) -> Address,
         time: Timestamp,

@@ -1,14 +1,17 @@
 //! How a saga ends: a transition of its lifecycle, and with it everything that is committed in the same transaction.
 
 use super::command::Override;
-use super::context::{Decided, Misaddressed, Origin, OriginDecision};
+use super::context::{Decided, Misaddressed, Origin, OriginDecision, PastPivot};
 use crate::Outcome;
+use crate::address::Address;
+use crate::definition::{Cloud, Definition};
+use crate::document::Fields;
 use crate::event::reason_data;
 use crate::ids::StepIndex;
 use crate::lifecycle::{Phase, Send, Transition, Trigger, transition};
 use crate::mark::{Asked, Mark};
-use crate::participant::{Context, Entities, EntityKey, EntityWrite, Work};
-use crate::participate::Message;
+use crate::participant::{Context, Entities, EntityKey, EntityWrite};
+use crate::participate::{Message, StepDecision};
 use crate::saga::Saga;
 use crate::step::{StepState, StepVerb};
 use crate::timeline::Entry;
@@ -40,6 +43,9 @@ impl Origin<'_> {
 
     /// Asks for the saga to be cancelled: `cancel` chases it forward and is decided by the first step that has not acted.
     pub(super) fn cancel(&self, by: &str, reason: &str) -> Result<OriginDecision, Misaddressed> {
+        if self.is_past_pivot() {
+            return Ok(self.unchanged(Outcome::Late));
+        }
         let mark = Mark::new(self.now, by, reason);
         let marked = Saga {
             cancel: self.saga.cancel.clone().or(Some(mark)),
@@ -60,10 +66,14 @@ impl Origin<'_> {
     pub(super) fn resolve(
         &self,
         to: Override,
+        force: bool,
         by: &str,
         reason: &str,
         entities: &Entities,
     ) -> Result<OriginDecision, Misaddressed> {
+        if to == Override::Cancelled && self.saga.lifecycle.phase == Phase::Open {
+            self.before_pivot(force)?;
+        }
         // The time is part of the id of the cancel that closes the saga, which is another event than that of a cancel
         // that was asked for in the same millisecond.
         let after = |cancel: &Mark| self.now.max(cancel.at.plus_millis(1));
@@ -83,6 +93,38 @@ impl Origin<'_> {
             decision.saga.resolved.clone_from(&self.saga.resolved);
         }
         Ok(decision)
+    }
+
+    /// Whether a step of ours that cannot be undone is done: the saga only goes forward.
+    pub(super) fn is_past_pivot(&self) -> bool {
+        let pivot = self.definition.and_then(Definition::pivot);
+        let record = pivot.and_then(|pivot| self.saga.steps.get(&pivot));
+        record.is_some_and(|record| record.state == StepState::Done)
+    }
+
+    /// Refuses an override to CANCELLED that meets a pivot.
+    fn before_pivot(&self, force: bool) -> Result<(), Misaddressed> {
+        let definition = self.known()?;
+        let Some(pivot) = definition.pivot() else {
+            return Ok(());
+        };
+        let state = self.saga.steps.get(&pivot).map(|record| record.state);
+        let own = definition
+            .step(pivot)
+            .is_some_and(|step| step.cloud == Cloud::ORIGIN);
+        let describe = || definition.describe(pivot);
+        match state {
+            Some(StepState::Done | StepState::Acting) => Err(Misaddressed::Pivot(PastPivot::Own(describe()))),
+            _ if own || force => Ok(()),
+            _ => {
+                let observed = self.saga.observed(definition);
+                let said = observed.get(&pivot).and_then(|step| step.state);
+                if said.is_some_and(StepState::is_void) {
+                    return Ok(());
+                }
+                Err(Misaddressed::Pivot(PastPivot::MayBeDone(describe())))
+            }
+        }
     }
 
     /// What a trigger changes, undoes and sends.
@@ -124,40 +166,112 @@ impl Origin<'_> {
                 decision.outcome = Outcome::Late;
                 send
             }
-            Transition::Contradicted => {
+            Transition::Contradicted(lifecycle) => {
                 decision.outcome = Outcome::Contradicted;
-                let how = if self.saga.lifecycle.overridden {
-                    "was resolved as completed"
-                } else {
-                    "had completed"
-                };
-                decision.alert = Some(format!("the other cloud undid its part of a saga that {how}"));
+                decision.saga.lifecycle = lifecycle;
+                decision.alert = Some(self.contradiction(trigger));
                 None
             }
         };
+        match send {
+            // The request to the first step's own service goes first while the steps after it cannot have heard of the saga.
+            Some(Send::CancelFirst) if decision.emit.is_none() => self.send_cancel(&mut decision)?,
+            Some(Send::CompensateLast) => decision.emit = self.compensate_last(hop),
+            _ => {}
+        }
         decision.status = decision.saga.status(definition);
-        decision.emit = send.and_then(|send| match send {
-            Send::CancelFirst => self.cancel_event(),
-            Send::CompensateLast => self.compensate_last(hop),
-        });
         Ok(decision)
+    }
+
+    fn contradiction(&self, trigger: Trigger) -> String {
+        let lifecycle = self.saga.lifecycle;
+        if trigger == Trigger::Contradiction {
+            return "a step that cannot be undone was asked to be undone: its effect exists although the saga is cancelled. \
+                    Nothing was changed; settle the effect at the service, by hand"
+                .to_owned();
+        }
+        let how = match (lifecycle.phase, lifecycle.overridden) {
+            (_, true) => "was resolved as completed",
+            _ => "had completed",
+        };
+        format!("the other cloud undid its part of a saga that {how}")
+    }
+
+    /// Sends a caller's cancel after the saga: past step 0 where that is done, and to its service where it is not.
+    pub(super) fn send_cancel(&self, decision: &mut OriginDecision) -> Result<(), Misaddressed> {
+        if decision.saga.lifecycle.phase != Phase::Open {
+            decision.emit = self.cancel_event();
+            return Ok(());
+        }
+        let Some(cancelled) = self.cancel_first()? else {
+            decision.emit = self.cancel_event();
+            return Ok(());
+        };
+        self.absorb(decision, cancelled)
+    }
+
+    /// What a cancel does to step 0; `None` where that is not the origin's.
+    fn cancel_first(&self) -> Result<Option<StepDecision>, Misaddressed> {
+        let (Some(mark), true) = (&self.saga.cancel, self.known()?.opens_at_origin()) else {
+            return Ok(None);
+        };
+        let data = reason_data(&self.saga.input, Some(&mark.reason));
+        let message = Message::own(StepVerb::Cancel, mark.at, &self.saga.trace, &data);
+        let record = self.saga.steps.get(&StepIndex::FIRST);
+        let step = self.owned(StepIndex::FIRST)?;
+        Ok(Some(step.decide(record, &message, &Entities::new(), self.now)))
+    }
+
+    /// Takes what a step of ours decided into the decision. What it says to the origin is heard in the same transaction.
+    pub(super) fn absorb(
+        &self,
+        decision: &mut OriginDecision,
+        decided: StepDecision,
+    ) -> Result<(), Misaddressed> {
+        let index = decided.index;
+        let hop = decided
+            .emit
+            .as_ref()
+            .map_or(0, |event| event.hop.saturating_sub(1));
+        if let Some(record) = decided.record {
+            decision.saga.steps.insert(index, record);
+        }
+        decision.writes.extend(decided.writes);
+        decision.alert = decision.alert.take().or(decided.alert);
+        let trigger = match decided.emit.as_ref().map(|event| event.address) {
+            Some(Address::Complete) => Trigger::Complete,
+            Some(Address::Cancelled) => Trigger::Settled,
+            Some(Address::Contradiction(_)) => Trigger::Contradiction,
+            _ => {
+                decision.emit = decided.emit;
+                decision.saga.due = self.with_waits(&decision.saga);
+                decision.status = decision.saga.status_with(self.definition);
+                return Ok(());
+            }
+        };
+        let saga = decision.saga.clone();
+        let origin = Origin { saga: &saga, ..*self };
+        let ended = origin.end(trigger, hop, None, &Entities::new())?;
+        decision.saga = ended.saga;
+        decision.status = ended.status;
+        decision.settle = ended.settle;
+        decision.emit = ended.emit;
+        decision.alert = decision.alert.take().or(ended.alert);
+        if decision.outcome != Outcome::Applied {
+            decision.outcome = ended.outcome;
+        }
+        Ok(())
     }
 
     /// The entities that must be read before step 0, where it is the origin's and done, can be undone.
     pub(super) fn reads_to_undo(&self) -> Result<Vec<EntityKey>, Misaddressed> {
-        let record = self.saga.steps.get(&StepIndex::FIRST);
-        let open = self.saga.lifecycle.phase == Phase::Open;
-        match record.filter(|record| record.state == StepState::Done && open) {
-            None => Ok(Vec::new()),
-            Some(record) => {
-                let context = Context {
-                    saga: self.saga.id,
-                    data: &record.data,
-                };
-                let step = self.owned(StepIndex::FIRST)?;
-                Ok(step.participant.reads(Work::Undo, context))
-            }
+        if self.saga.lifecycle.phase != Phase::Open || !self.known()?.opens_at_origin() {
+            return Ok(Vec::new());
         }
+        let data = Fields::new();
+        let message = Message::own(StepVerb::Compensate, self.now, &self.saga.trace, &data);
+        let record = self.saga.steps.get(&StepIndex::FIRST);
+        Ok(self.owned(StepIndex::FIRST)?.reads(record, &message))
     }
 
     fn undo_first(
@@ -175,6 +289,10 @@ impl Origin<'_> {
             decision.saga.steps.insert(StepIndex::FIRST, record);
         }
         decision.writes.extend(undone.writes);
+        // Only a step that is not done yet can say so first: the steps after one that is done are cancelled first.
+        if record.is_some_and(|record| record.state != StepState::Done) {
+            decision.emit = undone.emit.filter(|event| event.mailbox.is_some());
+        }
         Ok(())
     }
 
@@ -187,7 +305,7 @@ impl Origin<'_> {
                 saga: self.saga.id,
                 data: &record.data,
             };
-            all.extend(self.owned(*index)?.participant.settle(context));
+            all.extend(self.owned(*index)?.settle(context));
         }
         Ok(all)
     }

@@ -5,6 +5,7 @@
 //! same transaction. Invariants: a decision emits at most one event; a store writes only what a decision says; the end
 //! of a saga is decided by [`crate::lifecycle::transition`] and a step by [`crate::step::transition`], nowhere else.
 
+mod answer;
 mod command;
 mod context;
 mod emit;
@@ -14,8 +15,9 @@ mod receive;
 mod start;
 mod sweep;
 
-pub use self::command::{Command, Note, Override};
-pub use self::context::{Decided, Misaddressed, Origin, OriginDecision};
+pub use self::answer::reply_of;
+pub use self::command::{Answer, Command, Note, Override};
+pub use self::context::{Decided, Misaddressed, Origin, OriginDecision, PastPivot};
 pub use self::start::{Start, start};
 use crate::lifecycle::Trigger;
 use crate::participant::{Entities, EntityKey};
@@ -43,17 +45,19 @@ impl Origin<'_> {
     /// A caller's cancel sends `cancel` after the saga; the first step that has not acted decides it.
     ///
     /// ```
-    /// use saga_core::definition::{Cloud, Definition, DefinitionRef, StepDefinition};
+    /// use saga_core::definition::{Call, Cloud, Definition, DefinitionRef, StepDefinition, StepWork};
     /// use saga_core::mark::Asked;
     /// use saga_core::origin::{Command, Decided, Origin, Start, start};
     /// use saga_core::participant::{Entities, Participants};
     /// use saga_core::patience::Patience;
+    /// use saga_core::step::Class;
     /// use saga_core::{Address, IdempotencyKey, Outcome, SagaId, StepIndex, Timestamp, TraceParent};
     ///
     /// let step = |name: &str| StepDefinition {
     ///     name: name.to_owned(),
     ///     cloud: Cloud::Azure,
-    ///     participant: "inventory".to_owned(),
+    ///     work: StepWork::Call(Call::of("inventory")),
+    ///     class: Class::default(),
     ///     done: format!("{name}Done"),
     ///     compensate: format!("{name}CompensationRequested"),
     ///     cancel: format!("{name}CancelRequested"),
@@ -85,9 +89,11 @@ impl Origin<'_> {
             Command::Cancel(asked) => self.commanded("cancel", *asked, Trigger::Cancel, || {
                 self.cancel(asked.by, asked.why)
             }),
-            Command::Resolve { to, asked } => self.commanded("resolve", *asked, to.trigger(), || {
-                self.resolve(*to, asked.by, asked.why, entities)
+            Command::Resolve { to, force, asked } => self.commanded("resolve", *asked, to.trigger(), || {
+                self.resolve(*to, *force, asked.by, asked.why, entities)
             }),
+            Command::Answer(answer) => self.answer(answer),
+            Command::Undecided { step, attempt } => self.undecided(*step, attempt),
             Command::Sweep => self.sweep(),
             Command::Hold { alerted } => Ok(self.hold(*alerted)),
             Command::FlagStuck => Ok(self.flag_stuck()),

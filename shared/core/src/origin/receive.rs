@@ -6,10 +6,10 @@ use crate::Outcome;
 use crate::address::Address;
 use crate::event::Event;
 use crate::ids::StepIndex;
-use crate::lifecycle::Trigger;
+use crate::lifecycle::{Phase, Trigger};
 use crate::participant::{Entities, EntityKey, decimals};
-use crate::participate::{Message, undid_nothing};
-use crate::step::{Effect, StepVerb};
+use crate::participate::{Message, StepDecision};
+use crate::step::{Kind, StepVerb};
 use crate::timeline::Entry;
 
 impl Origin<'_> {
@@ -32,7 +32,7 @@ impl Origin<'_> {
             // is done is an override, as its compensation is: shown, final, and contradicted if our own say otherwise.
             Address::Complete if outsider.is_some() => {
                 let reason = reason.unwrap_or("confirmed from outside");
-                self.resolve(Override::Completed, &by(), reason, entities)?
+                self.resolve(Override::Completed, false, &by(), reason, entities)?
             }
             Address::Advance(_) if outsider.is_some() => return Err(Misaddressed::OutOfTurn),
             Address::Complete => self.end(Trigger::Complete, event.hop, reason, entities)?,
@@ -40,10 +40,10 @@ impl Origin<'_> {
             Address::Compensate(step) if outsider.is_some() => {
                 self.owned(step)?;
                 let reason = reason.unwrap_or("none given");
-                self.resolve(Override::Cancelled, &by(), reason, entities)?
+                self.resolve(Override::Cancelled, false, &by(), reason, entities)?
             }
             Address::Compensate(StepIndex::FIRST) if opens => {
-                self.end(Trigger::Cancelled, event.hop, reason, entities)?
+                self.compensate_first(event, reason, entities)?
             }
             Address::Cancel(StepIndex::FIRST) if opens => {
                 self.cancel(&by(), reason.unwrap_or("none given"))?
@@ -51,6 +51,14 @@ impl Origin<'_> {
             Address::Advance(StepIndex::FIRST) if opens => self.unchanged(Outcome::Late),
             Address::Advance(_) | Address::Compensate(_) | Address::Cancel(_) => {
                 self.step(event, entities)?
+            }
+            Address::Report(_) if outsider.is_none() => self.unchanged(Outcome::Noted),
+            Address::Contradiction(_) if outsider.is_none() => {
+                self.end(Trigger::Contradiction, event.hop, reason, entities)?
+            }
+            other => {
+                let index = other.step().unwrap_or(StepIndex::FIRST);
+                return Err(Misaddressed::NotOurs(definition.describe(index)));
             }
         };
         if decision.outcome == Outcome::Applied {
@@ -104,42 +112,49 @@ impl Origin<'_> {
         }
     }
 
+    /// The steps after the first are undone. Where the first one's work is a service's, that is asked first.
+    fn compensate_first(
+        &self,
+        event: &Event,
+        reason: Option<&str>,
+        entities: &Entities,
+    ) -> Result<OriginDecision, Misaddressed> {
+        let lifecycle = self.saga.lifecycle;
+        let record = self.saga.steps.get(&StepIndex::FIRST);
+        let void = record.is_none_or(|record| record.state.is_void());
+        let local = self.owned(StepIndex::FIRST)?.rules().kind == Kind::Local;
+        match lifecycle.phase {
+            Phase::Open if !local => self.step(event, entities),
+            Phase::Cancelled if lifecycle.closing && !void => {
+                self.end(Trigger::Followed, event.hop, reason, entities)
+            }
+            Phase::Open | Phase::Cancelled | Phase::Completed => {
+                self.end(Trigger::Cancelled, event.hop, reason, entities)
+            }
+        }
+    }
+
     /// A step of ours, through the table; and the end of the saga, when that is what the step emits.
     fn step(&self, event: &Event, entities: &Entities) -> Result<OriginDecision, Misaddressed> {
-        let definition = self.known()?;
         let Some((index, message)) = Message::of(event) else {
             return Ok(self.unchanged(Outcome::Late));
         };
-        let step = self.owned(index)?;
-        let step_decision = step.decide(self.saga.steps.get(&index), &message, entities, self.now);
-        let mut saga = self.saga.clone();
-        if let Some(record) = step_decision.record {
-            saga.steps.insert(index, record);
-        }
-        // The last step of a saga may be ours: then `complete` goes to ourselves, in the same transaction.
-        let completes = |emitted: &Event| emitted.address == Address::Complete;
-        let origin = Origin { saga: &saga, ..*self };
-        let mut decision = if step_decision.emit.as_ref().is_some_and(completes) {
-            origin.end(Trigger::Complete, message.hop, None, entities)?
-        } else {
-            OriginDecision {
-                emit: step_decision.emit,
-                ..origin.unchanged(step_decision.outcome)
-            }
-        };
-        if step_decision.outcome == Outcome::Applied {
-            decision.outcome = Outcome::Applied;
-        }
-        decision.writes.extend(step_decision.writes);
+        let decided = self
+            .owned(index)?
+            .decide(self.saga.steps.get(&index), &message, entities, self.now);
+        self.take(decided)
+    }
+
+    /// A decision of a step of ours, as the origin's.
+    pub(super) fn take(&self, decided: StepDecision) -> Result<OriginDecision, Misaddressed> {
+        let mut decision = self.unchanged(decided.outcome);
+        self.absorb(&mut decision, decided)?;
         // A transaction writes an entity once: what completing sets on an entity that this step writes goes with it.
         decision.settle.retain(|settled| {
             let own = decision.writes.iter_mut().find(|write| write.key == settled.key);
             own.map(|write| write.fields.extend(settled.fields.clone()))
                 .is_none()
         });
-        if step_decision.effect == Effect::Tombstone && message.verb == StepVerb::Compensate {
-            decision.alert = Some(undid_nothing(definition, index));
-        }
         Ok(decision)
     }
 }

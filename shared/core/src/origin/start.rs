@@ -84,6 +84,7 @@ pub fn start(
         }
         decision.writes = opened.writes;
         decision.emit = opened.emit;
+        decision.saga.due = origin.with_waits(&decision.saga);
     }
     decision.emit = decision.emit.or_else(|| origin.opening_event());
     if let Some(event) = &decision.emit {

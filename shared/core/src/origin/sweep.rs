@@ -4,6 +4,7 @@
 
 use super::context::{Decided, Misaddressed, Origin};
 use crate::Outcome;
+use crate::event::Event;
 use crate::ids::{StepIndex, Timestamp};
 use crate::lifecycle::Phase;
 use crate::mark::Asked;
@@ -26,7 +27,11 @@ impl Origin<'_> {
         }
         let definition = self.known()?;
         let lifecycle = self.saga.lifecycle;
-        if lifecycle.phase == Phase::Open && !lifecycle.cancelling && self.saga.deadline <= self.now {
+        if let Some(decided) = self.time_out()? {
+            return Ok(decided);
+        }
+        let overdue = lifecycle.phase == Phase::Open && self.saga.deadline <= self.now;
+        if overdue && !lifecycle.cancelling && !self.is_past_pivot() {
             let asked = Asked {
                 by: "deadline",
                 caller: None,
@@ -42,16 +47,22 @@ impl Origin<'_> {
             self.owned(StepIndex::FIRST)?;
         }
         let mut decision = self.unchanged(Outcome::Applied);
-        decision.emit = if lifecycle.cancelling || lifecycle.closing {
-            self.cancel_event()
+        if lifecycle.closing {
+            decision.emit = self.closing_event();
+        } else if lifecycle.cancelling {
+            self.send_cancel(&mut decision)?;
         } else {
-            self.opening_event()
-        };
+            decision.emit = self.opening_event();
+        }
+        if !decision.saga.is_owed() {
+            return Ok(decision.into());
+        }
         decision.saga.nudges = self.saga.nudges.saturating_add(1);
         decision.saga.due = Some(
             self.patience
                 .next(self.now, decision.saga.nudges, self.saga.deadline),
         );
+        decision.saga.due = self.with_waits(&decision.saga);
         match self.stuck_at() {
             Some(at) if at <= self.now => {
                 if !self.alerted_since(at) {
@@ -65,6 +76,19 @@ impl Origin<'_> {
             }
         }
         Ok(decision.into())
+    }
+
+    /// While an override is followed: the cancel for the steps after the first, and by turns the first one's own request, until
+    /// each is confirmed.
+    fn closing_event(&self) -> Option<Event> {
+        let first = self.saga.steps.get(&StepIndex::FIRST);
+        let asks = first.is_some_and(|record| record.state.is_calling());
+        let turn = self.saga.nudges.is_multiple_of(2);
+        if asks && (self.saga.lifecycle.followed || turn) {
+            self.opening_event()
+        } else {
+            self.cancel_event()
+        }
     }
 
     /// When the saga counts as stuck, unless it moves before: an end that is overdue, and no move for long. `None` while

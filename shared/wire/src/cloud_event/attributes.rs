@@ -26,7 +26,6 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(crate) struct Attributes<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Attributes<'a> {
-    /// The members of this JSON object.
     pub(crate) fn of(text: &'a str) -> Result<Self, Malformed> {
         json::members(text).map(Self)
     }
@@ -78,6 +77,18 @@ impl<'a> Attributes<'a> {
             return Err(wrong(name, "must have 1 to 256 bytes"));
         }
         id_breaks(&value).map_or(Ok(value), |rule| Err(wrong(name, rule)))
+    }
+
+    /// The cloud that an event is for, and its mailbox.
+    pub(crate) fn target(&self) -> Result<(Cloud, Option<String>), Malformed> {
+        let name = "sagatarget";
+        let text = self.text(name)?.ok_or_else(missing(name))?;
+        let (cloud, mailbox) = match text.split_once('.') {
+            Some((cloud, mailbox)) => (cloud, Some(mailbox.to_owned())),
+            None => (text.as_str(), None),
+        };
+        let cloud = cloud.parse::<Cloud>().map_err(|error| wrong(name, error))?;
+        Ok((cloud, mailbox))
     }
 
     pub(crate) fn cloud(&self, name: &'static str) -> Result<Cloud, Malformed> {

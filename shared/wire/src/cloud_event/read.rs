@@ -62,6 +62,7 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         let why = format!("{hop} hops are more than any saga needs ({MAX_HOPS})");
         return Err(wrong("sagahop", why));
     }
+    let (target, mailbox) = attributes.target()?;
     let sum = attributes.text("sagasum")?;
     // The trace is for people who search; an odd one must not stop a saga.
     let trace = attributes.text("traceparent").ok().flatten();
@@ -80,7 +81,8 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         },
         address,
         step_number,
-        target: attributes.cloud("sagatarget")?,
+        target,
+        mailbox,
         sender: attributes.cloud("sagaorigin")?,
         hop,
         trace: trace.unwrap_or_else(|| TraceParent::for_saga(saga)),
@@ -115,7 +117,6 @@ fn reports(data: &mut Fields) -> Reports {
     }
 }
 
-/// The longest name of a definition in an event.
 const MAX_DEFINITION_NAME: usize = 200;
 
 /// It becomes a part of keys in both clouds, before anybody knows whether there is such a definition.

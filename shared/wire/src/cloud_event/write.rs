@@ -1,5 +1,7 @@
 //! Events of sagas → CloudEvents.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use saga_core::address::Address;
 use saga_core::definition::Cloud;
@@ -64,7 +66,7 @@ struct Out<'a> {
     sagaver: u32,
     sagastep: i32,
     sagaverb: &'static str,
-    sagatarget: &'static str,
+    sagatarget: Cow<'a, str>,
     sagaorigin: &'static str,
     sagahop: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +92,7 @@ pub fn write(event: &Event) -> String {
         sagaver: event.definition.version,
         sagastep: event.step_number,
         sagaverb: event.address.verb(),
-        sagatarget: event.target.as_str(),
+        sagatarget: target(event),
         sagaorigin: event.sender.as_str(),
         sagahop: event.hop,
         sagasum: (!event.unverified).then(|| event.checksum()),
@@ -98,6 +100,14 @@ pub fn write(event: &Event) -> String {
         payload: Payload::of(&event.payload(), event.saga),
     };
     json::to_string(&out)
+}
+
+/// The cloud, and behind a dot the mailbox where that is not its steps': rules and filters route by it.
+fn target(event: &Event) -> Cow<'static, str> {
+    match &event.mailbox {
+        None => event.target.as_str().into(),
+        Some(mailbox) => format!("{}.{mailbox}", event.target).into(),
+    }
 }
 
 #[derive(Serialize)]
@@ -168,6 +178,12 @@ pub fn subject(saga: SagaId, address: Address) -> String {
         Address::Cancel(_) => "cancellation",
         Address::Complete => "completion",
         Address::Cancelled => "cancelled",
+        Address::Act(_) => "act",
+        Address::Undo(_) => "undo",
+        Address::Answer(_) => "answer",
+        Address::Report(_) => "report",
+        Address::Contradiction(_) => "contradiction",
+        Address::Waiting(_) => "waiting",
     };
     format!("saga/{saga}/{what}")
 }

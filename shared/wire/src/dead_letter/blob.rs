@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 
 use saga_core::Timestamp;
 use saga_core::text::shown;
-use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
-use super::facts::{Facts, facts};
-use super::id::Source;
-use super::model::{DeadLetter, Destination, Envelope, Forward};
+use super::facts::{Facts, facts, word};
+use super::id::{DeadLetterId, Source};
+use super::model::{DeadLetter, Destination, Forward};
+use crate::quarantine::mark;
 use crate::time;
 
 /// What Event Grid adds, in lower case.
@@ -24,6 +23,15 @@ const ADDED: [&str; 7] = [
     "lastdeliveryattempttime",
     "lasthttpstatuscode",
     "deadletterproperties",
+];
+/// The members of Event Grid's own schema, and what they are in a CloudEvent.
+const OWN_SCHEMA: [(&str, &str); 6] = [
+    ("id", "id"),
+    ("topic", "source"),
+    ("eventType", "type"),
+    ("subject", "subject"),
+    ("eventTime", "time"),
+    ("data", "data"),
 ];
 
 /// One event of a blob.
@@ -40,57 +48,36 @@ pub struct BlobEvent {
 pub fn blob(name: &str, content: &str, created: Option<Timestamp>) -> Vec<BlobEvent> {
     let events: Vec<&RawValue> = match content.trim_start().as_bytes().first() {
         Some(b'[') => serde_json::from_str(content).unwrap_or_default(),
-        _ => serde_json::from_str(content)
-            .map(|one| vec![one])
-            .unwrap_or_default(),
+        _ => serde_json::from_str(content).into_iter().collect(),
     };
     if events.is_empty() {
         return vec![unreadable(name, content, created)];
     }
     let mut seen = BTreeMap::<String, u32>::new();
-    events
-        .into_iter()
-        .map(|raw| {
-            let raw = raw.get();
-            let digest = mark(raw);
-            // The same event twice in one blob is two dead letters.
-            let times = seen.entry(digest.clone()).or_default();
-            *times += 1;
-            let key = if *times == 1 {
-                format!("{name}/{digest}")
-            } else {
-                format!("{name}/{digest}-{times}")
-            };
-            BlobEvent {
-                dead_letter: event(name, &key, raw, created),
-                raw: raw.to_owned(),
-            }
-        })
-        .collect()
+    let each = events.into_iter().map(|raw| {
+        let digest = mark(raw.get());
+        // The same event twice in one blob is two dead letters.
+        let times = seen.entry(digest.clone()).or_default();
+        *times += 1;
+        let key = match times {
+            1 => format!("{name}/{digest}"),
+            _ => format!("{name}/{digest}-{times}"),
+        };
+        event(name, key, raw.get(), created)
+    });
+    each.collect()
 }
 
-fn mark(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn event(name: &str, key: &str, raw: &str, created: Option<Timestamp>) -> DeadLetter {
+fn event(name: &str, key: String, raw: &str, created: Option<Timestamp>) -> BlobEvent {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).unwrap_or_default();
     let is_added = |name: &str| ADDED.contains(&name.to_ascii_lowercase().as_str());
+    let (added, own): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        members.into_iter().partition(|(name, _)| is_added(name));
     let said = |wanted: &str| {
-        let found = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        match serde_json::from_str::<Value>(found?.1.get()).ok()? {
-            Value::String(text) => Some(text),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
+        let named = added.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        word(named?.1)
     };
     let at = |wanted: &str| said(wanted).and_then(|text| time::parse(&text).ok());
-    let own: BTreeMap<&String, &RawValue> = members
-        .iter()
-        .filter(|(name, _)| !is_added(name))
-        .map(|(name, raw)| (name, *raw))
-        .collect();
     let text = if own.is_empty() {
         raw.to_owned()
     } else {
@@ -101,46 +88,40 @@ fn event(name: &str, key: &str, raw: &str, created: Option<Timestamp>) -> DeadLe
         reason = format!("{reason} ({outcome})");
     }
     let subscription = name.split('/').next().unwrap_or_default();
-    let envelope = Envelope {
-        reason: format!("{reason}, subscription {subscription}"),
+    let dead_letter = DeadLetter {
+        id: DeadLetterId {
+            source: Source::EventGrid,
+            key,
+        },
+        facts: facts(&text),
+        reason: shown(&format!("{reason}, subscription {subscription}")),
         attempts: said("deliveryattempts").and_then(|text| text.parse().ok()),
         first: at("publishtime"),
         last: created.or_else(|| at("lastdeliveryattempttime")),
         bytes: raw.len(),
+        forward: Forward::Send {
+            to: Destination::Topic,
+            message: text,
+        },
     };
-    let forward = Forward::Send {
-        to: Destination::Topic,
-        message: text.clone(),
-    };
-    envelope.around(Source::EventGrid, key, facts(&text), forward)
+    BlobEvent {
+        dead_letter,
+        raw: raw.to_owned(),
+    }
 }
 
-/// The event without what Event Grid added, in the one schema that the topic takes: an event in Event Grid's own is
-/// written as the CloudEvent that Event Grid makes of it.
-fn as_cloud_event(members: &BTreeMap<&String, &RawValue>) -> String {
-    let has = |name: &str| members.keys().any(|known| known.as_str() == name);
-    if has("specversion") || !has("eventType") {
+/// The event in the one schema that the topic takes: one in Event Grid's own is written as the CloudEvent that Event Grid
+/// makes of it.
+fn as_cloud_event(members: &BTreeMap<String, &RawValue>) -> String {
+    if members.contains_key("specversion") || !members.contains_key("eventType") {
         return serde_json::to_string(members).unwrap_or_default();
     }
-    let quoted = |text: &'static str| serde_json::from_str::<&RawValue>(text).ok();
-    let mut event = BTreeMap::<&str, &RawValue>::new();
-    for (from, to) in [
-        ("id", "id"),
-        ("topic", "source"),
-        ("eventType", "type"),
-        ("subject", "subject"),
-        ("eventTime", "time"),
-        ("data", "data"),
-    ] {
-        let found = members.iter().find(|(name, _)| name.as_str() == from);
-        if let Some((_, raw)) = found {
-            event.insert(to, raw);
-        }
-    }
-    event.extend(quoted(r#""1.0""#).map(|raw| ("specversion", raw)));
-    if !event.contains_key("source") {
-        event.extend(quoted(r#""event-grid""#).map(|raw| ("source", raw)));
-    }
+    let mut event: BTreeMap<&str, &RawValue> =
+        serde_json::from_str(r#"{"source":"event-grid","specversion":"1.0"}"#).unwrap_or_default();
+    let renamed = OWN_SCHEMA
+        .iter()
+        .filter_map(|(from, to)| Some((*to, *members.get(*from)?)));
+    event.extend(renamed);
     serde_json::to_string(&event).unwrap_or_default()
 }
 
@@ -149,25 +130,25 @@ fn unreadable(name: &str, content: &str, created: Option<Timestamp>) -> BlobEven
         Ok(_) => "holds no events".to_owned(),
         Err(error) => format!("is not the JSON that is expected: {error}"),
     };
-    let facts = Facts {
-        text: content.to_owned(),
-        unreadable: Some(shown(&why)),
-        ..Facts::default()
-    };
-    let envelope = Envelope {
+    let dead_letter = DeadLetter {
+        id: DeadLetterId {
+            source: Source::EventGrid,
+            key: format!("{name}/{}", mark(content)),
+        },
         reason: "no reason can be read".to_owned(),
+        attempts: None,
+        first: None,
         last: created,
         bytes: content.len(),
-        ..Envelope::default()
+        forward: Forward::Nothing(format!("the blob {why}")),
+        facts: Facts {
+            text: content.to_owned(),
+            unreadable: Some(shown(&why)),
+            ..Facts::default()
+        },
     };
-    let forward = Forward::Nothing(format!("the blob {why}"));
     BlobEvent {
-        dead_letter: envelope.around(
-            Source::EventGrid,
-            &format!("{name}/{}", mark(content)),
-            facts,
-            forward,
-        ),
+        dead_letter,
         raw: content.to_owned(),
     }
 }

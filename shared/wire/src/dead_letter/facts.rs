@@ -87,15 +87,7 @@ pub fn facts(text: &str) -> Facts {
 #[must_use]
 pub fn said(text: &str) -> Facts {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
-    let value = |name: &str| {
-        let raw = members.get(name)?;
-        serde_json::from_str::<Value>(raw.get()).ok()
-    };
-    let word = |name: &str| match value(name)? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
+    let word = |name: &str| word(members.get(name)?);
     Facts {
         event: word("id").and_then(|id| id.parse().ok()),
         kind: word("type")
@@ -103,13 +95,30 @@ pub fn said(text: &str) -> Facts {
             .map(|kind| shown(&kind)),
         saga: word("sagaid")
             .or_else(|| in_data(&cloud_event::attributes::payload(&members).ok()??))
-            .or_else(|| in_subject(&word("subject")?))
+            .or_else(|| {
+                Some(
+                    word("subject")?
+                        .strip_prefix("saga/")?
+                        .split('/')
+                        .next()?
+                        .to_owned(),
+                )
+            })
             .and_then(|id| id.parse::<SagaId>().ok()),
         verb: word("sagaverb").map(|verb| shown(&verb)),
         step: word("sagastep").and_then(|step| step.parse().ok()),
         target: word("sagatarget").and_then(|cloud| cloud.parse().ok()),
         trace: word("traceparent").and_then(|trace| trace.parse().ok()),
         ..Facts::default()
+    }
+}
+
+/// A member that is a text or a number.
+pub(super) fn word(raw: &RawValue) -> Option<String> {
+    match serde_json::from_str(raw.get()).ok()? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -133,6 +142,9 @@ pub(super) fn event_of(source: Source, text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Why bytes that are no text cannot be sent.
+pub(super) const NO_TEXT: &str = "its bytes are no UTF-8, as JSON has to be";
+
 /// What is known of bytes that are no text.
 pub(super) fn facts_of_bytes(bytes: &[u8]) -> Facts {
     Facts {
@@ -146,9 +158,4 @@ pub(super) fn facts_of_bytes(bytes: &[u8]) -> Facts {
 fn in_data(data: &str) -> Option<String> {
     let data: BTreeMap<String, &RawValue> = serde_json::from_str(data).ok()?;
     serde_json::from_str(data.get("saga_id")?.get()).ok()
-}
-
-fn in_subject(subject: &str) -> Option<String> {
-    let rest = subject.strip_prefix("saga/")?;
-    rest.split('/').next().map(str::to_owned)
 }

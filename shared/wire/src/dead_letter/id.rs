@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use saga_core::Cloud;
 
-/// A store of dead letters.
+/// A store of dead letters. Those of AWS come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// The dead partition of the outbox on AWS: the bus refused the event for good.
@@ -61,13 +61,10 @@ impl Source {
     /// The cloud that it is on.
     #[must_use]
     pub fn cloud(self) -> Cloud {
-        match self {
-            Source::Outbox | Source::Destination | Source::Events | Source::Stream | Source::Quarantine => {
-                Cloud::Aws
-            }
-            Source::AzureOutbox | Source::EventGrid | Source::Poison | Source::AzureQuarantine => {
-                Cloud::Azure
-            }
+        if self < Source::AzureOutbox {
+            Cloud::Aws
+        } else {
+            Cloud::Azure
         }
     }
 }
@@ -78,25 +75,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// A text that names no source, or no dead letter.
+/// A text that names no source, or no dead letter: what it must be instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidDeadLetterId {
-    /// Not a source.
-    #[error(
-        "must be one of outbox, destination, events, stream, quarantine, azure-outbox, event-grid, poison, azure-quarantine"
-    )]
-    Source,
-    /// Not the id of a dead letter.
-    #[error("must be the id of a dead letter, as the list shows it")]
-    DeadLetter,
-}
+#[error("must be {0}")]
+pub struct InvalidDeadLetterId(String);
 
 impl FromStr for Source {
     type Err = InvalidDeadLetterId;
 
     fn from_str(text: &str) -> Result<Self, InvalidDeadLetterId> {
         let named = Self::ALL.into_iter().find(|source| source.as_str() == text);
-        named.ok_or(InvalidDeadLetterId::Source)
+        named.ok_or_else(|| InvalidDeadLetterId(format!("one of {}", Self::ALL.map(Self::as_str).join(", "))))
     }
 }
 
@@ -129,25 +118,27 @@ impl FromStr for DeadLetterId {
     type Err = InvalidDeadLetterId;
 
     fn from_str(text: &str) -> Result<Self, InvalidDeadLetterId> {
-        let (source, escaped) = text.split_once('.').ok_or(InvalidDeadLetterId::DeadLetter)?;
-        let source = source.parse().map_err(|_| InvalidDeadLetterId::DeadLetter)?;
-        if escaped.is_empty() || escaped.len() > MAX_KEY || !escaped.is_ascii() {
-            return Err(InvalidDeadLetterId::DeadLetter);
-        }
-        let mut parts = escaped.split('~');
-        let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-        for part in parts {
-            let (code, rest) = part.split_at_checked(2).ok_or(InvalidDeadLetterId::DeadLetter)?;
-            bytes.push(u8::from_str_radix(code, 16).map_err(|_| InvalidDeadLetterId::DeadLetter)?);
-            bytes.extend_from_slice(rest.as_bytes());
-        }
-        let key = String::from_utf8(bytes).map_err(|_| InvalidDeadLetterId::DeadLetter)?;
-        let id = Self { source, key };
         // An id has one spelling: what is not as we write it is none of ours.
-        if id.to_string() == text {
-            Ok(id)
-        } else {
-            Err(InvalidDeadLetterId::DeadLetter)
-        }
+        unescaped(text)
+            .filter(|id| id.to_string() == text)
+            .ok_or_else(|| InvalidDeadLetterId("the id of a dead letter, as the list shows it".to_owned()))
     }
+}
+
+fn unescaped(text: &str) -> Option<DeadLetterId> {
+    let (source, escaped) = text.split_once('.')?;
+    if escaped.is_empty() || escaped.len() > MAX_KEY || !escaped.is_ascii() {
+        return None;
+    }
+    let mut parts = escaped.split('~');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Some(DeadLetterId {
+        source: source.parse().ok()?,
+        key: String::from_utf8(bytes).ok()?,
+    })
 }

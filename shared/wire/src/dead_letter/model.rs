@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use saga_core::Timestamp;
-use saga_core::text::shown;
 
 use super::facts::{Facts, event_of};
-use super::id::{DeadLetterId, Source};
+use super::id::DeadLetterId;
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub struct DeadLetter {
     pub id: DeadLetterId,
     /// What the event says of itself.
     pub facts: Facts,
-    /// Why it is here.
+    /// Why it is here. Others write reasons, too: it is as [`shown`](saga_core::text::shown) makes it.
     pub reason: String,
     /// How often it was tried, where that is known.
     pub attempts: Option<u32>,
@@ -93,34 +92,4 @@ pub enum Forward {
     Requeue,
     /// Nothing can be sent, for this reason.
     Nothing(String),
-}
-
-/// What an envelope says beside the event.
-#[derive(Debug, Default)]
-pub(super) struct Envelope {
-    pub(super) reason: String,
-    pub(super) attempts: Option<u32>,
-    pub(super) first: Option<Timestamp>,
-    pub(super) last: Option<Timestamp>,
-    pub(super) bytes: usize,
-}
-
-impl Envelope {
-    /// The dead letter that this envelope holds.
-    pub(super) fn around(self, source: Source, key: &str, facts: Facts, forward: Forward) -> DeadLetter {
-        DeadLetter {
-            id: DeadLetterId {
-                source,
-                key: key.to_owned(),
-            },
-            facts,
-            // Others write reasons, too.
-            reason: shown(&self.reason),
-            attempts: self.attempts,
-            first: self.first,
-            last: self.last,
-            bytes: self.bytes,
-            forward,
-        }
-    }
 }

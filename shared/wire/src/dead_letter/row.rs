@@ -1,10 +1,11 @@
 //! The dead rows of the two outboxes: the event as it was to be sent, and why nobody took it.
 
 use saga_core::Timestamp;
+use saga_core::text::shown;
 
-use super::facts::{Facts, facts};
-use super::id::Source;
-use super::model::{DeadLetter, Envelope, Forward};
+use super::facts::facts;
+use super::id::{DeadLetterId, Source};
+use super::model::{DeadLetter, Forward};
 
 /// A dead row as its store keeps it; what is missing or of another type is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,21 +30,19 @@ pub struct Row {
 #[must_use]
 pub fn row(source: Source, row: Row) -> DeadLetter {
     let body = row.body.unwrap_or_default();
-    let envelope = Envelope {
-        reason: row.reason.unwrap_or_else(|| "no reason is kept".to_owned()),
+    let (mut facts, mut forward) = (facts(&body), Forward::Requeue);
+    if let Some(why) = row.unreadable {
+        forward = Forward::Nothing(format!("the row cannot be read ({why})"));
+        facts.unreadable = Some(why);
+    }
+    DeadLetter {
+        id: DeadLetterId { source, key: row.key },
+        facts,
+        reason: shown(row.reason.as_deref().unwrap_or("no reason is kept")),
         attempts: row.attempts,
         first: row.at,
         last: row.dead_at,
         bytes: body.len(),
-    };
-    let facts = facts(&body);
-    let (facts, forward) = match row.unreadable {
-        None => (facts, Forward::Requeue),
-        Some(why) => {
-            let forward = Forward::Nothing(format!("the row cannot be read ({why})"));
-            let unreadable = Some(why);
-            (Facts { unreadable, ..facts }, forward)
-        }
-    };
-    envelope.around(source, &row.key, facts, forward)
+        forward,
+    }
 }

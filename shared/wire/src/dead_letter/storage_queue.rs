@@ -5,9 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_core::Timestamp;
 
-use super::facts::{facts, facts_of_bytes};
-use super::id::Source;
-use super::model::{DeadLetter, Destination, Envelope, Forward};
+use super::facts::{NO_TEXT, facts, facts_of_bytes};
+use super::id::{DeadLetterId, Source};
+use super::model::{DeadLetter, Destination, Forward};
 
 /// The Functions host moves a message after so many tries.
 const TRIES: u32 = 5;
@@ -18,41 +18,41 @@ pub fn poison(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter 
     let (facts, reason, attempts) = match decoded(text).map(String::from_utf8) {
         Some(Ok(event)) => (
             facts(&event),
-            format!(
-                "none of {TRIES} tries succeeded; the log of the participant has the reason, or that of the Functions \
-                 host where it could not reach the participant"
-            ),
+            "none of 5 tries succeeded; the log of the participant has the reason, or that of the Functions host where it \
+             could not reach the participant",
             Some(TRIES),
         ),
         // The host moves it at once: nothing was tried.
         None => (
             facts(text),
-            "the Functions host could not decode it, because it is no base64; the participant did not see it".to_owned(),
+            "the Functions host could not decode it, because it is no base64; the participant did not see it",
             None,
         ),
         Some(Err(error)) => (
             facts_of_bytes(error.as_bytes()),
-            "it is base64 of bytes that are no UTF-8, so the Functions host could not bring it to the participant as it is"
-                .to_owned(),
+            "it is base64 of bytes that are no UTF-8, so the Functions host could not bring it to the participant as it is",
             None,
         ),
     };
     let forward = if facts.is_base64 {
-        Forward::Nothing("its bytes are no UTF-8, as JSON has to be".to_owned())
+        Forward::Nothing(NO_TEXT.to_owned())
     } else {
-        Forward::Send {
-            to: Destination::ParticipantQueue,
-            message: facts.text.clone(),
-        }
+        let (to, message) = (Destination::ParticipantQueue, facts.text.clone());
+        Forward::Send { to, message }
     };
-    let envelope = Envelope {
-        reason,
+    DeadLetter {
+        id: DeadLetterId {
+            source: Source::Poison,
+            key: key.to_owned(),
+        },
+        facts,
+        reason: reason.to_owned(),
         attempts,
         first: None,
         last: inserted,
         bytes: text.len(),
-    };
-    envelope.around(Source::Poison, key, facts, forward)
+        forward,
+    }
 }
 
 /// The bytes of a queue's message, which is base64 of them; `None` when it is none, as others may write it.

@@ -1,226 +1,226 @@
 //! What was asked for, checked as the replayer checks it: what it would refuse is no request.
 
-use lexopt::prelude::{Long, Short, Value};
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
-use saga_app::dead_letters::command::{Act, command, filter as checked};
+use saga_app::dead_letters::command::{Act, command, filter};
 use saga_wire::dead_letter::DeadLetterId;
 use saga_wire::json::parse_object;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-/// How it is used.
-pub const USAGE: &str = "\
-dlq: dead letters of both clouds
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  some dead letters failed, were taken by another operator, or are not there
+  2  wrong usage
+  3  the replayer cannot be reached, or refuses";
 
-  dlq list    [filters] [--limit N]            what fell out, where, why, and of which saga
-  dlq show    ID                               one dead letter, whole, and what a replay would come to
-  dlq replay  ID… | filters | --all [options]  sends dead letters again; a dry run without --confirm
-  dlq discard ID… | filters | --all [options]  archives dead letters and removes them; a dry run without --confirm
-
-filters   --source outbox|destination|events|stream|quarantine|azure-outbox|event-grid|poison|azure-quarantine
-          --saga ID   --type TYPE   --reason PART   --since 2026-11-21T00:00:00Z
-options   --confirm          do it
-          --why TEXT         why, for the record (needed with --confirm)
-          --by NAME          who, for the record (default: the user's name; the signature's ARN is added)
-          --limit N          at most so many dead letters (default: all)
-          --rate N           at most so many a second (default 20)
-          --stop-after N     stop at the n-th failure (default 10)
-always    --json             what the replayer answers, one JSON document a request
-          --endpoint URL     the replayer's URL (else SAGA_DEAD_LETTERS_URL, else the local stack's)
-          --region NAME      the region to sign for (else that of the URL)
-
-exit      0 done   1 some dead letters failed, were taken by somebody else, or are not there
-          2 wrong usage   3 the replayer cannot be reached, or refuses";
-
-/// The arguments.
+/// Dead letters of both clouds
+#[derive(Parser)]
+#[command(name = "dlq", after_help = EXIT_CODES)]
 pub struct Arguments {
+    #[command(subcommand)]
     pub command: Command,
+    /// Shows what the replayer answers, one JSON document a request
+    #[arg(long, global = true)]
     pub json: bool,
+    /// The replayer's URL; else SAGA_DEAD_LETTERS_URL, else the local stack's
+    #[arg(long, global = true, value_parser = endpoint)]
     pub endpoint: Option<String>,
+    /// The region to sign for; else that of the URL
+    #[arg(long, global = true, value_parser = region)]
     pub region: Option<String>,
 }
 
-/// What to do.
+#[derive(Subcommand)]
 pub enum Command {
-    Help,
+    /// Lists where dead letters are, why, and of which saga
     List {
-        filter: Vec<(&'static str, String)>,
+        #[command(flatten)]
+        filters: Filters,
+        /// At most so many dead letters; else all
+        #[arg(long, value_parser = positive)]
         limit: Option<usize>,
     },
+    /// Shows one dead letter, whole, and what a replay would come to
     Show {
-        id: DeadLetterId,
+        #[arg(value_parser = id)]
+        id: String,
     },
-    Run(Run),
+    /// Sends dead letters again; a dry run without --confirm
+    Replay(Run),
+    /// Archives dead letters and removes them; a dry run without --confirm
+    Discard(Run),
+}
+
+/// Only some dead letters.
+#[derive(Args)]
+pub struct Filters {
+    /// outbox, destination, events, stream, quarantine, azure-outbox, event-grid, poison or azure-quarantine
+    #[arg(long)]
+    source: Option<String>,
+    /// The id of a saga
+    #[arg(long)]
+    saga: Option<String>,
+    /// The type of the event
+    #[arg(long, allow_hyphen_values = true)]
+    r#type: Option<String>,
+    /// A part of the reason
+    #[arg(long, allow_hyphen_values = true)]
+    reason: Option<String>,
+    /// Only what came then or later, such as 2026-11-21T00:00:00Z
+    #[arg(long)]
+    since: Option<String>,
 }
 
 /// A replay or a discard.
+#[derive(Args)]
 pub struct Run {
-    pub act: Act,
-    /// Without the limit, which is each request's own.
-    pub body: serde_json::Value,
+    /// The ids of dead letters; instead of them, filters or --all
+    #[arg(value_parser = id)]
+    ids: Vec<String>,
+    #[command(flatten)]
+    filters: Filters,
+    /// All dead letters
+    #[arg(long)]
+    all: bool,
+    /// Does it
+    #[arg(long)]
+    confirm: bool,
+    /// Why, for the record; needed with --confirm
+    #[arg(long, allow_hyphen_values = true)]
+    why: Option<String>,
+    /// Who, for the record; else the user's name. The signature's ARN is added
+    #[arg(long, allow_hyphen_values = true)]
+    by: Option<String>,
+    /// At most so many dead letters; else all
+    #[arg(long, value_parser = positive)]
     pub limit: Option<usize>,
+    /// At most so many a second; else 20
+    #[arg(long, value_parser = positive)]
+    rate: Option<usize>,
+    /// Stops at the n-th failure; else at the tenth
+    #[arg(long, value_name = "N", value_parser = positive)]
+    stop_after: Option<usize>,
 }
 
-/// Reads the process' arguments.
-pub fn parse() -> Result<Arguments, String> {
-    read(lexopt::Parser::from_env()).map_err(|error| error.to_string())
+/// Reads the process' arguments: what to print instead where they ask for no request, and whether that is an error.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let parsed = Arguments::try_parse_from(&words).and_then(|arguments| {
+        let checked = match &arguments.command {
+            Command::List { filters, .. } => filter(filters.given()).map(drop),
+            Command::Show { .. } => Ok(()),
+            Command::Replay(run) => run.check(Act::Replay),
+            Command::Discard(run) => run.check(Act::Discard),
+        };
+        checked.map_err(|why| clap::Error::raw(clap::error::ErrorKind::ValueValidation, why))?;
+        Ok(arguments)
+    });
+    let help = ["-h", "--help"].map(OsString::from);
+    match parsed {
+        // Whatever is beside it.
+        Err(_) if words.iter().any(|word| help.contains(word)) => {
+            Arguments::try_parse_from(["dlq", "--help"])
+        }
+        parsed => parsed,
+    }
 }
 
-fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
-    let mut words: Vec<String> = Vec::new();
-    let mut filter: Vec<(&'static str, String)> = Vec::new();
-    let (mut json, mut endpoint, mut region) = (false, None, None);
-    let (mut confirm, mut all) = (false, false);
-    let (mut why, mut by, mut limit, mut rate, mut stop_after) = (None, None, None, None, None);
-    while let Some(argument) = parser.next()? {
-        let text = |parser: &mut lexopt::Parser| parser.value()?.into_string().map_err(lexopt::Error::from);
-        match argument {
-            Short('h') | Long("help") => words.insert(0, "help".to_owned()),
-            Long("json") => json = true,
-            Long("confirm") => confirm = true,
-            Long("all") => all = true,
-            Long("endpoint") => once(&mut endpoint, url(text(&mut parser)?)?, "--endpoint")?,
-            Long("region") => once(&mut region, named(text(&mut parser)?, "--region")?, "--region")?,
-            Long("source") => filter.push(("source", text(&mut parser)?)),
-            Long("saga") => filter.push(("saga", text(&mut parser)?)),
-            Long("type") => filter.push(("type", text(&mut parser)?)),
-            Long("reason") => filter.push(("reason", text(&mut parser)?)),
-            Long("since") => filter.push(("since", text(&mut parser)?)),
-            Long("why") => once(&mut why, text(&mut parser)?, "--why")?,
-            Long("by") => once(&mut by, text(&mut parser)?, "--by")?,
-            Long("limit") => once(&mut limit, number(&text(&mut parser)?, "--limit")?, "--limit")?,
-            Long("rate") => once(&mut rate, number(&text(&mut parser)?, "--rate")?, "--rate")?,
-            Long("stop-after") => {
-                let number = number(&text(&mut parser)?, "--stop-after")?;
-                once(&mut stop_after, number, "--stop-after")?;
-            }
-            Value(word) => words.push(word.into_string()?),
-            other => return Err(other.unexpected()),
-        }
+impl Filters {
+    /// Their names in a request, and what they say.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let all = [
+            ("source", &self.source),
+            ("saga", &self.saga),
+            ("type", &self.r#type),
+            ("reason", &self.reason),
+            ("since", &self.since),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
     }
-    if words.first().is_some_and(|word| word == "help") {
-        return Ok(Arguments {
-            command: Command::Help,
-            json,
-            endpoint,
-            region,
-        });
-    }
-    let wrong = |text: &str| Err(lexopt::Error::from(text));
-    if let Some((twice, _)) =
-        (1..filter.len()).find_map(|at| filter[..at].iter().find(|(name, _)| *name == filter[at].0))
-    {
-        return wrong(&format!("--{twice} stands twice"));
-    }
-    checked(filter.iter().cloned()).map_err(lexopt::Error::from)?;
-    let mut words = words.into_iter();
-    let command = words.next().unwrap_or_default();
-    let ids: Vec<String> = words.collect();
-    let runs = ["replay", "discard"].contains(&command.as_str());
-    if !runs && (confirm || all || why.is_some() || by.is_some() || rate.is_some() || stop_after.is_some()) {
-        return wrong("--confirm, --all, --why, --by, --rate and --stop-after go with replay and discard");
-    }
-    let command = match command.as_str() {
-        "" => return wrong("what is to be done? list, show, replay or discard"),
-        "list" if ids.is_empty() => Command::List { filter, limit },
-        "show" if ids.len() == 1 && filter.is_empty() && limit.is_none() => {
-            let id = ids.concat().parse::<DeadLetterId>();
-            let id = id.map_err(|error| format!("`{}` {error}", ids.concat()));
-            Command::Show {
-                id: id.map_err(lexopt::Error::from)?,
-            }
-        }
-        "show" => return wrong("show takes the id of one dead letter, and neither filters nor --limit"),
-        "list" => return wrong("list takes no ids; use show"),
-        _ if runs => {
-            let act = if command == "replay" {
-                Act::Replay
-            } else {
-                Act::Discard
-            };
-            match (ids.is_empty(), filter.is_empty(), all) {
-                (true, true, false) => return wrong("which dead letters? give ids, filters, or --all"),
-                (false, true, false) | (true, false, false) | (true, true, true) => {}
-                _ => return wrong("give ids, or filters, or --all: not two of them"),
-            }
-            if confirm && why.is_none() {
-                return wrong("--confirm needs --why: the record says why");
-            }
-            let mut body = Map::new();
-            if ids.is_empty() {
-                let filter: Map<_, _> = filter
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), json!(value)))
-                    .collect();
-                body.insert("filter".to_owned(), filter.into());
-            } else {
-                body.insert("ids".to_owned(), json!(ids));
-            }
-            body.insert("confirm".to_owned(), json!(confirm));
-            let by = by.or_else(|| saga_runtime::environment::optional("USER"));
-            if confirm && by.is_none() {
-                return wrong("--confirm needs --by where no USER is set: the record says who");
-            }
-            let more = [("reason", why), ("by", by)];
-            body.extend(
-                more.into_iter()
-                    .filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))),
-            );
-            let numbers = [("rate_per_second", rate), ("stop_after_failures", stop_after)];
-            body.extend(
-                numbers
-                    .into_iter()
-                    .filter_map(|(name, number)| Some((name.to_owned(), json!(number?)))),
-            );
-            let body = serde_json::Value::from(body);
-            let fields =
-                parse_object(&body.to_string()).map_err(|error| lexopt::Error::from(error.to_string()))?;
-            self::command(act, &fields).map_err(lexopt::Error::from)?;
-            Command::Run(Run { act, body, limit })
-        }
-        other => return wrong(&format!("`{other}` is not known: list, show, replay or discard")),
-    };
-    Ok(Arguments {
-        command,
-        json,
-        endpoint,
-        region,
-    })
 }
 
-/// The URL of a replayer, as far as it can be told from itself.
-fn url(text: String) -> Result<String, lexopt::Error> {
+impl Run {
+    /// The body of the request, without the limit, which is each request's own.
+    pub fn body(&self) -> Map<String, Value> {
+        let filter = || {
+            Map::from_iter(
+                self.filters
+                    .given()
+                    .map(|(name, value)| (name.to_owned(), json!(value))),
+            )
+        };
+        let by = self
+            .by
+            .clone()
+            .or_else(|| saga_runtime::environment::optional("USER"));
+        let members = [
+            ("ids", (!self.ids.is_empty()).then(|| json!(self.ids))),
+            ("filter", self.ids.is_empty().then(|| json!(filter()))),
+            ("confirm", Some(json!(self.confirm))),
+            ("reason", self.why.as_ref().map(|why| json!(why))),
+            ("by", by.map(|by| json!(by))),
+            ("rate_per_second", self.rate.map(|rate| json!(rate))),
+            ("stop_after_failures", self.stop_after.map(|count| json!(count))),
+        ];
+        let members = members.into_iter();
+        members
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+
+    fn check(&self, act: Act) -> Result<(), String> {
+        let ways = [
+            !self.ids.is_empty(),
+            self.filters.given().next().is_some(),
+            self.all,
+        ];
+        match ways.into_iter().filter(|way| *way).count() {
+            0 => return Err("which dead letters? give ids, filters, or --all".to_owned()),
+            1 => {}
+            _ => return Err("give ids, or filters, or --all: not two of them".to_owned()),
+        }
+        let body = self.body();
+        if self.confirm && self.why.is_none() {
+            return Err("--confirm needs --why: the record says why".to_owned());
+        }
+        if self.confirm && !body.contains_key("by") {
+            return Err("--confirm needs --by where no USER is set: the record says who".to_owned());
+        }
+        let fields = parse_object(&Value::from(body).to_string()).map_err(|error| error.to_string())?;
+        command(act, &fields).map(drop)
+    }
+}
+
+fn id(text: &str) -> Result<String, String> {
+    let id = text.parse::<DeadLetterId>().map_err(|error| error.to_string())?;
+    Ok(id.to_string())
+}
+
+fn endpoint(text: &str) -> Result<String, &'static str> {
     let is_base = |url: Url| {
-        ["http", "https"].contains(&url.scheme())
-            && url.has_host()
-            && url.query().is_none()
-            && url.fragment().is_none()
+        let is_http = ["http", "https"].contains(&url.scheme());
+        is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
     };
-    if Url::parse(&text).is_ok_and(is_base) {
-        Ok(text)
-    } else {
-        Err(format!("--endpoint: `{text}` is no URL of a replayer").into())
-    }
+    let valid = Url::parse(text).is_ok_and(is_base);
+    valid.then(|| text.to_owned()).ok_or("it is no URL of a replayer")
 }
 
-fn named(text: String, name: &str) -> Result<String, lexopt::Error> {
-    if text.is_empty() || text.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-        return Err(format!("{name}: `{text}` is no name of a region").into());
-    }
-    Ok(text)
+fn region(text: &str) -> Result<String, &'static str> {
+    let valid = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    valid.then(|| text.to_owned()).ok_or("it is no name of a region")
 }
 
-/// Which of two is meant nobody can tell.
-fn once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), lexopt::Error> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("{name} stands twice").into()),
-    }
-}
-
-fn number(text: &str, name: &str) -> Result<usize, lexopt::Error> {
+fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
     let number = number.and_then(|number| usize::try_from(number).ok());
-    number.ok_or_else(|| format!("{name} must be a whole number from 1 to {}", u32::MAX).into())
+    number.ok_or_else(|| format!("it must be a whole number from 1 to {}", u32::MAX))
 }
 
 #[cfg(test)]
@@ -237,7 +237,8 @@ mod tests {
     }
 
     fn of_words(words: &[&str]) -> Result<Arguments, String> {
-        read(lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+        let words = std::iter::once(&"dlq").chain(words);
+        parse(words.map(OsString::from)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
             let Ok(Command::Show { id: read }) = of_words(&["show", id]).map(|read| read.command) else {
                 panic!("{id}")
             };
-            assert_eq!(read.to_string(), id);
+            assert_eq!(read, id);
         }
     }
 
@@ -307,7 +308,10 @@ mod tests {
             "replay --all --confirm --by b --why w --why v",
             "replay --all --confirm --why w --by b --by c",
         ] {
-            assert!(of(twice).is_err_and(|why| why.contains("twice")), "{twice}");
+            assert!(
+                of(twice).is_err_and(|why| why.contains("multiple times")),
+                "{twice}"
+            );
         }
         for help in [
             "--help",
@@ -316,7 +320,11 @@ mod tests {
             "replay --all --confirm --why w --help",
             "list x -h",
         ] {
-            assert!(matches!(of(help).unwrap().command, Command::Help), "{help}");
+            let shown = of(help).err().unwrap();
+            assert!(
+                shown.contains("Exit codes") || shown.contains("Usage: dlq replay"),
+                "{help}: {shown}"
+            );
         }
         let huge = of("list --limit 99999999999").err().unwrap();
         assert!(huge.contains("from 1 to"), "{huge}");
@@ -424,23 +432,21 @@ mod tests {
 
     #[test]
     fn a_run_says_what_it_was_asked() {
-        let Command::Run(run) = of("replay --source events --confirm --why mended --by me --rate 5")
-            .unwrap()
-            .command
+        let Ok(Command::Replay(run)) =
+            of("replay --source events --confirm --why mended --by me --rate 5").map(|read| read.command)
         else {
             panic!("no run");
         };
         let expected = json!({"filter": {"source": "events"}, "confirm": true, "reason": "mended", "by": "me",
             "rate_per_second": 5});
-        assert_eq!((run.act, run.body, run.limit), (Act::Replay, expected, None));
-        let Command::Run(run) = of("discard events.1 poison.2~2E3 --by me --limit 3")
-            .unwrap()
-            .command
+        assert_eq!((Value::from(run.body()), run.limit), (expected, None));
+        let Ok(Command::Discard(run)) =
+            of("discard events.1 poison.2~2E3 --by me --limit 3").map(|read| read.command)
         else {
             panic!("no run");
         };
         assert_eq!(
-            run.body,
+            Value::from(run.body()),
             json!({"ids": ["events.1", "poison.2~2E3"], "confirm": false, "by": "me"})
         );
         assert_eq!(run.limit, Some(3));

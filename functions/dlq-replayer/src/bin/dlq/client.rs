@@ -11,7 +11,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use reqwest::{Method, Url};
-use saga_app::ports::Time;
+use saga_app::ports::{Time, causes};
 use saga_runtime::clock::SystemClock;
 use saga_runtime::environment::optional;
 use serde_json::Value;
@@ -28,33 +28,16 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failure {
-    /// It is not known where the replayer is, or who asks.
-    Setup(String),
-    /// It cannot be reached.
-    Unreachable(String),
-    /// It refuses: status and what to change.
-    Refused(u16, String),
-}
-
-impl Failure {
+pub struct Failure {
     /// The status of a refusal.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Failure::Refused(status, _) => Some(*status),
-            Failure::Setup(_) | Failure::Unreachable(_) => None,
-        }
-    }
+    pub status: Option<u16>,
+    pub why: String,
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::Setup(why) => write!(f, "{why}"),
-            Failure::Unreachable(why) => write!(f, "the replayer cannot be reached: {why}"),
-            Failure::Refused(status, why) => write!(f, "the replayer refuses ({status}): {why}"),
-        }
-    }
+/// It is not known where the replayer is, or who asks.
+fn unknown(why: impl Into<String>) -> Failure {
+    let (status, why) = (None, why.into());
+    Failure { status, why }
 }
 
 /// The replayer.
@@ -73,31 +56,28 @@ impl Client {
             .or_else(local);
         let base = base.ok_or_else(|| {
             let how = "`make up` starts the local stack; else give --endpoint, or set SAGA_DEAD_LETTERS_URL";
-            Failure::Setup(format!("it is not known where the replayer is: {how}"))
+            unknown(format!("it is not known where the replayer is: {how}"))
         })?;
         let base = base.trim_end_matches('/').to_owned();
-        let wrong = || Failure::Setup(format!("`{base}` is no URL of a replayer"));
-        let url = Url::parse(&base).map_err(|_| wrong())?;
-        let host = url.host_str().ok_or_else(wrong)?.to_owned();
-        let this_machine = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
-        if url.scheme() != "https" && !this_machine {
-            return Err(Failure::Setup(format!(
-                "`{base}` must begin with https://: the request is signed"
-            )));
+        let url = Url::parse(&base).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        let host = host.ok_or_else(|| unknown(format!("`{base}` is no URL of a replayer")))?;
+        let this_machine = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+        if !base.starts_with("https:") && !this_machine {
+            let why = "must begin with https://: the request is signed";
+            return Err(unknown(format!("`{base}` {why}")));
         }
         let (region, credentials) = if this_machine {
-            (
-                region.unwrap_or("us-east-1".to_owned()),
-                Credentials::new("test", "test", None, None, "local"),
-            )
+            let credentials = Credentials::new("test", "test", None, None, "local");
+            (region.unwrap_or("us-east-1".to_owned()), credentials)
         } else {
-            identity(region.or_else(|| region_of(&host))).await?
+            identity(region.or_else(|| region_of(host))).await?
         };
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE);
         let http = if this_machine { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| Failure::Setup(error.to_string()))?;
+        let http = http.build().map_err(|error| unknown(error.to_string()))?;
         Ok(Self {
             http,
             base,
@@ -126,53 +106,48 @@ impl Client {
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body);
         }
-        let unreachable = |error: reqwest::Error| {
-            let causes = saga_app::ports::causes(&error);
-            Failure::Unreachable(causes)
-        };
         let answer = async {
             let response = request.send().await?;
             Ok((response.status().as_u16(), response.text().await?))
         };
-        let (status, text) = not_in_silence(answer).await.map_err(unreachable)?;
+        let (status, text) = not_in_silence(answer).await.map_err(|error: reqwest::Error| {
+            unknown(format!("the replayer cannot be reached: {}", causes(&error)))
+        })?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         if (200..300).contains(&status) {
             return Ok(answer);
         }
-        let said = answer["detail"]
-            .as_str()
-            .or(answer["Message"].as_str())
-            .or(answer["message"].as_str());
-        let said = said.unwrap_or(&text).chars().take(500).collect();
-        Err(Failure::Refused(status, said))
+        let mut said = ["detail", "Message", "message"]
+            .into_iter()
+            .filter_map(|name| answer[name].as_str());
+        let said: String = said.next().unwrap_or(&text).chars().take(500).collect();
+        Err(Failure {
+            status: Some(status),
+            why: format!("the replayer refuses ({status}): {said}"),
+        })
     }
 
     fn signature(&self, method: &str, url: &str, body: &str) -> Result<Vec<(String, String)>, Failure> {
-        let wrong = |error: String| Failure::Setup(format!("the request cannot be signed: {error}"));
-        let identity = self.credentials.clone().into();
         let now = u64::try_from(SystemClock.now().millis()).unwrap_or(0);
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("lambda")
-            .time(UNIX_EPOCH + Duration::from_millis(now))
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| wrong(error.to_string()))?
-            .into();
-        let signable = SignableRequest::new(
-            method,
-            url,
-            std::iter::empty(),
-            SignableBody::Bytes(body.as_bytes()),
-        );
-        let signable = signable.map_err(|error| wrong(error.to_string()))?;
-        let signed = sign(signable, &parameters).map_err(|error| wrong(error.to_string()))?;
-        let (instructions, _) = signed.into_parts();
-        let headers = instructions.headers();
-        Ok(headers
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        let sign = || -> Result<_, Box<dyn std::error::Error>> {
+            let identity = self.credentials.clone().into();
+            let parameters = v4::SigningParams::builder()
+                .identity(&identity)
+                .region(&self.region)
+                .name("lambda")
+                .time(UNIX_EPOCH + Duration::from_millis(now))
+                .settings(SigningSettings::default())
+                .build()?
+                .into();
+            let body = SignableBody::Bytes(body.as_bytes());
+            let signable = SignableRequest::new(method, url, std::iter::empty(), body)?;
+            let (instructions, _) = sign(signable, &parameters)?.into_parts();
+            let headers = instructions.headers();
+            Ok(headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect())
+        };
+        sign().map_err(|error| unknown(format!("the request cannot be signed: {error}")))
     }
 }
 
@@ -195,13 +170,11 @@ async fn not_in_silence<T>(answer: impl Future<Output = T>) -> T {
 /// The parts of a path escaped, each a part of its own. A space as SigV4 writes it, not as forms do; a plus sign is %2B
 /// by then.
 fn url(base: &str, path: &[&str], query: &[(&str, String)]) -> Result<Url, Failure> {
-    let url = Url::parse_with_params(base, query);
-    let mut url = url.map_err(|error| Failure::Setup(error.to_string()))?;
-    let no_base = |()| Failure::Setup(format!("`{base}` is no URL of a replayer"));
-    url.path_segments_mut()
-        .map_err(no_base)?
-        .pop_if_empty()
-        .extend(path);
+    let wrong = || unknown(format!("`{base}` is no URL of a replayer"));
+    let mut url = Url::parse_with_params(base, query).map_err(|_| wrong())?;
+    let mut segments = url.path_segments_mut().map_err(|()| wrong())?;
+    segments.pop_if_empty().extend(path);
+    drop(segments);
     let spaces = url.query().map(|query| query.replace('+', "%20"));
     url.set_query(spaces.as_deref().filter(|query| !query.is_empty()));
     Ok(url)
@@ -223,17 +196,11 @@ fn region_of(host: &str) -> Option<String> {
 async fn identity(region: Option<String>) -> Result<(String, Credentials), Failure> {
     let config = saga_aws::clients::config().await;
     let region = region.or_else(|| config.region().map(ToString::to_string));
-    let region = region
-        .ok_or_else(|| Failure::Setup("the region to sign for is not known: give --region".to_owned()))?;
-    let provider = config.credentials_provider();
-    let provider = provider.ok_or_else(|| Failure::Setup("there are no AWS credentials".to_owned()))?;
+    let region = region.ok_or_else(|| unknown("the region to sign for is not known: give --region"))?;
+    let none = |why: &str| unknown(format!("there are no AWS credentials{why}"));
+    let provider = config.credentials_provider().ok_or_else(|| none(""))?;
     let credentials = provider.provide_credentials().await;
-    let credentials = credentials.map_err(|error| {
-        Failure::Setup(format!(
-            "there are no AWS credentials: {}",
-            saga_app::ports::causes(&error)
-        ))
-    })?;
+    let credentials = credentials.map_err(|error| none(&format!(": {}", causes(&error))))?;
     Ok((region, credentials))
 }
 
@@ -244,12 +211,14 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_was_signed() {
         let query = [("reason", "not found + more".to_owned())];
-        let sent = url("http://h", &["dead-letters"], &query).unwrap_or_else(|error| panic!("{error}"));
+        let sent =
+            url("http://h", &["dead-letters"], &query).unwrap_or_else(|failure| panic!("{}", failure.why));
         assert_eq!(sent.query(), Some("reason=not%20found%20%2B%20more"));
-        let bare = url("http://h/", &["dead-letters"], &[]).unwrap_or_else(|error| panic!("{error}"));
+        let bare =
+            url("http://h/", &["dead-letters"], &[]).unwrap_or_else(|failure| panic!("{}", failure.why));
         assert_eq!((bare.query(), bare.as_str()), (None, "http://h/dead-letters"));
         let odd = url("http://h/_aws/x/", &["dead-letters", "a/b?c#d é~2F.x"], &[]);
-        let odd = odd.unwrap_or_else(|error| panic!("{error}"));
+        let odd = odd.unwrap_or_else(|failure| panic!("{}", failure.why));
         assert_eq!(
             odd.as_str(),
             "http://h/_aws/x/dead-letters/a%2Fb%3Fc%23d%20%C3%A9~2F.x"

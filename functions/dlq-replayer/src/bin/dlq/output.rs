@@ -9,10 +9,27 @@ use serde_json::Value;
 
 /// The longest reason in a table on a terminal.
 const REASON: usize = 100;
+/// What is shown of one dead letter beside its body.
+const SHOWN: [&str; 13] = [
+    "id",
+    "source",
+    "saga_id",
+    "event_id",
+    "type",
+    "verb",
+    "step",
+    "reason",
+    "attempts",
+    "first_at",
+    "last_at",
+    "bytes",
+    "unreadable",
+];
 
 /// Standard output. A reader that went away is no failure of ours.
 pub struct Output {
-    lost: Option<std::io::Error>,
+    /// Why something of it could not be written, if it could not.
+    pub lost: Option<std::io::Error>,
     json: bool,
     colours: bool,
     terminal: bool,
@@ -48,13 +65,8 @@ impl Output {
         }
     }
 
-    /// Why something of it could not be written, if it could not.
-    pub fn lost(&self) -> Option<&std::io::Error> {
-        self.lost.as_ref()
-    }
-
     fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colours {
+        if self.colours && colour != "0" {
             format!("\u{1b}[{colour}m{text}\u{1b}[0m")
         } else {
             text.to_owned()
@@ -81,52 +93,32 @@ impl Output {
         if self.json {
             return self.document(answer);
         }
-        let dead_letters = answer["letters"].as_array().cloned().unwrap_or_default();
-        let rows: Vec<[String; 6]> = dead_letters
-            .iter()
-            .map(|dead_letter| self.row(dead_letter))
-            .collect();
+        let rows: Vec<[String; 6]> = each(answer, "letters").map(|one| self.row(one)).collect();
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
         if !self.headed && !rows.is_empty() {
-            let head = self.line(&["ID", "SAGA", "TYPE", "TRIES", "LAST", "REASON"].map(str::to_owned));
-            let head = self.paint("1", &head);
-            self.text(&head);
             self.headed = true;
+            let head = ["ID", "SAGA", "TYPE", "TRIES", "LAST", "REASON"].map(str::to_owned);
+            self.text(&self.paint("1", &self.line(&head)));
         }
-        for (row, dead_letter) in rows.iter().zip(&dead_letters) {
-            let line = self.line(row);
-            let line = if dead_letter["unreadable"].is_null() {
-                line
-            } else {
-                self.paint("31", &line)
-            };
-            self.text(&line);
+        for (row, one) in rows.iter().zip(each(answer, "letters")) {
+            let colour = if one["unreadable"].is_null() { "0" } else { "31" };
+            self.text(&self.paint(colour, &self.line(row)));
         }
-        self.notices(answer);
+        notices(answer);
     }
 
-    fn row(&self, dead_letter: &Value) -> [String; 6] {
-        let word = |name: &str| match &dead_letter[name] {
-            Value::String(text) => shown_whole(text),
-            Value::Null => "-".to_owned(),
-            other => other.to_string(),
-        };
-        let reason = match dead_letter["unreadable"].as_str() {
-            Some(why) => self.cut(&format!("{} [unreadable: {why}]", word("reason"))),
-            None => self.cut(&word("reason")),
-        };
-        [
-            word("id"),
-            word("saga_id"),
-            word("type"),
-            word("attempts"),
-            word("last_at"),
-            reason,
-        ]
+    fn row(&self, one: &Value) -> [String; 6] {
+        let mut row = ["id", "saga_id", "type", "attempts", "last_at", "reason"]
+            .map(|name| word(&one[name]).unwrap_or_else(|| "-".to_owned()));
+        if let Some(why) = one["unreadable"].as_str() {
+            row[5] += &format!(" [unreadable: {why}]");
+        }
+        row[5] = self.cut(&row[5]);
+        row
     }
 
     /// The cells of a row, each as wide as the widest so far; the last is as wide as it is.
@@ -146,59 +138,40 @@ impl Output {
     }
 
     /// One dead letter.
-    pub fn dead_letter(&mut self, dead_letter: &Value) {
+    pub fn dead_letter(&mut self, one: &Value) {
         if self.json {
-            return self.document(dead_letter);
+            return self.document(one);
         }
-        let named = [
-            "id",
-            "source",
-            "saga_id",
-            "event_id",
-            "type",
-            "verb",
-            "step",
-            "reason",
-            "attempts",
-            "first_at",
-            "last_at",
-            "bytes",
-            "unreadable",
-        ];
-        for name in named {
-            let value = match &dead_letter[name] {
-                Value::Null => continue,
-                Value::String(text) => shown_whole(text),
-                other => other.to_string(),
-            };
+        let mut lines: Vec<(&str, String)> = Vec::new();
+        for name in SHOWN {
+            lines.extend(word(&one[name]).map(|value| (name, value)));
+        }
+        for (name, value) in one["headers"].as_object().into_iter().flatten() {
+            lines.push((
+                "header",
+                format!("{}: {}", shown_whole(name), legible(&value.to_string())),
+            ));
+        }
+        if let (Some(number), Some(of)) = (one["part"]["number"].as_u64(), one["part"]["of"].as_u64()) {
+            lines.push((
+                "part",
+                format!("{number} of {of}; not all of the others were found"),
+            ));
+        }
+        let replay = |name: &str| word(&one["replay"][name]);
+        let to = replay("to").unwrap_or_else(|| "nowhere".to_owned());
+        lines.push((
+            "replay",
+            format!("to the {to}: {}", replay("text").unwrap_or_default()),
+        ));
+        for (name, value) in lines {
             let name = self.paint("1", &format!("{name:<11}"));
             self.text(&format!("{name} {value}"));
         }
-        for (name, value) in dead_letter["headers"].as_object().into_iter().flatten() {
-            let head = self.paint("1", &format!("{:<11}", "header"));
-            let value = Value::from(value.as_str().unwrap_or_default()).to_string();
-            self.text(&format!("{head} {}: {}", shown_whole(name), legible(&value)));
-        }
-        if let (Some(number), Some(of)) = (
-            dead_letter["part"]["number"].as_u64(),
-            dead_letter["part"]["of"].as_u64(),
-        ) {
-            let head = self.paint("1", &format!("{:<11}", "part"));
-            self.text(&format!(
-                "{head} {number} of {of}; not all of the others were found"
-            ));
-        }
-        let replay = &dead_letter["replay"];
-        let (name, to) = (
-            self.paint("1", "replay     "),
-            shown_whole(replay["to"].as_str().unwrap_or("nowhere")),
-        );
-        let what = shown_whole(replay["text"].as_str().unwrap_or_default());
-        self.text(&format!("{name} to the {to}: {what}"));
-        if dead_letter["body_encoding"] == "base64" {
+        if one["body_encoding"] == "base64" {
             self.text("\nThe body is shown in base64:");
         }
-        let body = dead_letter["body"].as_str().unwrap_or_default();
+        let body = one["body"].as_str().unwrap_or_default();
         let pretty = serde_json::from_str::<Value>(body).and_then(|body| serde_json::to_string_pretty(&body));
         // What is no JSON is shown as a text in JSON, exact and escaped.
         let body = pretty.unwrap_or_else(|_| Value::from(body).to_string());
@@ -210,24 +183,18 @@ impl Output {
         if self.json {
             return self.document(report);
         }
-        for item in report["items"].as_array().into_iter().flatten() {
-            let word = |name: &str| shown_whole(item[name].as_str().unwrap_or("-"));
-            let outcome = word("outcome");
+        for item in each(report, "items") {
+            let [outcome, id, saga, text] = ["outcome", "id", "saga_id", "text"]
+                .map(|name| word(&item[name]).unwrap_or_else(|| "-".to_owned()));
             let colour = match outcome.as_str() {
                 "replayed" | "discarded" | "tried" => "32",
                 "failed" | "unknown" => "31",
                 _ => "33",
             };
             let outcome = self.paint(colour, &format!("{outcome:<9}"));
-            let line = format!(
-                "{outcome} {:<56} {:<36} {}",
-                word("id"),
-                word("saga_id"),
-                self.cut(&word("text"))
-            );
-            self.text(&line);
+            self.text(&format!("{outcome} {id:<56} {saga:<36} {}", self.cut(&text)));
         }
-        self.notices(report);
+        notices(report);
         let act = report["act"].as_str().unwrap_or_default();
         let (done, failed, left) = (&report["done"], &report["failed"], &report["left"]);
         let ended = match report["ended"].as_str() {
@@ -243,14 +210,26 @@ impl Output {
         } else {
             format!("{act}: {done} done, {failed} failed, {left} left{ended}")
         };
-        let line = self.paint("1", &line);
-        self.text(&line);
+        self.text(&self.paint("1", &line));
     }
+}
 
-    fn notices(&self, answer: &Value) {
-        for notice in answer["notices"].as_array().into_iter().flatten() {
-            let (source, problem) = (&notice["source"], notice["problem"].as_str().unwrap_or_default());
-            complain(&format!("{}: {problem}", source.as_str().unwrap_or_default()));
-        }
+fn each<'a>(answer: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    answer[name].as_array().into_iter().flatten()
+}
+
+/// A value on one line, if it says something. Others wrote it.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(shown_whole(text)),
+        other => Some(other.to_string()),
+    }
+}
+
+fn notices(answer: &Value) {
+    for notice in each(answer, "notices") {
+        let [source, problem] = ["source", "problem"].map(|name| notice[name].as_str().unwrap_or_default());
+        complain(&format!("{source}: {problem}"));
     }
 }

@@ -1,12 +1,17 @@
 //! Definitions are data: a name, a version, a deadline and the steps in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod check;
+mod step;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::address::Address;
+pub use self::step::{Answerer, Call, Condition, OnTimeout, StepDefinition, StepWork, Wait};
+use crate::address::{Address, MAILBOX_OUTSIDE};
 use crate::ids::StepIndex;
 use crate::money::Amounts;
+use crate::step::{Class, Rules};
 
 /// A cloud that owns steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,33 +76,19 @@ impl fmt::Display for DefinitionRef {
     }
 }
 
-/// One step: who owns it, who does the work, and the domain's names for its messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepDefinition {
-    /// The step's name, unique in its definition.
-    pub name: String,
-    /// The cloud that owns it.
-    pub cloud: Cloud,
-    /// The participant that does the work.
-    pub participant: String,
-    /// The type of the event that says this step is done (`advance` to the next step, or `complete`).
-    pub done: String,
-    /// The type of the event that asks this step to be undone.
-    pub compensate: String,
-    /// The type of the event that asks this step to stand in the way.
-    pub cancel: String,
-}
-
 /// A saga's definition, checked.
 ///
 /// # Examples
 /// ```
+/// use saga_core::definition::StepWork;
+/// use saga_core::step::Class;
 /// use saga_core::{Address, Catalogue, Cloud, Definition, DefinitionRef, StepDefinition, StepIndex};
 ///
 /// let step = |name: &str, cloud| StepDefinition {
 ///     name: name.to_owned(),
 ///     cloud,
-///     participant: name.to_owned(),
+///     work: StepWork::Local { participant: name.to_owned() },
+///     class: Class::Compensatable,
 ///     done: format!("{name}-done"),
 ///     compensate: format!("{name}-undo"),
 ///     cancel: format!("{name}-cancel"),
@@ -121,9 +112,6 @@ pub struct Definition {
     steps: Vec<StepDefinition>,
 }
 
-/// The type of the event by which a first step of the other cloud says that it is undone.
-const CANCELLED: &str = "SagaCancelled";
-
 impl Definition {
     /// At most so many steps: a forward and a backward chain stay within the hop bound of an event.
     pub const MAX_STEPS: usize = 16;
@@ -137,51 +125,7 @@ impl Definition {
         deadline_millis: i64,
         steps: Vec<StepDefinition>,
     ) -> Result<Self, InvalidDefinition> {
-        let fail = |why: String| {
-            Err(InvalidDefinition(format!(
-                "definition `{}`: {why}",
-                reference.name
-            )))
-        };
-        let plain = |name: &str| {
-            (1..=64).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        };
-        if !plain(&reference.name) {
-            return fail("the name needs 1 to 64 letters, digits, `-` or `_`".into());
-        }
-        if reference.version == 0 {
-            return fail("versions start at 1".into());
-        }
-        if deadline_millis <= 0 || deadline_millis % 1_000 != 0 {
-            return fail("the deadline must be a second or more, in whole seconds".into());
-        }
-        if !(2..=Self::MAX_STEPS).contains(&steps.len()) {
-            return fail(format!(
-                "a saga has 2 to {} steps, this one has {}",
-                Self::MAX_STEPS,
-                steps.len()
-            ));
-        }
-        let (mut names, mut types) = (BTreeSet::new(), BTreeSet::from([CANCELLED]));
-        for step in &steps {
-            if !plain(&step.name) || !names.insert(&step.name) {
-                return fail(format!("step name `{}` is not plain or stands twice", step.name));
-            }
-            if !plain(&step.participant) {
-                return fail(format!("step `{}` has no plain participant name", step.name));
-            }
-            for kind in [&step.done, &step.compensate, &step.cancel] {
-                if !plain(kind) || !types.insert(kind) {
-                    return fail(format!(
-                        "event type `{kind}` of step `{}` is not plain or stands twice",
-                        step.name
-                    ));
-                }
-            }
-        }
+        check::check(&reference, deadline_millis, &steps)?;
         Ok(Self {
             reference,
             deadline_millis,
@@ -256,15 +200,30 @@ impl Definition {
         self.steps[0].cloud == Cloud::ORIGIN
     }
 
+    /// What the protocol's table needs to know about a step; `None` when there is no such step.
+    #[must_use]
+    pub fn rules(&self, index: StepIndex) -> Option<Rules> {
+        self.step(index).map(|step| Rules {
+            kind: step.kind(),
+            class: step.class,
+            last: index == self.last(),
+        })
+    }
+
+    /// The step that cannot be undone, if there is one.
+    #[must_use]
+    pub fn pivot(&self) -> Option<StepIndex> {
+        let pivot = self.steps.iter().position(|step| step.class == Class::Pivot)?;
+        Some(StepIndex::new(pivot as u8))
+    }
+
     /// The step's number of a message in events: past the last for `complete`, -1 for `cancelled`.
     #[must_use]
     pub fn step_number(&self, address: Address) -> i32 {
-        match address {
-            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
-                i32::from(step.get())
-            }
-            Address::Complete => i32::from(self.last().get()) + 1,
-            Address::Cancelled => -1,
+        match (address, address.step()) {
+            (Address::Cancelled, _) => -1,
+            (_, Some(step)) => i32::from(step.get()),
+            (_, None) => i32::from(self.last().get()) + 1,
         }
     }
 
@@ -274,23 +233,42 @@ impl Definition {
         let steps = u16::from(self.last().get()) + 1;
         let down = |from: u16| from + 1;
         match address {
-            Address::Advance(step) | Address::Cancel(step) => {
-                steps.saturating_sub(u16::from(step.get())) + down(steps)
-            }
+            Address::Advance(step)
+            | Address::Cancel(step)
+            | Address::Act(step)
+            | Address::Undo(step)
+            | Address::Answer(step) => steps.saturating_sub(u16::from(step.get())) + down(steps),
             Address::Complete => down(steps),
             Address::Compensate(step) => down(u16::from(step.get())),
-            Address::Cancelled => 0,
+            Address::Cancelled | Address::Report(_) | Address::Contradiction(_) | Address::Waiting(_) => 0,
         }
     }
 
     /// Which cloud a message with this address goes to; `None` when the definition has no such step.
     #[must_use]
     pub fn target(&self, address: Address) -> Option<Cloud> {
+        let owner = |step| self.step(step).map(|step| step.cloud);
         match address {
             Address::Complete | Address::Cancelled => Some(Cloud::ORIGIN),
-            Address::Advance(step) | Address::Compensate(step) | Address::Cancel(step) => {
-                self.step(step).map(|step| step.cloud)
+            Address::Report(step) | Address::Contradiction(step) | Address::Waiting(step) => {
+                owner(step).map(|_| Cloud::ORIGIN)
             }
+            Address::Advance(step)
+            | Address::Compensate(step)
+            | Address::Cancel(step)
+            | Address::Answer(step)
+            | Address::Act(step)
+            | Address::Undo(step) => owner(step),
+        }
+    }
+
+    /// The mailbox of its target that a message with this address goes to; `None` for that of the cloud's own steps.
+    #[must_use]
+    pub fn mailbox(&self, address: Address) -> Option<&str> {
+        match address {
+            Address::Act(step) | Address::Undo(step) => Some(&self.step(step)?.call()?.service),
+            Address::Waiting(_) => Some(MAILBOX_OUTSIDE),
+            _ => None,
         }
     }
 
@@ -298,33 +276,38 @@ impl Definition {
     /// origin, which opens, retransmits and overrides.
     #[must_use]
     pub fn may_send(&self, address: Address, sender: Cloud) -> bool {
-        let neighbour = match address {
-            Address::Advance(step) => step.previous(),
-            Address::Complete => Some(self.last()),
-            Address::Compensate(step) => Some(step.next()),
-            Address::Cancelled => Some(StepIndex::FIRST),
-            Address::Cancel(step) => step.previous(),
+        let (from, or_origin) = match address {
+            Address::Advance(step) | Address::Cancel(step) => (step.previous(), true),
+            Address::Compensate(step) => (Some(step.next()), true),
+            Address::Complete => (Some(self.last()), false),
+            Address::Cancelled => (Some(StepIndex::FIRST), false),
+            Address::Answer(_) => (None, true),
+            Address::Act(step)
+            | Address::Undo(step)
+            | Address::Report(step)
+            | Address::Contradiction(step)
+            | Address::Waiting(step) => (Some(step), false),
         };
-        let owner = neighbour.and_then(|step| self.step(step)).map(|step| step.cloud);
-        owner == Some(sender)
-            || (sender == Cloud::ORIGIN && !matches!(address, Address::Complete | Address::Cancelled))
+        let owner = from.and_then(|step| self.step(step)).map(|step| step.cloud);
+        owner == Some(sender) || or_origin && sender == Cloud::ORIGIN
     }
 
-    /// The domain's name for a message with this address.
+    /// The type of a message with this address; `None` when the definition has no such step.
     #[must_use]
     pub fn type_of(&self, address: Address) -> Option<&str> {
+        let step = match address.step() {
+            Some(step) => Some(self.step(step)?),
+            None => None,
+        };
         match address {
-            Address::Advance(step) => match step.previous() {
-                Some(previous) => self
-                    .step(previous)
-                    .filter(|_| self.step(step).is_some())
-                    .map(|s| s.done.as_str()),
+            Address::Advance(index) => match index.previous() {
+                Some(previous) => self.step(previous).map(|step| step.done.as_str()),
                 None => Some("SagaStarted"),
             },
             Address::Complete => self.steps.last().map(|step| step.done.as_str()),
-            Address::Compensate(step) => self.step(step).map(|step| step.compensate.as_str()),
-            Address::Cancel(step) => self.step(step).map(|step| step.cancel.as_str()),
-            Address::Cancelled => Some(CANCELLED),
+            Address::Compensate(_) => step.map(|step| step.compensate.as_str()),
+            Address::Cancel(_) => step.map(|step| step.cancel.as_str()),
+            _ => address.fixed_type(),
         }
     }
 

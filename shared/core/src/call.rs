@@ -1,0 +1,168 @@
+//! Calls of outside services: which request a record still owes, and what an attempt without a decision leaves in it.
+//!
+//! Invariants: no request is made that no committed record asks for (I7); `act` is not sent again after the service may
+//! have forgotten its key, whatever is retransmitted; an unknown outcome stays unknown until somebody decides.
+
+use crate::Outcome;
+use crate::address::Address;
+use crate::definition::Cloud;
+use crate::document::Fields;
+use crate::event::{Emit, reason_data};
+use crate::ids::Timestamp;
+use crate::participate::{Message, Step, StepDecision, StepRecord};
+use crate::progress::{PROGRESS, Progress};
+use crate::reports::Reports;
+use crate::step::{Effect, Recover, StepState};
+use crate::text::shown;
+
+/// A request to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallVerb {
+    /// Do it.
+    Act,
+    /// Undo it.
+    Undo,
+}
+
+impl CallVerb {
+    /// The word in events, keys and paths.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CallVerb::Act => "act",
+            CallVerb::Undo => "undo",
+        }
+    }
+}
+
+/// What the record of a call step owes to its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// This request.
+    Request(CallVerb),
+    /// The outcome is unknown and must not be asked for any more: the service may have forgotten the key.
+    KeyExpired,
+    /// Nothing.
+    Nothing,
+}
+
+/// An attempt that ended without a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecided {
+    /// What happened.
+    pub why: String,
+    /// A person is needed at once: asking again changes nothing by itself.
+    pub hold: bool,
+    /// When it is asked again; `None` when it is not.
+    pub next: Option<Timestamp>,
+}
+
+impl Step<'_> {
+    /// What the record owes to its service when a request for `verb` arrives. A request that the record does not ask for is
+    /// a repeat, or was overtaken.
+    #[must_use]
+    pub fn owed(&self, record: Option<&StepRecord>, verb: CallVerb, now: Timestamp) -> Owed {
+        let (Some(record), Some(call)) = (record, self.step().call()) else {
+            return Owed::Nothing;
+        };
+        let asks = match (record.state, call.recover) {
+            (StepState::Acting, _) | (StepState::Stopping, Recover::Key) => CallVerb::Act,
+            (StepState::Stopping, Recover::Tombstone) | (StepState::Undoing, _) => CallVerb::Undo,
+            _ => return Owed::Nothing,
+        };
+        if asks != verb {
+            return Owed::Nothing;
+        }
+        // The answer may come as late as the attempt lasts.
+        let late = now.plus_millis(call.timeout_millis);
+        let forgotten = record.began().plus_millis(call.key_lifetime_millis);
+        if verb == CallVerb::Act && late > forgotten {
+            return Owed::KeyExpired;
+        }
+        Owed::Request(verb)
+    }
+
+    /// Keeps what became of an attempt without a decision. `None` when the record does not call any more.
+    #[must_use]
+    pub fn undecided(
+        &self,
+        record: &StepRecord,
+        message: &Message<'_>,
+        attempt: &Undecided,
+        now: Timestamp,
+    ) -> Option<StepDecision> {
+        let waits = record.state == StepState::Waiting;
+        if !record.state.is_calling() && !waits {
+            return None;
+        }
+        let known = record.progress.clone();
+        let mut progress = known.unwrap_or_else(|| Progress::since(record.at));
+        let begun = progress.since.max(record.at);
+        let patience = self.step().call().map_or(i64::MAX, |call| call.hold_after_millis);
+        let newly = progress.held.is_none() && (attempt.hold || begun.plus_millis(patience) <= now);
+        progress.attempts = progress.attempts.saturating_add(u32::from(!waits));
+        progress.error = Some(shown(&attempt.why));
+        progress.next = attempt.next;
+        if newly {
+            progress.held = Some(now);
+        }
+        // The origin shows what it hears of: each further report says twice as much.
+        let reported = newly || progress.attempts.is_power_of_two();
+        let record = StepRecord {
+            progress: Some(progress),
+            ..record.clone()
+        };
+        let emit = (reported && self.cloud() != Cloud::ORIGIN)
+            .then(|| self.report(&record, message, now))
+            .flatten();
+        Some(StepDecision {
+            index: self.index,
+            outcome: Outcome::Noted,
+            effect: Effect::None,
+            alert: newly.then(|| self.held(&record)),
+            record: Some(record),
+            writes: Vec::new(),
+            emit,
+        })
+    }
+
+    fn report(&self, record: &StepRecord, message: &Message<'_>, now: Timestamp) -> Option<crate::Event> {
+        let mut data: Fields = reason_data(&record.data, None);
+        if let Some(progress) = &record.progress {
+            data.insert(PROGRESS.into(), progress.to_text().into());
+        }
+        Emit {
+            saga: self.saga,
+            definition: self.definition,
+            address: Address::Report(self.index),
+            sender: self.cloud(),
+            time: now,
+            hop: record.hop,
+            trace: message.trace,
+            data,
+            reports: Reports::default().and(self.index, record.state, record.at),
+        }
+        .event()
+    }
+
+    /// The alert for a step that needs a person.
+    fn held(&self, record: &StepRecord) -> String {
+        let why = record
+            .progress
+            .as_ref()
+            .and_then(|progress| progress.error.as_deref())
+            .unwrap_or("nobody answered");
+        let name = &self.step().name;
+        match self.step().call() {
+            Some(call) => format!(
+                "Step `{name}` is held: service `{}` gave no decision ({why}).\n\nNothing is lost and nothing is guessed: \
+                 whether its effect exists is not known. Mend the service or its binding, and the step goes on by itself; \
+                 where the text says that it is not asked again, find out at the service and answer for it with a reason.",
+                call.service
+            ),
+            None => {
+                format!("Step `{name}` is held: {why}.\n\nNothing is lost. Answer it, or cancel the saga.")
+            }
+        }
+    }
+}
