@@ -34,7 +34,6 @@ pub struct Config {
     pub(crate) functions: Option<Functions>,
 }
 
-/// The storage account of queues and dead letters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
@@ -47,7 +46,6 @@ pub(crate) struct Storage {
     pub(crate) queue: String,
 }
 
-/// An Event Grid custom topic with the CloudEvents 1.0 input schema.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Topic {
@@ -80,7 +78,6 @@ pub(crate) struct Subscription {
     pub(crate) dead_letter_container: Option<String>,
 }
 
-/// A webhook destination.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Webhook {
@@ -105,7 +102,6 @@ pub(crate) enum DeliverySchema {
     EventGrid,
 }
 
-/// One advanced filter on an attribute of the event.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
@@ -130,7 +126,6 @@ pub(crate) enum FilterOperator {
     StringNotContains,
 }
 
-/// The OIDC issuer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Oidc {
@@ -146,7 +141,6 @@ pub(crate) struct Oidc {
     pub(crate) key_file: PathBuf,
 }
 
-/// A function app with a custom handler.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Functions {

@@ -17,7 +17,6 @@ use crate::{StartError, config, system};
 
 const API_VERSION: &str = "2021-12-02";
 
-/// One storage account.
 pub(crate) struct StorageAccount {
     http: reqwest::Client,
     account: String,
@@ -26,7 +25,6 @@ pub(crate) struct StorageAccount {
     queue: Url,
 }
 
-/// Why a request to the account did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
     #[error("storage answered {operation} with {status} {code}")]
@@ -100,7 +98,6 @@ impl StorageAccount {
         QueueMessage::parse_list(&xml).ok_or(StorageError::NotUnderstood { operation })
     }
 
-    /// Delete Message.
     pub(crate) async fn delete_message(
         &self,
         queue: &str,

@@ -6,7 +6,6 @@ use saga_app::ports::{PortError, Snapshot, Version};
 use saga_core::document::Fields;
 use saga_core::participant::{EntityKey, EntityWrite};
 
-/// A record and the revision that wrote it.
 pub(crate) struct Held<T> {
     pub(crate) value: T,
     revision: u64,
@@ -90,12 +89,10 @@ impl Entities {
         })
     }
 
-    /// Whether every entity exists.
     pub(crate) fn all_exist(&self, writes: &[EntityWrite]) -> bool {
         writes.iter().all(|write| self.0.contains_key(&write.key))
     }
 
-    /// Writes whole entities.
     pub(crate) fn replace(&mut self, writes: &[EntityWrite], revision: u64) {
         for write in writes {
             let times = self.0.get(&write.key).map_or(0, |(_, times)| *times);

@@ -6,7 +6,6 @@ use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Alert, Envelope, Parked};
 use saga_core::{DefinitionRef, EventId, Timestamp};
 
-/// All that a cloud keeps.
 #[derive(Default)]
 pub(crate) struct State<S> {
     pub(crate) stored: S,
@@ -24,7 +23,6 @@ impl<S> State<S> {
     }
 }
 
-/// What has left a cloud.
 #[derive(Default)]
 pub(crate) struct Carriers {
     pub(crate) published: Vec<Envelope>,

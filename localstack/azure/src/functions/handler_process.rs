@@ -30,7 +30,6 @@ use crate::{StartError, config, system};
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const GOOD_WHILE: Duration = Duration::from_secs(10);
-/// Pause between looks at the port.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a handler may take to end, and the port to become free.
 const GRACE: Duration = Duration::from_secs(5);

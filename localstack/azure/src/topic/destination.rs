@@ -21,7 +21,6 @@ use crate::{
 /// How long Event Grid waits for a webhook's answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a subscription delivers.
 pub(crate) enum Destination {
     StorageQueue {
         account: Arc<StorageAccount>,
@@ -69,7 +68,6 @@ impl Route {
         }
     }
 
-    /// How many events one attempt may carry.
     pub(crate) fn batch_size(&self) -> usize {
         match &self.destination {
             Destination::StorageQueue { .. } => 1,
@@ -132,7 +130,6 @@ impl Route {
     }
 }
 
-/// Adds the token of a protected webhook.
 pub(crate) fn authorized(
     request: reqwest::RequestBuilder,
     issuer: &Issuer,

@@ -16,7 +16,6 @@ pub(crate) enum Failure {
     /// The service answered with an error.
     #[error("it answered {status} {code}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// The service's error code; empty if it gave none.
         code: String,

@@ -26,7 +26,6 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(crate) struct Attributes<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Attributes<'a> {
-    /// The members of this JSON object.
     pub(crate) fn of(text: &'a str) -> Result<Self, Malformed> {
         json::members(text).map(Self)
     }

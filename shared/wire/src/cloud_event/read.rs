@@ -117,7 +117,6 @@ fn reports(data: &mut Fields) -> Reports {
     }
 }
 
-/// The longest name of a definition in an event.
 const MAX_DEFINITION_NAME: usize = 200;
 
 /// It becomes a part of keys in both clouds, before anybody knows whether there is such a definition.
