@@ -288,7 +288,7 @@ run "services_have_callers_that_are_watched" {
 
   assert {
     condition     = length(setsubtract(["service-dlq-ledger", "service-queue-age-ledger", "errors-caller-ledger", "throttles-caller-ledger", "rule-failing-service-ledger"], keys(module.operations.alarms))) == 0
-    error_message = "People are told."
+    error_message = "Alarms reach people."
   }
 }
 
