@@ -107,10 +107,8 @@ impl Queue {
 
     /// How many messages there are, hidden ones included.
     pub(crate) async fn count(&self) -> Result<usize, PortError> {
-        let answer = self
-            .service
-            .expect(self.call(Method::Get, "?comp=metadata"))
-            .await?;
+        let call = self.call(Method::Get, "?comp=metadata");
+        let answer = self.service.expect(call).await?;
         let count = answer.header("x-ms-approximate-messages-count");
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
