@@ -51,6 +51,7 @@ WANTS = {
     "blob lease with the rights of an owner": ({"blobs/write", "blobs/owner"},),
     "event send": ({"events/send"},),
     "telemetry write": ({"telemetry/write"},),
+    "secret read": ({"secrets/read"},),
 }
 
 QUEUE = {"queues/read", "queues/write", "queues/delete", "messages/read", "messages/write", "messages/delete", "messages/process"}
@@ -67,6 +68,9 @@ HOLDS = {
     "Storage Blob Data Owner": BLOB | {"blobs/owner"},
     "EventGrid Data Sender": {"events/send"},
     "Monitoring Metrics Publisher": {"telemetry/write"},
+    # https://learn.microsoft.com/azure/key-vault/general/rbac-guide: getSecret and readMetadata.
+    "Key Vault Secrets User": {"secrets/read"},
+    "Key Vault Secrets Officer": {"secrets/read", "secrets/write", "secrets/delete"},
 }
 
 # (client, function, method) -> operation
@@ -99,8 +103,8 @@ REACHES = {
         "quarantine.rs": ("quarantine",), "event_grid.rs": ("topic",),
     }),
     "replayer": ("dlq-replayer", {
-        "dead_letters/blobs.rs": ("dead_letters",), "dead_letters/queue.rs": ("poison", "quarantine"),
-        "dead_letters/outlet.rs": ("events",), "dead_letters/rows.rs": ("table",), "event_grid.rs": ("topic",),
+        "dead_letters/blobs.rs": ("dead_letters",), "dead_letters/queue.rs": ("poison", "calls_poison", "quarantine"),
+        "dead_letters/outlet.rs": ("events", "calls"), "dead_letters/rows.rs": ("table",), "event_grid.rs": ("topic",),
     }),
     "aws": ("event-relay", {"event_grid.rs": ("topic",)}),
 }
@@ -112,8 +116,12 @@ HOSTS = {
         # updated so that they show again (ReleaseMessageAsync). The scale controller reads the length and peeks.
         # https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages
         "events": ("queue read", "message get", "message peek", "message update", "message delete"),
+        "calls": ("queue read", "message get", "message peek", "message update", "message delete"),
         # CopyMessageToPoisonQueueAsync adds; the queue is there, so it creates none.
         "poison": ("message add",),
+        "calls_poison": ("message add",),
+        # A request to a service whose requests are signed; by the handler itself, not by the host.
+        "secret": ("secret read",),
         # Locks of singletons and timers are leases; the host makes its own containers, and the deployment is read from one.
         # https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
         "host": ("container create", "blob list", "blob read", "blob write", "blob delete", "blob lease with the rights of an owner"),
@@ -123,6 +131,7 @@ HOSTS = {
     "topic": {
         # https://learn.microsoft.com/azure/event-grid/add-identity-roles
         "events": ("message add",),
+        "calls": ("message add",),
         "dead_letters": ("blob write",),
     },
 }
@@ -132,8 +141,15 @@ PLACES = {
     "var.data.table.id": "table", "var.data.queues.events.id": "events", "var.data.queues.poison.id": "poison",
     "var.data.queues.quarantine.id": "quarantine", "azurerm_storage_account.host.id": "host", "var.application_insights.id": "insights",
     "var.table.id": "table", "var.queues.events.id": "events", "var.queues.poison.id": "poison", "var.queues.quarantine.id": "quarantine",
-    "var.dead_letters.id": "dead_letters", "var.queue.id": "events",
+    "var.dead_letters.id": "dead_letters", "var.queue.id": "events", "var.calls_queue.id": "calls",
+    "var.data.queues.calls.id": "calls", "var.data.queues.calls_poison.id": "calls_poison",
+    "var.queues.calls.id": "calls", "var.queues.calls_poison.id": "calls_poison",
+    # Of one secret in its vault (SECRET).
+    "service.resource": "secret",
 }
+
+# A role that follows from a service ends at its one secret.
+SECRET = re.compile(r'^  secret_roles = \{\n\s*for name, service in module\.services\.of\["azure"\] : "secret_\$\{name\}" => \{ scope = "\$\{(service\.resource)\}/secrets/[^\n]*?", role = "([^"]+)" \}\n', re.M)
 
 
 def offered() -> set[tuple[str, str, str]]:
@@ -230,7 +246,10 @@ def given() -> tuple[dict[str, dict[str, set[str]]], list[str]]:
         pairs = re.findall(r'\{ scope = ([\w.]+), role = "([^"]+)" \}', block[1] if block else "")
         if not block or len(pairs) != len(re.findall(r"\brole\s*=", block[1])):
             problems.append(f"modules/{module}: local.roles is not written as this check reads it, a scope and a role on a line")
-        for scope, role in pairs:
+        of_services = SECRET.findall(text)
+        if len(of_services) != len(re.findall(r"^  secret_roles\b", text, re.M)):
+            problems.append(f"modules/{module}: local.secret_roles is not written as this check reads it: one secret of its vault for each service")
+        for scope, role in pairs + of_services:
             add(who, scope, role)
         if len(re.findall(r'^resource "azurerm_role_assignment"', text, re.M)) != 1:
             problems.append(f"modules/{module} gives roles outside local.roles, which this check does not read")

@@ -11,7 +11,7 @@
     --auto-approve     asks nothing, for CI
     --upgrade          takes the newest providers that the stacks allow
 
-The folder holds azure.tfvars, aws.tfvars, azure.tfbackend and aws.tfbackend. What the Azure stack leaves for AWS goes into the
+The folder holds azure.tfvars, aws.tfvars, azure.tfbackend and aws.tfbackend, and services.tfvars if sagas call outside services. What the Azure stack leaves for AWS goes into the
 SSM parameter /saga-bridge/ENVIRONMENT/azure (a client secret into …/azure-secret, as a SecureString), and what AWS leaves is
 read from …/aws. Needs Terraform, the AWS CLI and the Azure CLI, signed in. Terraform's working data lies in the folder, so that
 nothing of another environment is loaded by accident.
@@ -92,7 +92,9 @@ class Environment:
         self.ran(stack, "init", "-input=false", *upgrade, f"-backend-config={self.folder / f'{stack}.tfbackend'}")
 
     def files(self, stack: str) -> list[str]:
-        return [f"-var-file={self.folder / f'{stack}.tfvars'}"]
+        # Both stacks take the same services, from one file if there is one.
+        shared = [file for file in [self.folder / "services.tfvars"] if file.is_file()]
+        return [f"-var-file={file}" for file in [self.folder / f"{stack}.tfvars", *shared]]
 
     def output(self, stack: str, name: str):
         return json.loads(self.ran(stack, "output", "-json", name, answer=True).stdout)

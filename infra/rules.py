@@ -234,6 +234,18 @@ def key_passed_on(texts: dict[Path, str]) -> list[str]:
     return broken if uses else ["no module is given the deployment's key: the rule for it checks nothing"]
 
 
+SERVICES = "modules/services"
+
+
+def same_services(texts: dict[Path, str]) -> list[str]:
+    """Both stacks and their modules take one and the same map: a member that one of them does not know would be dropped there, unseen."""
+    types = {file: found[1] for file, text in texts.items() if (found := re.search(r'^variable "services" \{\n(?:.*\n)*?  type += (map\((?:.*\n)*?  \}\)\))$', text, re.M))}
+    wanted = types.get(HERE / SERVICES / "variables.tf")
+    if not wanted or len(types) < 2:
+        return [f"infra/{SERVICES} has no variable services, or nobody takes it on: the rule for it checks nothing"]
+    return [f"{file.relative_to(HERE.parent)}: the type of services is not that of infra/{SERVICES}" for file, given in types.items() if given != wanted]
+
+
 def all_of(*rules):
     return lambda one, every: next((why for rule in rules if (why := rule(one, every))), None)
 
@@ -338,7 +350,7 @@ def main() -> int:
         broken += [f"{one}: {why}" for one in of_kind if (why := rule(one, every))]
     texts = {file: uncommented(file) for file in sorted(HERE.rglob("*.tf"))}
     broken += [f"{file.relative_to(HERE.parent)}: {why}" for file, text in texts.items() for why in (*forbidden(text), *keeps_what_is_removed(text), *keeps_what_was_deployed(text))]
-    broken += key_passed_on(texts)
+    broken += key_passed_on(texts) + same_services(texts)
     for folder, addresses in FORGOTTEN.items():
         said = "".join(text for file, text in texts.items() if file.parent == HERE / folder)
         broken += [f"infra/{folder} has no `removed` block for {address}: state that holds it would lose it" for address in addresses

@@ -53,13 +53,23 @@ START_SECONDS, INIT_SECONDS, PLAN_SECONDS, APPLY_SECONDS = 120, 300, 300, 900
 # --- what is applied -----------------------------------------------------------------------------------
 
 REGION = "eu-central-1"
-FUNCTIONS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer", "event-relay")
+FUNCTIONS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer", "event-relay", "service-caller")
 CHANGED_FUNCTION = "outbox-poller"
 # All queues of the stack side by side: the provider waits half a minute for each.
 PARALLELISM = "-parallelism=40"
 KEY = "module.encryption[0].aws_kms_key.this"
 # It goes with the protection of the tables, once destroy_override.tf lets it.
 GUARD = "terraform_data.keeps_data[0]"
+
+
+# One for each way to call a service; the one of Azure is not made here.
+SERVICES = {
+    "ledger": {"cloud": "aws", "url": "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", "auth": "sigv4"},
+    "tax": {"cloud": "aws", "url": "https://abc.lambda-url.eu-central-1.on.aws", "auth": "sigv4", "resource": "arn:aws:lambda:eu-central-1:123456789012:function:tax"},
+    "mail": {"cloud": "aws", "lambda": "arn:aws:lambda:eu-central-1:123456789012:function:mail", "auth": "lambda", "max_concurrency": 1},
+    "stock": {"cloud": "aws", "url": "https://stock.internal/saga", "auth": "signature", "secret": "prod/stock", "inside": True},
+    "bank": {"cloud": "azure", "url": "https://bank.example.com/saga", "auth": "entra", "audience": "api://bank"},
+}
 
 
 def left_by_azure(environment: str, transport: str) -> dict:
@@ -76,7 +86,7 @@ def left_by_azure(environment: str, transport: str) -> dict:
 
 def variables(environment: str, transport: str, network: dict) -> dict:
     """Of one deployment. The one with the relay reads what Azure left from SSM, the other one has everything that is optional."""
-    given = {"environment": environment, "region": REGION}
+    given = {"environment": environment, "region": REGION, "services": SERVICES}
     if transport == "federation-relay":
         return given
     return given | {
@@ -90,6 +100,7 @@ def variables(environment: str, transport: str, network: dict) -> dict:
                 "poison_queue": "saga-events-poison",
                 "quarantine_queue": "saga-quarantine",
                 "table": "SagaSteps",
+                "calls": {"queue": "saga-calls", "poison_queue": "saga-calls-poison"},
             },
         },
         "azure_secret": "not-a-secret",

@@ -103,6 +103,16 @@ class Applying(Fakes):
         self.assertEqual(data, {str(self.place / ".terraform" / stack) for stack in ("azure", "aws")})
         self.assertEqual(len(self.calls("init", f"-backend-config={self.place / 'aws.tfbackend'}")), 1)
 
+    def test_both_stacks_take_the_services_of_one_file(self):
+        services = self.place / "services.tfvars"
+        self.apply()
+        self.assertEqual(self.calls(str(services)), [])
+        services.write_text("services = {}\n")
+        (self.notes / "calls").unlink()
+        self.assertEqual(self.apply().returncode, 0)
+        for stack in ("azure", "aws"):
+            self.assertEqual(len(self.calls(f"stacks/{stack} apply", f"-var-file={self.place / f'{stack}.tfvars'} -var-file={services}")), 1)
+
     def test_a_secret_is_handed_over_encrypted_and_in_no_argument(self):
         (self.notes / "for_aws").write_text(json.dumps(FOR_AWS | {"transport": "api-destination"}))
         self.assertEqual(self.apply().returncode, 0)

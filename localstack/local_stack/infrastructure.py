@@ -10,7 +10,7 @@ import sys
 
 from . import outside_services, storage
 from .console import run
-from .packages import REPOSITORY, architecture, digest
+from .packages import CALLER, LAMBDAS, REPOSITORY, architecture, digest
 from .read_back import aws_rest
 from .state import AUDIENCE, CLIENT_ID, REGION, TENANT, State, write_private
 
@@ -27,7 +27,7 @@ def write_variables(state: State) -> None:
         "architecture": architecture(),
         "azure": {"topic_endpoint": state.topic, "oauth": {"token_endpoint": oidc["token"], "client_id": CLIENT_ID}},
         "azure_secret": oidc["client_secret"],
-        "services": outside_services.bound(state),
+        "services": outside_services.bound(state) if CALLER in LAMBDAS else {},
         "ingress": {
             "issuers": [oidc["issuer"]],
             "jwks_url": f"{state.standin}/{TENANT}/discovery/v2.0/keys",
@@ -44,6 +44,7 @@ def write_variables(state: State) -> None:
             "poison_queue": storage.POISON_QUEUE,
             "quarantine_queue": storage.QUARANTINE_QUEUE,
             "table": storage.TABLE,
+            "calls": {"queue": storage.CALLS_QUEUE, "poison_queue": storage.CALLS_POISON_QUEUE},
             "emulator_keys": {"account": storage.KEY, "topic": state.values["topic_key"]},
         },
     }, indent=2) + "\n")
@@ -62,7 +63,15 @@ def code(state: State) -> dict[str, str]:
 def replace_code(state: State, name: str) -> None:
     """As an apply would, which takes half a minute to find out that nothing else changed."""
     package = base64.b64encode((state.zips / f"{name}.zip").read_bytes()).decode()
-    aws_rest({"aws": state.aws, "region": REGION}, "lambda", "PUT", f"/2015-03-31/functions/{name}/code", {"ZipFile": package})
+    for function in functions_of(state, name):
+        aws_rest({"aws": state.aws, "region": REGION}, "lambda", "PUT", f"/2015-03-31/functions/{function}/code", {"ZipFile": package})
+
+
+def functions_of(state: State, package: str) -> list[str]:
+    """The functions that run a package: one of its name, but for the callers of services, which share one."""
+    if package != CALLER:
+        return [package]
+    return [f"caller-{name}" for name, service in outside_services.bound(state).items() if service["cloud"] == "aws"]
 
 
 def init(state: State) -> None:

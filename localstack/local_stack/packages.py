@@ -23,7 +23,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "infra"))
 import packing  # noqa: E402  (what a package holds is decided there, for this machine as for the clouds)
 
+CALLER = "service-caller"
 LAMBDAS = ("saga-initiator", "outbox-poller", "saga-events", "event-ingress", "deadline-sweeper", "dlq-replayer")
+# One package for the callers of all services; without it, nobody on AWS calls any.
+LAMBDAS += (CALLER,) * (REPOSITORY / "functions" / CALLER).exists()
 PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
 DLQ = "dlq"

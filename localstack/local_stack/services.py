@@ -98,7 +98,11 @@ def make_oidc_key(file: Path) -> None:
 def write_standin_config(state: State, ingress: str) -> None:
     account = storage.Account.on(state.port_base)
     to_azure = {"operator": "StringIn", "key": "sagatarget", "values": ["azure"]}
-    from_azure = {"operator": "StringNotIn", "key": "sagatarget", "values": ["azure"]}
+    to_services = {"operator": "StringBeginsWith", "key": "sagatarget", "values": ["azure."]}
+    from_azure = [
+        {"operator": "StringNotIn", "key": "sagatarget", "values": ["azure"]},
+        {"operator": "StringNotBeginsWith", "key": "sagatarget", "values": ["azure."]},
+    ]
     # The app settings of the Function App.
     delivery = {"max_attempts": 30, "ttl_minutes": 1440, "dead_letter_container": storage.DEAD_LETTER_CONTAINER}
     oidc = state.oidc
@@ -111,11 +115,12 @@ def write_standin_config(state: State, ingress: str) -> None:
         "retry_scale": 0.01,
         "subscriptions": [
             {"name": "to-azure-participant", "storage_queue": storage.QUEUE, "filters": [to_azure], **delivery},
+            {"name": "to-azure-services", "storage_queue": storage.CALLS_QUEUE, "filters": [to_services], **delivery},
             {
                 "name": "to-aws-ingress",
                 "webhook": {"url": ingress, "entra": True, "audience": AUDIENCE, "max_events_per_batch": 1},
                 "delivery_schema": "CloudEventSchemaV1_0",
-                "filters": [from_azure],
+                "filters": from_azure,
                 **delivery,
             },
         ],
@@ -139,6 +144,7 @@ def write_standin_config(state: State, ingress: str) -> None:
                 "AZURE_QUEUE_ENDPOINT": account.queue,
                 "SAGA_TABLE": storage.TABLE,
                 "SAGA_QUEUE": storage.QUEUE,
+                "CALLS_QUEUE": storage.CALLS_QUEUE,
                 "QUARANTINE_QUEUE": storage.QUARANTINE_QUEUE,
                 "EVENTGRID_TOPIC_ENDPOINT": state.topic,
                 "EVENTGRID_TOPIC_KEY": state.values["topic_key"],
@@ -208,6 +214,8 @@ def write_endpoints(state: State, status: dict) -> None:
             "azure_queue": storage.QUEUE,
             "azure_poison_queue": storage.POISON_QUEUE,
             "azure_quarantine_queue": storage.QUARANTINE_QUEUE,
+            "azure_calls_queue": storage.CALLS_QUEUE,
+            "azure_calls_poison_queue": storage.CALLS_POISON_QUEUE,
             "dead_letter_container": storage.DEAD_LETTER_CONTAINER,
         },
         "pids": pids,

@@ -24,6 +24,8 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 TABLE = "SagaSteps"
 QUEUE = "saga-events"
 POISON_QUEUE = "saga-events-poison"
+CALLS_QUEUE = "saga-calls"
+CALLS_POISON_QUEUE = "saga-calls-poison"
 QUARANTINE_QUEUE = "saga-quarantine"
 DEAD_LETTER_CONTAINER = "deadletters"
 BUCKETS = 16
@@ -51,7 +53,7 @@ class Account:
 
     def provision(self, stock_file: Path) -> None:
         self._table_request("Tables", {"TableName": TABLE})
-        for queue in (QUEUE, POISON_QUEUE, QUARANTINE_QUEUE):
+        for queue in (QUEUE, POISON_QUEUE, CALLS_QUEUE, CALLS_POISON_QUEUE, QUARANTINE_QUEUE):
             self._put(f"{self.queue}/{queue}", {})
         self._put(f"{self.blob}/{DEAD_LETTER_CONTAINER}", {"restype": "container"})
         self.seed_stock(json.loads(stock_file.read_text()))

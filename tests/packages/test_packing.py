@@ -37,6 +37,7 @@ class Packing(unittest.TestCase):
                 "host.json": "0o100644",
                 "outbox-sweep/function.json": "0o100644",
                 "saga-step/function.json": "0o100644",
+                "service-call/function.json": "0o100644",
             },
         )
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

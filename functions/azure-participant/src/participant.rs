@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 /// So many messages are worked on at once; the host sends at most 24 (`batchSize` and `newBatchThreshold`).
 const MAX_CONCURRENT: usize = 16;
 
-/// A line for the host's log.
 pub(crate) type Outcome = Result<String, PortError>;
 
 /// The deployment and its cloud, with the limits on concurrent work.

@@ -33,7 +33,8 @@ locals {
   )
 
   # A deployer gives and takes the data roles that the stack gives, and no other: it cannot make itself or anybody Owner.
-  granted   = join(", ", [for id in values(local.permissions.granted_roles) : id])
+  # Who may give a role on a secret may give it on every secret of the subscription, also to itself: only where services need it.
+  granted   = join(", ", [for role, id in local.permissions.granted_roles : id if role != "Key Vault Secrets User" || var.signed_services])
   condition = <<-EOT
     (
       !(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})

@@ -33,3 +33,10 @@ variable "planners" {
   default     = {}
   nullable    = false
 }
+
+variable "signed_services" {
+  description = "Whether the deployers may let the participant read the secrets of services that Azure calls with a signature. They can then let anybody read any secret of the subscription's vaults that go by roles."
+  type        = bool
+  default     = false
+  nullable    = false
+}

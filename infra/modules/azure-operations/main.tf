@@ -133,11 +133,11 @@ locals {
 
   log_alerts = merge(local.secret_alerts, {
     poison = {
-      query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.poison}'"
+      query     = "StorageQueueLogs | where OperationName == 'PutMessage' and (ObjectKey has '${var.queues.poison}' or ObjectKey has '${var.queues.calls_poison}')"
       operator  = "GreaterThan"
       threshold = 0
       severity  = 1
-      text      = "A message failed five times, or the host could not decode it, and is in the poison queue now. The message is kept, and its saga waits. Correct the cause, then replay it."
+      text      = "A message failed five times, or the host could not decode it, and is in a poison queue now. The message is kept, and its saga waits. Correct the cause, then replay it."
     }
     azure-quarantine = {
       query     = "StorageQueueLogs | where OperationName == 'PutMessage' and ObjectKey has '${var.queues.quarantine}'"

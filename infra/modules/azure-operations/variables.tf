@@ -46,7 +46,7 @@ variable "storage_account_id" {
 
 variable "queues" {
   description = "Names of the queues."
-  type        = object({ events = string, poison = string, quarantine = string })
+  type        = object({ events = string, poison = string, calls = string, calls_poison = string, quarantine = string })
   nullable    = false
 }
 

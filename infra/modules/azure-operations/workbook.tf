@@ -26,9 +26,14 @@ locals {
       query = "StorageQueueLogs | where OperationName in ('PutMessage', 'DeleteMessage') and ObjectKey has '${var.queues.events}' | summarize put = countif(OperationName == 'PutMessage'), done = countif(OperationName == 'DeleteMessage') by bin(TimeGenerated, 5m) | extend backlog = put - done"
     },
     {
+      title = "Requests to services: put, also again because nothing was decided, and worked off"
+      view  = "timechart"
+      query = "StorageQueueLogs | where OperationName in ('PutMessage', 'DeleteMessage') and ObjectKey has '${var.queues.calls}' and not(ObjectKey has '${var.queues.calls_poison}') | summarize put = countif(OperationName == 'PutMessage'), done = countif(OperationName == 'DeleteMessage') by bin(TimeGenerated, 5m)"
+    },
+    {
       title = "Quarantined and poisoned"
       view  = "table"
-      query = "StorageQueueLogs | where OperationName == 'PutMessage' and (ObjectKey has '${var.queues.poison}' or ObjectKey has '${var.queues.quarantine}') | summarize messages = count(), last = max(TimeGenerated) by ObjectKey"
+      query = "StorageQueueLogs | where OperationName == 'PutMessage' and (ObjectKey has '${var.queues.poison}' or ObjectKey has '${var.queues.calls_poison}' or ObjectKey has '${var.queues.quarantine}') | summarize messages = count(), last = max(TimeGenerated) by ObjectKey"
     },
     {
       title = "Latest failures"

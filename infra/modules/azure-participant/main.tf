@@ -9,6 +9,14 @@ resource "azurerm_user_assigned_identity" "this" {
   tags                = var.tags
 }
 
+# --- which services it calls ------------------------------------------------------------------------------
+
+module "services" {
+  source = "../services"
+
+  services = var.services
+}
+
 # --- what the identity may do -----------------------------------------------------------------------------
 
 locals {
@@ -16,17 +24,27 @@ locals {
   # two roles that the trigger's documentation names (reader, message processor) leave the message hidden until its lease ends.
   # The host puts what failed five times into the poison queue, the handler what it cannot understand into the quarantine.
   roles = {
-    table      = { scope = var.data.table.id, role = "Storage Table Data Contributor" }
-    events     = { scope = var.data.queues.events.id, role = "Storage Queue Data Contributor" }
-    poison     = { scope = var.data.queues.poison.id, role = "Storage Queue Data Message Sender" }
-    quarantine = { scope = var.data.queues.quarantine.id, role = "Storage Queue Data Message Sender" }
-    host       = { scope = azurerm_storage_account.host.id, role = "Storage Blob Data Owner" }
-    monitoring = { scope = var.application_insights.id, role = "Monitoring Metrics Publisher" }
+    table        = { scope = var.data.table.id, role = "Storage Table Data Contributor" }
+    events       = { scope = var.data.queues.events.id, role = "Storage Queue Data Contributor" }
+    poison       = { scope = var.data.queues.poison.id, role = "Storage Queue Data Message Sender" }
+    calls        = { scope = var.data.queues.calls.id, role = "Storage Queue Data Contributor" }
+    calls_poison = { scope = var.data.queues.calls_poison.id, role = "Storage Queue Data Message Sender" }
+    quarantine   = { scope = var.data.queues.quarantine.id, role = "Storage Queue Data Message Sender" }
+    host         = { scope = azurerm_storage_account.host.id, role = "Storage Blob Data Owner" }
+    monitoring   = { scope = var.application_insights.id, role = "Monitoring Metrics Publisher" }
+  }
+}
+
+locals {
+  # On the one secret that a service's requests are signed with, in its vault.
+  secret_roles = {
+    for name, service in module.services.of["azure"] : "secret_${name}" => { scope = "${service.resource}/secrets/${regex("/secrets/([^/]+)$", service.secret)[0]}", role = "Key Vault Secrets User" }
+    if service.auth == "signature" && !startswith(coalesce(service.secret, "env:"), "env:")
   }
 }
 
 resource "azurerm_role_assignment" "this" {
-  for_each = local.roles
+  for_each = merge(local.roles, local.secret_roles)
 
   scope                = each.value.scope
   role_definition_name = each.value.role
@@ -191,7 +209,9 @@ locals {
     AZURE_QUEUE_ENDPOINT     = var.data.account.queue_endpoint
     SAGA_TABLE               = var.data.table.name
     SAGA_QUEUE               = var.data.queues.events.name
+    CALLS_QUEUE              = var.data.queues.calls.name
     QUARANTINE_QUEUE         = var.data.queues.quarantine.name
+    SERVICES                 = jsonencode(module.services.seen)
     EVENTGRID_TOPIC_ENDPOINT = var.topic_endpoint
     INVENTORY_LIMIT          = var.inventory_limit
     RUST_LOG                 = "info"

@@ -20,3 +20,8 @@ output "closed" {
   description = "Whether the storage account refuses whoever is not in the network, and is encrypted by a key of your own."
   value       = length(azurerm_storage_account.host.network_rules) > 0 && length(azurerm_storage_account.host.customer_managed_key) > 0
 }
+
+output "services" {
+  description = "What the app reads of the services that it calls, as JSON, for reviews and tests."
+  value       = local.app_settings.SERVICES
+}

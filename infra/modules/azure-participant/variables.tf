@@ -61,9 +61,11 @@ variable "data" {
     account = object({ name = string, table_endpoint = string, queue_endpoint = string })
     table   = object({ name = string, id = string })
     queues = object({
-      events     = object({ name = string, id = string })
-      poison     = object({ name = string, id = string })
-      quarantine = object({ name = string, id = string })
+      events       = object({ name = string, id = string })
+      poison       = object({ name = string, id = string })
+      calls        = object({ name = string, id = string })
+      calls_poison = object({ name = string, id = string })
+      quarantine   = object({ name = string, id = string })
     })
   })
   nullable = false
@@ -94,6 +96,23 @@ variable "application_insights" {
     condition     = can(regex("/components/[^/]+$", var.application_insights.id))
     error_message = "application_insights.id is the identifier of one Application Insights."
   }
+}
+
+variable "services" {
+  description = "The outside services that call steps use, of both clouds (module services). Those whose cloud is azure are called from here."
+  type = map(object({
+    url             = optional(string)
+    lambda          = optional(string)
+    cloud           = string
+    auth            = string
+    audience        = optional(string)
+    secret          = optional(string)
+    max_concurrency = optional(number, 5)
+    resource        = optional(string)
+    inside          = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
 }
 
 variable "inventory_limit" {

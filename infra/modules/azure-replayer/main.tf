@@ -3,12 +3,14 @@
 
 locals {
   # Showing a message again is an update, which only a contributor of its queue may make. An outbox row is replayed in its
-  # table, and poison goes back to the participant's queue, which is not read.
+  # table, and poison goes back to the queue that it came from, which is not read.
   roles = {
     dead_letters = { scope = var.dead_letters.id, role = "Storage Blob Data Contributor" }
     poison       = { scope = var.queues.poison.id, role = "Storage Queue Data Contributor" }
+    calls_poison = { scope = var.queues.calls_poison.id, role = "Storage Queue Data Contributor" }
     quarantine   = { scope = var.queues.quarantine.id, role = "Storage Queue Data Contributor" }
     participant  = { scope = var.queues.events.id, role = "Storage Queue Data Message Sender" }
+    calls        = { scope = var.queues.calls.id, role = "Storage Queue Data Message Sender" }
     table        = { scope = var.table.id, role = "Storage Table Data Contributor" }
   }
 }

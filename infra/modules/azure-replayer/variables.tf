@@ -18,9 +18,11 @@ variable "table" {
 variable "queues" {
   description = "The queues of module azure-storage: their ids are the scopes of the roles."
   type = object({
-    events     = object({ id = string })
-    poison     = object({ id = string })
-    quarantine = object({ id = string })
+    events       = object({ id = string })
+    poison       = object({ id = string })
+    calls        = object({ id = string })
+    calls_poison = object({ id = string })
+    quarantine   = object({ id = string })
   })
   nullable = false
 

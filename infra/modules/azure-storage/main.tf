@@ -159,10 +159,12 @@ resource "azurerm_storage_management_policy" "this" {
 locals {
   table = "SagaSteps"
 
-  # The Functions host adds "-poison" to the name of the queue that it could not work off.
+  # The Functions host adds "-poison" to the name of a queue that it could not work off.
   queues = {
-    events     = "saga-events"
-    poison     = "saga-events-poison"
-    quarantine = "saga-quarantine"
+    events       = "saga-events"
+    poison       = "saga-events-poison"
+    calls        = "saga-calls"
+    calls_poison = "saga-calls-poison"
+    quarantine   = "saga-quarantine"
   }
 }

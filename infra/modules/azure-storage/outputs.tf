@@ -20,7 +20,7 @@ output "table" {
 }
 
 output "queues" {
-  description = "The queues events, poison and quarantine: name and id each."
+  description = "The queues events, poison, calls, calls_poison and quarantine: name and id each."
   value = {
     for key, queue in azurerm_storage_queue.this : key => {
       name = queue.name

@@ -1,5 +1,5 @@
-# The Event Grid topic and its two ways out. An event says where it goes (`sagatarget`): to the
-# participant's queue, or to the webhook on the other cloud. Both retry for a day; what nobody took by then,
+# The Event Grid topic and its three ways out. An event says where it goes (`sagatarget`): to the
+# participant's queue, to the queue of requests to outside services, or to the webhook on the other cloud. All retry for a day; what nobody took by then,
 # or what was refused, lies in the dead-letter container.
 
 resource "azurerm_eventgrid_topic" "this" {
@@ -34,6 +34,13 @@ resource "azurerm_role_assignment" "sender" {
 
 resource "azurerm_role_assignment" "into_queue" {
   scope                = var.queue.id
+  role_definition_name = "Storage Queue Data Message Sender"
+  principal_id         = azurerm_eventgrid_topic.this.identity[0].principal_id
+  principal_type       = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "into_calls" {
+  scope                = var.calls_queue.id
   role_definition_name = "Storage Queue Data Message Sender"
   principal_id         = azurerm_eventgrid_topic.this.identity[0].principal_id
   principal_type       = "ServicePrincipal"
@@ -87,9 +94,50 @@ resource "azurerm_eventgrid_event_subscription" "to_participant" {
   depends_on = [azurerm_role_assignment.into_queue, azurerm_role_assignment.into_dead_letters]
 }
 
+# --- to outside services: a storage queue for the requests to all of them ---------------------------------
+
+resource "azurerm_eventgrid_event_subscription" "to_services" {
+  name                  = "to-azure-services"
+  scope                 = azurerm_eventgrid_topic.this.id
+  event_delivery_schema = "CloudEventSchemaV1_0"
+
+  storage_queue_endpoint {
+    storage_account_id                    = var.storage_account_id
+    queue_name                            = var.calls_queue.name
+    queue_message_time_to_live_in_seconds = local.queue_seconds
+  }
+
+  advanced_filter {
+    string_begins_with {
+      key    = "sagatarget"
+      values = [local.services]
+    }
+  }
+
+  delivery_identity {
+    type = "SystemAssigned"
+  }
+
+  dead_letter_identity {
+    type = "SystemAssigned"
+  }
+
+  retry_policy {
+    max_delivery_attempts = local.attempts
+    event_time_to_live    = local.minutes
+  }
+
+  storage_blob_dead_letter_destination {
+    storage_account_id          = var.storage_account_id
+    storage_blob_container_name = var.dead_letters.name
+  }
+
+  depends_on = [azurerm_role_assignment.into_calls, azurerm_role_assignment.into_dead_letters]
+}
+
 # --- to the other cloud: its webhook, with a token of this tenant -----------------------------------------
 
-# Everything that is not for the participant here: other teams' events carry no `sagatarget`.
+# Everything that is neither for the participant nor for a service here: other teams' events carry no `sagatarget`.
 resource "azurerm_eventgrid_event_subscription" "to_ingress" {
   count = var.webhook == null ? 0 : 1
 
@@ -109,6 +157,11 @@ resource "azurerm_eventgrid_event_subscription" "to_ingress" {
     string_not_in {
       key    = "sagatarget"
       values = ["azure"]
+    }
+
+    string_not_begins_with {
+      key    = "sagatarget"
+      values = [local.services]
     }
   }
 
@@ -130,6 +183,8 @@ resource "azurerm_eventgrid_event_subscription" "to_ingress" {
 }
 
 locals {
+  # What `sagatarget` of a request to a service begins with; the service's name follows.
+  services = "azure."
   # Event Grid's most (https://learn.microsoft.com/azure/event-grid/delivery-and-retry).
   attempts = 30
   minutes  = 24 * 60

@@ -52,6 +52,17 @@ variable "queue" {
   }
 }
 
+variable "calls_queue" {
+  description = "The queue of requests to outside services: name, and id as the scope of the topic's role."
+  type        = object({ name = string, id = string })
+  nullable    = false
+
+  validation {
+    condition     = can(regex("/queueServices/default/queues/[^/]+$", var.calls_queue.id))
+    error_message = "calls_queue.id is the identifier of one queue, not of an account or a subscription: the topic's role ends there."
+  }
+}
+
 variable "dead_letters" {
   description = "The container of dead letters: name, and id as the scope of the topic's role."
   type        = object({ name = string, id = string })

@@ -51,13 +51,13 @@ variable "client_security_group_ids" {
 }
 
 variable "services" {
-  description = "What the functions in the network call, beside DynamoDB: events, sns, sqs; sts, too, for those that sign in to Azure."
+  description = "What the functions in the network call, beside DynamoDB: events, sns, sqs; sts, too, for those that sign in to Azure, and secretsmanager for callers that sign their requests."
   type        = set(string)
   default     = ["events", "sns", "sqs"]
   nullable    = false
 
   validation {
-    condition     = length(setsubtract(var.services, ["events", "sns", "sqs", "sts"])) == 0
-    error_message = "services are events, sns, sqs and sts: no function calls another one."
+    condition     = length(setsubtract(var.services, ["events", "secretsmanager", "sns", "sqs", "sts"])) == 0
+    error_message = "services are events, secretsmanager, sns, sqs and sts: no function calls another one."
   }
 }

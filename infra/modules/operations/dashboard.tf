@@ -1,10 +1,11 @@
 # What people look at: sagas by state, how long they take, what waits, what lies dead.
 
 locals {
+  sources = join(" | ", [for name in concat(["saga_initiator"], local.deciders) : "SOURCE '${var.log_groups[name]}'"])
+
   # From the first line of a saga to its last.
   latency_query = join("", [
-    "SOURCE '${var.log_groups["saga_initiator"]}' | SOURCE '${var.log_groups["saga_events"]}'",
-    " | filter ispresent(saga_id) and (message = 'start' or message = 'event') and outcome = 'applied'",
+    local.sources, " | filter ispresent(saga_id) and (message = 'start' or message = 'event') and outcome = 'applied'",
     " | fields toMillis(@timestamp) as at",
     " | stats min(at) as began, max(at) as ended, count(*) as lines by saga_id",
     " | filter lines > 1",
@@ -12,11 +13,14 @@ locals {
   ])
 
   outcomes_query = join("", [
-    "SOURCE '${var.log_groups["saga_initiator"]}' | SOURCE '${var.log_groups["saga_events"]}' | SOURCE '${var.log_groups["event_ingress"]}'",
+    local.sources, " | SOURCE '${var.log_groups["event_ingress"]}'",
     " | filter ispresent(saga_id) | stats count(*) as lines by message, outcome, status | sort lines desc",
   ])
 
-  charts = [
+  # One without a metric would be refused: a deployment may have no services.
+  charts = [for chart in local.every_chart : chart if length(chart.metrics) > 0]
+
+  every_chart = [
     {
       title   = "Sagas: started and ended"
       metrics = [for name in ["SagasStarted", "SagasCompleted", "SagasCancelled"] : [var.metrics_namespace, name, { stat = "Sum" }]]
@@ -32,6 +36,10 @@ locals {
     {
       title   = "Events for AWS: waiting, oldest (s)"
       metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", var.watched.events_queue, { stat = "Maximum" }], ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", var.watched.events_queue, { stat = "Maximum", yAxis = "right" }]]
+    },
+    {
+      title   = "Requests to services: waiting"
+      metrics = [for queue in values(var.watched.service_queues) : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue, { stat = "Maximum" }]]
     },
     {
       title   = "Dead letters and quarantine"
@@ -69,7 +77,7 @@ locals {
     ],
     [
       for index, table in local.tables : {
-        type       = "log", x = index * 12, y = 18, width = 12, height = 6
+        type       = "log", x = index * 12, y = ceil(length(local.charts) / 3) * 6, width = 12, height = 6
         properties = { title = table.title, query = table.query, region = var.region, view = "table" }
       }
     ],

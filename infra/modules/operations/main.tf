@@ -60,6 +60,14 @@ locals {
         threshold = 0, period = 300, periods = 1, silence = "notBreaching"
       }
     },
+    # A request that waits for its service's decision is put back at most every quarter of an hour, as a new message.
+    {
+      for name, queue in var.watched.service_queues : "service-queue-age-${name}" => {
+        text      = "Requests to the service ${name} wait in their queue for more than ${var.thresholds.service_queue_age_seconds} seconds. Sagas that need it are late; nothing is lost, and no other service waits. Check the service and its caller."
+        namespace = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimensions = { QueueName = queue }, statistic = "Maximum"
+        threshold = var.thresholds.service_queue_age_seconds, period = 60, periods = 3, silence = "notBreaching"
+      }
+    },
     {
       for name in keys(var.watched.schedules) : "${name}-silent" => {
         text      = "${name} has not run for a quarter of an hour. Nothing is lost, but its work is not done. Check its schedule and its concurrency, or apply the stack again."
@@ -95,6 +103,7 @@ locals {
   sections = {
     for name in concat(keys(local.alarms), [for function in keys(var.watched.functions) : "errors-${function}"]) : name => (
       startswith(name, "throttles-") ? "throttles" : startswith(name, "errors-") ? "errors" : startswith(name, "rule-failing-") ? "rule-failing" :
+      startswith(name, "service-dlq-") ? "service-dlq" : startswith(name, "service-queue-age-") ? "service-queue-age" :
       endswith(name, "-silent") ? "function-silent" : name
     )
   }

@@ -30,6 +30,7 @@ variable "watched" {
     schedules          = map(string)
     events_queue       = string
     dead_letter_queues = map(string)
+    service_queues     = optional(map(string), {})
     quarantine_queue   = string
     rules              = map(string)
   })
@@ -69,11 +70,12 @@ variable "metrics_namespace" {
 variable "thresholds" {
   description = "When alarms ring."
   type = object({
-    outbox_age_seconds       = optional(number, 120)
-    events_queue_age_seconds = optional(number, 300)
-    ingress_refusals         = optional(number, 10)
-    error_percent            = optional(number, 5)
-    throttles                = optional(number, 5)
+    outbox_age_seconds        = optional(number, 120)
+    events_queue_age_seconds  = optional(number, 300)
+    service_queue_age_seconds = optional(number, 1800)
+    ingress_refusals          = optional(number, 10)
+    error_percent             = optional(number, 5)
+    throttles                 = optional(number, 5)
   })
   default  = {}
   nullable = false

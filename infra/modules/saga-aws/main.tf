@@ -128,6 +128,9 @@ locals {
     resources = [module.alerts.topic_arn]
   }
 
+  # Whoever takes events and decides about sagas.
+  event_statements = concat(local.store_statements, [local.batch_statement, local.quarantine_statement, local.alert_statement])
+
   # Queues, the topic and the tables are opened with the key; DynamoDB and SQS call KMS as the caller. The bus and the logs are
   # not: EventBridge and CloudWatch Logs use the key on their own behalf.
   key_statements = var.protection.kms_key_arn == null ? [] : [{
@@ -147,7 +150,7 @@ module "saga_initiator" {
   zip                = "${var.zips_dir}/saga-initiator.zip"
   architecture       = var.architecture
   memory_mb          = 256
-  environment        = merge(local.environment, local.store_environment)
+  environment        = merge(local.environment, local.store_environment, { SERVICES = local.services_json })
   log_retention_days = var.log_retention_days
   kms_key_arn        = var.protection.kms_key_arn
   iam                = var.iam
@@ -226,11 +229,7 @@ module "saga_events" {
     ALERTS_TOPIC_ARN     = module.alerts.topic_arn
   })
 
-  statements = concat(
-    local.store_statements,
-    [local.batch_statement, local.quarantine_statement, local.alert_statement],
-    local.key_statements,
-  )
+  statements = concat(local.event_statements, local.key_statements)
 
   queue_trigger = {
     arn = module.queues.events.arn

@@ -60,14 +60,17 @@ output "alerts_topic_arn" {
 
 output "log_groups" {
   description = "The functions' log groups by function, for metric filters and alarms."
-  value = {
-    saga_initiator   = module.saga_initiator.log_group_name
-    outbox_poller    = module.outbox_poller.log_group_name
-    saga_events      = module.saga_events.log_group_name
-    event_ingress    = module.event_ingress.log_group_name
-    deadline_sweeper = module.deadline_sweeper.log_group_name
-    dlq_replayer     = module.dlq_replayer.log_group_name
-  }
+  value = merge(
+    {
+      saga_initiator   = module.saga_initiator.log_group_name
+      outbox_poller    = module.outbox_poller.log_group_name
+      saga_events      = module.saga_events.log_group_name
+      event_ingress    = module.event_ingress.log_group_name
+      deadline_sweeper = module.deadline_sweeper.log_group_name
+      dlq_replayer     = module.dlq_replayer.log_group_name
+    },
+    { for name, caller in module.service_caller : "service_caller_${name}" => caller.log_group_name },
+  )
 }
 
 output "relay_role_arn" {
@@ -101,6 +104,7 @@ output "watched" {
         dlq-replayer     = module.dlq_replayer.name
       },
       { for relay in module.relay : "event-relay" => relay.function_name },
+      { for name, caller in module.service_caller : "caller-${name}" => caller.function_name },
     )
 
     # Whoever runs by a schedule is missed when it does not.
@@ -125,10 +129,13 @@ output "watched" {
       },
       { for relay in module.relay : "relay-dlq" => relay.dead_letter_queue.name },
       { for queue in module.bus.dead_letter_queue[*] : "bus-dlq" => queue },
+      { for name, caller in module.service_caller : "service-dlq-${name}" => caller.dead_letter_queue.name },
     )
 
+    service_queues = { for name, caller in module.service_caller : name => caller.queue.name }
+
     quarantine_queue = module.queues.quarantine.name
-    rules            = module.bus.rules
+    rules            = merge(module.bus.rules, { for name, caller in module.service_caller : "service-${name}" => caller.rule })
   }
 }
 
@@ -154,5 +161,16 @@ output "networks" {
       dlq-replayer     = module.dlq_replayer.subnet_ids
     },
     { for relay in module.relay : "event-relay" => relay.subnet_ids },
+    { for name, caller in module.service_caller : "caller-${name}" => caller.subnet_ids },
   )
+}
+
+output "service_caller_roles" {
+  description = "The callers' roles by service, for services of other accounts that let them in."
+  value       = { for name, caller in module.service_caller : name => caller.role_arn }
+}
+
+output "service_queues" {
+  description = "The queues of requests to services by service: queue and dead_letter_queue, for tools and tests."
+  value       = { for name, caller in module.service_caller : name => { queue = caller.queue.name, dead_letter_queue = caller.dead_letter_queue.name } }
 }

@@ -2,15 +2,18 @@
 # ones every minute.
 
 locals {
-  dead_letter_queues = [
-    module.queues.destination_dlq.arn,
-    module.queues.events_dlq.arn,
-    module.queues.outbox_failures.arn,
-    module.queues.quarantine.arn,
-  ]
+  dead_letter_queues = concat(
+    [
+      module.queues.destination_dlq.arn,
+      module.queues.events_dlq.arn,
+      module.queues.outbox_failures.arn,
+      module.queues.quarantine.arn,
+    ],
+    values(module.service_caller)[*].dead_letter_queue.arn,
+  )
 
   # What it needs to find the places on Azure. Without it, it shows those of AWS and says so.
-  azure_places = var.dead_letters.azure == null ? {} : {
+  azure_places = var.dead_letters.azure == null ? {} : merge(local.azure_calls, {
     AZURE_STORAGE_ACCOUNT    = var.dead_letters.azure.account
     AZURE_BLOB_ENDPOINT      = coalesce(var.dead_letters.azure.blob_endpoint, "https://${var.dead_letters.azure.account}.blob.core.windows.net")
     AZURE_QUEUE_ENDPOINT     = coalesce(var.dead_letters.azure.queue_endpoint, "https://${var.dead_letters.azure.account}.queue.core.windows.net")
@@ -21,6 +24,11 @@ locals {
     POISON_QUEUE             = var.dead_letters.azure.poison_queue
     AZURE_QUARANTINE_QUEUE   = var.dead_letters.azure.quarantine_queue
     SAGA_TABLE               = var.dead_letters.azure.table
+  })
+
+  azure_calls = try(var.dead_letters.azure.calls, null) == null ? {} : {
+    CALLS_QUEUE        = var.dead_letters.azure.calls.queue
+    CALLS_POISON_QUEUE = var.dead_letters.azure.calls.poison_queue
   }
 
   # Who it is there: an identity that trusts this account's tokens, or, for an emulator, whoever has the keys.
@@ -71,6 +79,8 @@ module "dlq_replayer" {
     OUTBOX_FAILURES_URL  = module.queues.outbox_failures.url
     QUARANTINE_QUEUE_URL = module.queues.quarantine.url
     ALERTS_TOPIC_ARN     = module.alerts.topic_arn
+    # Where each service's requests become dead letters, and where they go back to.
+    SERVICE_DLQS = jsonencode({ for name, caller in module.service_caller : name => { queue_url = caller.queue.url, dlq_url = caller.dead_letter_queue.url } })
   })
 
   statements = concat(
@@ -91,9 +101,9 @@ module "dlq_replayer" {
         resources = local.dead_letter_queues
       },
       {
-        sid       = "BackToTheEventsQueue"
+        sid       = "BackToTheirQueues"
         actions   = ["sqs:SendMessage"]
-        resources = [module.queues.events.arn]
+        resources = concat([module.queues.events.arn], values(module.service_caller)[*].queue.arn)
       },
     ],
     [local.bus_statement, local.alert_statement],

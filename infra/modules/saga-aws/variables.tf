@@ -178,6 +178,7 @@ variable "dead_letters" {
     - federated: the tenant, and the client id of an identity there with a federated credential for this account's
       tokens (audience api://AzureADTokenExchange), or
     - emulator_keys: the account's and the topic's keys, which land in the function's environment.
+    calls: the queue of requests to services there, and its poison queue. Null: an Azure stack that has none yet.
     Null: dead letters of AWS only.
   EOT
   type = object({
@@ -192,6 +193,7 @@ variable "dead_letters" {
       poison_queue     = string
       quarantine_queue = string
       table            = string
+      calls            = optional(object({ queue = string, poison_queue = string }))
       federated        = optional(object({ tenant = string, client_id = string }))
       emulator_keys    = optional(object({ account = string, topic = string }))
     }))
@@ -205,6 +207,23 @@ variable "dead_letters" {
     )
     error_message = "dead_letters.azure has either federated or emulator_keys."
   }
+}
+
+variable "services" {
+  description = "The outside services that call steps use, of both clouds (module services). Those of aws each get a caller."
+  type = map(object({
+    url             = optional(string)
+    lambda          = optional(string)
+    cloud           = string
+    auth            = string
+    audience        = optional(string)
+    secret          = optional(string)
+    max_concurrency = optional(number, 5)
+    resource        = optional(string)
+    inside          = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
 }
 
 variable "network" {

@@ -71,6 +71,7 @@ module "saga" {
   log_retention_days  = var.log_retention_days
   nudge_after_seconds = var.nudge_after_seconds
   network             = var.network
+  services            = var.services
 
   azure = {
     topic_endpoint = local.azure.topic_endpoint
@@ -92,6 +93,7 @@ module "saga" {
       poison_queue     = local.dead_letters.poison_queue
       quarantine_queue = local.dead_letters.quarantine_queue
       table            = local.dead_letters.table
+      calls            = try(local.dead_letters.calls, null)
       federated        = { tenant = local.azure.tenant_id, client_id = local.dead_letters.client_id }
     }
   }
@@ -123,8 +125,12 @@ module "network_endpoints" {
   route_table_ids           = var.network.endpoints.route_table_ids
   subnet_ids                = var.network.subnet_ids
   client_security_group_ids = var.network.security_group_ids
-  # Those that sign in to Azure are inside only if the network reaches it.
-  services = var.network.internet ? ["events", "sns", "sqs", "sts"] : ["events", "sns", "sqs"]
+  # Those that sign in to Azure are inside only if the network reaches it; a caller with a secret may be, without a way to the internet.
+  services = concat(
+    ["events", "sns", "sqs"],
+    var.network.internet ? ["sts"] : [],
+    !var.network.internet && anytrue([for service in var.services : service.inside && service.secret != null]) ? ["secretsmanager"] : [],
+  )
 }
 
 module "archive" {

@@ -47,3 +47,8 @@ output "names" {
   description = "The names that tools look for."
   value       = module.saga.names
 }
+
+output "service_caller_roles" {
+  description = "The callers' roles by service, for services of other accounts that let them in."
+  value       = module.saga.service_caller_roles
+}

@@ -76,6 +76,7 @@ variable "azure" {
       poison_queue     = string
       quarantine_queue = string
       table            = string
+      calls            = optional(object({ queue = string, poison_queue = string }))
     }))
   })
   default = null
@@ -164,6 +165,23 @@ variable "network" {
   default = null
 }
 
+variable "services" {
+  description = "The outside services that call steps use, by name, the same as in the Azure stack; those of aws get a queue and a caller each (module services says what each member is)."
+  type = map(object({
+    url             = optional(string)
+    lambda          = optional(string)
+    cloud           = string
+    auth            = string
+    audience        = optional(string)
+    secret          = optional(string)
+    max_concurrency = optional(number, 5)
+    resource        = optional(string)
+    inside          = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
+}
+
 variable "nudge_after_seconds" {
   description = "How long a step may stay unanswered before its event is sent again."
   type        = number
@@ -208,11 +226,12 @@ variable "alert_email_addresses" {
 variable "alarm_thresholds" {
   description = "When alarms ring; see module operations."
   type = object({
-    outbox_age_seconds       = optional(number, 120)
-    events_queue_age_seconds = optional(number, 300)
-    ingress_refusals         = optional(number, 10)
-    error_percent            = optional(number, 5)
-    throttles                = optional(number, 5)
+    outbox_age_seconds        = optional(number, 120)
+    events_queue_age_seconds  = optional(number, 300)
+    service_queue_age_seconds = optional(number, 1800)
+    ingress_refusals          = optional(number, 10)
+    error_percent             = optional(number, 5)
+    throttles                 = optional(number, 5)
   })
   default  = {}
   nullable = false

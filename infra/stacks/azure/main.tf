@@ -87,6 +87,7 @@ module "topic" {
   access_key          = local.publisher == "none"
   storage_account_id  = module.storage.account.id
   queue               = module.storage.queues.events
+  calls_queue         = module.storage.queues.calls
   dead_letters        = module.storage.dead_letters
   tags                = local.tags
 
@@ -125,6 +126,7 @@ module "participant" {
   data                 = { account = module.storage.account, table = module.storage.table, queues = module.storage.queues }
   topic_endpoint       = module.topic.endpoint
   application_insights = { id = module.operations.application_insights_id, connection_string = module.operations.application_insights_connection_string }
+  services             = var.services
   inventory_limit      = var.inventory_limit
   memory_mb            = var.memory_mb
   maximum_instances    = var.maximum_instances

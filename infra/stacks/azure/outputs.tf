@@ -19,6 +19,7 @@ output "for_aws" {
       poison_queue     = module.storage.queues.poison.name
       quarantine_queue = module.storage.queues.quarantine.name
       table            = module.storage.table.name
+      calls            = { queue = module.storage.queues.calls.name, poison_queue = module.storage.queues.calls_poison.name }
     }
   }
 }
@@ -41,12 +42,14 @@ output "function_app" {
 output "names" {
   description = "The names that tools look for."
   value = {
-    storage_account        = module.storage.account.name
-    azure_table            = module.storage.table.name
-    azure_queue            = module.storage.queues.events.name
-    azure_poison_queue     = module.storage.queues.poison.name
-    azure_quarantine_queue = module.storage.queues.quarantine.name
-    dead_letter_container  = module.storage.dead_letters.name
-    topic                  = module.topic.name
+    storage_account          = module.storage.account.name
+    azure_table              = module.storage.table.name
+    azure_queue              = module.storage.queues.events.name
+    azure_poison_queue       = module.storage.queues.poison.name
+    azure_quarantine_queue   = module.storage.queues.quarantine.name
+    azure_calls_queue        = module.storage.queues.calls.name
+    azure_calls_poison_queue = module.storage.queues.calls_poison.name
+    dead_letter_container    = module.storage.dead_letters.name
+    topic                    = module.topic.name
   }
 }

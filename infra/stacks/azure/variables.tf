@@ -118,6 +118,23 @@ variable "subscription_writers" {
   nullable    = false
 }
 
+variable "services" {
+  description = "The outside services that call steps use, by name, the same as in the AWS stack (module services says what each member is)."
+  type = map(object({
+    url             = optional(string)
+    lambda          = optional(string)
+    cloud           = string
+    auth            = string
+    audience        = optional(string)
+    secret          = optional(string)
+    max_concurrency = optional(number, 5)
+    resource        = optional(string)
+    inside          = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
+}
+
 variable "inventory_limit" {
   description = "The amount over which an order is refused."
   type        = string

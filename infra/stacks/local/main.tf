@@ -33,6 +33,7 @@ module "saga" {
   api                 = { auth = "NONE" }
   dead_letters        = { auth = "NONE", azure = var.azure_places }
   ingress             = var.ingress
+  services            = var.services
   nudge_after_seconds = 5
   stuck_after_seconds = 20
   log_retention_days  = 1

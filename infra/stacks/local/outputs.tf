@@ -29,3 +29,8 @@ output "names" {
   description = "The names that tools and tests look for."
   value       = module.saga.names
 }
+
+output "service_queues" {
+  description = "The queues of requests to services by service, for tools and tests."
+  value       = module.saga.service_queues
+}

@@ -65,6 +65,23 @@ variable "ingress" {
   nullable = false
 }
 
+variable "services" {
+  description = "The outside services that call steps use, by name (module services says what each member is); http is fine on loopback."
+  type = map(object({
+    url             = optional(string)
+    lambda          = optional(string)
+    cloud           = string
+    auth            = string
+    audience        = optional(string)
+    secret          = optional(string)
+    max_concurrency = optional(number, 5)
+    resource        = optional(string)
+    inside          = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
+}
+
 variable "azure_places" {
   description = "Where dead letters lie on the Azure side: Azurite's account and the stand-in's topic, with their keys."
   type = object({
@@ -77,6 +94,7 @@ variable "azure_places" {
     poison_queue     = string
     quarantine_queue = string
     table            = string
+    calls            = optional(object({ queue = string, poison_queue = string }))
     emulator_keys    = object({ account = string, topic = string })
   })
   default = null

@@ -34,7 +34,6 @@ pub struct Config {
     pub(crate) functions: Option<Functions>,
 }
 
-/// The storage account of queues and dead letters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
@@ -47,7 +46,6 @@ pub(crate) struct Storage {
     pub(crate) queue: String,
 }
 
-/// An Event Grid custom topic with the CloudEvents 1.0 input schema.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Topic {
@@ -80,7 +78,6 @@ pub(crate) struct Subscription {
     pub(crate) dead_letter_container: Option<String>,
 }
 
-/// A webhook destination.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Webhook {
@@ -105,7 +102,6 @@ pub(crate) enum DeliverySchema {
     EventGrid,
 }
 
-/// One advanced filter on an attribute of the event.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
@@ -130,7 +126,6 @@ pub(crate) enum FilterOperator {
     StringNotContains,
 }
 
-/// The OIDC issuer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Oidc {
@@ -146,7 +141,6 @@ pub(crate) struct Oidc {
     pub(crate) key_file: PathBuf,
 }
 
-/// A function app with a custom handler.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Functions {
@@ -207,7 +201,7 @@ impl Subscription {
         let entra_without_audience =
             webhook.is_some_and(|webhook| webhook.entra && webhook.audience.is_none());
         let batch = webhook.map_or(1, |webhook| webhook.max_events_per_batch);
-        [
+        let rules = [
             (
                 fine && (3..=64).contains(&self.name.len()),
                 "a name has 3 to 64 letters, digits and hyphens",
@@ -228,10 +222,9 @@ impl Subscription {
                 self.filters.iter().all(|filter| !filter.values.is_empty()),
                 "a filter needs values",
             ),
-        ]
-        .into_iter()
-        .find(|(holds, _)| !holds)
-        .map_or(Ok(()), |(_, why)| Err(why))
+        ];
+        let broken = rules.into_iter().find(|(holds, _)| !holds);
+        broken.map_or(Ok(()), |(_, why)| Err(why))
     }
 }
 

@@ -32,7 +32,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long the stop then waits for their messages to be given back.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
-/// A running host.
 pub(crate) struct FunctionsHost {
     functions: Vec<(String, Arc<FunctionCounts>)>,
     process: Arc<HandlerProcess>,
@@ -96,7 +95,6 @@ impl FunctionsHost {
         Ok((host, tasks))
     }
 
-    /// Whether the handler accepts connections.
     pub(crate) fn ready(&self) -> bool {
         *self.process.accepting().borrow()
     }

@@ -19,7 +19,7 @@ pub use saga_wire::notice::{Alert, Parked};
 pub use saga_wire::quarantine::Quarantined;
 
 pub use cloud::ParticipantCloud;
-pub use error::{PortError, causes};
+pub use error::{PortError, PortFuture, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};
 pub use publisher::{Envelope, Limits, Published, Publisher, Refusal};
@@ -70,22 +70,16 @@ pub enum Committed {
 /// [`PortError::Corrupt`] for what it cannot read, and MUST NOT let readers of sagas or steps meet a definition.
 pub trait Definitions: Send + Sync {
     /// The definition that is kept under this name and version, if there is one.
-    fn stored_definition(
-        &self,
-        reference: &DefinitionRef,
-    ) -> impl Future<Output = Result<Option<Definition>, PortError>> + Send;
+    fn stored_definition(&self, reference: &DefinitionRef) -> impl PortFuture<Option<Definition>>;
 
     /// Keeps a definition unless one is kept under its name and version, and gives the one that is kept now.
-    fn keep_definition(
-        &self,
-        definition: &Definition,
-    ) -> impl Future<Output = Result<Definition, PortError>> + Send;
+    fn keep_definition(&self, definition: &Definition) -> impl PortFuture<Definition>;
 }
 
 /// Which definitions are kept.
 pub trait DefinitionNames: Definitions {
     /// The names and versions of all that is kept. MUST name every one whose keeping was answered before.
-    fn definition_names(&self) -> impl Future<Output = Result<Vec<DefinitionRef>, PortError>> + Send;
+    fn definition_names(&self) -> impl PortFuture<Vec<DefinitionRef>>;
 }
 
 /// What became of a start.
@@ -108,17 +102,13 @@ pub enum Inserted {
 /// `Conflict` or `Exists` and never with an error; and MUST NOT report success for what is not committed.
 pub trait SagaStore: Definitions {
     /// Stores a new saga. MUST store nothing when the saga exists, and give the one that does.
-    fn insert(
-        &self,
-        decision: &OriginDecision,
-        row: Option<&OutboxRow>,
-    ) -> impl Future<Output = Result<Inserted, PortError>> + Send;
+    fn insert(&self, decision: &OriginDecision, row: Option<&OutboxRow>) -> impl PortFuture<Inserted>;
 
     /// The saga, if there is one.
-    fn load(&self, id: SagaId) -> impl Future<Output = Result<Option<Versioned<Saga>>, PortError>> + Send;
+    fn load(&self, id: SagaId) -> impl PortFuture<Option<Versioned<Saga>>>;
 
     /// Those of the entities that exist.
-    fn entities(&self, keys: &[EntityKey]) -> impl Future<Output = Result<Snapshot, PortError>> + Send;
+    fn entities(&self, keys: &[EntityKey]) -> impl PortFuture<Snapshot>;
 
     /// Commits a decision if the saga still has `version` and the written entities are as in `read`.
     /// `decision.settle` sets fields of entities that MUST exist.
@@ -128,7 +118,7 @@ pub trait SagaStore: Definitions {
         version: &Version,
         read: &Snapshot,
         row: Option<&OutboxRow>,
-    ) -> impl Future<Output = Result<Committed, PortError>> + Send;
+    ) -> impl PortFuture<Committed>;
 
     /// Up to `limit` sagas started before `before` and not before `since`, newest first (by start, then id).
     fn list(
@@ -136,15 +126,10 @@ pub trait SagaStore: Definitions {
         since: Option<Timestamp>,
         before: Option<(Timestamp, SagaId)>,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Saga>, PortError>> + Send;
+    ) -> impl PortFuture<Vec<Saga>>;
 
     /// Up to `limit` ids of sagas of this bucket that are due at `now`, longest due first.
-    fn due(
-        &self,
-        bucket: u16,
-        now: Timestamp,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<SagaId>, PortError>> + Send;
+    fn due(&self, bucket: u16, now: Timestamp, limit: usize) -> impl PortFuture<Vec<SagaId>>;
 }
 
 /// A partition: what is in one can be committed in one transaction.
@@ -180,33 +165,25 @@ pub trait StepStore: Definitions {
         partition: &Partition,
         saga: SagaId,
         index: StepIndex,
-    ) -> impl Future<Output = Result<Option<Versioned<StepRecord>>, PortError>> + Send;
+    ) -> impl PortFuture<Option<Versioned<StepRecord>>>;
 
     /// Those of the entities that exist.
-    fn entities(
-        &self,
-        partition: &Partition,
-        keys: &[EntityKey],
-    ) -> impl Future<Output = Result<Snapshot, PortError>> + Send;
+    fn entities(&self, partition: &Partition, keys: &[EntityKey]) -> impl PortFuture<Snapshot>;
 
     /// Commits record, entities and outbox row.
-    fn commit(&self, commit: StepCommit<'_>) -> impl Future<Output = Result<Committed, PortError>> + Send;
+    fn commit(&self, commit: StepCommit<'_>) -> impl PortFuture<Committed>;
 }
 
 /// The way to the origin for parked messages, so that their sagas show it.
 pub trait Parking: Send + Sync {
     /// Whether the saga already shows that this message is parked; `false` where that cannot be known.
-    fn is_parked(
-        &self,
-        saga: SagaId,
-        event: &EventId,
-    ) -> impl Future<Output = Result<bool, PortError>> + Send {
+    fn is_parked(&self, saga: SagaId, event: &EventId) -> impl PortFuture<bool> {
         let _ = (saga, event);
         async { Ok(false) }
     }
 
     /// Marks the saga as parked. A saga that does not exist is no error.
-    fn park(&self, parked: &Parked) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn park(&self, parked: &Parked) -> impl PortFuture<()>;
 }
 
 /// Where messages are kept that cannot be understood. An adapter MUST keep the body byte for byte, whatever the bytes
@@ -214,13 +191,13 @@ pub trait Parking: Send + Sync {
 /// answer `Ok` only when all of it is kept.
 pub trait Quarantine: Send + Sync {
     /// Keeps a message.
-    fn keep(&self, message: Quarantined<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn keep(&self, message: Quarantined<'_>) -> impl PortFuture<()>;
 }
 
 /// The monitoring channel.
 pub trait Alerts: Send + Sync {
     /// Sends an alert.
-    fn raise(&self, alert: Alert) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn raise(&self, alert: Alert) -> impl PortFuture<()>;
 }
 
 /// Time and chance.

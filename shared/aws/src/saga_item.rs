@@ -47,10 +47,8 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         ("Ends".into(), s(write_lifecycle(saga.lifecycle))),
         ("ListBucket".into(), s(bucket(saga.id.bucket(LIST_BUCKETS)))),
     ]);
-    let steps = saga
-        .steps
-        .iter()
-        .map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
+    let steps = saga.steps.iter();
+    let steps = steps.map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
     item.insert("Steps".into(), AttributeValue::M(steps.collect()));
     let own = format!("-{}-", saga.id);
     let lines = saga.timeline.entries.iter().map(|entry| write_entry(entry, &own));
@@ -88,11 +86,8 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
             item.insert("DueAt".into(), n(due.millis()));
         }
         None => {
-            let last = saga
-                .timeline
-                .entries
-                .last()
-                .map_or(saga.created, |entry| entry.at);
+            let last = saga.timeline.entries.last();
+            let last = last.map_or(saga.created, |entry| entry.at);
             // Time to live is in seconds.
             let expires = last.plus_millis(KEPT_MILLIS).millis() / 1_000;
             item.insert("ExpiresAt".into(), n(expires));
@@ -245,10 +240,8 @@ fn read_far(
         None => (text, None),
     };
     let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
-    let (_, state) = STATES
-        .iter()
-        .find(|(letter, _)| *letter == state)
-        .ok_or_else(strange)?;
+    let known = STATES.iter().find(|(letter, _)| *letter == state);
+    let (_, state) = known.ok_or_else(strange)?;
     let at = match at {
         "" => None,
         millis => Some(Timestamp::from_millis(millis.parse().map_err(|_| strange())?)),

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saga_app::ports::{PortError, Snapshot, Version};
+use saga_app::ports::{PortError, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
 use saga_core::participant::{EntityKey, EntityWrite};
 
-/// A record and the revision that wrote it.
 pub(crate) struct Held<T> {
     pub(crate) value: T,
     revision: u64,
@@ -15,6 +14,14 @@ pub(crate) struct Held<T> {
 impl<T> Held<T> {
     pub(crate) fn new(value: T, revision: u64) -> Self {
         Self { value, revision }
+    }
+
+    pub(crate) fn versioned(&self) -> Versioned<T>
+    where
+        T: Clone,
+    {
+        let (value, version) = (self.value.clone(), self.version());
+        Versioned { value, version }
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -90,12 +97,10 @@ impl Entities {
         })
     }
 
-    /// Whether every entity exists.
     pub(crate) fn all_exist(&self, writes: &[EntityWrite]) -> bool {
         writes.iter().all(|write| self.0.contains_key(&write.key))
     }
 
-    /// Writes whole entities.
     pub(crate) fn replace(&mut self, writes: &[EntityWrite], revision: u64) {
         for write in writes {
             let times = self.0.get(&write.key).map_or(0, |(_, times)| *times);

@@ -6,7 +6,6 @@ use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Alert, Envelope, Parked};
 use saga_core::{DefinitionRef, EventId, Timestamp};
 
-/// All that a cloud keeps.
 #[derive(Default)]
 pub(crate) struct State<S> {
     pub(crate) stored: S,
@@ -24,7 +23,6 @@ impl<S> State<S> {
     }
 }
 
-/// What has left a cloud.
 #[derive(Default)]
 pub(crate) struct Carriers {
     pub(crate) published: Vec<Envelope>,
@@ -74,12 +72,8 @@ impl Rows {
     }
 
     pub(crate) fn all(&self) -> Vec<OutboxRow> {
-        let mut rows: Vec<_> = self
-            .pending
-            .values()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .collect();
+        let rows = self.pending.values().flat_map(BTreeMap::values);
+        let mut rows: Vec<_> = rows.cloned().collect();
         rows.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         rows
     }

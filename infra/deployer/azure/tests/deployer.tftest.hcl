@@ -58,6 +58,10 @@ run "who_plans_changes_nothing" {
 run "who_applies_gives_only_the_roles_of_the_stack" {
   command = apply
 
+  variables {
+    signed_services = true
+  }
+
   assert {
     condition     = alltrue([for id in values(jsondecode(file("permissions.json")).granted_roles) : length(regexall(id, azurerm_role_assignment.deployer["ci"].condition)) == 2])
     error_message = "Given and taken: both halves of the condition name the role."
@@ -66,6 +70,17 @@ run "who_applies_gives_only_the_roles_of_the_stack" {
   assert {
     condition     = azurerm_role_assignment.deployer["ci"].condition_version == "2.0" && azurerm_role_assignment.planner["pull_requests"].scope == "/subscriptions/00000000-0000-0000-0000-000000000000"
     error_message = "Without the condition a deployer could make itself Owner."
+  }
+}
+
+run "no_role_on_secrets_unless_services_need_it" {
+  command = apply
+
+  assert {
+    condition = !strcontains(azurerm_role_assignment.deployer["ci"].condition, jsondecode(file("permissions.json")).granted_roles["Key Vault Secrets User"]) && (
+      strcontains(azurerm_role_assignment.deployer["ci"].condition, jsondecode(file("permissions.json")).granted_roles["EventGrid Data Sender"])
+    )
+    error_message = "Who may give it can let itself read every secret of the subscription."
   }
 }
 

@@ -9,7 +9,7 @@ variables {
   location            = "westeurope"
   topic_id            = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.EventGrid/topics/topic"
   storage_account_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data"
-  queues              = { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
+  queues              = { events = "saga-events", poison = "saga-events-poison", calls = "saga-calls", calls_poison = "saga-calls-poison", quarantine = "saga-quarantine" }
   function_app_name   = "saga-test-1a2b3c4d"
 }
 
@@ -55,7 +55,7 @@ run "lost_and_given_up_events_are_seen" {
   }
 
   assert {
-    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["poison"].criteria[0].query, "saga-events-poison") && one(azurerm_monitor_diagnostic_setting.queues.enabled_log).category == "StorageWrite"
+    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["poison"].criteria[0].query, "saga-events-poison") && strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log["poison"].criteria[0].query, "saga-calls-poison") && one(azurerm_monitor_diagnostic_setting.queues.enabled_log).category == "StorageWrite"
     error_message = "Queue by queue, from the log of writes."
   }
 
@@ -121,8 +121,8 @@ run "the_workbook_is_what_the_portal_reads" {
   command = apply
 
   assert {
-    condition     = jsondecode(azurerm_application_insights_workbook.this.data_json).version == "Notebook/1.0" && length(jsondecode(azurerm_application_insights_workbook.this.data_json).items) == 6
-    error_message = "Six charts."
+    condition     = jsondecode(azurerm_application_insights_workbook.this.data_json).version == "Notebook/1.0" && length(jsondecode(azurerm_application_insights_workbook.this.data_json).items) == 7
+    error_message = "Seven charts."
   }
 }
 

@@ -22,9 +22,11 @@ variables {
     account = { name = "sagatestdata", table_endpoint = "https://sagatestdata.table.core.windows.net/", queue_endpoint = "https://sagatestdata.queue.core.windows.net/" }
     table   = { name = "SagaSteps", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/tableServices/default/tables/SagaSteps" }
     queues = {
-      events     = { name = "saga-events", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events" }
-      poison     = { name = "saga-events-poison", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events-poison" }
-      quarantine = { name = "saga-quarantine", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-quarantine" }
+      events       = { name = "saga-events", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events" }
+      poison       = { name = "saga-events-poison", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-events-poison" }
+      calls        = { name = "saga-calls", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-calls" }
+      calls_poison = { name = "saga-calls-poison", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-calls-poison" }
+      quarantine   = { name = "saga-quarantine", id = "/subscriptions/0/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/sagatestdata/queueServices/default/queues/saga-quarantine" }
     }
   }
 }
@@ -73,7 +75,7 @@ run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
       setsubtract(keys(azurerm_function_app_flex_consumption.this.app_settings), [
         "AzureWebJobsStorage__accountName", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId",
         "SagaStorage__queueServiceUri", "SagaStorage__credential", "SagaStorage__clientId",
-        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "SAGA_QUEUE", "RUST_LOG", "INVENTORY_LIMIT",
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "SAGA_QUEUE", "RUST_LOG", "INVENTORY_LIMIT", "CALLS_QUEUE", "SERVICES",
       ]),
       flatten(regexall("(?:required|optional)\\(\"([A-Z_]+)\"\\)", file("../../../functions/azure-participant/src/config.rs"))),
     )) == 0
@@ -86,6 +88,13 @@ run "the_settings_are_those_that_the_handler_and_its_triggers_read" {
       "${jsondecode(file("../../../functions/azure-participant/saga-step/function.json")).bindings[0].connection}__queueServiceUri",
     )
     error_message = "The trigger finds its queue by these settings."
+  }
+
+  assert {
+    condition = jsondecode(file("../../../functions/azure-participant/service-call/function.json")).bindings == [
+      merge(jsondecode(file("../../../functions/azure-participant/saga-step/function.json")).bindings[0], { queueName = "%CALLS_QUEUE%" })
+    ] && azurerm_function_app_flex_consumption.this.app_settings["CALLS_QUEUE"] == "saga-calls" && azurerm_function_app_flex_consumption.this.app_settings["SERVICES"] == "{}"
+    error_message = "Requests to services wake the app as events do, from a queue of their own."
   }
 
   assert {
@@ -108,12 +117,14 @@ run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
 
   assert {
     condition = { for name, role in azurerm_role_assignment.this : name => "${role.role_definition_name} on ${basename(role.scope)}" } == {
-      table      = "Storage Table Data Contributor on SagaSteps"
-      events     = "Storage Queue Data Contributor on saga-events"
-      poison     = "Storage Queue Data Message Sender on saga-events-poison"
-      quarantine = "Storage Queue Data Message Sender on saga-quarantine"
-      host       = "Storage Blob Data Owner on mock"
-      monitoring = "Monitoring Metrics Publisher on insights"
+      table        = "Storage Table Data Contributor on SagaSteps"
+      events       = "Storage Queue Data Contributor on saga-events"
+      poison       = "Storage Queue Data Message Sender on saga-events-poison"
+      calls        = "Storage Queue Data Contributor on saga-calls"
+      calls_poison = "Storage Queue Data Message Sender on saga-calls-poison"
+      quarantine   = "Storage Queue Data Message Sender on saga-quarantine"
+      host         = "Storage Blob Data Owner on mock"
+      monitoring   = "Monitoring Metrics Publisher on insights"
     }
     error_message = "The narrowest scope that Azure knows for each call."
   }
@@ -126,6 +137,34 @@ run "roles_end_at_a_table_a_queue_and_the_hosts_account" {
   assert {
     condition     = !azurerm_storage_account.host.shared_access_key_enabled && azurerm_storage_account.host.min_tls_version == "TLS1_2"
     error_message = "No keys here either."
+  }
+}
+
+run "services_of_azure_with_exactly_their_secrets" {
+  command = plan
+
+  variables {
+    services = {
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank" }
+      fraud  = { cloud = "azure", url = "https://fraud.example.com", auth = "signature", secret = "https://vault1.vault.azure.net/secrets/fraud", resource = "/subscriptions/0/resourceGroups/keys/providers/Microsoft.KeyVault/vaults/vault1" }
+      ledger = { cloud = "aws", url = "https://ledger.example.com", auth = "signature", secret = "prod/ledger" }
+    }
+  }
+
+  assert {
+    condition = { for name, role in azurerm_role_assignment.this : name => [role.role_definition_name, role.scope] if startswith(name, "secret_") } == {
+      secret_fraud = ["Key Vault Secrets User", "/subscriptions/0/resourceGroups/keys/providers/Microsoft.KeyVault/vaults/vault1/secrets/fraud"]
+    }
+    error_message = "On the one secret, and on nothing for a token of Entra."
+  }
+
+  assert {
+    condition = jsondecode(azurerm_function_app_flex_consumption.this.app_settings["SERVICES"]) == {
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank", max_concurrency = 5 }
+      fraud  = { cloud = "azure", url = "https://fraud.example.com", auth = "signature", secret = "https://vault1.vault.azure.net/secrets/fraud", max_concurrency = 5 }
+      ledger = { cloud = "aws", url = "https://ledger.example.com", auth = "signature", secret = "prod/ledger", max_concurrency = 5 }
+    }
+    error_message = "The services of both clouds, as in a services file."
   }
 }
 
@@ -236,9 +275,11 @@ run "refuses_roles_on_more_than_a_table_or_queue" {
       account = { name = "sagatestdata", table_endpoint = "https://sagatestdata.table.core.windows.net/", queue_endpoint = "https://sagatestdata.queue.core.windows.net/" }
       table   = { name = "SagaSteps", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
       queues = {
-        events     = { name = "saga-events", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
-        poison     = { name = "saga-events-poison", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
-        quarantine = { name = "saga-quarantine", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        events       = { name = "saga-events", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        poison       = { name = "saga-events-poison", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        calls        = { name = "saga-calls", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        calls_poison = { name = "saga-calls-poison", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+        quarantine   = { name = "saga-quarantine", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
       }
     }
   }

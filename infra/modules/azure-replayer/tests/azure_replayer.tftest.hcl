@@ -7,9 +7,11 @@ variables {
   table        = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/tableServices/default/tables/SagaSteps" }
   dead_letters = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/blobServices/default/containers/deadletters" }
   queues = {
-    events     = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-events" }
-    poison     = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-events-poison" }
-    quarantine = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-quarantine" }
+    events       = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-events" }
+    poison       = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-events-poison" }
+    calls        = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-calls" }
+    calls_poison = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-calls-poison" }
+    quarantine   = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-quarantine" }
   }
 }
 
@@ -21,7 +23,9 @@ run "roles_end_at_a_container_a_queue_or_a_table" {
       dead_letters = "Storage Blob Data Contributor on deadletters"
       poison       = "Storage Queue Data Contributor on saga-events-poison"
       quarantine   = "Storage Queue Data Contributor on saga-quarantine"
+      calls_poison = "Storage Queue Data Contributor on saga-calls-poison"
       participant  = "Storage Queue Data Message Sender on saga-events"
+      calls        = "Storage Queue Data Message Sender on saga-calls"
       table        = "Storage Table Data Contributor on SagaSteps"
     }
     error_message = "The narrowest scope that Azure knows for each call."
@@ -40,9 +44,11 @@ run "refuses_roles_on_more_than_a_container_a_queue_or_a_table" {
     table        = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data" }
     dead_letters = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga" }
     queues = {
-      events     = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
-      poison     = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
-      quarantine = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      events       = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      poison       = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      calls        = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      calls_poison = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+      quarantine   = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
     }
   }
 

@@ -44,7 +44,7 @@ run "names_are_the_ones_the_host_and_the_local_stack_use" {
   command = plan
 
   assert {
-    condition     = { for key, queue in output.queues : key => queue.name } == { events = "saga-events", poison = "saga-events-poison", quarantine = "saga-quarantine" }
+    condition     = { for key, queue in output.queues : key => queue.name } == { events = "saga-events", poison = "saga-events-poison", calls = "saga-calls", calls_poison = "saga-calls-poison", quarantine = "saga-quarantine" }
     error_message = "The host makes the poison queue's name from the queue's."
   }
 

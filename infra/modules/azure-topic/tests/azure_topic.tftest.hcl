@@ -11,6 +11,10 @@ variables {
     name = "saga-events"
     id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-events"
   }
+  calls_queue = {
+    name = "saga-calls"
+    id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/queueServices/default/queues/saga-calls"
+  }
   dead_letters = {
     name = "deadletters"
     id   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data/blobServices/default/containers/deadletters"
@@ -30,6 +34,7 @@ run "speaks_cloud_events_everywhere" {
     condition = alltrue([
       azurerm_eventgrid_topic.this.input_schema == "CloudEventSchemaV1_0",
       azurerm_eventgrid_event_subscription.to_participant.event_delivery_schema == "CloudEventSchemaV1_0",
+      azurerm_eventgrid_event_subscription.to_services.event_delivery_schema == "CloudEventSchemaV1_0",
       azurerm_eventgrid_event_subscription.to_ingress[0].event_delivery_schema == "CloudEventSchemaV1_0",
     ])
     error_message = "In and out, an event is a CloudEvent: any other schema would lose the addressing."
@@ -60,6 +65,25 @@ run "events_for_azure_go_into_the_queue_and_all_others_to_aws" {
   }
 }
 
+run "requests_to_services_go_into_their_queue_and_nowhere_else" {
+  command = apply
+
+  assert {
+    condition     = azurerm_eventgrid_event_subscription.to_services.advanced_filter[0].string_begins_with[0].key == "sagatarget" && azurerm_eventgrid_event_subscription.to_services.advanced_filter[0].string_begins_with[0].values == tolist(["azure."])
+    error_message = "azure.<service>, whichever service."
+  }
+
+  assert {
+    condition     = azurerm_eventgrid_event_subscription.to_ingress[0].advanced_filter[0].string_not_begins_with[0].key == "sagatarget" && azurerm_eventgrid_event_subscription.to_ingress[0].advanced_filter[0].string_not_begins_with[0].values == tolist(["azure."])
+    error_message = "AWS does not get them as well."
+  }
+
+  assert {
+    condition     = azurerm_eventgrid_event_subscription.to_services.storage_queue_endpoint[0].queue_name == "saga-calls" && azurerm_eventgrid_event_subscription.to_services.storage_queue_endpoint[0].queue_message_time_to_live_in_seconds == 1209600 && azurerm_eventgrid_event_subscription.to_services.delivery_identity[0].type == "SystemAssigned"
+    error_message = "Into a queue apart, kept for fourteen days."
+  }
+}
+
 run "the_webhook_is_called_with_a_token" {
   command = apply
 
@@ -74,7 +98,7 @@ run "every_subscription_retries_a_day_and_has_a_dead_letter_store" {
 
   assert {
     condition = alltrue([
-      for subscription in [azurerm_eventgrid_event_subscription.to_participant, azurerm_eventgrid_event_subscription.to_ingress[0]] :
+      for subscription in [azurerm_eventgrid_event_subscription.to_participant, azurerm_eventgrid_event_subscription.to_services, azurerm_eventgrid_event_subscription.to_ingress[0]] :
       subscription.retry_policy[0].max_delivery_attempts == 30 && subscription.retry_policy[0].event_time_to_live == 1440
     ])
     error_message = "30 attempts, 24 hours."
@@ -82,7 +106,7 @@ run "every_subscription_retries_a_day_and_has_a_dead_letter_store" {
 
   assert {
     condition = alltrue([
-      for subscription in [azurerm_eventgrid_event_subscription.to_participant, azurerm_eventgrid_event_subscription.to_ingress[0]] :
+      for subscription in [azurerm_eventgrid_event_subscription.to_participant, azurerm_eventgrid_event_subscription.to_services, azurerm_eventgrid_event_subscription.to_ingress[0]] :
       subscription.storage_blob_dead_letter_destination[0].storage_blob_container_name == "deadletters" && subscription.dead_letter_identity[0].type == "SystemAssigned"
     ])
     error_message = "An event that is given up is kept."
@@ -94,11 +118,12 @@ run "roles_end_at_the_topic_the_queue_and_the_container" {
 
   assert {
     condition = {
-      for name, role in merge(azurerm_role_assignment.sender, { queue = azurerm_role_assignment.into_queue, dead_letters = azurerm_role_assignment.into_dead_letters }) :
+      for name, role in merge(azurerm_role_assignment.sender, { queue = azurerm_role_assignment.into_queue, calls = azurerm_role_assignment.into_calls, dead_letters = azurerm_role_assignment.into_dead_letters }) :
       name => "${role.role_definition_name} on ${basename(role.scope)}"
       } == {
       participant  = "EventGrid Data Sender on mock"
       queue        = "Storage Queue Data Message Sender on saga-events"
+      calls        = "Storage Queue Data Message Sender on saga-calls"
       dead_letters = "Storage Blob Data Contributor on deadletters"
     }
     error_message = "The narrowest scope that Azure knows."
@@ -130,10 +155,11 @@ run "refuses_roles_wider_than_a_queue_or_a_container" {
 
   variables {
     queue        = { name = "saga-events", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
+    calls_queue  = { name = "saga-calls", id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
     dead_letters = { name = "deadletters", id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/saga/providers/Microsoft.Storage/storageAccounts/data" }
   }
 
-  expect_failures = [var.queue, var.dead_letters]
+  expect_failures = [var.queue, var.calls_queue, var.dead_letters]
 }
 
 run "refuses_a_webhook_without_authorisation" {

@@ -170,6 +170,48 @@ run "the_dashboard_is_json_with_all_charts" {
   }
 }
 
+run "services_are_watched_one_by_one_and_their_callers_count" {
+  command = apply
+
+  variables {
+    watched = {
+      bus                = "enterprise-core-bus"
+      functions          = { outbox-poller = "outbox-poller", caller-ledger = "caller-ledger" }
+      schedules          = { outbox-poller = "outbox-poller-schedule" }
+      events_queue       = "saga-events"
+      dead_letter_queues = { service-dlq-ledger = "saga-calls-ledger-dlq" }
+      service_queues     = { ledger = "saga-calls-ledger", mail = "saga-calls-mail" }
+      quarantine_queue   = "saga-quarantine"
+      rules              = { service-ledger = "saga-calls-ledger" }
+    }
+    log_groups = {
+      saga_initiator = "/aws/lambda/saga-initiator", outbox_poller = "/aws/lambda/outbox-poller", saga_events = "/aws/lambda/saga-events",
+      event_ingress  = "/aws/lambda/event-ingress", deadline_sweeper = "/aws/lambda/deadline-sweeper", service_caller_ledger = "/aws/lambda/caller-ledger",
+    }
+  }
+
+  assert {
+    condition = { for name, section in output.alarms : name => section if strcontains(name, "ledger") || strcontains(name, "mail") } == {
+      service-queue-age-ledger = "service-queue-age", service-queue-age-mail = "service-queue-age", service-dlq-ledger = "service-dlq",
+      errors-caller-ledger     = "errors", throttles-caller-ledger = "throttles", rule-failing-service-ledger = "rule-failing",
+    } && alltrue([for section in values(output.alarms) : strcontains(file("../../RUNBOOK.md"), "\n## ${section}\n")])
+    error_message = "Age, dead letters, errors, throttles and the rule of each, with one section for all services."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["service-queue-age-mail"].threshold == 1800 && aws_cloudwatch_metric_alarm.this["service-queue-age-mail"].dimensions == tomap({ QueueName = "saga-calls-mail" })
+    error_message = "Longer than the longest delay of a request that is put back."
+  }
+
+  assert {
+    condition = length(setsubtract(
+      [for name in ["Completed", "Cancelled", "Ended", "Late", "Parked"] : "Sagas${name}/service_caller_ledger"],
+      keys(aws_cloudwatch_log_metric_filter.this),
+    )) == 0 && strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "SOURCE '/aws/lambda/caller-ledger'") && strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "saga-calls-mail")
+    error_message = "A saga may end with a service's answer."
+  }
+}
+
 run "options" {
   command = apply
 

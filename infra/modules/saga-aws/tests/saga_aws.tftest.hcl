@@ -54,12 +54,12 @@ run "functions_get_the_environment_they_read" {
         event_ingress  = module.event_ingress, deadline_sweeper = module.deadline_sweeper, dlq_replayer = module.dlq_replayer,
       } : name => join(" ", sort(keys(function.environment)))
       } == {
-      saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
+      saga_initiator   = "OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE SERVICES"
       outbox_poller    = "ALERTS_TOPIC_ARN EVENT_BUS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE"
       saga_events      = "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
       event_ingress    = "ALERTS_TOPIC_ARN EVENT_BUS OIDC_AUDIENCE OIDC_CLIENT_ID OIDC_ISSUERS OIDC_JWKS_URL OIDC_ROLE OIDC_TENANT QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE WEBHOOK_ALLOWED_ORIGIN"
       deadline_sweeper = "ALERTS_TOPIC_ARN NUDGE_AFTER_SECONDS OUTBOX_TABLE PAYMENTS_TABLE RUST_LOG SAGAS_TABLE STUCK_AFTER_SECONDS"
-      dlq_replayer     = "ALERTS_TOPIC_ARN DESTINATION_DLQ_URL EVENTS_DLQ_URL EVENTS_QUEUE_URL EVENT_BUS OUTBOX_FAILURES_URL OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE"
+      dlq_replayer     = "ALERTS_TOPIC_ARN DESTINATION_DLQ_URL EVENTS_DLQ_URL EVENTS_QUEUE_URL EVENT_BUS OUTBOX_FAILURES_URL OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE SERVICE_DLQS"
     }
     error_message = "A function refuses to start without one of its variables."
   }
@@ -95,7 +95,7 @@ run "permissions_are_the_calls_the_code_makes" {
       saga_events      = "Log ReadQueue Transitions Outbox Batches Quarantine Alert"
       event_ingress    = "Log Definitions Publish Quarantine Alert"
       deadline_sweeper = "Log Transitions Outbox Indexes Alert"
-      dlq_replayer     = "Log Timelines DeadRows DeadLetterQueues BackToTheEventsQueue Publish Alert"
+      dlq_replayer     = "Log Timelines DeadRows DeadLetterQueues BackToTheirQueues Publish Alert"
     }
     error_message = "Nothing more than each function calls."
   }
@@ -148,8 +148,149 @@ run "roles_allow_exactly_the_calls_of_the_code" {
           # What a trigger, the log and the key need is not called by the code.
           if !contains(["Log", "ReadQueue", "ReadStream", "ListStreams", "ReportStreamFailure", "Key"], statement.Sid)
       ])))
-    } == { for name, calls in jsondecode(file("tests/calls.json")) : name => distinct(calls) if name != "event-relay" }
+    } == { for name, calls in jsondecode(file("tests/calls.json")) : name => distinct(calls) if !contains(["event-relay", "service-caller"], name) }
     error_message = "A role allows what its function does not call, or forbids what it calls."
+  }
+}
+
+run "no_service_by_default" {
+  command = apply
+
+  assert {
+    condition     = length(module.service_caller) == 0 && module.saga_initiator.environment["SERVICES"] == "{}" && output.replayer_environment["SERVICE_DLQS"] == "{}" && length(output.watched.service_queues) == 0
+    error_message = "Nothing is made, and nothing costs, that nobody asked for."
+  }
+}
+
+run "a_caller_for_each_service_of_aws" {
+  command = apply
+
+  variables {
+    prefix = "blue-"
+    protection = {
+      bus_dead_letters = true
+      kms_key_arn      = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    }
+    services = {
+      ledger = { cloud = "aws", url = "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", auth = "sigv4" }
+      mail   = { cloud = "aws", lambda = "arn:aws:lambda:eu-central-1:123456789012:function:mail", auth = "lambda", max_concurrency = 1 }
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra" }
+    }
+  }
+
+  assert {
+    condition = output.service_queues == {
+      ledger = { queue = "blue-saga-calls-ledger", dead_letter_queue = "blue-saga-calls-ledger-dlq" }
+      mail   = { queue = "blue-saga-calls-mail", dead_letter_queue = "blue-saga-calls-mail-dlq" }
+    }
+    error_message = "Those of Azure are Azure's."
+  }
+
+  assert {
+    condition     = join(" ", sort(keys(module.service_caller["ledger"].environment))) == "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE SERVICE SERVICES SERVICE_QUEUE_URL"
+    error_message = "What saga-events has, and the service."
+  }
+
+  assert {
+    condition = alltrue([for function in [module.saga_initiator, module.service_caller["mail"]] : jsondecode(function.environment["SERVICES"]) == {
+      ledger = { cloud = "aws", url = "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", auth = "sigv4", max_concurrency = 5 }
+      mail   = { cloud = "aws", lambda = "arn:aws:lambda:eu-central-1:123456789012:function:mail", auth = "lambda", max_concurrency = 1 }
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", max_concurrency = 5 }
+    }])
+    error_message = "The services of both clouds, as in a services file."
+  }
+
+  assert {
+    condition = { for name, caller in module.service_caller : name => join(" ", [for statement in jsondecode(caller.policy).Statement : statement.Sid]) } == {
+      ledger = "Log ReadQueue Transitions Outbox Batches Quarantine Alert Key PutBack CallApi"
+      mail   = "Log ReadQueue Transitions Outbox Batches Quarantine Alert Key PutBack CallFunction"
+    }
+    error_message = "What saga-events may, and the call to its service."
+  }
+
+  assert {
+    condition = { for name, pair in jsondecode(output.replayer_environment["SERVICE_DLQS"]) : name => join(" ", sort(keys(pair))) } == { ledger = "dlq_url queue_url", mail = "dlq_url queue_url" } && {
+      for statement in jsondecode(module.dlq_replayer.policy).Statement : statement.Sid => length(statement.Resource) if contains(["BackToTheirQueues", "DeadLetterQueues"], statement.Sid)
+    } == { BackToTheirQueues = 1 + 2, DeadLetterQueues = 4 + 2 }
+    error_message = "Their dead letters are seen and put back."
+  }
+
+  assert {
+    condition = output.watched.functions["caller-ledger"] == "blue-caller-ledger" && output.watched.dead_letter_queues["service-dlq-mail"] == "blue-saga-calls-mail-dlq" && output.watched.service_queues["mail"] == "blue-saga-calls-mail" && (
+      output.watched.rules["service-ledger"] == "blue-saga-calls-ledger" && output.log_groups["service_caller_ledger"] == "/aws/lambda/blue-caller-ledger"
+    )
+    error_message = "Nobody notices that a caller fails that is not watched."
+  }
+}
+
+# The call to a service is signed by the code itself, and module service-caller tests what it may be. The code of the caller is not held
+# against its role before it is there.
+run "a_callers_role_allows_exactly_the_calls_of_the_code" {
+  command = apply
+
+  variables {
+    services = {
+      ledger = { cloud = "aws", url = "https://ledger.example.com/saga", auth = "signature", secret = "prod/ledger" }
+      mail   = { cloud = "aws", lambda = "arn:aws:lambda:eu-central-1:123456789012:function:mail", auth = "lambda" }
+    }
+  }
+
+  assert {
+    condition = !contains(keys(jsondecode(file("tests/calls.json"))), "service-caller") || toset(flatten([
+      for caller in module.service_caller : [
+        for statement in jsondecode(caller.policy).Statement : statement.Action if !contains(["Log", "ReadQueue", "Key"], statement.Sid) && !startswith(statement.Sid, "Call")
+      ]
+    ])) == toset(try(jsondecode(file("tests/calls.json"))["service-caller"], []))
+    error_message = "A role allows what its function does not call, or forbids what it calls."
+  }
+}
+
+run "ten_services_fit_into_an_environment" {
+  command = apply
+
+  variables {
+    prefix = "staging-green-01-"
+    services = merge(
+      { for number in range(10) : "a-service-of-24-letters${number}" => { cloud = "aws", url = "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", auth = "sigv4" } },
+      { for number in range(10) : "b-service-of-24-letters${number}" => { cloud = "azure", url = "https://bank.internal.example.com/services/saga", auth = "entra", audience = "api://bank" } },
+    )
+    dead_letters = {
+      azure = {
+        account          = "staginggreen1a2b3c4ddata"
+        container        = "deadletters"
+        queue            = "saga-events"
+        poison_queue     = "saga-events-poison"
+        quarantine_queue = "saga-quarantine"
+        table            = "SagaSteps"
+        calls            = { queue = "saga-calls", poison_queue = "saga-calls-poison" }
+        federated        = { tenant = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
+      }
+    }
+  }
+
+  # A mock's queue has a short name: for each of the two addresses the real one is longer by its name.
+  assert {
+    condition = sum([for name, value in output.replayer_environment : length(name) + length(value)]) + 10 * (length("staging-green-01-saga-calls-a-service-of-24-letters0") * 2 + length("-dlq") - 2 * length("mock")) <= 4096 && (
+      alltrue([for function in [module.saga_initiator, module.service_caller["a-service-of-24-letters0"]] : sum([for name, value in function.environment : length(name) + length(value)]) <= 4000])
+    )
+    error_message = "AWS gives a function's environment 4 KB."
+  }
+}
+
+run "callers_stay_outside_a_closed_network_unless_their_service_is_inside" {
+  command = apply
+
+  variables {
+    network = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    services = {
+      ledger = { cloud = "aws", url = "https://ledger.internal/saga", auth = "signature", secret = "prod/ledger", inside = true }
+      mail   = { cloud = "aws", lambda = "arn:aws:lambda:eu-central-1:123456789012:function:mail", auth = "lambda" }
+    }
+  }
+
+  assert {
+    condition     = join(" ", output.networks["caller-ledger"]) == "subnet-1" && length(output.networks["caller-mail"]) == 0
+    error_message = "A caller works where it reaches its service."
   }
 }
 
@@ -354,9 +495,15 @@ run "dead_letters_of_azure_by_a_federated_identity" {
         poison_queue     = "saga-events-poison"
         quarantine_queue = "saga-quarantine"
         table            = "SagaSteps"
+        calls            = { queue = "saga-calls", poison_queue = "saga-calls-poison" }
         federated        = { tenant = "11111111-2222-3333-4444-555555555555", client_id = "66666666-7777-8888-9999-000000000000" }
       }
     }
+  }
+
+  assert {
+    condition     = module.dlq_replayer.environment["CALLS_QUEUE"] == "saga-calls" && module.dlq_replayer.environment["CALLS_POISON_QUEUE"] == "saga-calls-poison"
+    error_message = "Requests to services there have a poison queue, too."
   }
 
   assert {

@@ -164,12 +164,13 @@ run "dead_letters_of_azure_when_it_trusts_the_replayer" {
         poison_queue     = "saga-events-poison"
         quarantine_queue = "saga-quarantine"
         table            = "SagaSteps"
+        calls            = { queue = "saga-calls", poison_queue = "saga-calls-poison" }
       }
     }
   }
 
   assert {
-    condition = { for name, value in module.saga.replayer_environment : name => value if can(regex("^AZURE_|^DEAD_LETTER_CONTAINER$|^SAGA_TABLE$", name)) } == {
+    condition = { for name, value in module.saga.replayer_environment : name => value if can(regex("^AZURE_|^CALLS_|^DEAD_LETTER_CONTAINER$|^SAGA_TABLE$", name)) } == {
       AZURE_BLOB_ENDPOINT    = "https://sagaproddata.blob.core.windows.net"
       AZURE_CLIENT_ID        = "66666666-7777-8888-9999-00000000000d"
       AZURE_QUARANTINE_QUEUE = "saga-quarantine"
@@ -177,6 +178,8 @@ run "dead_letters_of_azure_when_it_trusts_the_replayer" {
       AZURE_STORAGE_ACCOUNT  = "sagaproddata"
       AZURE_TABLE_ENDPOINT   = "https://sagaproddata.table.core.windows.net"
       AZURE_TENANT_ID        = "11111111-2222-3333-4444-555555555555"
+      CALLS_POISON_QUEUE     = "saga-calls-poison"
+      CALLS_QUEUE            = "saga-calls"
       DEAD_LETTER_CONTAINER  = "deadletters"
       SAGA_TABLE             = "SagaSteps"
     }
@@ -265,6 +268,45 @@ run "a_network_of_ones_own" {
   assert {
     condition     = toset(module.network_endpoints[0].services) == toset(["dynamodb", "events", "sns", "sqs"])
     error_message = "What the functions inside call."
+  }
+}
+
+run "services_have_callers_that_are_watched" {
+  command = apply
+
+  variables {
+    services = {
+      ledger = { cloud = "aws", url = "https://ledger.example.com/saga", auth = "signature", secret = "prod/ledger" }
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank" }
+    }
+  }
+
+  assert {
+    condition     = module.saga.service_queues == { ledger = { queue = "prod-saga-calls-ledger", dead_letter_queue = "prod-saga-calls-ledger-dlq" } } && keys(output.service_caller_roles) == ["ledger"]
+    error_message = "One for each service of AWS."
+  }
+
+  assert {
+    condition     = length(setsubtract(["service-dlq-ledger", "service-queue-age-ledger", "errors-caller-ledger", "throttles-caller-ledger", "rule-failing-service-ledger"], keys(module.operations.alarms))) == 0
+    error_message = "Alarms reach people."
+  }
+}
+
+run "a_service_in_a_network_without_a_way_out" {
+  command = apply
+
+  variables {
+    services = { ledger = { cloud = "aws", url = "https://ledger.internal/saga", auth = "signature", secret = "prod/ledger", inside = true } }
+    network = {
+      subnet_ids         = ["subnet-1"]
+      security_group_ids = ["sg-functions"]
+      endpoints          = { vpc_id = "vpc-1", route_table_ids = ["rtb-1"] }
+    }
+  }
+
+  assert {
+    condition     = join(" ", module.saga.networks["caller-ledger"]) == "subnet-1" && contains(module.network_endpoints[0].services, "secretsmanager")
+    error_message = "Its caller reaches it, and the secret."
   }
 }
 

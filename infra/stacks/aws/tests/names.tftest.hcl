@@ -22,6 +22,11 @@ variables {
   monthly_budget_usd    = 100
   webhook_gateway       = true
 
+  services = {
+    ledger = { cloud = "aws", url = "https://ledger.example.com/saga", auth = "signature", secret = "prod/ledger" }
+    bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank" }
+  }
+
   network = {
     subnet_ids         = ["subnet-1"]
     security_group_ids = ["sg-functions"]

@@ -121,12 +121,13 @@ run "federation_has_no_secret" {
       poison_queue     = "saga-events-poison"
       quarantine_queue = "saga-quarantine"
       table            = "SagaSteps"
+      calls            = { queue = "saga-calls", poison_queue = "saga-calls-poison" }
     }
     error_message = "Where dead letters lie, and who AWS is when it looks at them."
   }
 
   assert {
-    condition     = contains(keys(module.topic.senders), "replayer") && length(module.replayer[0].roles) == 5
+    condition     = contains(keys(module.topic.senders), "replayer") && length(module.replayer[0].roles) == 7
     error_message = "The replayer reads the places, and sends to queue and topic."
   }
 }
@@ -159,6 +160,22 @@ run "the_topic_key_when_asked" {
   assert {
     condition     = output.for_aws.client_id == null && output.azure_secret != null
     error_message = "The key in place of an application."
+  }
+}
+
+run "services_reach_the_participant" {
+  command = plan
+
+  variables {
+    services = {
+      ledger = { cloud = "aws", url = "https://ledger.example.com/saga", auth = "signature", secret = "prod/ledger" }
+      bank   = { cloud = "azure", url = "https://bank.example.com/saga", auth = "entra", audience = "api://bank" }
+    }
+  }
+
+  assert {
+    condition     = keys(jsondecode(module.participant.services)) == ["bank", "ledger"] && output.names.azure_calls_queue == "saga-calls" && output.names.azure_calls_poison_queue == "saga-calls-poison"
+    error_message = "The services, and the queues that tools look for."
   }
 }
 

@@ -39,6 +39,22 @@ run "urls_are_under_the_emulators_address" {
   }
 }
 
+run "services_on_this_machine" {
+  command = apply
+
+  variables {
+    services = {
+      ledger = { cloud = "aws", url = "http://127.0.0.1:4690/ledger", auth = "none" }
+      bank   = { cloud = "azure", url = "http://127.0.0.1:4690/bank", auth = "signature", secret = "env:BANK" }
+    }
+  }
+
+  assert {
+    condition     = output.service_queues == { ledger = { queue = "saga-calls-ledger", dead_letter_queue = "saga-calls-ledger-dlq" } }
+    error_message = "The same callers as in a real stack."
+  }
+}
+
 run "refuses_an_endpoint_that_is_not_this_machine" {
   command = plan
 

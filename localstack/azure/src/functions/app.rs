@@ -15,7 +15,6 @@ use serde_json::Value;
 use super::schedule::Schedule;
 use crate::error::{StartError, read_json};
 
-/// An app with a custom handler.
 pub(crate) struct App {
     pub(crate) folder: PathBuf,
     pub(crate) executable: PathBuf,
@@ -24,13 +23,11 @@ pub(crate) struct App {
     pub(crate) functions: Vec<Function>,
 }
 
-/// One function and what starts it.
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) trigger: Trigger,
 }
 
-/// The triggers this host runs.
 pub(crate) enum Trigger {
     Queue { binding: String, queue: String },
     Timer { binding: String, schedule: Schedule },

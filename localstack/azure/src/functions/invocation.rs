@@ -18,7 +18,6 @@ use crate::{storage::QueueMessage, system};
 /// meanwhile; here the hold is a little longer than this instead (see `queue_trigger`).
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Counts of one function, for the status page.
 #[derive(Debug, Default)]
 pub(crate) struct FunctionCounts {
     pub(super) invocations: AtomicU64,
@@ -26,7 +25,6 @@ pub(crate) struct FunctionCounts {
     pub(super) poisoned: AtomicU64,
 }
 
-/// Calls one function of the handler.
 #[derive(Clone)]
 pub(crate) struct Invoker {
     http: reqwest::Client,
@@ -124,7 +122,6 @@ pub(crate) fn queue_body(function: &str, binding: &str, message: &QueueMessage, 
     })
 }
 
-/// The body for a timer trigger.
 pub(crate) fn timer_body(function: &str, binding: &str, past_due: bool) -> Value {
     json!({
         "Data": {

@@ -26,7 +26,6 @@ const HOLD: Duration = Duration::from_secs(invocation::TIMEOUT.as_secs() + 5);
 const POLL_MIN: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_millis(500);
 
-/// One queue feeding one function.
 pub(crate) struct QueueTrigger {
     pub(super) invoker: Invoker,
     pub(super) account: Arc<StorageAccount>,
@@ -36,7 +35,6 @@ pub(crate) struct QueueTrigger {
 }
 
 impl QueueTrigger {
-    /// Polls until it is stopped, then waits for what is under way.
     pub(crate) async fn run(self, mut accepting: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let mut under_way = JoinSet::new();

@@ -17,7 +17,6 @@ use serde_json::{Map, Value, json};
 
 use crate::StartError;
 
-/// The issuer's key pair.
 pub(crate) struct SigningKey {
     pair: KeyPair,
     public: PublicKeyComponents<Vec<u8>>,
@@ -25,7 +24,6 @@ pub(crate) struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PKCS#8 PEM file.
     pub(crate) fn load(file: &Path) -> Result<Self, StartError> {
         let text = std::fs::read_to_string(file).map_err(|why| StartError::unreadable(file, why))?;
         Self::from_pem(&text)
@@ -47,13 +45,11 @@ impl SigningKey {
         Some(Self { pair, public, id })
     }
 
-    /// The key set with this one key.
     pub(crate) fn key_set(&self) -> Value {
         let (n, e) = (encode(&self.public.n), encode(&self.public.e));
         json!({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id, "x5t": self.id, "n": n, "e": e}]})
     }
 
-    /// A signed token with these claims.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": self.id});
         let message = format!(
@@ -73,7 +69,6 @@ impl SigningKey {
         format!("{message}.{}", encode(&signature))
     }
 
-    /// The claims of a token that this key signed.
     pub(crate) fn verify(&self, token: &str) -> Option<Map<String, Value>> {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;

@@ -18,7 +18,6 @@ use crate::{StartError, config::Oidc, system};
 const EVENT_GRID_APPLICATION: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
 /// The app role that a protected webhook's application gives to Event Grid.
 const SUBSCRIBER_ROLE: &str = "AzureEventGridSecureWebhookSubscriber";
-/// The audience of Event Grid's data plane.
 const EVENT_GRID_AUDIENCE: &str = "https://eventgrid.azure.net";
 /// Lifetime of a token, and how long before its end it is replaced, in seconds.
 pub(crate) const LIFETIME: i64 = 3600;

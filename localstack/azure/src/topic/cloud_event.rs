@@ -6,12 +6,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, value::RawValue};
 
-/// An accepted event.
 #[derive(Debug)]
 pub(crate) struct CloudEvent {
-    /// The text as published.
     pub(crate) text: Box<RawValue>,
-    /// Its members, for filters.
     pub(crate) members: Map<String, Value>,
 }
 

@@ -14,7 +14,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{envelope, journal::Delivery};
 use crate::config::DeliverySchema;
 
-/// The blob's name below the container.
 pub(crate) fn path(subscription: &str, at: Timestamp, guid: &str) -> String {
     let at = at.to_zoned(TimeZone::UTC);
     let name = subscription.to_uppercase();

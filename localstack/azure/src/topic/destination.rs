@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::{
     envelope,
@@ -21,7 +21,6 @@ use crate::{
 /// How long Event Grid waits for a webhook's answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a subscription delivers.
 pub(crate) enum Destination {
     StorageQueue {
         account: Arc<StorageAccount>,
@@ -69,7 +68,6 @@ impl Route {
         }
     }
 
-    /// How many events one attempt may carry.
     pub(crate) fn batch_size(&self) -> usize {
         match &self.destination {
             Destination::StorageQueue { .. } => 1,
@@ -125,14 +123,11 @@ impl Route {
     fn webhook_body(&self, settings: &Webhook, events: &[Box<RawValue>]) -> String {
         match (self.schema, settings.max_events_per_batch, events) {
             (DeliverySchema::CloudEvents, 1, [event]) => event.get().to_owned(),
-            _ => to_raw_value(events)
-                .map(|text| text.get().to_owned())
-                .unwrap_or_default(),
+            _ => serde_json::to_string(events).unwrap_or_default(),
         }
     }
 }
 
-/// Adds the token of a protected webhook.
 pub(crate) fn authorized(
     request: reqwest::RequestBuilder,
     issuer: &Issuer,

@@ -10,7 +10,6 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::config::DeliverySchema;
 
-/// The event in the schema of its subscription.
 pub(crate) fn in_schema(
     topic: &str,
     schema: DeliverySchema,

@@ -18,22 +18,16 @@ use crate::system;
 /// One event on its way to one subscription.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Delivery {
-    /// Name of its file.
     #[serde(skip)]
     pub(crate) id: String,
-    /// The event as published.
     pub(crate) event: Box<RawValue>,
-    /// When the topic accepted it.
     pub(crate) published: Timestamp,
-    /// Attempts made.
     pub(crate) attempts: u32,
-    /// The last attempt that failed.
     pub(crate) last_attempt: Option<Attempt>,
     /// Set once it will not be tried again; only its dead letter is still to be written.
     pub(crate) given_up: Option<String>,
 }
 
-/// An attempt that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Attempt {
     pub(crate) at: Timestamp,
@@ -53,7 +47,6 @@ impl Delivery {
     }
 }
 
-/// The journal of one subscription.
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
@@ -92,7 +85,6 @@ impl Journal {
         replace(&self.file(&delivery.id), &serde_json::to_vec(delivery)?)
     }
 
-    /// Forgets a delivery.
     pub(crate) fn remove(&self, delivery: &Delivery) -> io::Result<()> {
         std::fs::remove_file(self.file(&delivery.id))
     }

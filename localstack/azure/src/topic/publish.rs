@@ -26,14 +26,12 @@ const MAX_REQUEST: usize = 1024 * 1024;
 const MAX_DRAINED: usize = 32 * 1024 * 1024;
 const API_VERSION: &str = "2018-01-01";
 
-/// The topic as publishers see it.
 pub(crate) struct Topic {
     pub(crate) settings: config::Topic,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
 }
 
-/// The one route.
 pub(crate) fn routes(topic: Arc<Topic>) -> Router {
     Router::new()
         .route("/api/events", post(publish))

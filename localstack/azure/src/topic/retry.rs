@@ -12,7 +12,6 @@ use crate::config::Subscription;
 /// Pauses after the first, second, … attempt, in seconds; the last one repeats.
 const SCHEDULE: [u64; 8] = [10, 30, 60, 300, 600, 1800, 3600, 3600];
 
-/// The limits of one subscription.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     max_attempts: u32,

@@ -60,7 +60,6 @@ struct Counts {
 }
 
 impl Subscription {
-    /// Opens the journal; what it holds is due at once.
     pub(crate) fn open(
         settings: &config::Subscription,
         scale: f64,
@@ -87,12 +86,10 @@ impl Subscription {
         Ok(subscription)
     }
 
-    /// Makes a new delivery durable.
     pub(crate) fn record(&self, delivery: &Delivery) -> io::Result<()> {
         self.journal.write(delivery)
     }
 
-    /// Lets a recorded delivery run.
     pub(crate) fn enqueue(&self, delivery: Delivery) {
         self.counts.pending.fetch_add(1, Relaxed);
         self.schedule(delivery, Duration::ZERO);

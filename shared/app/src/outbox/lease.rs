@@ -10,7 +10,6 @@ const LEASE_MILLIS: i64 = 60_000;
 /// It is renewed when less than this is left, which is more than publishing, deleting and their retries take.
 const RENEW_MILLIS: i64 = 30_000;
 
-/// The leases that one owner holds.
 pub(super) struct Leases<'a, O> {
     outbox: &'a O,
     owner: &'a str,

@@ -1,6 +1,7 @@
 //! Why a port failed.
 
 use std::error::Error;
+use std::future::Future;
 
 /// Why an outside call failed. All of them may be tried again; a condition that did not hold is not among them.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,18 @@ impl PortError {
             source: source.into(),
         }
     }
+
+    /// A [`PortError::Corrupt`].
+    pub fn corrupt(what: &'static str, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Corrupt { what, why }
+    }
 }
+
+/// What a port will answer.
+pub trait PortFuture<T>: Future<Output = Result<T, PortError>> + Send {}
+
+impl<T, F: Future<Output = Result<T, PortError>> + Send> PortFuture<T> for F {}
 
 /// An error and what caused it, in one line for a log: "what failed: why: why that".
 #[must_use]

@@ -1,11 +1,10 @@
 //! An outbox: events that are committed and not yet published, in shards, each of which one worker at a time empties.
 
-use std::future::Future;
 use std::ops::Deref;
 
 use saga_core::{EventId, Timestamp};
 
-use super::error::PortError;
+use super::error::PortFuture;
 use super::publisher::Envelope;
 
 /// How many shards an outbox has unless a deployment says otherwise.
@@ -74,20 +73,16 @@ pub struct Page {
 pub trait Outbox: Send + Sync {
     /// The shards (or partitions) below `shards` that may have rows decided before `before`, or leases. MUST NOT leave one
     /// out.
-    fn overdue(
-        &self,
-        shards: u16,
-        before: Timestamp,
-    ) -> impl Future<Output = Result<Vec<u16>, PortError>> + Send;
+    fn overdue(&self, shards: u16, before: Timestamp) -> impl PortFuture<Vec<u16>>;
 
     /// Takes the lease of a shard. MUST give it only if nobody else has one that runs on after `now`.
-    fn take(&self, wanted: &Lease, now: Timestamp) -> impl Future<Output = Result<bool, PortError>> + Send;
+    fn take(&self, wanted: &Lease, now: Timestamp) -> impl PortFuture<bool>;
 
     /// Makes the lease run until `lease.until`. MUST do so only if nobody has taken it since, and say so otherwise.
-    fn renew(&self, lease: &Lease) -> impl Future<Output = Result<bool, PortError>> + Send;
+    fn renew(&self, lease: &Lease) -> impl PortFuture<bool>;
 
     /// Gives the lease back. MUST leave it alone when somebody else has taken it since.
-    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn release(&self, lease: &Lease) -> impl PortFuture<()>;
 
     /// Up to `limit` pending rows of a shard, decided before `before` and after the row `after`.
     fn read(
@@ -96,21 +91,17 @@ pub trait Outbox: Send + Sync {
         after: Option<&EventId>,
         before: Timestamp,
         limit: usize,
-    ) -> impl Future<Output = Result<Page, PortError>> + Send;
+    ) -> impl PortFuture<Page>;
 
     /// The ids of pending rows of the same saga and shard that are older than this one.
-    fn earlier(&self, row: &OutboxRow) -> impl Future<Output = Result<Vec<EventId>, PortError>> + Send;
+    fn earlier(&self, row: &OutboxRow) -> impl PortFuture<Vec<EventId>>;
 
     /// Deletes published rows. Deleting what is gone is no error.
-    fn delete(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn delete(&self, rows: &[OutboxRow]) -> impl PortFuture<()>;
 
     /// Stores these rows' [`OutboxRow::tries`]. MUST NOT bring back a row that is gone.
-    fn postpone(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn postpone(&self, rows: &[OutboxRow]) -> impl PortFuture<()>;
 
     /// Moves a row to the dead ones, in one transaction, with its tries and the time. A row that is gone is no error.
-    fn set_aside(
-        &self,
-        row: &OutboxRow,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn set_aside(&self, row: &OutboxRow, now: Timestamp) -> impl PortFuture<()>;
 }

@@ -1,11 +1,9 @@
 //! The way out for events: what leaves, and what the other side answers.
 
-use std::future::Future;
-
 use saga_core::{Event, EventId, SagaId};
 use saga_wire::cloud_event;
 
-use super::error::PortError;
+use super::error::{PortError, PortFuture};
 
 /// An event as it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +45,7 @@ pub trait Publisher: Send + Sync {
     ///
     /// # Errors
     /// [`PortError`]: it says nothing about a single event; none of them is known to be taken.
-    fn publish(&self, events: &[&Envelope])
-    -> impl Future<Output = Result<Vec<Published>, PortError>> + Send;
+    fn publish(&self, events: &[&Envelope]) -> impl PortFuture<Vec<Published>>;
 }
 
 /// Why an event was not taken.

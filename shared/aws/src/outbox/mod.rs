@@ -292,11 +292,8 @@ impl DynamoOutbox {
                 .send()
                 .await;
             let answer = sent.map_err(|error| failure(WHAT, error))?;
-            requests = answer
-                .unprocessed_items
-                .unwrap_or_default()
-                .remove(&self.table)
-                .unwrap_or_default();
+            let left = answer.unprocessed_items.unwrap_or_default().remove(&self.table);
+            requests = left.unwrap_or_default();
             if requests.is_empty() {
                 return Ok(());
             }

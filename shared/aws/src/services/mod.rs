@@ -10,8 +10,8 @@ use saga_app::ports::{Authorise, PortError, SigningSecrets, Time};
 use saga_wire::contract::signature::Secrets;
 use saga_wire::services::{Auth, SecretPlace, Service};
 
-use secrets::SecretsManager;
-use signer::Signer;
+use crate::services::secrets::SecretsManager;
+use crate::services::signer::Signer;
 
 /// The role that the process runs as.
 #[derive(Debug, Clone)]

@@ -2,10 +2,12 @@
 
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
+use azure_core::time::parse_rfc7231;
+use saga_core::Timestamp;
+use serde::de::DeserializeOwned;
 
 use super::error::{Failure, error_code};
 
-/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -28,6 +30,11 @@ impl Answer {
         self.headers.get_optional_str(&HeaderName::from_static(name))
     }
 
+    /// The body, which is XML.
+    pub(super) fn xml<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        quick_xml::de::from_str(&self.body).map_err(|error| Failure::Unreadable(error.to_string()))
+    }
+
     pub(super) fn succeeded(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -39,4 +46,11 @@ impl Answer {
             None => error_code(&self.body),
         }
     }
+}
+
+/// A time as HTTP writes it.
+pub(super) fn rfc7231(text: &str) -> Option<Timestamp> {
+    let at = parse_rfc7231(text).ok()?;
+    let millis = at.unix_timestamp_nanos() / 1_000_000;
+    i64::try_from(millis).ok().map(Timestamp::from_millis)
 }

@@ -18,7 +18,6 @@ pub(crate) const MAX_CHANGES: usize = 100;
 /// At most so many bytes.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is done with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// It must not exist.
@@ -31,7 +30,6 @@ pub(crate) enum Verb {
     Delete,
 }
 
-/// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) verb: Verb,
@@ -64,14 +62,12 @@ pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
 }
 
-/// A batch as it is sent.
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) content_type: String,
     pub(super) body: String,
 }
 
-/// What the service answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
     /// All changes are committed.
@@ -118,11 +114,8 @@ impl Batch {
                 twice.key
             )));
         }
-        let requests = self
-            .changes
-            .iter()
-            .map(|change| self.request(change, base, table));
-        let requests: Vec<String> = requests.collect();
+        let changes = self.changes.iter();
+        let requests: Vec<String> = changes.map(|one| self.request(one, base, table)).collect();
         // A boundary that is a digest of all parts stands in none of them.
         let digest = sha256(requests.concat().as_bytes());
         let mark = &digest[..32];

@@ -4,35 +4,63 @@
 use azure_core::http::Method;
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
+use serde::Deserialize;
 
 use super::Written;
+use super::answer::rfc7231;
 use super::connection::{STORAGE_VERSION, StorageAccount};
 use super::service::{Call, Service};
 use super::shared_key::Dialect;
 use super::url::percent;
-use super::xml;
 use crate::config::{InvalidConfig, queue_name};
 
-/// A container.
 #[derive(Debug)]
 pub(crate) struct Container {
     service: Service,
     name: String,
 }
 
-/// A blob in a list.
 #[derive(Debug, Clone)]
 pub(crate) struct BlobName {
     pub(crate) name: String,
     pub(crate) created: Option<Timestamp>,
 }
 
-/// A blob that was read.
 #[derive(Debug)]
 pub(crate) struct Blob {
     pub(crate) content: String,
     pub(crate) etag: String,
     pub(crate) created: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    #[serde(default)]
+    blobs: ListedBlobs,
+    next_marker: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListedBlobs {
+    #[serde(rename = "Blob", default)]
+    blobs: Vec<ListedBlob>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedBlob {
+    name: String,
+    #[serde(default)]
+    properties: ListedTimes,
+}
+
+#[derive(Default, Deserialize)]
+struct ListedTimes {
+    #[serde(rename = "Creation-Time")]
+    created: Option<String>,
+    #[serde(rename = "Last-Modified")]
+    changed: Option<String>,
 }
 
 impl Container {
@@ -59,21 +87,24 @@ impl Container {
         let marker = marker.map_or(String::new(), |marker| format!("&marker={}", percent(marker)));
         let path = format!("?restype=container&comp=list&maxresults={limit}{marker}");
         let answer = self.service.expect(self.call(Method::Get, &path)).await?;
-        let blobs = xml::elements(&answer.body, "Blob").into_iter().filter_map(|one| {
-            let created = xml::time(one, "Creation-Time").or_else(|| xml::time(one, "Last-Modified"));
-            let name = xml::text(one, "Name")?;
-            Some(BlobName { name, created })
+        let listed: Listed = answer.xml().map_err(|failure| self.service.failed(failure))?;
+        let blobs = listed.blobs.blobs.into_iter().map(|one| {
+            let times = [one.properties.created, one.properties.changed];
+            let created = times.iter().flatten().find_map(|time| rfc7231(time));
+            BlobName {
+                name: one.name,
+                created,
+            }
         });
-        let next = xml::text(&answer.body, "NextMarker").filter(|marker| !marker.is_empty());
+        let next = listed.next_marker.filter(|marker| !marker.is_empty());
         Ok((blobs.collect(), next))
     }
 
-    /// A blob, if it is there.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Blob>, PortError> {
         let answer = self.service.send(&self.call(Method::Get, &path(name))).await?;
         match answer.status {
             200 => {
-                let time = |name| xml::rfc7231(answer.header(name)?);
+                let time = |name| rfc7231(answer.header(name)?);
                 Ok(Some(Blob {
                     etag: answer.header("etag").unwrap_or_default().to_owned(),
                     created: time("x-ms-creation-time").or_else(|| time("last-modified")),
@@ -92,7 +123,6 @@ impl Container {
         self.change(call.body("application/json", json)).await
     }
 
-    /// Removes a blob if it still has this ETag.
     pub(crate) async fn delete(&self, name: &str, etag: &str) -> Result<Written, PortError> {
         let call = self.call(Method::Delete, &path(name));
         self.change(call.header("if-match", etag)).await
@@ -117,4 +147,28 @@ impl Container {
 fn path(name: &str) -> String {
     let parts: Vec<String> = name.split('/').map(percent).collect();
     format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_with_its_texts_and_times() {
+        let xml = r#"<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="http://h"><Blobs>
+            <Blob><Name>a&amp;b/&lt;&#x41;&#66;.json</Name><Properties><Last-Modified>no time</Last-Modified>
+            <Creation-Time>Sat, 21 Nov 2026 02:00:00 GMT</Creation-Time><Etag>0x1</Etag></Properties></Blob>
+            <Blob><Name Encoded="true"> c </Name></Blob></Blobs><NextMarker/></EnumerationResults>"#;
+        let listed: Listed = quick_xml::de::from_str(xml).unwrap();
+        let [one, two] = &listed.blobs.blobs[..] else {
+            panic!("not two blobs")
+        };
+        assert_eq!((&*one.name, &*two.name), ("a&b/<AB.json", " c "));
+        let created = one.properties.created.as_deref().and_then(rfc7231);
+        assert_eq!(created.unwrap().millis(), 1_795_226_400_000);
+        assert_eq!(listed.next_marker.as_deref(), Some(""));
+        let empty: Listed =
+            quick_xml::de::from_str("<EnumerationResults><Blobs/></EnumerationResults>").unwrap();
+        assert!(empty.blobs.blobs.is_empty());
+    }
 }

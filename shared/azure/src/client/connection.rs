@@ -31,7 +31,6 @@ pub(crate) enum Identity<'a> {
     Federated(&'a Assertion),
 }
 
-/// The connection pool and the identity.
 #[derive(Debug)]
 pub(crate) struct Connection {
     transport: Transport,
@@ -114,9 +113,7 @@ impl Connection {
 
 /// A storage account, from which the clients of its services are made.
 pub(crate) struct StorageAccount<'a> {
-    /// The connection.
     pub(crate) connection: &'a Connection,
-    /// The account's name.
     pub(crate) name: &'a str,
     /// The account's key. Without it the connection's identity is used.
     pub(crate) key: Option<&'a Secret>,

@@ -19,7 +19,6 @@ mod table;
 mod topic;
 mod url;
 pub(crate) mod vault;
-mod xml;
 
 pub use federation::Assertion;
 
@@ -37,10 +36,8 @@ pub(crate) use table::Table;
 pub(crate) use topic::Topic;
 pub(crate) use url::quoted;
 
-/// What became of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It was done.
     Applied,
     /// Nothing was done: the row or blob is there and should not be, or was changed since it was read.
     ConditionFailed,

@@ -7,26 +7,24 @@ use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::ports::Receipt;
 use saga_app::ports::{PortError, Published, Refusal};
 use saga_core::Timestamp;
+use serde::Deserialize;
 
 use super::Written;
+use super::answer::rfc7231;
 use super::connection::{STORAGE_VERSION, StorageAccount};
 use super::service::{Call, Service};
 use super::shared_key::Dialect;
 use super::url::percent;
-use super::xml;
 use crate::config::{InvalidConfig, queue_name};
 
-/// The most messages that one request gets.
 const BATCH: usize = 32;
 
-/// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     service: Service,
     name: String,
 }
 
-/// A message that was taken.
 #[derive(Debug)]
 pub(crate) struct Message {
     /// It is valid until the visibility timeout ends.
@@ -34,6 +32,22 @@ pub(crate) struct Message {
     /// As it is on the queue: base64, if its writer encoded it.
     pub(crate) text: String,
     pub(crate) inserted: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "QueueMessage", default)]
+    messages: Vec<ListedMessage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedMessage {
+    message_id: String,
+    pop_receipt: String,
+    #[serde(default)]
+    message_text: String,
+    insertion_time: Option<String>,
 }
 
 impl Queue {
@@ -69,28 +83,23 @@ impl Queue {
     pub(crate) async fn take(&self, seconds: u32) -> Result<Vec<Message>, PortError> {
         let path = format!("/messages?numofmessages={BATCH}&visibilitytimeout={seconds}");
         let answer = self.service.expect(self.call(Method::Get, &path)).await?;
-        let messages = xml::elements(&answer.body, "QueueMessage").into_iter();
-        let read = messages.filter_map(|message| {
-            let text = |name| xml::text(message, name);
-            Some(Message {
-                receipt: Receipt {
-                    message: text("MessageId")?,
-                    handle: text("PopReceipt")?,
-                },
-                text: text("MessageText").unwrap_or_default(),
-                inserted: xml::time(message, "InsertionTime"),
-            })
+        let listed: Listed = answer.xml().map_err(|failure| self.service.failed(failure))?;
+        let read = listed.messages.into_iter().map(|message| Message {
+            inserted: message.insertion_time.as_deref().and_then(rfc7231),
+            receipt: Receipt {
+                message: message.message_id,
+                handle: message.pop_receipt,
+            },
+            text: message.message_text,
         });
         Ok(read.collect())
     }
 
-    /// Shows a message again.
     pub(crate) async fn show(&self, receipt: &Receipt) -> Result<Written, PortError> {
         let path = format!("{}&visibilitytimeout=0", message_path(receipt));
         self.change(self.call(Method::Put, &path)).await
     }
 
-    /// Removes a message.
     pub(crate) async fn delete(&self, receipt: &Receipt) -> Result<Written, PortError> {
         let call = self.call(Method::Delete, &message_path(receipt));
         self.change(call).await
@@ -98,10 +107,8 @@ impl Queue {
 
     /// How many messages there are, hidden ones included.
     pub(crate) async fn count(&self) -> Result<usize, PortError> {
-        let answer = self
-            .service
-            .expect(self.call(Method::Get, "?comp=metadata"))
-            .await?;
+        let call = self.call(Method::Get, "?comp=metadata");
+        let answer = self.service.expect(call).await?;
         let count = answer.header("x-ms-approximate-messages-count");
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
@@ -125,4 +132,32 @@ impl Queue {
 fn message_path(receipt: &Receipt) -> String {
     let (id, handle) = (percent(&receipt.message), percent(&receipt.handle));
     format!("/messages/{id}?popreceipt={handle}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_as_it_is_on_the_queue() {
+        let xml = "<?xml version=\"1.0\"?><QueueMessagesList><QueueMessage><MessageId>m</MessageId>\
+            <InsertionTime>Sat, 21 Nov 2026 02:00:00 GMT</InsertionTime><PopReceipt>Ag=</PopReceipt>\
+            <DequeueCount>2</DequeueCount><MessageText> a&lt;b&amp;&#x41;&#66;&quot;\n </MessageText></QueueMessage>\
+            <QueueMessage><MessageId>n</MessageId><PopReceipt>p</PopReceipt><MessageText/></QueueMessage></QueueMessagesList>";
+        let listed: Listed = quick_xml::de::from_str(xml).unwrap();
+        let texts: Vec<&str> = listed
+            .messages
+            .iter()
+            .map(|one| one.message_text.as_str())
+            .collect();
+        assert_eq!(texts, [" a<b&AB\"\n ", ""]);
+        for empty in ["<QueueMessagesList/>", "<QueueMessagesList></QueueMessagesList>"] {
+            assert!(
+                quick_xml::de::from_str::<Listed>(empty)
+                    .unwrap()
+                    .messages
+                    .is_empty()
+            );
+        }
+    }
 }

@@ -17,7 +17,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) struct Limits {
     /// For one attempt, with the token it may need.
     pub(crate) attempt: Duration,
-    /// Attempts in all.
     pub(crate) attempts: u32,
     /// The ceiling of the first pause; it doubles.
     pub(crate) pause: Duration,

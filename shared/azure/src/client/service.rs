@@ -45,12 +45,10 @@ impl Call {
     }
 }
 
-/// A service at an endpoint.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) pipeline: Pipeline,
     pub(super) base: String,
-    /// The service's name in errors.
     pub(super) what: &'static str,
     pub(super) limits: Limits,
 }
@@ -88,12 +86,10 @@ impl Service {
         }
     }
 
-    /// The error for an answer with an unexpected status.
     pub(super) fn refused(&self, answer: &Answer) -> PortError {
         self.refusal(answer.status, answer.code())
     }
 
-    /// The error for a status and a code of the service.
     pub(super) fn refusal(&self, status: u16, code: String) -> PortError {
         match status {
             429 | 503 => PortError::Throttled { what: self.what },

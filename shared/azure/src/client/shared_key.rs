@@ -16,7 +16,6 @@ use ring::hmac;
 
 use crate::config::{InvalidConfig, Secret};
 
-/// What is signed differs between the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Method, three headers and the resource.

@@ -18,7 +18,6 @@ use super::shared_key::Dialect;
 use super::url::percent;
 use crate::config::{InvalidConfig, table_name};
 
-/// The most rows of a page.
 const PAGE: usize = 1_000;
 
 /// A table. Its rows are columns as JSON has them.
@@ -32,7 +31,6 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) rows: Vec<Fields>,
-    /// Fetches the next page.
     pub(crate) next: Option<String>,
 }
 
@@ -50,7 +48,6 @@ impl Table {
         })
     }
 
-    /// A row, if it is there.
     pub(crate) async fn get(&self, partition: &str, key: &str) -> Result<Option<Fields>, PortError> {
         let path = row_path(&self.name, partition, key);
         let answer = self.service.send(&call(Method::Get, path)).await?;

@@ -22,7 +22,6 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 2;
 const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=utf-8";
 
-/// A topic.
 #[derive(Debug)]
 pub(crate) struct Topic {
     service: Service,

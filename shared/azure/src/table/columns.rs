@@ -18,7 +18,6 @@ const MAX_COLUMNS: usize = 200;
 /// What says a column's type.
 const TYPE: &str = "@odata.type";
 
-/// A row as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) key: String,
@@ -27,7 +26,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Reads a row from the JSON of an answer.
     pub(crate) fn read(mut columns: Fields) -> Result<Self, String> {
         let mut take = |name: &str| match columns.remove(name) {
             Some(Document::Text(text)) => Ok(text),
@@ -41,7 +39,6 @@ impl Row {
     }
 }
 
-/// The columns of these fields.
 pub(crate) fn columns(fields: &Fields) -> Fields {
     let (mut columns, mut more) = (Fields::new(), Fields::new());
     let mut own = 0;
@@ -135,7 +132,6 @@ fn more_name(index: usize) -> String {
     }
 }
 
-/// Cuts a text into pieces that a column takes.
 fn pieces(text: &str) -> Vec<&str> {
     let (mut out, mut start, mut units) = (Vec::new(), 0, 0);
     for (at, character) in text.char_indices() {

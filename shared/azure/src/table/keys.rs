@@ -18,11 +18,9 @@ const ESCAPE: char = '¤';
 /// 1 KiB of UTF-16.
 const MAX_UNITS: usize = 512;
 
-/// Every outbox row's key begins so.
 pub(crate) const OUTBOX: &str = "outbox|";
 /// The key of the lease of a partition's outbox: right before the outbox rows.
 pub(crate) const LEASE: &str = "lease";
-/// Every dead row's key begins so.
 pub(crate) const DEAD: &str = "dead|";
 
 pub(crate) fn partition(bucket: u16) -> String {

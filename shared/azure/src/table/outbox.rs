@@ -45,7 +45,6 @@ impl TableStore {
             .map_err(|why| PortError::unavailable(WHAT, Failure::Unreadable(why)))
     }
 
-    /// The version of the lease if this owner still has it.
     async fn owned(&self, lease: &Lease) -> Result<Option<Version>, PortError> {
         let held = self.lease(lease.shard).await?;
         Ok(held.and_then(|(held, version)| (held.owner == lease.owner).then_some(version)))

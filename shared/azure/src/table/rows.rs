@@ -14,7 +14,6 @@ use saga_wire::json;
 use super::columns::Row;
 use super::keys;
 
-/// The format of rows.
 const FORMAT: i64 = 1;
 
 fn put_some(row: &mut Fields, name: &str, value: Option<impl Into<Document>>) {
@@ -81,7 +80,6 @@ pub(crate) fn outbox_fields(row: &OutboxRow) -> Fields {
     columns
 }
 
-/// The columns that a failed attempt changes.
 pub(crate) fn tries_fields(tries: &Tries) -> Fields {
     let mut columns = fields([("Attempts", i64::from(tries.failed).into())]);
     put_some(&mut columns, "NextAt", tries.next.map(Timestamp::millis));

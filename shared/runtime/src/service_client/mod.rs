@@ -6,8 +6,6 @@
 mod http;
 mod secrets;
 mod target;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -160,3 +158,6 @@ fn of_function(raw: http::Raw) -> Result<Answer, String> {
     }
     lambda::read(&raw.answer.body)
 }
+
+#[cfg(test)]
+mod tests;
