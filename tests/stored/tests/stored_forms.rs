@@ -27,7 +27,7 @@ use saga_runtime::clock::SystemClock;
 use saga_stored_forms::recorded::{Recorded, Request, Service, recorded};
 use saga_stored_forms::release_04d03cd;
 use saga_tests::arbitrary;
-use saga_tests::contract::letters::{first_page, kept};
+use saga_tests::contract::dead_letters::{first_page, kept};
 use saga_tests::property::holds;
 use saga_wire::dead_letter::{DeadLetter, Source};
 use serde_json::{Value, json};
