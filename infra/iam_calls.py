@@ -39,7 +39,7 @@ TRANSACT, STEERS, READS = "transact", re.compile(r"\bSagas::new\("), re.compile(
 # A signed request is no call of a client: what a role needs for it depends on what a service is bound to.
 SIGNED = {("services/signer", "sign"): {"execute-api:Invoke", "lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}}
 # Adapters that no function uses yet.
-AHEAD = {"services/secrets", "services/signer"}
+AHEAD: set[str] = set()
 
 
 class Unaccounted(Exception):
