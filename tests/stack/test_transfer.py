@@ -10,10 +10,8 @@ import signal
 import sqlite3
 import time
 
-from local_stack import http
-
 from .processes import function_processes
-from .support import TERMINAL, StackTest, endpoints, order, wait_for
+from .support import TERMINAL, StackTest, endpoints, http, order, wait_for
 
 DONE = {"ledger": [1], "bank": [1], "mail": [1]}
 CHAOS = {
