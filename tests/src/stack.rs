@@ -206,7 +206,7 @@ pub fn azure() -> Access {
             key: Some(key),
             table_endpoint: azurite("table"),
             queue_endpoint: azurite("queue"),
-            table: name,
+            table: name.clone(),
             quarantine_queue: queue("quarantine"),
             topic_endpoint: "http://127.0.0.1:1/api/events".to_owned(),
             client_id: None,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use regex_lite::Regex;
 use saga_core::{DefinitionRef, SagaId, Timestamp, TraceParent};
 use saga_tests::openapi::Document;
@@ -227,4 +228,41 @@ fn the_bounds_of_the_document_are_those_of_the_code() {
     let output = said.captures(&lower).unwrap()[1].replace(',', "");
     assert_eq!(output, MAX_OUTPUT_BYTES.to_string());
     assert!(DOCUMENT.contains(&format!("A body has at most {} KiB", MAX_BODY_BYTES / 1024)));
+}
+
+proptest! {
+    /// Nothing but a 200 decides, whatever is in the body.
+    #[test]
+    fn no_other_answer_is_ever_a_decision(
+        status in (0_u16..=999).prop_filter("a 200 may decide", |status| *status != 200),
+        retry_after in proptest::option::of(".{0,40}"),
+        body in prop_oneof![
+            Just(br#"{"decision":"accepted","output":{}}"#.to_vec()),
+            Just(br#"{"decision":"undone"}"#.to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..200),
+        ],
+        now in any::<i64>(),
+    ) {
+        let answer = Answer { status, retry_after, body };
+        for verb in [Verb::Act, Verb::Undo] {
+            let reply = classify(verb, &answer, Timestamp::from_millis(now));
+            prop_assert!(!matches!(meaning(&reply), "decision" | "bad output"), "{:?}", reply);
+        }
+    }
+
+    /// What is taken of an output is within the bounds, and is written as it was read.
+    #[test]
+    fn an_output_that_is_taken_is_within_the_bounds(output in saga_tests::arbitrary::fields()) {
+        let text = json::write_object(&output);
+        let body = format!(r#"{{"decision":"accepted","output":{text}}}"#);
+        match reply(Verb::Act, 200, &body) {
+            Reply::Accepted(fields) => {
+                let written = json::write_object(&fields);
+                prop_assert!(written.len() <= MAX_OUTPUT_BYTES);
+                prop_assert!(!fields.keys().any(|name| name.starts_with("saga_")));
+                prop_assert_eq!(json::parse_object(&written), Ok(fields));
+            }
+            other => prop_assert_eq!(meaning(&other), "bad output"),
+        }
+    }
 }

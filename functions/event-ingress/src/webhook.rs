@@ -4,7 +4,7 @@
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
-use saga_app::admit_events::{Ports, admit_events, keep_delivery};
+use saga_app::admit_events::{Admitted, Ports, admit_events, keep_delivery};
 use saga_app::ports::{Alerts, DefinitionNames, Publisher, Quarantine, Time, causes};
 use saga_wire::Malformed;
 use saga_wire::event_grid::{Delivery, ValidationAnswer, delivery};
@@ -95,17 +95,15 @@ impl<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Alerts, T: Time> Webhoo
             Err(Malformed(reason)) => keep_delivery(&self.ports, &headers, &reason, request.body()).await,
         };
         match admitted {
-            Ok(report) => json(
-                serde_json::json!({ "admitted": report.admitted, "quarantined": report.quarantined })
-                    .to_string(),
-            ),
+            Ok(Admitted {
+                admitted,
+                quarantined,
+            }) => json(serde_json::json!({ "admitted": admitted, "quarantined": quarantined }).to_string()),
             Err(error) => {
                 let error = causes(&error);
                 tracing::error!(error, outcome = "not acknowledged", "delivery");
-                text(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "not all events were taken; deliver them again",
-                )
+                let again = "not all events were taken; deliver them again";
+                text(StatusCode::SERVICE_UNAVAILABLE, again)
             }
         }
     }
@@ -118,10 +116,8 @@ fn kept(headers: &HeaderMap) -> Headers {
     let mut room = MAX_HEADERS;
     for name in headers.keys().filter(|name| tells(name.as_str())) {
         let values = headers.get_all(name).iter();
-        let values: Vec<_> = values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        let mut value = values.join(", ");
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut value = values.collect::<Vec<_>>().join(", ");
         let bytes = name.as_str().len() + value.len();
         if bytes > room {
             value = format!("({} bytes)", value.len());

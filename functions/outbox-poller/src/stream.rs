@@ -41,17 +41,15 @@ pub fn answer(report: &Report) -> Value {
 
 /// The rows of the records, oldest first.
 pub fn rows(records: Vec<Value>) -> Vec<OutboxRow> {
-    let mut rows: Vec<OutboxRow> = records
-        .iter()
-        .filter(|record| record["eventName"] == "INSERT" && is_pending(record))
-        .filter_map(|record| {
-            let row = row_of_image(&record["dynamodb"]["NewImage"]);
-            if row.is_none() {
-                tracing::warn!(event_id = %record["eventID"], "a stream record is no outbox row; the sweep looks at it");
-            }
-            row
-        })
-        .collect();
+    let new = |record: &&Value| record["eventName"] == "INSERT" && is_pending(record);
+    let read = records.iter().filter(new).filter_map(|record| {
+        let row = row_of_image(&record["dynamodb"]["NewImage"]);
+        if row.is_none() {
+            tracing::warn!(event_id = %record["eventID"], "a stream record is no outbox row; the sweep looks at it");
+        }
+        row
+    });
+    let mut rows: Vec<OutboxRow> = read.collect();
     // The items of one transaction can appear in any order; ids begin with the time.
     rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     rows

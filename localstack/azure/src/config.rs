@@ -201,7 +201,7 @@ impl Subscription {
         let entra_without_audience =
             webhook.is_some_and(|webhook| webhook.entra && webhook.audience.is_none());
         let batch = webhook.map_or(1, |webhook| webhook.max_events_per_batch);
-        [
+        let rules = [
             (
                 fine && (3..=64).contains(&self.name.len()),
                 "a name has 3 to 64 letters, digits and hyphens",
@@ -222,10 +222,9 @@ impl Subscription {
                 self.filters.iter().all(|filter| !filter.values.is_empty()),
                 "a filter needs values",
             ),
-        ]
-        .into_iter()
-        .find(|(holds, _)| !holds)
-        .map_or(Ok(()), |(_, why)| Err(why))
+        ];
+        let broken = rules.into_iter().find(|(holds, _)| !holds);
+        broken.map_or(Ok(()), |(_, why)| Err(why))
     }
 }
 

@@ -20,11 +20,8 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
-        .init();
+    let lines = tracing_subscriber::fmt().json().flatten_event(true);
+    lines.with_env_filter(filter).init();
     match run(flag, file.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

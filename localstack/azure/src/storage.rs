@@ -61,6 +61,19 @@ struct Request<'r> {
     extra: &'r [(&'static str, &'static str)],
 }
 
+impl Request<'_> {
+    fn new(operation: &'static str, method: Method, url: Url) -> Self {
+        Self {
+            operation,
+            method,
+            url,
+            body: String::new(),
+            content_type: "",
+            extra: &[],
+        }
+    }
+}
+
 impl StorageAccount {
     pub(crate) fn new(http: reqwest::Client, storage: &config::Storage) -> Result<Self, StartError> {
         let invalid = |field: &str| StartError::invalid(format!("storage.{field} is not valid"));
@@ -78,8 +91,12 @@ impl StorageAccount {
     pub(crate) async fn put_message(&self, queue: &str, text: &str) -> Result<(), StorageError> {
         let url = extend(&self.queue, &[queue, "messages"]);
         let body = format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
-        let sent = self.send("Put Message", Method::POST, url, body, "application/xml");
-        sent.await.map(drop)
+        let request = Request {
+            body,
+            content_type: "application/xml",
+            ..Request::new("Put Message", Method::POST, url)
+        };
+        self.send(request).await.map(drop)
     }
 
     /// Get Messages: takes up to `count` messages and hides them for `visibility`.
@@ -94,7 +111,7 @@ impl StorageAccount {
             .append_pair("numofmessages", &count.to_string())
             .append_pair("visibilitytimeout", &visibility.as_secs().to_string());
         let operation = "Get Messages";
-        let xml = self.send(operation, Method::GET, url, String::new(), "").await?;
+        let xml = self.send(Request::new(operation, Method::GET, url)).await?;
         QueueMessage::parse_list(&xml).ok_or(StorageError::NotUnderstood { operation })
     }
 
@@ -104,8 +121,8 @@ impl StorageAccount {
         message: &QueueMessage,
     ) -> Result<(), StorageError> {
         let url = self.of_message(queue, message);
-        let sent = self.send("Delete Message", Method::DELETE, url, String::new(), "");
-        sent.await.map(drop)
+        let request = Request::new("Delete Message", Method::DELETE, url);
+        self.send(request).await.map(drop)
     }
 
     /// Update Message without a body: the text stays, the message shows again after `visibility`.
@@ -118,8 +135,8 @@ impl StorageAccount {
         let mut url = self.of_message(queue, message);
         url.query_pairs_mut()
             .append_pair("visibilitytimeout", &visibility.as_secs().to_string());
-        let sent = self.send("Update Message", Method::PUT, url, String::new(), "");
-        sent.await.map(drop)
+        let request = Request::new("Update Message", Method::PUT, url);
+        self.send(request).await.map(drop)
     }
 
     fn of_message(&self, queue: &str, message: &QueueMessage) -> Url {
@@ -132,8 +149,7 @@ impl StorageAccount {
     /// Create Queue; a queue that is there already is fine.
     pub(crate) async fn create_queue(&self, queue: &str) -> Result<(), StorageError> {
         let url = extend(&self.queue, &[queue]);
-        let sent = self.send("Create Queue", Method::PUT, url, String::new(), "");
-        match sent.await {
+        match self.send(Request::new("Create Queue", Method::PUT, url)).await {
             Err(StorageError::Refused { status: 409, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -149,36 +165,15 @@ impl StorageAccount {
         let mut segments = vec![container];
         segments.extend(path.split('/'));
         let request = Request {
-            operation: "Put Blob",
-            method: Method::PUT,
-            url: extend(&self.blob, &segments),
             body,
             content_type: "application/json",
             extra: &[("x-ms-blob-type", "BlockBlob")],
+            ..Request::new("Put Blob", Method::PUT, extend(&self.blob, &segments))
         };
-        self.execute(request).await.map(drop)
+        self.send(request).await.map(drop)
     }
 
-    async fn send(
-        &self,
-        operation: &'static str,
-        method: Method,
-        url: Url,
-        body: String,
-        content_type: &str,
-    ) -> Result<String, StorageError> {
-        self.execute(Request {
-            operation,
-            method,
-            url,
-            body,
-            content_type,
-            extra: &[],
-        })
-        .await
-    }
-
-    async fn execute(&self, request: Request<'_>) -> Result<String, StorageError> {
+    async fn send(&self, request: Request<'_>) -> Result<String, StorageError> {
         let operation = request.operation;
         let date = system::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let authorization = self.authorization(&request, &date);
@@ -200,11 +195,8 @@ impl StorageAccount {
         };
         let answer = builder.body(request.body).send().await.map_err(silent)?;
         let status = answer.status();
-        let code = answer
-            .headers()
-            .get("x-ms-error-code")
-            .and_then(|code| code.to_str().ok())
-            .map(str::to_owned);
+        let code = answer.headers().get("x-ms-error-code");
+        let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
         let body = answer.text().await.map_err(silent)?;
         if status.is_success() {
             return Ok(body);
@@ -231,15 +223,11 @@ fn string_to_sign(account: &str, request: &Request<'_>, date: &str) -> String {
     let mut headers: BTreeMap<&str, &str> = request.extra.iter().copied().collect();
     headers.insert("x-ms-date", date);
     headers.insert("x-ms-version", API_VERSION);
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}:{value}\n"))
-        .collect();
+    let headers = headers.iter().map(|(name, value)| format!("{name}:{value}\n"));
+    let headers: String = headers.collect();
     let parameters: BTreeMap<String, String> = request.url.query_pairs().into_owned().collect();
-    let parameters: String = parameters
-        .iter()
-        .map(|(name, value)| format!("\n{name}:{value}"))
-        .collect();
+    let parameters = parameters.iter().map(|(name, value)| format!("\n{name}:{value}"));
+    let parameters: String = parameters.collect();
     format!(
         "{}\n\n\n{length}\n\n{}\n\n\n\n\n\n\n{headers}/{account}{}{parameters}",
         request.method,

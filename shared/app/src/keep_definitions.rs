@@ -34,12 +34,8 @@ pub async fn keep(
     released: &Definition,
 ) -> Arc<Definition> {
     let stored = || {
-        deployment
-            .learnt
-            .memory()
-            .stored
-            .get(released.reference())
-            .cloned()
+        let memory = deployment.learnt.memory();
+        memory.stored.get(released.reference()).cloned()
     };
     if let Some(stored) = stored() {
         return stored;

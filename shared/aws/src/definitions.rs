@@ -100,11 +100,10 @@ impl Definitions for DynamoDefinitions {
             .expression_attribute_names("#names", NAMES)
             .expression_attribute_values(":name", AttributeValue::Ss(vec![name(reference)]));
         // All that building asks for is set above.
+        let (put, names) = (put.build().ok(), names.build().ok());
         let items = vec![
-            TransactWriteItem::builder().set_put(put.build().ok()).build(),
-            TransactWriteItem::builder()
-                .set_update(names.build().ok())
-                .build(),
+            TransactWriteItem::builder().set_put(put).build(),
+            TransactWriteItem::builder().set_update(names).build(),
         ];
         let sent = self
             .client

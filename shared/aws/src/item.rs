@@ -12,10 +12,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) const STORE: &str = "DynamoDB";
 
 pub(crate) fn corrupt(why: impl Into<String>) -> PortError {
-    PortError::Corrupt {
-        what: STORE,
-        why: why.into(),
-    }
+    PortError::corrupt(STORE, why)
 }
 
 pub(crate) fn s(text: impl Into<String>) -> AttributeValue {

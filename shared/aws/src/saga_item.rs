@@ -47,10 +47,8 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
         ("Ends".into(), s(write_lifecycle(saga.lifecycle))),
         ("ListBucket".into(), s(bucket(saga.id.bucket(LIST_BUCKETS)))),
     ]);
-    let steps = saga
-        .steps
-        .iter()
-        .map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
+    let steps = saga.steps.iter();
+    let steps = steps.map(|(index, record)| (index.to_string(), write_step(record, &saga.input)));
     item.insert("Steps".into(), AttributeValue::M(steps.collect()));
     let own = format!("-{}-", saga.id);
     let lines = saga.timeline.entries.iter().map(|entry| write_entry(entry, &own));
@@ -80,6 +78,9 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
             item.insert("FarCalls".into(), AttributeValue::M(calls));
         }
     }
+    // Versions that know only local steps have no word for it among those of `Ends`.
+    let followed = saga.lifecycle.followed.then_some(AttributeValue::Bool(true));
+    put_some(&mut item, "Followed", followed);
     put_some(&mut item, "Stuck", saga.stuck.map(|since| n(since.millis())));
     put_some(&mut item, "Nudges", (saga.nudges > 0).then(|| n(saga.nudges)));
     match saga.due {
@@ -88,11 +89,8 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
             item.insert("DueAt".into(), n(due.millis()));
         }
         None => {
-            let last = saga
-                .timeline
-                .entries
-                .last()
-                .map_or(saga.created, |entry| entry.at);
+            let last = saga.timeline.entries.last();
+            let last = last.map_or(saga.created, |entry| entry.at);
             // Time to live is in seconds.
             let expires = last.plus_millis(KEPT_MILLIS).millis() / 1_000;
             item.insert("ExpiresAt".into(), n(expires));
@@ -151,7 +149,10 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         created: time(item, "CreatedAt")?,
         deadline: time(item, "Deadline")?,
         trace: parsed(item, "Trace")?,
-        lifecycle: read_lifecycle(text(item, "Ends")?)?,
+        lifecycle: Lifecycle {
+            followed: item.contains_key("Followed"),
+            ..read_lifecycle(text(item, "Ends")?)?
+        },
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
@@ -245,10 +246,8 @@ fn read_far(
         None => (text, None),
     };
     let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
-    let (_, state) = STATES
-        .iter()
-        .find(|(letter, _)| *letter == state)
-        .ok_or_else(strange)?;
+    let known = STATES.iter().find(|(letter, _)| *letter == state);
+    let (_, state) = known.ok_or_else(strange)?;
     let at = match at {
         "" => None,
         millis => Some(Timestamp::from_millis(millis.parse().map_err(|_| strange())?)),
@@ -283,7 +282,6 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
-        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -306,7 +304,6 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
-            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),

@@ -24,10 +24,7 @@ impl<S> Cloud<S> {
 }
 
 fn parsed(text: &str) -> Result<Definition, PortError> {
-    read(text).map_err(|error| PortError::Corrupt {
-        what: "the store of definitions",
-        why: error.0,
-    })
+    read(text).map_err(|error| PortError::corrupt("the store of definitions", error.0))
 }
 
 impl<S: Send> Definitions for Cloud<S> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saga_app::ports::{PortError, Snapshot, Version};
+use saga_app::ports::{PortError, Snapshot, Version, Versioned};
 use saga_core::document::Fields;
 use saga_core::participant::{EntityKey, EntityWrite};
 
@@ -14,6 +14,14 @@ pub(crate) struct Held<T> {
 impl<T> Held<T> {
     pub(crate) fn new(value: T, revision: u64) -> Self {
         Self { value, revision }
+    }
+
+    pub(crate) fn versioned(&self) -> Versioned<T>
+    where
+        T: Clone,
+    {
+        let (value, version) = (self.value.clone(), self.version());
+        Versioned { value, version }
     }
 
     pub(crate) fn version(&self) -> Version {

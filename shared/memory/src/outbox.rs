@@ -20,10 +20,8 @@ impl<S: Send> Outbox for Cloud<S> {
         self.call("Outbox::read", None, |state| {
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
             let mine = state.outbox.pending.get(&shard).into_iter();
-            let mut rows = mine
-                .flat_map(|rows| rows.range::<EventId, _>((from, Bound::Unbounded)))
-                .map(|(_, row)| row)
-                .filter(|row| row.at < before);
+            let behind = mine.flat_map(|rows| rows.range::<EventId, _>((from, Bound::Unbounded)));
+            let mut rows = behind.map(|(_, row)| row).filter(|row| row.at < before);
             let page: Vec<OutboxRow> = rows.by_ref().take(limit).cloned().collect();
             let more = rows.next().is_some();
             Ok(Page {

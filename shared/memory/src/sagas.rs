@@ -94,16 +94,10 @@ impl SagaStore for OriginCloud {
     async fn load(&self, id: SagaId) -> Result<Option<Versioned<Saga>>, PortError> {
         self.call("SagaStore::load", None, |state| {
             if state.stored.spoilt.contains(&id) {
-                return Err(PortError::Corrupt {
-                    what: "the saga store",
-                    why: "the record was spoilt".to_owned(),
-                });
+                return Err(PortError::corrupt("the saga store", "the record was spoilt"));
             }
             let found = state.stored.sagas.get(&id);
-            Ok(found.map(|held| Versioned {
-                value: held.value.clone(),
-                version: held.version(),
-            }))
+            Ok(found.map(Held::versioned))
         })
         .await
     }

@@ -72,12 +72,8 @@ impl Rows {
     }
 
     pub(crate) fn all(&self) -> Vec<OutboxRow> {
-        let mut rows: Vec<_> = self
-            .pending
-            .values()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .collect();
+        let rows = self.pending.values().flat_map(BTreeMap::values);
+        let mut rows: Vec<_> = rows.cloned().collect();
         rows.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         rows
     }

@@ -67,10 +67,7 @@ impl StepStore for StepCloud {
         self.call("StepStore::load", None, |state| {
             let contents = state.stored.0.get(partition);
             let found = contents.and_then(|contents| contents.steps.get(&(saga, index)));
-            Ok(found.map(|held| Versioned {
-                value: held.value.clone(),
-                version: held.version(),
-            }))
+            Ok(found.map(Held::versioned))
         })
         .await
     }

@@ -83,9 +83,8 @@ impl Code {
     /// Its page in Markdown; empty when there is none, which a test forbids.
     #[must_use]
     pub fn page(self) -> &'static str {
-        pages()
-            .find(|(code, _)| *code == self.as_str())
-            .map_or("", |(_, page)| page)
+        let page = pages().find(|(code, _)| *code == self.as_str());
+        page.map_or("", |(_, page)| page)
     }
 }
 

@@ -22,19 +22,16 @@ const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 /// # Errors
 /// Why this is no token of ours, for the log.
 pub fn bearer(value: &[u8]) -> Result<(&str, String), &'static str> {
-    let token = std::str::from_utf8(value)
-        .ok()
-        .and_then(token)
-        .ok_or("no bearer token")?;
+    let value = std::str::from_utf8(value).ok();
+    let token = value.and_then(token).ok_or("no bearer token")?;
     let header = decode_header(token).map_err(|_| "not a token")?;
     let names = part(token, 0).ok_or("not a token")?;
     if NOT_UNDERSTOOD.iter().any(|name| names.contains_key(*name)) {
         return Err("a header that is not understood");
     }
     let kind = header.typ.map(|kind| kind.to_ascii_lowercase());
-    let kind = kind
-        .as_deref()
-        .map(|kind| kind.strip_prefix("application/").unwrap_or(kind));
+    let kind = kind.as_deref();
+    let kind = kind.map(|kind| kind.strip_prefix("application/").unwrap_or(kind));
     if kind.is_some_and(|kind| !TYPES.contains(&kind)) || header.cty.is_some() {
         return Err("a token for another purpose");
     }

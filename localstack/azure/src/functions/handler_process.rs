@@ -224,11 +224,8 @@ async fn signal_group(signal: &str, pid: u32) {
         return;
     }
     let script = format!("kill -s {signal} -- -{pid}");
-    let sent = Command::new("/bin/sh")
-        .args(["-c", &script])
-        .stderr(Stdio::null())
-        .status()
-        .await;
+    let mut shell = Command::new("/bin/sh");
+    let sent = shell.args(["-c", &script]).stderr(Stdio::null()).status().await;
     if !sent.is_ok_and(|status| status.success()) {
         tracing::warn!(pid, signal, "the handler could not be signalled");
     }
@@ -238,10 +235,8 @@ async fn command_line(pid: u32) -> Option<String> {
     if let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) {
         return Some(String::from_utf8_lossy(&line).into_owned());
     }
-    let ps = Command::new("ps")
-        .args(["-p", &pid.to_string(), "-o", "args="])
-        .output()
-        .await
-        .ok()?;
+    let pid = pid.to_string();
+    let ps = Command::new("ps").args(["-p", &pid, "-o", "args="]).output();
+    let ps = ps.await.ok()?;
     Some(String::from_utf8_lossy(&ps.stdout).into_owned())
 }

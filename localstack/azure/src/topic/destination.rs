@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::{
     envelope,
@@ -123,9 +123,7 @@ impl Route {
     fn webhook_body(&self, settings: &Webhook, events: &[Box<RawValue>]) -> String {
         match (self.schema, settings.max_events_per_batch, events) {
             (DeliverySchema::CloudEvents, 1, [event]) => event.get().to_owned(),
-            _ => to_raw_value(events)
-                .map(|text| text.get().to_owned())
-                .unwrap_or_default(),
+            _ => serde_json::to_string(events).unwrap_or_default(),
         }
     }
 }

@@ -34,9 +34,8 @@ impl Route {
             .header("aeg-subscription-name", self.subscription.to_uppercase());
         match self.schema {
             DeliverySchema::CloudEvents => {
-                let request = request
-                    .header("webhook-request-origin", ORIGIN)
-                    .header("webhook-request-rate", "120");
+                let request = request.header("webhook-request-origin", ORIGIN);
+                let request = request.header("webhook-request-rate", "120");
                 let answer = request.send().await.map_err(no_answer)?;
                 let allowed = answer.headers().get("webhook-allowed-origin");
                 let allowed = allowed.and_then(|value| value.to_str().ok());

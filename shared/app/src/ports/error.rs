@@ -47,6 +47,12 @@ impl PortError {
             source: source.into(),
         }
     }
+
+    /// A [`PortError::Corrupt`].
+    pub fn corrupt(what: &'static str, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Corrupt { what, why }
+    }
 }
 
 /// What a port will answer.

@@ -118,12 +118,10 @@ impl DynamoSagas {
 
     fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> TransactWriteItem {
         let known = read.versions.get(&write.key).map(|version| version.0.as_str());
-        let revision = known
-            .and_then(|revision| revision.parse::<u64>().ok())
-            .unwrap_or(0);
+        let revision = known.and_then(|revision| revision.parse::<u64>().ok());
         let mut item: Item = crate::item::from_fields(&write.fields);
         item.insert(KEY.into(), s(transaction_id(&write.key)));
-        item.insert(REVISION.into(), n(revision + 1));
+        item.insert(REVISION.into(), n(revision.unwrap_or(0) + 1));
         let condition = known.map_or(ENTITY_IS_NEW, |_| REVISION_IS_AS_READ);
         self.put(&self.tables.entities, item, Some(condition), known)
     }
@@ -142,10 +140,10 @@ impl DynamoSagas {
                 .expression_attribute_names(format!("#f{index}"), name)
                 .expression_attribute_values(format!(":f{index}"), from_document(value));
         }
-        let update = update.update_expression(format!("SET {}", sets.join(", ")));
-        TransactWriteItem::builder()
-            .set_update(update.build().ok())
-            .build()
+        let update = update
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .build();
+        TransactWriteItem::builder().set_update(update.ok()).build()
     }
 
     fn outbox(&self, row: &OutboxRow) -> TransactWriteItem {
@@ -269,10 +267,8 @@ impl SagaStore for DynamoSagas {
             .map_err(|error| failure("reading the saga", error))?;
         let Some(item) = answer.item else { return Ok(None) };
         let (value, revision) = saga_item::read(&item)?;
-        Ok(Some(Versioned {
-            value,
-            version: Version(revision.to_string()),
-        }))
+        let version = Version(revision.to_string());
+        Ok(Some(Versioned { value, version }))
     }
 
     async fn entities(&self, keys: &[EntityKey]) -> Result<Snapshot, PortError> {

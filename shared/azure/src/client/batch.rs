@@ -114,11 +114,8 @@ impl Batch {
                 twice.key
             )));
         }
-        let requests = self
-            .changes
-            .iter()
-            .map(|change| self.request(change, base, table));
-        let requests: Vec<String> = requests.collect();
+        let changes = self.changes.iter();
+        let requests: Vec<String> = changes.map(|one| self.request(one, base, table)).collect();
         // A boundary that is a digest of all parts stands in none of them.
         let digest = sha256(requests.concat().as_bytes());
         let mark = &digest[..32];

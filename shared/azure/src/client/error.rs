@@ -32,9 +32,8 @@ pub(crate) enum Failure {
 /// The `code` in the body of an error, as Table storage and Event Grid write it; empty if there is none.
 pub(super) fn error_code(body: &str) -> String {
     let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let code = parsed
-        .pointer("/odata.error/code")
-        .or(parsed.pointer("/error/code"));
+    let code = |at| parsed.pointer(at);
+    let code = code("/odata.error/code").or(code("/error/code"));
     code.and_then(|code| code.as_str()).unwrap_or_default().to_owned()
 }
 

@@ -36,10 +36,7 @@ impl TableStore {
 }
 
 fn corrupt(key: &str, why: &str) -> PortError {
-    PortError::Corrupt {
-        what: WHAT,
-        why: format!("row `{key}`: {why}"),
-    }
+    PortError::corrupt(WHAT, format!("row `{key}`: {why}"))
 }
 
 fn over_limit(failure: Failure) -> PortError {

@@ -31,10 +31,8 @@ impl StepStore for TableStore {
             return Ok(None);
         };
         let value = step_record(&row.fields).map_err(|why| corrupt(&key, &why))?;
-        Ok(Some(Versioned {
-            value,
-            version: row.version,
-        }))
+        let version = row.version;
+        Ok(Some(Versioned { value, version }))
     }
 
     async fn entities(&self, partition: &Partition, keys: &[EntityKey]) -> Result<Snapshot, PortError> {

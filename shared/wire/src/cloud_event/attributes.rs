@@ -115,10 +115,8 @@ pub(crate) fn payload<'a>(
     members: &BTreeMap<String, &'a RawValue>,
 ) -> Result<Option<Cow<'a, str>>, Malformed> {
     let given = |name: &str| {
-        members
-            .get(name)
-            .map(|raw| raw.get())
-            .filter(|raw| *raw != "null")
+        let text = members.get(name).map(|raw| raw.get());
+        text.filter(|text| *text != "null")
     };
     let base64 = match (given("data"), given("data_base64")) {
         (Some(_), Some(_)) => {
@@ -131,9 +129,8 @@ pub(crate) fn payload<'a>(
     let text: String = json::from_str(base64).map_err(|_| wrong("data_base64", "must be a text"))?;
     // Encoders for mail break it into lines, those for URLs write two characters otherwise.
     let text = text.replace(['\r', '\n'], "").replace('-', "+").replace('_', "/");
-    let bytes = BASE64
-        .decode(text)
-        .map_err(|_| wrong("data_base64", "is not base64"))?;
+    let bytes = BASE64.decode(text);
+    let bytes = bytes.map_err(|_| wrong("data_base64", "is not base64"))?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("data_base64", "holds no text in UTF-8"))?;
     // A byte order mark may stand before a text; it is no part of it (RFC 8259, 8.1).
     Ok(Some(match text.strip_prefix('\u{feff}') {

@@ -33,10 +33,8 @@ pub(crate) fn read(attributes: &Attributes<'_>) -> Result<SagaEvent, Malformed> 
         Some(text) => json::parse_stored(&text).map_err(|error| wrong("data", error))?,
         None => Fields::new(),
     };
-    let ours = ["sagaid", "sagadef", "sagaverb", "sagaver", "sagastep"]
-        .iter()
-        .any(|name| attributes.says(name));
-    if !ours {
+    let own = ["sagaid", "sagadef", "sagaverb", "sagaver", "sagastep"];
+    if !own.iter().any(|name| attributes.says(name)) {
         let subject = attributes.text("subject")?;
         return Outside::new(id, source, kind, subject, data).map(SagaEvent::Outside);
     }

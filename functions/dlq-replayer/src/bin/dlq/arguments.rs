@@ -121,7 +121,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, cla
     let help = ["-h", "--help"].map(OsString::from);
     match parsed {
         // Whatever is beside it.
-        Err(_) if words.iter().any(|word| help.contains(word)) => {
+        Err(wrong) if wrong.use_stderr() && words.iter().any(|word| help.contains(word)) => {
             Arguments::try_parse_from(["dlq", "--help"])
         }
         parsed => parsed,
