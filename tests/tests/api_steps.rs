@@ -416,7 +416,7 @@ async fn an_answer_that_does_not_fit_the_step_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_told_to_stop_is_answered_with_what_became_of_it() {
+async fn a_call_that_is_to_stop_is_answered_with_what_became_of_it() {
     let by_key = TRANSFER.replace("recover = \"tombstone\"\n", "");
     let world = deployed(&[&by_key]);
     let id = transfer(&world, "1").await;
