@@ -5,16 +5,19 @@ mod handler;
 mod outbox_sweep;
 mod participant;
 mod saga_step;
+mod service_call;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use saga_azure::Azure;
+use saga_azure::{Azure, CallsQueue, ManagedIdentity};
 use saga_runtime::clock::SystemClock;
+use saga_runtime::service_client::HttpServices;
 use saga_runtime::{deployment, telemetry};
 
 use crate::participant::Participant;
+use crate::service_call::Calls;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -33,8 +36,21 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let deployment = deployment::load()?;
-    let azure = Azure::connect(&config::azure()?, SystemClock)?;
-    let participant = Arc::new(Participant::new(deployment, azure));
+    let config = config::azure()?;
+    let azure = Azure::connect(&config, SystemClock)?;
+    let calls = match config::services()? {
+        None => None,
+        Some((services, queue)) => {
+            let identity = ManagedIdentity::new(config.client_id.as_deref())?;
+            let client = HttpServices::new(identity, SystemClock, None)?;
+            Some(Calls::new(
+                services,
+                client,
+                CallsQueue::connect(&config, &queue)?,
+            ))
+        }
+    };
+    let participant = Arc::new(Participant::new(deployment, azure, calls));
     handler::serve(participant, config::port()?).await?;
     Ok(())
 }

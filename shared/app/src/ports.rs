@@ -194,6 +194,16 @@ pub trait Quarantine: Send + Sync {
     fn keep(&self, message: Quarantined<'_>) -> impl PortFuture<()>;
 }
 
+/// The queue of requests to services.
+pub trait CallQueue: Send + Sync {
+    /// Puts a message on it that is seen after `delay`, of at most 15 minutes. Putting it twice MUST be harmless.
+    fn put(
+        &self,
+        body: &[u8],
+        delay: std::time::Duration,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
 /// The monitoring channel.
 pub trait Alerts: Send + Sync {
     /// Sends an alert.

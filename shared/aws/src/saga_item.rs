@@ -78,6 +78,9 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
             item.insert("FarCalls".into(), AttributeValue::M(calls));
         }
     }
+    // Versions that know only local steps have no word for it among those of `Ends`.
+    let followed = saga.lifecycle.followed.then_some(AttributeValue::Bool(true));
+    put_some(&mut item, "Followed", followed);
     put_some(&mut item, "Stuck", saga.stuck.map(|since| n(since.millis())));
     put_some(&mut item, "Nudges", (saga.nudges > 0).then(|| n(saga.nudges)));
     match saga.due {
@@ -146,7 +149,10 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         created: time(item, "CreatedAt")?,
         deadline: time(item, "Deadline")?,
         trace: parsed(item, "Trace")?,
-        lifecycle: read_lifecycle(text(item, "Ends")?)?,
+        lifecycle: Lifecycle {
+            followed: item.contains_key("Followed"),
+            ..read_lifecycle(text(item, "Ends")?)?
+        },
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
@@ -276,7 +282,6 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
-        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -299,7 +304,6 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
-            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),

@@ -156,6 +156,8 @@ fn said(shown: &Value) -> Value {
             line.insert("outcome".to_owned(), "late".into());
         }
     }
+    // So is the flag of steps that are answered from outside.
+    said["flags"].as_object_mut().unwrap().remove("held");
     said
 }
 
