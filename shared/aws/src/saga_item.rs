@@ -210,7 +210,7 @@ fn reason_below(steps: &BTreeMap<StepIndex, StepRecord>, index: StepIndex) -> Op
     record.reason.as_deref()
 }
 
-/// What a step of the other cloud is, by the letter that says it.
+/// What a step of the other cloud is, by the character that says it.
 const STATES: [(&str, Option<StepState>); 8] = [
     ("D", Some(StepState::Done)),
     ("R", Some(StepState::Refused)),
@@ -226,7 +226,7 @@ const STATES: [(&str, Option<StepState>); 8] = [
 /// origin's own step before, and in `'` otherwise. What is not known is left out.
 fn write_far(saga: &Saga, index: StepIndex, said: &Observed) -> String {
     let known = STATES.iter().find(|(_, state)| *state == said.state);
-    let state = known.map_or("N", |(letter, _)| letter);
+    let state = known.map_or("N", |(name, _)| name);
     let at = said.at.map_or(String::new(), |at| at.millis().to_string());
     match said.reason.as_deref() {
         None => format!("{state}{at}"),
@@ -246,7 +246,7 @@ fn read_far(
         None => (text, None),
     };
     let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
-    let known = STATES.iter().find(|(letter, _)| *letter == state);
+    let known = STATES.iter().find(|(name, _)| *name == state);
     let (_, state) = known.ok_or_else(strange)?;
     let at = match at {
         "" => None,
