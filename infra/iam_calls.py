@@ -36,14 +36,6 @@ ITEM = r"\bTransactWriteItem::builder\(\)\s*\.\s*(?:set_)?(\w+)\("
 # transaction's. The origin reads entities for these two commands alone.
 TRANSACT, STEERS, READS = "transact", re.compile(r"\bSagas::new\("), re.compile(r"\bCommand::(?:Event|Resolve)\b")
 
-<<<<<<< HEAD
-# A signed request is no call of a client: what a role needs for it depends on what a service is bound to.
-SIGNED = {("services/signer", "sign"): {"execute-api:Invoke", "lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}}
-# Adapters that no function uses yet.
-AHEAD: set[str] = set()
-
-=======
->>>>>>> work
 
 class Unaccounted(Exception):
     """The code is written in a way that this reading does not follow."""

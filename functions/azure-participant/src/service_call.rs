@@ -4,13 +4,14 @@
 //! them taken goes back on the queue for a moment.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use saga_app::Handled;
 use saga_app::call_service::{Caller, ParticipantSteps};
 use saga_app::log::About;
-use saga_app::ports::{CallQueue, ParticipantCloud, Time};
-use saga_azure::{CallsQueue, ManagedIdentity};
+use saga_app::ports::{CallQueue, ParticipantCloud, PortError, Time};
+use saga_azure::{CallsQueue, Config, ManagedIdentity};
 use saga_core::Cloud;
 use saga_runtime::clock::SystemClock;
 use saga_runtime::service_client::HttpServices;
@@ -20,6 +21,7 @@ use saga_wire::saga_event::SagaEvent;
 use saga_wire::services::Services;
 use tokio::sync::Semaphore;
 
+use crate::config;
 use crate::participant::{Outcome, Participant};
 
 /// The name of the trigger's binding in `service-call/function.json`.
@@ -38,7 +40,18 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn new(
+    /// From the app settings; `None` where this deployment calls no service. Nothing is sent.
+    pub(crate) fn connect(config: &Config) -> Result<Option<Self>, Box<dyn Error + Send + Sync>> {
+        let Some((services, queue)) = config::services()? else {
+            return Ok(None);
+        };
+        let identity = ManagedIdentity::new(config.client_id.as_deref())?;
+        let client = HttpServices::new(identity, SystemClock, None)?;
+        let queue = CallsQueue::connect(config, &queue)?;
+        Ok(Some(Self::new(services, client, queue)))
+    }
+
+    fn new(
         services: Services,
         client: HttpServices<ManagedIdentity, SystemClock>,
         queue: CallsQueue,
@@ -66,7 +79,11 @@ pub(crate) fn about(body: &[u8]) -> About {
 
 pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
     let Some(calls) = &participant.calls else {
-        return Ok("this deployment calls no service".to_owned());
+        // It stays on its queue: what is bound here may change.
+        return Err(PortError::unavailable(
+            "this deployment's services",
+            "none is bound",
+        ));
     };
     let text = std::str::from_utf8(body).unwrap_or_default();
     let message = custom_handler::message(text, BINDING).map_or_else(

@@ -23,7 +23,7 @@ pub use error::{PortError, PortFuture, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};
 pub use publisher::{Envelope, Limits, Published, Publisher, Refusal};
-pub use services::{Attempt, Authorise, ServiceClient, SigningSecrets};
+pub use services::{Attempt, Authorise, CallQueue, ServiceClient, SigningSecrets};
 
 /// A record's version, opaque to everybody but the adapter that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,16 +192,6 @@ pub trait Parking: Send + Sync {
 pub trait Quarantine: Send + Sync {
     /// Keeps a message.
     fn keep(&self, message: Quarantined<'_>) -> impl PortFuture<()>;
-}
-
-/// The queue of requests to services.
-pub trait CallQueue: Send + Sync {
-    /// Puts a message on it that is seen after `delay`, of at most 15 minutes. Putting it twice MUST be harmless.
-    fn put(
-        &self,
-        body: &[u8],
-        delay: std::time::Duration,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// The monitoring channel.
