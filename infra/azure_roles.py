@@ -84,6 +84,7 @@ OPERATIONS = {
     ("table", "delete", "Delete"): "entity delete",
     ("table", "apply", "Post"): "entity batch",
     ("queue", "put", "Post"): "message add",
+    ("queue", "put_later", "Post"): "message add",
     ("queue", "take", "Get"): "message get",
     ("queue", "show", "Put"): "message update",
     ("queue", "delete", "Delete"): "message delete",
@@ -100,7 +101,7 @@ OPERATIONS = {
 REACHES = {
     "participant": ("azure-participant", {
         "table/mod.rs": ("table",), "table/steps.rs": ("table",), "table/outbox.rs": ("table",), "table/definitions.rs": ("table",),
-        "quarantine.rs": ("quarantine",), "event_grid.rs": ("topic",),
+        "quarantine.rs": ("quarantine",), "event_grid.rs": ("topic",), "calls.rs": ("calls",),
     }),
     "replayer": ("dlq-replayer", {
         "dead_letters/blobs.rs": ("dead_letters",), "dead_letters/queue.rs": ("poison", "calls_poison", "quarantine"),

@@ -21,7 +21,7 @@ from command_line import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 READERS = ("rules", "iam_calls", "deployer", "azure_roles")
-COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src", "shared/azure/src")
+COPIED = ("infra", "functions", "shared/app/src", "shared/aws/src", "shared/azure/src", "shared/runtime/src")
 
 
 @dataclass(frozen=True)

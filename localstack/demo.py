@@ -18,6 +18,7 @@ import uuid
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+import demo_transfer
 from local_stack import http
 from local_stack.console import Problem, say
 from local_stack.read_back import Azure, Dynamo
@@ -105,6 +106,7 @@ def play(endpoints: dict) -> None:
         expect(f"LocalPayments {saga['saga_id']}", dynamo.payment(saga["saga_id"])["Status"]["S"], payment)
         expect(f"Azure step {saga['saga_id']}|1", azure.step(saga["saga_id"], 1)["State"], step)
     expect("keyboards taken from stock", before - azure.stock("keyboard"), 2)
+    demo_transfer.play(endpoints, run, Wrong, title, follow, expect)
     expect("rows in SagaOutbox", dynamo.outbox_rows(), 0)
     expect("rows in the Azure outbox", azure.outbox_rows(), 0)
 

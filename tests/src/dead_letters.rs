@@ -22,7 +22,7 @@ use crate::world::{Message, Place, World, envelope};
 
 /// The sources and the ways back, with a clock of their own.
 pub struct Desk {
-    /// Where the letters lie.
+    /// Where the dead letters lie.
     pub places: DeadLetters,
     /// The ports of the places.
     pub sources: Vec<DeadLetterSource>,
@@ -89,7 +89,7 @@ impl Desk {
                 Destination::ParticipantQueue => Place::AzureQueue,
                 Destination::Bus | Destination::Topic => route(to, &message),
             };
-            world.on_the_way.push(parcel(place, to, &message));
+            world.on_the_way.push(sent(place, to, &message));
         }
         for message in self.places.take_requeued() {
             let event: Value = serde_json::from_str(&message).unwrap();
@@ -98,7 +98,7 @@ impl Desk {
             } else {
                 Destination::Topic
             };
-            world.on_the_way.push(parcel(route(by, &message), by, &message));
+            world.on_the_way.push(sent(route(by, &message), by, &message));
         }
     }
 }
@@ -118,7 +118,7 @@ fn route(by: Destination, message: &str) -> Place {
     }
 }
 
-fn parcel(to: Place, by: Destination, message: &str) -> Message {
+fn sent(to: Place, by: Destination, message: &str) -> Message {
     let event: Value = serde_json::from_str(message).unwrap();
     let kind = event["type"].as_str().unwrap_or("in an envelope").to_owned();
     let body = match (to, by) {
@@ -130,13 +130,13 @@ fn parcel(to: Place, by: Destination, message: &str) -> Message {
     Message { to, kind, body }
 }
 
-/// The event inside a parcel.
+/// The event inside a message.
 #[must_use]
-pub fn event_in(parcel: &Message) -> String {
-    match parcel.to {
-        Place::AzureQueue => String::from_utf8(STANDARD.decode(&parcel.body).unwrap()).unwrap(),
-        Place::Ingress => parcel.body[1..parcel.body.len() - 1].to_owned(),
-        Place::EventsQueue => saga_wire::event_bridge::event_in(&parcel.body)
+pub fn event_in(message: &Message) -> String {
+    match message.to {
+        Place::AzureQueue => String::from_utf8(STANDARD.decode(&message.body).unwrap()).unwrap(),
+        Place::Ingress => message.body[1..message.body.len() - 1].to_owned(),
+        Place::EventsQueue => saga_wire::event_bridge::event_in(&message.body)
             .unwrap()
             .to_owned(),
     }
@@ -155,11 +155,11 @@ pub fn quarantined(entrance: &'static str, body: &[u8], max_bytes: usize) -> Vec
     saga_wire::quarantine::write(&message, max_bytes)
 }
 
-/// The parcel falls out: `chance` says where on its way, `number` makes the letter one of its own.
+/// The message falls out: `chance` says where on its way, `number` makes the dead letter one of its own.
 #[must_use]
-pub fn dead(parcel: &Message, chance: u64, number: u64) -> DeadLetter {
+pub fn dead(message: &Message, chance: u64, number: u64) -> DeadLetter {
     let at = Timestamp::from_millis(given::time(1_000_000).millis() + i64::try_from(number).unwrap());
-    let event = event_in(parcel);
+    let event = event_in(message);
     let received = |body: String| Received {
         key: format!("{:013}-{number}", at.millis()),
         body,
@@ -185,18 +185,18 @@ pub fn dead(parcel: &Message, chance: u64, number: u64) -> DeadLetter {
         )
     };
     let from_aws = event.contains(r#""sagaorigin":"aws""#);
-    match (parcel.to, chance % 3) {
-        (Place::AzureQueue, 0) => poison(&format!("{number:08}"), &parcel.body, Some(at)),
-        (Place::AzureQueue, 1) if from_aws => destination(&received(envelope(&parcel.kind, &event))),
+    match (message.to, chance % 3) {
+        (Place::AzureQueue, 0) => poison(&format!("{number:08}"), &message.body, Some(at)),
+        (Place::AzureQueue, 1) if from_aws => destination(&received(envelope(&message.kind, &event))),
         (Place::AzureQueue, 2) if from_aws => row_of(Source::Outbox),
         (Place::AzureQueue, _) => blob_of("TO-AZURE-PARTICIPANT"),
         (Place::Ingress, 0) => row_of(Source::AzureOutbox),
         (Place::Ingress, _) => blob_of("TO-AWS-INGRESS"),
-        (Place::EventsQueue, _) => events(&received(parcel.body.clone())),
+        (Place::EventsQueue, _) => events(&received(message.body.clone())),
     }
 }
 
-/// A confirmed command over all letters, as fast as it goes.
+/// A confirmed command over all dead letters, as fast as it goes.
 #[must_use]
 pub fn all(act: Act) -> Command {
     Command {

@@ -12,13 +12,16 @@ pub const PAYMENT: &str = include_str!("../definitions/payment.toml");
 /// Four steps that end on AWS.
 pub const ORDER: &str = include_str!("../definitions/order.toml");
 
-/// Both.
+/// Four steps that are answered from outside; not of [`catalogue`].
+pub const TRANSFER: &str = include_str!("../definitions/transfer.toml");
+
+/// The payment and the order.
 #[must_use]
 pub fn catalogue() -> Catalogue {
     Catalogue::new([parse(PAYMENT).unwrap(), parse(ORDER).unwrap()]).unwrap()
 }
 
-/// Both, with the reference participants.
+/// The payment and the order, with the reference participants.
 #[must_use]
 pub fn deployment() -> Deployment {
     let deployed = Deployment::load(&Settings::default(), Patience::default(), DEFAULT_SHARDS).unwrap();

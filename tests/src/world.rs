@@ -86,6 +86,9 @@ pub struct World {
     pub clock: Clock,
     /// What has left one side and not reached the other, oldest first.
     pub on_the_way: Vec<Message>,
+    /// What has left for a service or for outside, oldest first, as `aws.ledger` or `aws.outside` and the event. Nobody
+    /// here takes it.
+    pub mailboxes: Vec<(String, Value)>,
     /// The queue of the step on Azure gives a message up that fails now.
     pub last_try: bool,
 }
@@ -127,6 +130,7 @@ impl World {
             azure,
             clock: Clock::new(given::time(0), 1),
             on_the_way: Vec::new(),
+            mailboxes: Vec::new(),
             last_try: false,
         };
         let stock = fields([("Available", STOCK_BEFORE.into()), ("Place", "A7".into())]);
@@ -245,6 +249,10 @@ impl World {
             let (to, body) = match event["sagatarget"].as_str() {
                 Some("azure") => (Place::AzureQueue, STANDARD.encode(&row.body)),
                 Some("aws") => (Place::EventsQueue, envelope(&row.kind, &row.body)),
+                Some(mailbox) if mailbox.starts_with("aws.") => {
+                    self.mailboxes.push((mailbox.to_owned(), event.clone()));
+                    continue;
+                }
                 other => panic!("no rule of the bus matches the target {other:?}"),
             };
             self.on_the_way.push(Message {
@@ -259,6 +267,10 @@ impl World {
             let (to, body) = match event["sagatarget"].as_str() {
                 Some("azure") => (Place::AzureQueue, STANDARD.encode(&row.body)),
                 Some("aws") => (Place::Ingress, format!("[{}]", row.body)),
+                Some(mailbox) if mailbox.starts_with("azure.") => {
+                    self.mailboxes.push((mailbox.to_owned(), event.clone()));
+                    continue;
+                }
                 other => panic!("no subscription of the topic matches the target {other:?}"),
             };
             self.on_the_way.push(Message {

@@ -86,11 +86,11 @@ fn post<'a>(path: &'a str, body: &'a str) -> Call<'a> {
 async fn poisoned(world: &mut World, desk: &Desk) -> DeadLetter {
     world.start("100").await;
     world.publish().await;
-    let letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
-    desk.places.put(letter.clone());
+    let dead_letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
+    desk.places.put(dead_letter.clone());
     desk.places
         .put(saga_wire::dead_letter::poison("2", "no event at all", None));
-    letter
+    dead_letter
 }
 
 #[test]
@@ -157,9 +157,9 @@ fn the_bounds_in_the_document_are_those_of_the_code() {
 #[tokio::test]
 async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let letter = poisoned(&mut world, &desk).await;
-    let shown = format!("/dead-letters/{}", letter.id);
-    let ids = format!(r#"{{"ids":["{}"]}}"#, letter.id);
+    let dead_letter = poisoned(&mut world, &desk).await;
+    let shown = format!("/dead-letters/{}", dead_letter.id);
+    let ids = format!(r#"{{"ids":["{}"]}}"#, dead_letter.id);
     let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024));
     let text = Call {
         headers: &[("content-type", "text/plain")],
@@ -234,9 +234,9 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
 #[tokio::test]
 async fn both_apis_read_a_request_alike() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let letter = poisoned(&mut world, &desk).await;
+    let dead_letter = poisoned(&mut world, &desk).await;
     let lying = desk.places.stored().len();
-    let shown = format!("/dead-letters/{}", letter.id);
+    let shown = format!("/dead-letters/{}", dead_letter.id);
     for path in [
         "/health",
         "/openapi.json",
@@ -331,7 +331,7 @@ async fn both_apis_read_a_request_alike() {
 
 /// What others wrote acts on no terminal, and what they sent stays as they sent it.
 #[tokio::test]
-async fn a_letter_of_others_is_shown_escaped_and_exact() {
+async fn a_dead_letter_of_others_is_shown_escaped_and_exact() {
     let (world, desk) = (World::default(), Desk::new());
     let body = "{\"id\":\"a\\u001b[2J\u{202e}\u{9b}b\u{200b}\",\"specversion\":\"\\u001b[2J\u{202e}\",\"type\":\"t\u{202e}\"}";
     desk.places.put(poison("1", &STANDARD.encode(body), None));
@@ -339,23 +339,26 @@ async fn a_letter_of_others_is_shown_escaped_and_exact() {
         let shown = outcome(&world, &desk, get(path)).await.1;
         let raw = shown.body.chars().find(|c| is_unseen(*c));
         assert_eq!(raw, None, "{}", shown.body);
-        let letter = shown.json();
-        let letter = if path.ends_with(".1") {
-            &letter
+        let dead_letter = shown.json();
+        let dead_letter = if path.ends_with(".1") {
+            &dead_letter
         } else {
-            &letter["letters"][0]
+            &dead_letter["letters"][0]
         };
         for name in ["reason", "unreadable", "type"] {
-            let said = letter[name].as_str().unwrap_or_default();
+            let said = dead_letter[name].as_str().unwrap_or_default();
             assert!(!said.contains(is_unseen), "{name}: {said:?}");
         }
-        assert!(letter["type"].as_str().unwrap().contains("\\u{202e}"), "{letter}");
+        assert!(
+            dead_letter["type"].as_str().unwrap().contains("\\u{202e}"),
+            "{dead_letter}"
+        );
     }
-    let letter = outcome(&world, &desk, get("/dead-letters/poison.1"))
+    let dead_letter = outcome(&world, &desk, get("/dead-letters/poison.1"))
         .await
         .1
         .json();
-    assert_eq!(letter["body"], body);
+    assert_eq!(dead_letter["body"], body);
 }
 
 #[tokio::test]
@@ -414,7 +417,7 @@ async fn who_signed_a_replay_or_a_discard_is_in_the_timeline_beside_who_they_say
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_the_schedule_and_changes_no_letter() {
+async fn what_is_no_request_is_the_schedule_and_changes_no_dead_letter() {
     let (mut world, desk) = (World::default(), Desk::new());
     poisoned(&mut world, &desk).await;
     // Also when it looks like a command: only the function URL makes a request context.
@@ -434,7 +437,7 @@ async fn what_is_no_request_is_the_schedule_and_changes_no_letter() {
 
 /// As many ids as one run takes, each as long as those of blobs are.
 #[tokio::test]
-async fn a_run_of_as_many_letters_as_may_be_named_fits_into_a_request() {
+async fn a_run_of_as_many_dead_letters_as_may_be_named_fits_into_a_request() {
     let (world, desk) = (World::default(), Desk::new());
     let ids: Vec<String> = (0..MAX_RUN)
         .map(|number| format!("event-grid.to-azure-participant~2F2026~2F11~2F21~2F2~2F{number:036}~2Ejson"))

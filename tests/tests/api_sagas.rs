@@ -26,7 +26,9 @@ use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_tests::contract::given;
 use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
+use saga_tests::sagas::{ORDER, PAYMENT};
 use saga_tests::world::{World, order};
+use saga_wire::definitions::parse;
 use saga_wire::problem::Code;
 use serde_json::{Value, json};
 
@@ -211,9 +213,29 @@ async fn of_another_deployment(world: &World) -> Saga {
     saga
 }
 
+/// An approval after which a saga only goes forward, to the other cloud.
+const APPROVED: &str = r#"
+name = "approved"
+version = 1
+deadline = "2d"
+
+[[step]]
+name = "approval"
+cloud = "aws"
+wait = "approval"
+class = "pivot"
+
+[[step]]
+name = "payout"
+cloud = "azure"
+call = "bank"
+class = "retriable"
+"#;
+
 #[tokio::test]
 async fn every_outcome_of_the_document_comes_about_and_no_other() {
-    let world = World::default();
+    let mut world = World::default();
+    world.release([PAYMENT, ORDER, APPROVED].map(|text| parse(text).unwrap()));
     let body = order("100");
     let with_key = |body| Call {
         headers: &[JSON, ("idempotency-key", "one")],
@@ -249,6 +271,20 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     };
     let none = "/sagas/0193e0b1-0000-8000-8000-00000000ffff";
     let (none_cancel, none_resolve) = (format!("{none}/cancel"), format!("{none}/resolve"));
+    let none_answer = format!("{none}/steps/approval/answer");
+    let (gone_answer, spoilt_answer) = (
+        format!("{gone}/steps/approval/answer"),
+        format!("{spoilt}/steps/approval/answer"),
+    );
+    let approved = world.try_start_of("approved", "approved", "{}").await.unwrap();
+    let approved = format!("/sagas/{approved}");
+    let answers = format!("{approved}/steps/approval/answer");
+    let (pays, unknown) = (
+        format!("{approved}/steps/payout/answer"),
+        format!("{approved}/steps/none/answer"),
+    );
+    let (approved_cancel, approved_resolve) = (format!("{approved}/cancel"), format!("{approved}/resolve"));
+    let yes = r#"{"decision":"accepted","reason":"r","by":"b"}"#;
     let elsewhere = r#"{"order_id":"o","amount":"1","currency":"EUR","destination":"XX"}"#;
     let other = order("101");
     for call in [
@@ -310,6 +346,23 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         post(&spoilt_resolve, end),
         post(&cancel, ""),
         post(&resolve, r#"{"to":"completed","reason":"r","by":"b"}"#),
+        post(&pays, yes),
+        post(&answers, r#"{"decision":"accepted","by":"b"}"#),
+        post(&pays, yes),
+        post(&unknown, yes),
+        post(&answers, "{"),
+        post(&answers, r#"{"decision":"accepted"}"#),
+        post(&answers, r#"{"decision":"accepted","output":[],"by":"b"}"#),
+        post(&answers, &large),
+        Call {
+            path: &answers,
+            ..text
+        },
+        post(&none_answer, yes),
+        post(&gone_answer, yes),
+        post(&spoilt_answer, yes),
+        post(&approved_cancel, ""),
+        post(&approved_resolve, end),
         Call {
             method: "DELETE",
             ..get(&saga)
@@ -329,6 +382,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
             post("/sagas/payment", &body),
             post(&cancel, ""),
             post(&resolve, end),
+            post(&answers, yes),
         ] {
             seen.insert(outcome(&world, call).await.0);
         }
@@ -653,6 +707,13 @@ async fn a_query_is_refused_where_none_is_read() {
                 r#"{"to":"cancelled","reason":"r","by":"b"}"#,
             ),
             "force",
+        ),
+        (
+            post(
+                &format!("{path}/steps/payment/answer"),
+                r#"{"decision":"accepted","reason":"r","by":"b"}"#,
+            ),
+            "reason=r",
         ),
     ] {
         let path = format!("{}?{query}", call.path);

@@ -37,7 +37,7 @@ fn killed_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[tokio::test]
-async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
+async fn killing_the_replayer_between_any_two_awaits_loses_no_dead_letter() {
     for act in [Act::Replay, Act::Discard] {
         let mut polls = 0;
         loop {
@@ -48,17 +48,21 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
             for number in 0..6 {
                 world.start("100").await;
                 world.publish().await;
-                let letter = dead(&world.on_the_way.pop().unwrap(), number, number);
-                before.insert(letter.id.clone(), letter.clone());
-                desk.places.put(letter);
+                let dead_letter = dead(&world.on_the_way.pop().unwrap(), number, number);
+                before.insert(dead_letter.id.clone(), dead_letter.clone());
+                desk.places.put(dead_letter);
             }
             let done = {
                 let (ports, command) = (desk.ports(&world), all(act));
                 killed_after(polls, run(&ports, &command, "me", None, desk.later(600_000)))
             };
             // Whatever is not there any more has gone on, or is in the archive.
-            let lying: BTreeSet<DeadLetterId> =
-                desk.places.stored().into_iter().map(|letter| letter.id).collect();
+            let lying: BTreeSet<DeadLetterId> = desk
+                .places
+                .stored()
+                .into_iter()
+                .map(|dead_letter| dead_letter.id)
+                .collect();
             let mut gone: BTreeSet<String> = desk
                 .places
                 .archived()
@@ -71,8 +75,8 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
                 let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
                 parsed(a) == parsed(b)
             };
-            for (id, letter) in &before {
-                let went_on = || gone.iter().any(|text| same(text, &letter.facts.text));
+            for (id, dead_letter) in &before {
+                let went_on = || gone.iter().any(|text| same(text, &dead_letter.facts.text));
                 assert!(
                     lying.contains(id) || went_on(),
                     "{act:?}, killed after {polls} polls: {id} is lost"
@@ -95,7 +99,7 @@ async fn killing_the_replayer_between_any_two_awaits_loses_no_letter() {
     }
 }
 
-/// A source that makes its letters up as they are asked for: what a use case keeps of them is all that is kept.
+/// A source that makes its dead letters up as they are asked for: what a use case keeps of them is all that is kept.
 struct Endless {
     queue: bool,
     many: usize,
@@ -109,14 +113,14 @@ struct Endless {
 }
 
 impl Endless {
-    fn letter(&self, number: usize) -> DeadLetter {
-        let mut letter = events(&Received {
+    fn dead_letter(&self, number: usize) -> DeadLetter {
+        let mut dead_letter = events(&Received {
             key: format!("{number:08}"),
             body: "{}".to_owned(),
             ..Received::default()
         });
-        letter.facts.text = "x".repeat(self.size);
-        letter
+        dead_letter.facts.text = "x".repeat(self.size);
+        dead_letter
     }
 }
 
@@ -136,7 +140,7 @@ impl Endless {
                 number
             }
         };
-        numbers.map(|number| self.letter(key(number))).collect()
+        numbers.map(|number| self.dead_letter(key(number))).collect()
     }
 
     fn source(self) -> DeadLetterSource {
@@ -217,7 +221,7 @@ fn peak_kib() -> u64 {
 
 /// One test, because the peak is the process'.
 #[tokio::test]
-async fn ten_thousand_letters_are_listed_in_constant_memory() {
+async fn ten_thousand_dead_letters_are_listed_in_constant_memory() {
     let (world, desk) = (World::default(), Desk::new());
     for queue in [false, true] {
         let given = Arc::new(AtomicUsize::new(0));
@@ -254,10 +258,10 @@ async fn ten_thousand_letters_are_listed_in_constant_memory() {
         assert_eq!(seen.len(), MANY);
         // A page of a queue is a pass over it; the pages of what has an order are one.
         let given = given.load(Ordering::SeqCst);
-        assert_eq!(given > 2 * MANY, queue, "{given} letters were given");
+        assert_eq!(given > 2 * MANY, queue, "{given} dead letters were given");
         let grown = peak_kib() - before;
         println!(
-            "queue {queue}: the peak grew by {grown} KiB for {} MiB of letters",
+            "queue {queue}: the peak grew by {grown} KiB for {} MiB of dead letters",
             MANY * 48 / 1024
         );
         assert!(grown < 24 * 1024, "the peak grew by {grown} KiB");
@@ -269,7 +273,7 @@ type Looked = (Page, usize, i64);
 /// The same of a run.
 type Ran = (Report, usize, i64);
 
-/// A look and a run over one such source: what each answers, how many letters it was given, and how long it took.
+/// A look and a run over one such source: what each answers, how many dead letters it was given, and how long it took.
 async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
     let (world, desk) = (World::default(), Desk::new());
     let given = Arc::new(AtomicUsize::new(0));
@@ -286,7 +290,7 @@ async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
         sources: &sources,
         ..desk.ports(&world)
     };
-    // No letter is meant, so each stays.
+    // No dead letter is meant, so each stays.
     let filter = Filter {
         source: Some(Source::Events),
         kind: Some("Another".to_owned()),
@@ -314,7 +318,7 @@ async fn over(many: usize, queue: bool, slow: Option<i64>) -> (Looked, Ran) {
 }
 
 #[tokio::test]
-async fn of_a_queue_that_has_no_end_so_many_letters_are_held_as_fit_into_memory() {
+async fn of_a_queue_that_has_no_end_so_many_dead_letters_are_held_as_fit_into_memory() {
     let ((page, listed, _), (report, ran, _)) = over(30_000, true, None).await;
     assert_eq!((listed, ran), (20_000, 20_000));
     let said = "there are more dead letters than one look takes; 20000 were looked at";
@@ -332,7 +336,10 @@ async fn a_slow_source_is_left_before_what_it_gave_comes_back() {
         let ((page, listed, looked), (report, ran, worked)) = over(MANY, queue, Some(1_000)).await;
         assert!((40_000..75_000).contains(&looked), "{looked} ms");
         assert!((40_000..75_000).contains(&worked), "{worked} ms");
-        assert!(listed > 400 && ran > 400, "{listed} and {ran} letters were given");
+        assert!(
+            listed > 400 && ran > 400,
+            "{listed} and {ran} dead letters were given"
+        );
         // The list says so, or goes on from there.
         assert_eq!(!page.notices.is_empty(), queue, "{page:?}");
         assert_eq!(page.next.is_some(), !queue, "{page:?}");
@@ -375,9 +382,9 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
     let (mut world, desk) = (World::default(), Desk::new());
     world.start("100").await;
     world.publish().await;
-    let letter = dead(&world.on_the_way.pop().unwrap(), 0, 0);
+    let dead_letter = dead(&world.on_the_way.pop().unwrap(), 0, 0);
     for number in 0..40 {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("{number:08}");
         // One of them is longer than a page alone.
         more.reason = "r".repeat(if number == 20 { 5_000_000 } else { 300_000 });
@@ -386,16 +393,16 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
     let (mut seen, mut pages, mut cursor) = (Vec::new(), Vec::new(), None::<DeadLetterId>);
     loop {
         let page = list(&desk.ports(&world), &Filter::default(), cursor.as_ref(), 1_000).await;
-        let letters = &page.dead_letters;
-        let bytes = serde_json::to_string(&letters.iter().map(listed).collect::<Vec<_>>());
+        let dead_letters = &page.dead_letters;
+        let bytes = serde_json::to_string(&dead_letters.iter().map(listed).collect::<Vec<_>>());
         assert!(
-            letters.len() == 1 || bytes.unwrap().len() <= 4_100_000,
+            dead_letters.len() == 1 || bytes.unwrap().len() <= 4_100_000,
             "{}",
-            letters.len()
+            dead_letters.len()
         );
-        pages.push(letters.len());
+        pages.push(dead_letters.len());
         assert!(pages.len() <= 40, "pages without end: {pages:?}");
-        seen.extend(letters.iter().map(|one| one.id.to_string()));
+        seen.extend(dead_letters.iter().map(|one| one.id.to_string()));
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -412,16 +419,16 @@ async fn no_page_is_longer_than_an_answer_and_none_is_empty() {
 }
 
 #[tokio::test]
-async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
+async fn ten_thousand_dead_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     for number in 0..20 {
         world.start("100").await;
         world.publish().await;
-        letters.push(dead(&world.on_the_way.pop().unwrap(), 0, number));
+        dead_letters.push(dead(&world.on_the_way.pop().unwrap(), 0, number));
     }
     for number in 0..MANY {
-        let mut more = letters[number % letters.len()].clone();
+        let mut more = dead_letters[number % dead_letters.len()].clone();
         more.id.key = format!("{number:08}");
         desk.places.put(more);
     }
@@ -446,7 +453,7 @@ async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
         let seconds = (desk.clock.now().millis() - began.millis()) as f64 / 1_000.0;
         let held = done as f64 / seconds;
         println!(
-            "{done} letters at {rate}/s: {held:.1}/s in {requests} requests, {cut_short} cut short by time"
+            "{done} dead letters at {rate}/s: {held:.1}/s in {requests} requests, {cut_short} cut short by time"
         );
         assert!(
             (held / f64::from(rate) - 1.0).abs() < 0.1,
@@ -456,6 +463,6 @@ async fn ten_thousand_letters_are_replayed_at_the_rate_asked_for_and_resumed() {
     }
     assert_eq!(desk.places.stored(), []);
     assert_eq!(desk.places.take_sent().len(), MANY);
-    let lines = world.saga(letters[0].facts.saga.unwrap()).timeline;
+    let lines = world.saga(dead_letters[0].facts.saga.unwrap()).timeline;
     assert!(lines.entries.len() <= saga_core::timeline::Timeline::MAX_ENTRIES && lines.dropped > 0);
 }

@@ -36,15 +36,15 @@ fn received(body: &str) -> Received {
     }
 }
 
-fn sends(letter: &DeadLetter) -> (Destination, &str) {
-    match &letter.forward {
+fn sends(dead_letter: &DeadLetter) -> (Destination, &str) {
+    match &dead_letter.forward {
         Forward::Send { to, message } => (*to, message.as_str()),
         other => panic!("nothing is sent: {other:?}"),
     }
 }
 
-fn check_facts(letter: &DeadLetter) {
-    let facts = &letter.facts;
+fn check_facts(dead_letter: &DeadLetter) {
+    let facts = &dead_letter.facts;
     assert_eq!(facts.saga.unwrap().to_string(), SAGA);
     assert_eq!(
         facts.event.as_ref().unwrap().as_str(),
@@ -78,30 +78,41 @@ fn what_a_rule_could_not_deliver_has_the_attributes_of_eventbridge() {
             .collect(),
         ..received(&envelope(&ours()))
     };
-    let letter = destination(&message);
-    check_facts(&letter);
-    assert_eq!(letter.attempts, Some(186));
+    let dead_letter = destination(&message);
+    check_facts(&dead_letter);
+    assert_eq!(dead_letter.attempts, Some(186));
     assert!(
-        letter
+        dead_letter
             .reason
             .starts_with("SDK_CLIENT_ERROR: Request failed with status 503 (MaximumRetryAttempts)")
     );
-    assert_eq!(letter.first.unwrap().millis(), 1_795_226_401_000);
-    assert_eq!(letter.last, message.sent);
-    assert_eq!(sends(&letter), (Destination::Bus, ours().as_str()));
+    assert_eq!(dead_letter.first.unwrap().millis(), 1_795_226_401_000);
+    assert_eq!(dead_letter.last, message.sent);
+    assert_eq!(sends(&dead_letter), (Destination::Bus, ours().as_str()));
     // What the bus could not queue lies in the other queue, with the same attributes.
-    let letter = events(&message);
-    assert!(letter.reason.contains("SDK_CLIENT_ERROR"), "{}", letter.reason);
-    assert_eq!(sends(&letter), (Destination::EventsQueue, message.body.as_str()));
+    let dead_letter = events(&message);
+    assert!(
+        dead_letter.reason.contains("SDK_CLIENT_ERROR"),
+        "{}",
+        dead_letter.reason
+    );
+    assert_eq!(
+        sends(&dead_letter),
+        (Destination::EventsQueue, message.body.as_str())
+    );
 }
 
 #[test]
 fn what_the_consumer_failed_on_goes_back_as_it_is() {
-    let letter = events(&received(&envelope(&ours())));
-    check_facts(&letter);
-    assert_eq!(letter.attempts, None);
-    assert!(letter.reason.contains("saga-events failed"), "{}", letter.reason);
-    assert_eq!(sends(&letter).0, Destination::EventsQueue);
+    let dead_letter = events(&received(&envelope(&ours())));
+    check_facts(&dead_letter);
+    assert_eq!(dead_letter.attempts, None);
+    assert!(
+        dead_letter.reason.contains("saga-events failed"),
+        "{}",
+        dead_letter.reason
+    );
+    assert_eq!(sends(&dead_letter).0, Destination::EventsQueue);
     // Somebody may have put the bare event there.
     check_facts(&events(&received(&ours())));
 }
@@ -117,9 +128,9 @@ fn a_batch_of_the_stream_shows_its_position_and_sends_nothing() {
         "endSequenceNumber":"100000000000000000047","approximateArrivalOfFirstRecord":"2026-11-21T02:04:19Z",
         "approximateArrivalOfLastRecord":"2026-11-21T02:04:20Z","batchSize":7,
         "streamArn":"arn:aws:dynamodb:eu-central-1:123456789012:table/SagaOutbox/stream/2026-01-01T00:00:00.000"}}"#;
-    let letter = stream(&received(body));
-    assert_eq!(letter.facts.unreadable, None);
-    assert_eq!(letter.attempts, Some(6));
+    let dead_letter = stream(&received(body));
+    assert_eq!(dead_letter.facts.unreadable, None);
+    assert_eq!(dead_letter.attempts, Some(6));
     for part in [
         "RetryAttemptsExhausted",
         "Unhandled",
@@ -128,9 +139,13 @@ fn a_batch_of_the_stream_shows_its_position_and_sends_nothing() {
         "041",
         "047",
     ] {
-        assert!(letter.reason.contains(part), "{part}: {}", letter.reason);
+        assert!(
+            dead_letter.reason.contains(part),
+            "{part}: {}",
+            dead_letter.reason
+        );
     }
-    assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("outbox")));
+    assert!(matches!(&dead_letter.forward, Forward::Nothing(why) if why.contains("outbox")));
     let strange = stream(&received("what?"));
     assert!(strange.facts.unreadable.is_some() && strange.facts.text == "what?");
 }
@@ -139,14 +154,14 @@ fn a_batch_of_the_stream_shows_its_position_and_sends_nothing() {
 fn what_was_quarantined_goes_back_to_its_entrance() {
     let kept = |entrance, body: &str| quarantined(entrance, body.as_bytes(), 9_000).remove(0);
     let body = envelope(&ours());
-    let letter = quarantine(&received(&kept("saga-events", &body)));
-    check_facts(&letter);
-    assert_eq!(letter.reason, "saga-events: no such saga");
-    assert_eq!(letter.first.unwrap().millis(), 1_795_226_400_000);
-    assert_eq!(sends(&letter), (Destination::EventsQueue, body.as_str()));
-    let letter = quarantine(&received(&kept("event-ingress", &ours())));
-    check_facts(&letter);
-    assert_eq!(sends(&letter), (Destination::Bus, ours().as_str()));
+    let dead_letter = quarantine(&received(&kept("saga-events", &body)));
+    check_facts(&dead_letter);
+    assert_eq!(dead_letter.reason, "saga-events: no such saga");
+    assert_eq!(dead_letter.first.unwrap().millis(), 1_795_226_400_000);
+    assert_eq!(sends(&dead_letter), (Destination::EventsQueue, body.as_str()));
+    let dead_letter = quarantine(&received(&kept("event-ingress", &ours())));
+    check_facts(&dead_letter);
+    assert_eq!(sends(&dead_letter), (Destination::Bus, ours().as_str()));
     // As an earlier version wrote what was too large.
     let cut = r#"{"entrance":"saga-events","reason":"why","at":"2026-11-21T02:00:00.123Z","body":"xx","cut_from_bytes":20000}"#;
     let cut = quarantine(&received(cut));
@@ -158,8 +173,8 @@ fn what_was_quarantined_goes_back_to_its_entrance() {
     );
     let other = quarantine(&received(&kept("elsewhere", &ours())));
     assert!(matches!(&other.forward, Forward::Nothing(why) if why.contains("elsewhere")));
-    let stranger = quarantine(&received("by hand"));
-    assert!(stranger.facts.unreadable.is_some() && stranger.facts.text == "by hand");
+    let other_writers = quarantine(&received("by hand"));
+    assert!(other_writers.facts.unreadable.is_some() && other_writers.facts.text == "by hand");
 }
 
 #[test]
@@ -168,14 +183,14 @@ fn another_publishers_event_leaves_the_quarantine_with_the_attribute_that_routes
         r#"{{"specversion":"1.0","id":"7","source":"/risk","type":"PaymentCompensationRequested","data":{{"saga_id":"{SAGA}","reason":"fraud"}}}}"#
     );
     let kept = quarantined("event-ingress", body.as_bytes(), 9_000);
-    let letter = quarantine(&received(&kept[0]));
-    let (to, message) = sends(&letter);
+    let dead_letter = quarantine(&received(&kept[0]));
+    let (to, message) = sends(&dead_letter);
     let event: serde_json::Value = serde_json::from_str(message).unwrap();
     assert_eq!(
         (to, event["sagatarget"].as_str(), event["id"].as_str()),
         (Destination::Bus, Some("aws"), Some("7"))
     );
-    assert_eq!(letter.facts.saga.unwrap().to_string(), SAGA);
+    assert_eq!(dead_letter.facts.saga.unwrap().to_string(), SAGA);
 }
 
 #[test]
@@ -185,27 +200,33 @@ fn azures_quarantine_is_base64_and_may_be_in_parts() {
     let whole = format!(
         r#"{{"entrance":"azure-participant","reason":"why","at":"2026-11-21T02:00:00.123Z","body":{body}}}"#
     );
-    let letter = azure_quarantine("k", &text(whole), Some(Timestamp::from_millis(5)));
-    check_facts(&letter);
-    assert_eq!(sends(&letter), (Destination::ParticipantQueue, ours().as_str()));
+    let dead_letter = azure_quarantine("k", &text(whole), Some(Timestamp::from_millis(5)));
+    check_facts(&dead_letter);
+    assert_eq!(
+        sends(&dead_letter),
+        (Destination::ParticipantQueue, ours().as_str())
+    );
     let part = r#"{"entrance":"azure-participant","reason":"why","at":"2026-11-21T02:00:00.123Z","body":"x","part":1,"parts":3,"body_bytes":99,"body_sha256":"ab12"}"#;
-    let letter = azure_quarantine("k", &text(part.to_owned()), None);
+    let dead_letter = azure_quarantine("k", &text(part.to_owned()), None);
     assert!(
-        matches!(&letter.forward, Forward::Nothing(why) if why.contains("part 1 of 3") && why.contains("ab12"))
+        matches!(&dead_letter.forward, Forward::Nothing(why) if why.contains("part 1 of 3") && why.contains("ab12"))
     );
 }
 
 #[test]
 fn a_poison_message_is_base64_of_one_event() {
-    let letter = poison("k", &STANDARD.encode(ours()), Some(Timestamp::from_millis(5)));
-    check_facts(&letter);
-    assert_eq!(letter.attempts, Some(5));
-    assert_eq!(sends(&letter), (Destination::ParticipantQueue, ours().as_str()));
+    let dead_letter = poison("k", &STANDARD.encode(ours()), Some(Timestamp::from_millis(5)));
+    check_facts(&dead_letter);
+    assert_eq!(dead_letter.attempts, Some(5));
+    assert_eq!(
+        sends(&dead_letter),
+        (Destination::ParticipantQueue, ours().as_str())
+    );
     check_facts(&poison("k", &ours(), None));
     assert!(
-        letter.reason.contains("none of 5 tries succeeded"),
+        dead_letter.reason.contains("none of 5 tries succeeded"),
         "{}",
-        letter.reason
+        dead_letter.reason
     );
     let odd = poison("k", "bm8gZXZlbnQ=", None);
     assert_eq!(odd.facts.text, "no event");
@@ -222,28 +243,28 @@ fn of_a_message_that_the_host_could_not_decode_nobody_says_that_it_was_tried() {
         "bm8g*ZXZlbnQ=",
         &ours(),
     ] {
-        let letter = poison("k", text, None);
+        let dead_letter = poison("k", text, None);
         if !text.is_empty() {
             assert!(
-                letter.reason.contains("could not decode it"),
+                dead_letter.reason.contains("could not decode it"),
                 "{text}: {}",
-                letter.reason
+                dead_letter.reason
             );
             assert!(
-                letter.reason.contains("the participant did not see it"),
+                dead_letter.reason.contains("the participant did not see it"),
                 "{text}: {}",
-                letter.reason
+                dead_letter.reason
             );
-            assert_eq!(letter.attempts, None);
+            assert_eq!(dead_letter.attempts, None);
         }
         // What was put there in plain text by mistake goes back as the host wants it.
-        assert_eq!(sends(&letter), (Destination::ParticipantQueue, text));
+        assert_eq!(sends(&dead_letter), (Destination::ParticipantQueue, text));
     }
-    let letter = poison("k", &STANDARD.encode([0xff, 0xfe, b'{', 0]), None);
-    assert!(letter.reason.contains("no UTF-8"), "{}", letter.reason);
-    assert_eq!((letter.attempts, letter.facts.is_base64), (None, true));
-    assert_eq!(letter.facts.bytes(), [0xff, 0xfe, b'{', 0]);
-    assert!(matches!(&letter.forward, Forward::Nothing(why) if why.contains("UTF-8")));
+    let dead_letter = poison("k", &STANDARD.encode([0xff, 0xfe, b'{', 0]), None);
+    assert!(dead_letter.reason.contains("no UTF-8"), "{}", dead_letter.reason);
+    assert_eq!((dead_letter.attempts, dead_letter.facts.is_base64), (None, true));
+    assert_eq!(dead_letter.facts.bytes(), [0xff, 0xfe, b'{', 0]);
+    assert!(matches!(&dead_letter.forward, Forward::Nothing(why) if why.contains("UTF-8")));
 }
 
 const BLOB: &str = "TO-AWS-INGRESS/2026/11/21/2/0b7b8c0e-8f3b-4c55-9d35-5a6ef0b9c2a1.json";
@@ -254,9 +275,9 @@ fn a_blob_of_cloud_events_loses_what_event_grid_added() {
     let event = format!("{}{added}", &ours()[..ours().len() - 1]);
     let other = event.replace("InventoryReserved", "InventoryReleased");
     let created = Timestamp::from_millis(1_795_262_500_000);
-    let letters = blob(BLOB, &format!("[{event},{other},{event}]"), Some(created));
-    assert_eq!(letters.len(), 3);
-    let first = &letters[0].dead_letter;
+    let dead_letters = blob(BLOB, &format!("[{event},{other},{event}]"), Some(created));
+    assert_eq!(dead_letters.len(), 3);
+    let first = &dead_letters[0].dead_letter;
     check_facts(first);
     assert_eq!(
         first.reason,
@@ -271,13 +292,13 @@ fn a_blob_of_cloud_events_loses_what_event_grid_added() {
     };
     assert!(to == Destination::Topic && same(message, &ours()), "{message}");
     // Each has an id of its own, also the same event twice; and the raw text by which it is found again.
-    let mut keys: Vec<&str> = letters
+    let mut keys: Vec<&str> = dead_letters
         .iter()
         .map(|one| one.dead_letter.id.key.as_str())
         .collect();
     keys.dedup();
     assert_eq!(keys.len(), 3);
-    assert_eq!(letters[1].raw, other);
+    assert_eq!(dead_letters[1].raw, other);
 }
 
 #[test]
@@ -289,16 +310,16 @@ fn a_blob_in_event_grids_own_schema_becomes_the_cloud_event_that_the_topic_takes
         "lastDeliveryOutcome":"BadRequest","publishTime":"2026-11-21T02:00:01Z","lastDeliveryAttemptTime":"2026-11-21T02:00:02Z",
         "lastHttpStatusCode":400}}]"#
     );
-    let letters = blob(BLOB, &content, None);
-    let letter = &letters[0].dead_letter;
+    let dead_letters = blob(BLOB, &content, None);
+    let dead_letter = &dead_letters[0].dead_letter;
     assert_eq!(
-        letter.reason,
+        dead_letter.reason,
         "UndeliverableDueToHttpBadRequest (BadRequest), subscription TO-AWS-INGRESS"
     );
-    assert_eq!(letter.attempts, Some(1));
-    assert_eq!(letter.facts.saga.unwrap().to_string(), SAGA);
-    assert_eq!(letter.facts.unreadable, None);
-    let event: serde_json::Value = serde_json::from_str(sends(letter).1).unwrap();
+    assert_eq!(dead_letter.attempts, Some(1));
+    assert_eq!(dead_letter.facts.saga.unwrap().to_string(), SAGA);
+    assert_eq!(dead_letter.facts.unreadable, None);
+    let event: serde_json::Value = serde_json::from_str(sends(dead_letter).1).unwrap();
     let members: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         members,
@@ -307,14 +328,15 @@ fn a_blob_in_event_grids_own_schema_becomes_the_cloud_event_that_the_topic_takes
 }
 
 #[test]
-fn a_blob_that_is_no_array_of_events_is_one_letter() {
+fn a_blob_that_is_no_array_of_events_is_one_dead_letter() {
     for content in ["", "[]", "[1,", "not json", "{\"a\":"] {
-        let letters = blob(BLOB, content, None);
-        assert_eq!(letters.len(), 1, "{content}");
+        let dead_letters = blob(BLOB, content, None);
+        assert_eq!(dead_letters.len(), 1, "{content}");
         assert!(
-            letters[0].dead_letter.facts.unreadable.is_some() && letters[0].dead_letter.facts.text == content
+            dead_letters[0].dead_letter.facts.unreadable.is_some()
+                && dead_letters[0].dead_letter.facts.text == content
         );
-        assert!(matches!(letters[0].dead_letter.forward, Forward::Nothing(_)));
+        assert!(matches!(dead_letters[0].dead_letter.forward, Forward::Nothing(_)));
     }
 }
 
@@ -329,9 +351,12 @@ fn a_dead_row_is_requeued_unless_it_cannot_be_read() {
         dead_at: Some(Timestamp::from_millis(2)),
         unreadable: None,
     };
-    let letter = row(Source::Outbox, whole.clone());
-    check_facts(&letter);
-    assert_eq!((letter.attempts, letter.forward), (Some(7), Forward::Requeue));
+    let dead_letter = row(Source::Outbox, whole.clone());
+    check_facts(&dead_letter);
+    assert_eq!(
+        (dead_letter.attempts, dead_letter.forward),
+        (Some(7), Forward::Requeue)
+    );
     let odd = row(
         Source::Outbox,
         Row {
@@ -405,19 +430,19 @@ proptest! {
             _ => STANDARD.encode(body),
         };
         let message = received(&body);
-        let mut letters = vec![
+        let mut dead_letters = vec![
             destination(&message), events(&message), stream(&message), quarantine(&message),
             azure_quarantine("k", &body, None), poison("k", &body, None),
         ];
-        letters.extend(blob(BLOB, &body, None).into_iter().map(|one| one.dead_letter));
-        for letter in letters {
-            prop_assert!(!letter.reason.is_empty(), "{:?}", letter.id);
-            prop_assert!(!letter.facts.text.is_empty() || body.is_empty() || wrapped == 3 || wrapped == 2);
+        dead_letters.extend(blob(BLOB, &body, None).into_iter().map(|one| one.dead_letter));
+        for dead_letter in dead_letters {
+            prop_assert!(!dead_letter.reason.is_empty(), "{:?}", dead_letter.id);
+            prop_assert!(!dead_letter.facts.text.is_empty() || body.is_empty() || wrapped == 3 || wrapped == 2);
         }
     }
 }
 
-/// A filter that leaves one of its words out would have letters discarded that nobody named.
+/// A filter that leaves one of its words out would have dead letters discarded that nobody named.
 #[test]
 fn every_word_of_a_filter_narrows_it_and_none_is_passed_over() {
     let saga = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
@@ -468,7 +493,7 @@ fn every_word_of_a_filter_narrows_it_and_none_is_passed_over() {
 }
 
 #[test]
-fn a_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_subject() {
+fn a_dead_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_subject() {
     let saga = "3b0c5d5e-0a52-8a3c-9d6b-6a1f0e6f7c11";
     for (topic, source) in [
         (r#""topic":"/subscriptions/1","#, "/subscriptions/1"),
@@ -478,10 +503,10 @@ fn a_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_s
             r#"[{{"id":"1",{topic}"eventType":"PaymentCompensationRequested","subject":"saga/{saga}/x","eventTime":"2026-11-21T00:00:00Z",
                 "data":{{"order_id":"o"}},"deadletterreason":"MaxDeliveryAttemptsExceeded","deliveryattempts":30}}]"#
         );
-        let letter = blob("SUB/2026/11/21/2/1.json", &content, None)
+        let dead_letter = blob("SUB/2026/11/21/2/1.json", &content, None)
             .remove(0)
             .dead_letter;
-        let event: serde_json::Value = serde_json::from_str(&letter.facts.text).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&dead_letter.facts.text).unwrap();
         assert_eq!(
             (&event["specversion"], &event["source"], &event["type"]),
             (
@@ -490,6 +515,6 @@ fn a_letter_in_event_grids_own_schema_is_one_event_and_tells_its_saga_from_its_s
                 &"PaymentCompensationRequested".into()
             )
         );
-        assert_eq!(letter.facts.saga, Some(saga.parse().unwrap()));
+        assert_eq!(dead_letter.facts.saga, Some(saga.parse().unwrap()));
     }
 }

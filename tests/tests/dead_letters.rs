@@ -27,9 +27,9 @@ use saga_wire::dead_letter::{
 async fn poisoned(world: &mut World, desk: &Desk) -> (SagaId, DeadLetter) {
     let saga = world.start("100").await;
     world.publish().await;
-    let letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
-    desk.places.put(letter.clone());
-    (saga, letter)
+    let dead_letter = dead(&world.on_the_way.pop().unwrap(), 0, 1);
+    desk.places.put(dead_letter.clone());
+    (saga, dead_letter)
 }
 
 /// Whether a call asks a source for dead letters.
@@ -60,9 +60,9 @@ fn interrupted(at: &'static str, other: impl Fn(&DeadLetters) + Send + Sync + 's
     desk
 }
 
-fn only(letter: &DeadLetter, act: Act) -> Command {
+fn only(dead_letter: &DeadLetter, act: Act) -> Command {
     Command {
-        selection: Selection::Ids(vec![letter.id.clone()]),
+        selection: Selection::Ids(vec![dead_letter.id.clone()]),
         ..all(act)
     }
 }
@@ -70,7 +70,7 @@ fn only(letter: &DeadLetter, act: Act) -> Command {
 #[tokio::test]
 async fn a_list_consumes_nothing_and_names_the_saga() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
     for _ in 0..3 {
         let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
         let [listed] = &page.dead_letters[..] else {
@@ -81,7 +81,7 @@ async fn a_list_consumes_nothing_and_names_the_saga() {
         assert_eq!(listed.facts.kind.as_deref(), Some("PaymentReserved"));
         assert_eq!((&page.next, page.notices.len()), (&None, 0));
     }
-    let found = find(&desk.ports(&world), &letter.id).await.unwrap();
+    let found = find(&desk.ports(&world), &dead_letter.id).await.unwrap();
     assert!(matches!(found, Found::Here(_, prospect) if prospect.disposition == Disposition::Tried));
     assert_eq!(desk.places.stored().len(), 1);
 }
@@ -89,10 +89,10 @@ async fn a_list_consumes_nothing_and_names_the_saga() {
 #[tokio::test]
 async fn a_dry_run_changes_nothing_and_says_what_would_happen() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
     let dry = Command {
         confirm: false,
-        ..only(&letter, Act::Replay)
+        ..only(&dead_letter, Act::Replay)
     };
     let before = world.saga(saga);
     let report = desk.run(&world, &dry).await;
@@ -106,7 +106,7 @@ async fn a_dry_run_changes_nothing_and_says_what_would_happen() {
             && desk.places.take_sent().is_empty()
     );
     assert_eq!((world.saga(saga), desk.places.stored().len()), (before, 1));
-    // The sweeper was faster: the saga is complete, and the letter of no use.
+    // The sweeper was faster: the saga is complete, and the dead letter of no use.
     world.heal(saga).await;
     let report = desk.run(&world, &dry).await;
     assert_eq!(
@@ -121,8 +121,8 @@ async fn a_dry_run_changes_nothing_and_says_what_would_happen() {
 #[tokio::test]
 async fn a_replay_moves_the_saga_on_and_is_in_its_timeline() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
-    let report = desk.run(&world, &only(&letter, Act::Replay)).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
+    let report = desk.run(&world, &only(&dead_letter, Act::Replay)).await;
     assert_eq!(
         (report.done, report.failed, report.items[0].disposition.as_str()),
         (1, 0, "replayed")
@@ -147,7 +147,7 @@ async fn a_replay_moves_the_saga_on_and_is_in_its_timeline() {
 }
 
 #[tokio::test]
-async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
+async fn dead_letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
     let (mut world, desk) = (World::default(), Desk::new());
     let (saga, _) = poisoned(&mut world, &desk).await;
     world.heal(saga).await;
@@ -180,12 +180,12 @@ async fn letters_of_one_saga_in_one_millisecond_have_lines_of_their_own() {
 
 /// A blob's name is longer than an event's id may be.
 #[tokio::test]
-async fn letters_with_long_names_have_lines_of_their_own_whose_ids_are_read_again() {
+async fn dead_letters_with_long_names_have_lines_of_their_own_whose_ids_are_read_again() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
     for middle in ["first", "second"] {
-        let mut long = letter.clone();
+        let mut long = dead_letter.clone();
         long.id = DeadLetterId {
             source: Source::EventGrid,
             key: format!("{}{middle}{}", "a".repeat(600), "z".repeat(100)),
@@ -242,7 +242,7 @@ async fn what_would_be_quarantined_again_is_left() {
     assert_eq!(page.dead_letters.len(), 2);
 }
 
-/// A letter of the quarantine that this entrance kept.
+/// A dead letter of the quarantine that this entrance kept.
 fn kept_at(entrance: &'static str, key: &str, body: &str) -> DeadLetter {
     let body = quarantined(entrance, body.as_bytes(), 9_000).remove(0);
     if entrance == "azure-participant" {
@@ -268,9 +268,9 @@ async fn what_may_not_come_in_from_outside_is_not_replayed_either() {
         events.push(event_in(&world.on_the_way[0]));
         world.deliver_at(0).await;
     }
-    let outcomes = async |entrance: &'static str, letters: &[(&str, &str)]| {
+    let outcomes = async |entrance: &'static str, dead_letters: &[(&str, &str)]| {
         desk.places.clear();
-        for (key, body) in letters {
+        for (key, body) in dead_letters {
             desk.places.put(kept_at(entrance, key, body));
         }
         let report = desk.run(&world, &all(Act::Replay)).await;
@@ -279,7 +279,10 @@ async fn what_may_not_come_in_from_outside_is_not_replayed_either() {
             (key, item.disposition.as_str())
         });
         let lines: BTreeMap<String, &str> = lines.collect();
-        letters.iter().map(|(key, _)| lines[*key]).collect::<Vec<_>>()
+        dead_letters
+            .iter()
+            .map(|(key, _)| lines[*key])
+            .collect::<Vec<_>>()
     };
     let ours: Vec<(&str, &str)> = ["0", "1", "2"]
         .into_iter()
@@ -304,16 +307,16 @@ async fn what_may_not_come_in_from_outside_is_not_replayed_either() {
 }
 
 #[tokio::test]
-async fn unknown_ids_and_letters_that_others_hold_are_named() {
+async fn unknown_ids_and_dead_letters_that_others_hold_are_named() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.hide(Source::Poison, 60);
     let gone = DeadLetterId {
         source: Source::Events,
         key: "1-2".to_owned(),
     };
     let ids = Command {
-        selection: Selection::Ids(vec![letter.id.clone(), gone.clone()]),
+        selection: Selection::Ids(vec![dead_letter.id.clone(), gone.clone()]),
         ..all(Act::Replay)
     };
     let report = desk.run(&world, &ids).await;
@@ -323,7 +326,10 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
         assert_eq!(item.disposition.as_str(), "unknown");
         item.text.as_str()
     };
-    assert_eq!(text(&letter.id), "it is not there, or not now: see the notices");
+    assert_eq!(
+        text(&dead_letter.id),
+        "it is not there, or not now: see the notices"
+    );
     assert!(text(&gone).starts_with("there is no such dead letter"));
     assert!(
         report
@@ -338,11 +344,11 @@ async fn unknown_ids_and_letters_that_others_hold_are_named() {
     );
     // They come back by themselves.
     desk.clock.advance(61_000);
-    assert_eq!(desk.run(&world, &only(&letter, Act::Replay)).await.done, 1);
+    assert_eq!(desk.run(&world, &only(&dead_letter, Act::Replay)).await.done, 1);
 }
 
 #[tokio::test]
-async fn letters_that_the_watch_holds_for_a_moment_are_waited_for() {
+async fn dead_letters_that_the_watch_holds_for_a_moment_are_waited_for() {
     let (mut world, desk) = (World::default(), Desk::new());
     poisoned(&mut world, &desk).await;
     desk.places.hide(Source::Poison, 5);
@@ -384,11 +390,11 @@ async fn runs_that_wait_for_each_other_give_up_one_after_the_other_and_not_befor
 #[tokio::test]
 async fn the_watch_comes_later_while_an_operator_works_and_not_never() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.hide(Source::Poison, 5);
     let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
     assert_eq!((report.new, report.failed), (1, 0));
-    let mut more = letter;
+    let mut more = dead_letter;
     more.id.key = "more".to_owned();
     desk.places.put(more);
     desk.places.hide(Source::Poison, 60);
@@ -405,10 +411,10 @@ async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
         World::default(),
         interrupted("DeadLetterQueue::remove", |places| places.hide(Source::Events, 4)),
     );
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
     for number in 0..40_u8 {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.source = Source::Events;
         more.id.key = format!("more-{number:02}");
         desk.places.put(more);
@@ -421,13 +427,13 @@ async fn a_run_waits_at_its_end_too_for_what_came_to_be_held_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
+async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_dead_letters() {
     let (broken, choose) = switch("DeadLetterQueue::depth", true);
     let (mut world, desk) = (
         World::default(),
         Desk::with(|clock| DeadLetters::new(clock, choose)),
     );
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     let page = list(&desk.ports(&world), &Filter::default(), None, 10).await;
     assert!(page.notices.iter().any(|notice| notice.source == Source::Poison));
     let report = desk.run(&world, &all(Act::Replay)).await;
@@ -439,7 +445,7 @@ async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
             .any(|notice| notice.source == Source::Poison)
     );
     // One that was asked for has a line of its own: nothing is known of it, not even that it is gone.
-    let report = desk.run(&world, &only(&letter, Act::Replay)).await;
+    let report = desk.run(&world, &only(&dead_letter, Act::Replay)).await;
     assert_eq!((report.done, report.failed, report.items.len()), (0, 1, 1));
     assert_eq!(report.items[0].disposition.as_str(), "failed");
     assert!(
@@ -447,17 +453,17 @@ async fn a_source_that_cannot_be_counted_is_named_and_keeps_its_letters() {
         "{report:?}"
     );
     broken.store(false, Ordering::SeqCst);
-    assert_eq!(desk.run(&world, &only(&letter, Act::Replay)).await.done, 1);
+    assert_eq!(desk.run(&world, &only(&dead_letter, Act::Replay)).await.done, 1);
 }
 
 #[tokio::test]
-async fn a_letter_that_another_operator_takes_meanwhile_is_not_lost() {
+async fn a_dead_letter_that_another_operator_takes_meanwhile_is_not_lost() {
     // The other operator's receipt is the newer one: he comes when the lease of the first has ended, between the
     // sending and the removal.
     let take = |places: &DeadLetters| places.hide(Source::Poison, 60);
     let (mut world, desk) = (World::default(), interrupted("Outlet::send", take));
-    let (_, letter) = poisoned(&mut world, &desk).await;
-    let report = desk.run(&world, &only(&letter, Act::Replay)).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
+    let report = desk.run(&world, &only(&dead_letter, Act::Replay)).await;
     assert_eq!(
         (report.done, report.left, report.items[0].disposition.as_str()),
         (0, 1, "taken")
@@ -497,16 +503,16 @@ async fn of_a_row_that_another_operator_takes_it_is_said_what_was_done() {
 }
 
 #[tokio::test]
-async fn a_letter_whose_saga_cannot_be_told_stays() {
+async fn a_dead_letter_whose_saga_cannot_be_written_stays() {
     let (broken, choose) = switch("SagaStore::commit", false);
     let (mut world, desk) = (
         World::new(OriginCloud::with_faults(choose), StepCloud::new()),
         Desk::new(),
     );
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     broken.store(true, Ordering::SeqCst);
     for act in [Act::Replay, Act::Discard] {
-        let report = desk.run(&world, &only(&letter, act)).await;
+        let report = desk.run(&world, &only(&dead_letter, act)).await;
         assert_eq!((report.done, report.failed), (0, 1), "{report:?}");
         assert!(
             report.items[0].text.contains("the dead letter stays"),
@@ -515,15 +521,15 @@ async fn a_letter_whose_saga_cannot_be_told_stays() {
         assert_eq!(desk.places.stored().len(), 1);
     }
     broken.store(false, Ordering::SeqCst);
-    assert_eq!(desk.run(&world, &only(&letter, Act::Discard)).await.done, 1);
+    assert_eq!(desk.run(&world, &only(&dead_letter, Act::Discard)).await.done, 1);
 }
 
 #[tokio::test]
 async fn a_receiver_that_refuses_stops_the_run_and_takes_nothing() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     for number in 0..9_u8 {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("more-{number}");
         desk.places.put(more);
     }
@@ -549,9 +555,9 @@ async fn a_receiver_that_refuses_stops_the_run_and_takes_nothing() {
 #[tokio::test]
 async fn failures_within_the_bounds_end_no_run() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     for number in 0..9_u8 {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("more-{number}");
         desk.places.put(more);
     }
@@ -571,21 +577,21 @@ async fn failures_within_the_bounds_end_no_run() {
 #[tokio::test]
 async fn a_filter_takes_what_is_all_that_it_says() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
     let other = world.start("100").await;
     let filter = Filter {
         source: Some(Source::Poison),
         saga: Some(saga),
         kind: Some("PaymentReserved".to_owned()),
-        reason: Some(letter.reason.to_uppercase()),
-        since: Some(letter.arrived()),
+        reason: Some(dead_letter.reason.to_uppercase()),
+        since: Some(dead_letter.arrived()),
     };
-    assert!(Filter::default().takes(&letter) && filter.takes(&letter));
+    assert!(Filter::default().takes(&dead_letter) && filter.takes(&dead_letter));
     let since = |millis| Filter {
-        since: Some(letter.arrived().plus_millis(millis)),
+        since: Some(dead_letter.arrived().plus_millis(millis)),
         ..filter.clone()
     };
-    assert!(since(-1).takes(&letter) && !since(1).takes(&letter));
+    assert!(since(-1).takes(&dead_letter) && !since(1).takes(&dead_letter));
     for other in [
         Filter {
             source: Some(Source::Events),
@@ -604,19 +610,19 @@ async fn a_filter_takes_what_is_all_that_it_says() {
             ..filter.clone()
         },
     ] {
-        assert!(!other.takes(&letter), "{other:?}");
+        assert!(!other.takes(&dead_letter), "{other:?}");
     }
 }
 
 /// Azure's step may still have to act for a saga whose record has expired at the origin.
 #[tokio::test]
-async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
+async fn a_dead_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
     let elsewhere = World::default();
     let dry = Command {
         confirm: false,
-        ..only(&letter, Act::Replay)
+        ..only(&dead_letter, Act::Replay)
     };
     let report = desk.run(&elsewhere, &dry).await;
     assert_eq!(report.items[0].disposition.as_str(), "tried", "{report:?}");
@@ -626,8 +632,8 @@ async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
     world
         .deliver(&Message {
             to: Place::AzureQueue,
-            kind: letter.facts.kind.clone().unwrap(),
-            body: STANDARD.encode(&letter.facts.text),
+            kind: dead_letter.facts.kind.clone().unwrap(),
+            body: STANDARD.encode(&dead_letter.facts.text),
         })
         .await
         .unwrap();
@@ -642,7 +648,7 @@ async fn a_letter_for_azure_is_tried_also_when_its_saga_is_not_known() {
 }
 
 #[tokio::test]
-async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_without_all_others() {
+async fn pages_go_through_one_source_after_the_other_and_one_dead_letter_is_found_without_all_others() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let desk = Desk::with(|clock| {
@@ -652,11 +658,11 @@ async fn pages_go_through_one_source_after_the_other_and_one_letter_is_found_wit
         })
     });
     let mut world = World::default();
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
     for source in [Source::Events, Source::Outbox, Source::EventGrid] {
         for number in 10..35_u8 {
-            let mut more = letter.clone();
+            let mut more = dead_letter.clone();
             more.id = DeadLetterId {
                 source,
                 key: format!("more-{number}"),
@@ -718,10 +724,10 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
         })
     });
     let mut world = World::default();
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
     let put = |source, number: i64, minutes: i64| {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id = DeadLetterId {
             source,
             key: format!("more-{number}"),
@@ -770,7 +776,7 @@ async fn no_more_is_read_of_a_source_than_what_is_asked_for() {
     put(Source::EventGrid, 200, 60);
     let late = Filter {
         source: Some(Source::EventGrid),
-        since: Some(letter.arrived().plus_millis(1)),
+        since: Some(dead_letter.arrived().plus_millis(1)),
         ..Filter::default()
     };
     let since = Command {
@@ -829,10 +835,10 @@ async fn what_came_to_rest_since_the_look_stays_parked() {
 #[tokio::test]
 async fn a_run_goes_as_far_as_it_is_asked_to() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     for number in 10..40_u8 {
         for source in [Source::Poison, Source::Events] {
-            let mut more = letter.clone();
+            let mut more = dead_letter.clone();
             more.id = DeadLetterId {
                 source,
                 key: format!("more-{number}"),
@@ -859,14 +865,14 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
     // What would be left counts as little as it does in a run that is confirmed.
     let other = Desk::new();
     for number in 0..5_u8 {
-        let mut odd = letter.clone();
+        let mut odd = dead_letter.clone();
         odd.id = DeadLetterId {
             source: Source::Poison,
             key: format!("0-odd-{number}"),
         };
         odd.forward = Forward::Nothing("it cannot be sent".to_owned());
         other.places.put(odd);
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("1-more-{number}");
         other.places.put(more);
     }
@@ -907,19 +913,22 @@ async fn a_run_goes_as_far_as_it_is_asked_to() {
     );
     let left = desk.places.stored();
     assert_eq!(left.len(), 30);
-    assert!(left.iter().all(|letter| letter.id.source == Source::Events));
+    assert!(
+        left.iter()
+            .all(|dead_letter| dead_letter.id.source == Source::Events)
+    );
 }
 
 #[tokio::test]
-async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
+async fn each_arrival_is_announced_once_with_a_count_an_example_and_the_command() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (saga, letter) = poisoned(&mut world, &desk).await;
-    let told = async |expected: usize| {
+    let (saga, dead_letter) = poisoned(&mut world, &desk).await;
+    let announced = async |expected: usize| {
         let report = watch(&desk.ports(&world), &world.aws, &desk.places).await;
         assert_eq!((report.new, report.failed), (expected, 0));
         world.aws.alerts()
     };
-    let alerts = told(1).await;
+    let alerts = announced(1).await;
     assert_eq!(alerts[0].subject, "saga-bridge: 1 new dead letter in poison");
     for part in [
         saga.to_string().as_str(),
@@ -934,15 +943,15 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         parked.reason.contains("PaymentReserved lies in poison"),
         "{parked:?}"
     );
-    told(0).await;
+    announced(0).await;
     // Ten more, one of them with a clock that is behind.
     for number in 0..10_i64 {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("more-{number}");
         more.last = more.last.map(|at| at.plus_millis(number * 1_000 - 2_000));
         desk.places.put(more);
     }
-    let alerts = told(10).await;
+    let alerts = announced(10).await;
     assert_eq!(
         (alerts.len(), alerts[1].subject.as_str()),
         (2, "saga-bridge: 10 new dead letters in poison")
@@ -952,76 +961,76 @@ async fn each_arrival_is_told_once_with_a_count_an_example_and_the_command() {
         "the newest: {}",
         alerts[1].text
     );
-    told(0).await;
+    announced(0).await;
     // So far clocks may differ, and so long somebody may have held it.
-    let mut behind = letter.clone();
+    let mut behind = dead_letter.clone();
     behind.id.key = "behind".to_owned();
     behind.last = behind.last.map(|at| at.plus_millis(7_000 - 4 * 60_000));
     desk.places.put(behind);
-    told(1).await;
-    told(0).await;
+    announced(1).await;
+    announced(0).await;
     // What is older than clocks may differ is not told again, when that is forgotten.
-    let mut later = letter.clone();
+    let mut later = dead_letter.clone();
     later.id.key = "later".to_owned();
     later.last = later.last.map(|at| at.plus_millis(3_600_000));
     desk.places.put(later);
-    told(1).await;
-    told(0).await;
+    announced(1).await;
+    announced(0).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
     assert_eq!(watched.announced.len(), 1, "and it is forgotten");
     // Nor is it remembered when it comes late itself.
     for hours in [1, 2] {
-        let mut more = letter.clone();
+        let mut more = dead_letter.clone();
         more.id.key = format!("hours-{hours}");
         more.last = more.last.map(|at| at.plus_millis(hours * 3_600_000 + 1_000));
         desk.places.put(more);
     }
-    told(2).await;
+    announced(2).await;
     let watched = desk.places.load(Source::Poison).await.unwrap();
     assert_eq!(watched.announced.len(), 1, "of the newest alone");
-    told(0).await;
+    announced(0).await;
 }
 
 #[tokio::test]
-async fn a_flood_is_told_once_and_the_next_one_after_it_was_drained_again() {
+async fn a_flood_is_announced_once_and_the_next_one_after_it_was_drained_again() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, mut letter) = poisoned(&mut world, &desk).await;
+    let (_, mut dead_letter) = poisoned(&mut world, &desk).await;
     desk.places.clear();
-    letter.id.source = Source::EventGrid;
+    dead_letter.id.source = Source::EventGrid;
     let flood = |from: i64, count: i64| {
         for number in from..from + count {
-            let mut more = letter.clone();
+            let mut more = dead_letter.clone();
             more.id.key = format!("blob-{number}");
             more.last = more.last.map(|at| at.plus_millis(from));
             desk.places.put(more);
         }
     };
-    let told = async || watch(&desk.ports(&world), &world.aws, &desk.places).await.new;
+    let announced = async || watch(&desk.ports(&world), &world.aws, &desk.places).await.new;
     // So many are remembered one by one; of more, only the time.
     let remembered = async || desk.places.load(Source::EventGrid).await.unwrap().announced.len();
     flood(0, 6_000);
-    assert_eq!((told().await, remembered().await), (6_000, 0));
+    assert_eq!((announced().await, remembered().await), (6_000, 0));
     for _ in 0..3 {
-        assert_eq!(told().await, 0);
+        assert_eq!(announced().await, 0);
     }
     desk.places.clear();
-    assert_eq!(told().await, 0);
+    assert_eq!(announced().await, 0);
     flood(10_000, 3_000);
-    assert_eq!((told().await, remembered().await), (3_000, 3_000));
-    assert_eq!(told().await, 0);
+    assert_eq!((announced().await, remembered().await), (3_000, 3_000));
+    assert_eq!(announced().await, 0);
     flood(20_000, 1_000);
-    assert_eq!((told().await, remembered().await), (1_000, 4_000));
+    assert_eq!((announced().await, remembered().await), (1_000, 4_000));
     flood(30_000, 1);
-    assert_eq!((told().await, remembered().await), (1, 0));
+    assert_eq!((announced().await, remembered().await), (1, 0));
 }
 
 #[tokio::test]
-async fn of_a_deep_queue_only_the_growth_is_told() {
+async fn of_a_deep_queue_only_the_growth_is_announced() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
     for (count, new) in [(1_000, 1_000), (1_500, 500), (1_500, 0), (1_600, 100)] {
         for number in 1..count {
-            let mut more = letter.clone();
+            let mut more = dead_letter.clone();
             more.id.key = format!("more-{number}");
             desk.places.put(more);
         }
@@ -1049,13 +1058,13 @@ async fn of_a_deep_queue_only_the_growth_is_told() {
 
 /// The growth is that since the last look, also when there were fewer in between, or none.
 #[tokio::test]
-async fn a_queue_that_shrinks_and_grows_again_is_told_of_again() {
+async fn a_queue_that_shrinks_and_grows_again_is_announced_again() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (_, letter) = poisoned(&mut world, &desk).await;
-    let told = async |count: usize| {
+    let (_, dead_letter) = poisoned(&mut world, &desk).await;
+    let announced = async |count: usize| {
         desk.places.clear();
         for number in 0..count {
-            let mut more = letter.clone();
+            let mut more = dead_letter.clone();
             more.id.key = format!("more-{number:05}");
             desk.places.put(more);
         }
@@ -1063,13 +1072,13 @@ async fn a_queue_that_shrinks_and_grows_again_is_told_of_again() {
         assert_eq!(report.failed, 0);
         report.new
     };
-    assert_eq!(told(1_500).await, 1_500);
-    assert_eq!(told(0).await, 0);
-    assert_eq!(told(1_200).await, 1_200);
+    assert_eq!(announced(1_500).await, 1_500);
+    assert_eq!(announced(0).await, 0);
+    assert_eq!(announced(1_200).await, 1_200);
     // Few enough to look at each: none is known by name yet.
-    assert_eq!(told(900).await, 900);
-    assert_eq!(told(800).await, 0);
-    assert_eq!(told(1_300).await, 500);
+    assert_eq!(announced(900).await, 900);
+    assert_eq!(announced(800).await, 0);
+    assert_eq!(announced(1_300).await, 500);
 }
 
 #[tokio::test]
@@ -1116,13 +1125,13 @@ async fn replaying_everything_twice_in_any_order_while_sagas_run_does_no_harm() 
                 2 | 3 if !world.on_the_way.is_empty() => {
                     // It falls out; sometimes only its carrier believes so.
                     let index = usize::try_from(chance.below(world.on_the_way.len() as u64)).unwrap();
-                    let parcel = world.on_the_way.remove(index);
+                    let message = world.on_the_way.remove(index);
                     number += 1;
-                    let letter = dead(&parcel, chance.below(3), number);
-                    fallen.push(letter.clone());
-                    desk.places.put(letter);
+                    let dead_letter = dead(&message, chance.below(3), number);
+                    fallen.push(dead_letter.clone());
+                    desk.places.put(dead_letter);
                     if chance.below(3) == 0 {
-                        world.on_the_way.push(parcel);
+                        world.on_the_way.push(message);
                     }
                 }
                 4 if step > 60 => {

@@ -715,7 +715,7 @@ async fn what_a_later_release_kept_is_left_as_it_is() {
     let mut world = World::default();
     let (_, _, open) = sagas(&mut world).await;
     forgotten(&mut world);
-    let later = write(&version_1()).replace("\"format\":1", "\"format\":2");
+    let later = write(&version_1()).replace("\"format\":1", "\"format\":3");
     world.aws.put_definition_text(reference(1), &later);
     assert_eq!(shown(&world, open).await["status"], "PENDING_AZURE_CONFIRMATION");
     let refused = try_command(&world, open, Command::Cancel).await;

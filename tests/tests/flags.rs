@@ -1,4 +1,4 @@
-//! What a saga shows when it does not move: `stuck`, told once, and gone when it moves again; and `parked`, told once, and
+//! What a saga shows when it does not move: `stuck`, alerted once, and gone when it moves again; and `parked`, alerted once, and
 //! there until an operator has dealt with the message.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
@@ -42,7 +42,7 @@ async fn lost(world: &mut World) -> SagaId {
 }
 
 #[tokio::test]
-async fn a_saga_past_its_deadline_that_does_not_move_is_stuck_and_told_once() {
+async fn a_saga_past_its_deadline_that_does_not_move_is_stuck_and_alerted_once() {
     let mut world = World::default();
     let id = lost(&mut world).await;
     // The deadline is after 15 minutes: then it is asked to cancel, which is a move.
@@ -143,7 +143,7 @@ fn parked(world: &World, id: SagaId, event: &str) -> Parked {
 }
 
 #[tokio::test]
-async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
+async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_alerted_once() {
     let mut world = World::default();
     let id = lost(&mut world).await;
     let park = async |world: &World, event: &str| {
@@ -204,21 +204,26 @@ async fn a_message_that_came_to_rest_shows_on_its_saga_and_is_told_once() {
 async fn healed_past(world: &mut World, desk: &Desk, copies: u64) -> (SagaId, Vec<DeadLetter>) {
     let id = world.start("129.90").await;
     world.publish().await;
-    let parcel = world.on_the_way.pop().unwrap();
-    let letters: Vec<DeadLetter> = (0..copies).map(|number| dead(&parcel, 0, number)).collect();
-    for letter in &letters {
-        desk.places.put(letter.clone());
+    let message = world.on_the_way.pop().unwrap();
+    let dead_letters: Vec<DeadLetter> = (0..copies).map(|number| dead(&message, 0, number)).collect();
+    for dead_letter in &dead_letters {
+        desk.places.put(dead_letter.clone());
     }
     watch(&desk.ports(world), &world.aws, &desk.places).await;
     assert_eq!(flags(world, id), ["parked"]);
     world.heal(id).await;
-    assert_eq!(flags(world, id), ["parked"], "its letter lies there");
-    (id, letters)
+    assert_eq!(flags(world, id), ["parked"], "its dead letter lies there");
+    (id, dead_letters)
 }
 
-fn only(letters: &[DeadLetter], act: Act) -> Command {
+fn only(dead_letters: &[DeadLetter], act: Act) -> Command {
     Command {
-        selection: Selection::Ids(letters.iter().map(|letter| letter.id.clone()).collect()),
+        selection: Selection::Ids(
+            dead_letters
+                .iter()
+                .map(|dead_letter| dead_letter.id.clone())
+                .collect(),
+        ),
         ..all(act)
     }
 }
@@ -227,41 +232,41 @@ fn only(letters: &[DeadLetter], act: Act) -> Command {
 async fn a_message_is_parked_until_it_is_replayed_or_discarded() {
     for act in [Act::Replay, Act::Discard] {
         let (mut world, desk) = (World::default(), Desk::new());
-        let (id, letters) = healed_past(&mut world, &desk, 1).await;
+        let (id, dead_letters) = healed_past(&mut world, &desk, 1).await;
         let dry = Command {
             confirm: false,
-            ..only(&letters, act)
+            ..only(&dead_letters, act)
         };
         desk.run(&world, &dry).await;
         assert_eq!(flags(&world, id), ["parked"], "a dry run deals with nothing");
-        assert_eq!(desk.run(&world, &only(&letters, act)).await.done, 1);
+        assert_eq!(desk.run(&world, &only(&dead_letters, act)).await.done, 1);
         assert_eq!(flags(&world, id), Vec::<&str>::new());
     }
 }
 
 #[tokio::test]
-async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_and_one_that_came_after_does()
-{
+async fn a_dead_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_and_one_that_came_after_does()
+ {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (id, letters) = healed_past(&mut world, &desk, 1).await;
-    let letter = letters[0].clone();
-    assert_eq!(desk.run(&world, &only(&letters, Act::Replay)).await.done, 1);
-    let came = async |letter: &DeadLetterId, event: &str, at: i64| {
+    let (id, dead_letters) = healed_past(&mut world, &desk, 1).await;
+    let dead_letter = dead_letters[0].clone();
+    assert_eq!(desk.run(&world, &only(&dead_letters, Act::Replay)).await.done, 1);
+    let came = async |dead_letter: &DeadLetterId, event: &str, at: i64| {
         let mut parked = parked(&world, id, event);
         parked.at = parked.at.plus_millis(at);
-        park_dead_letter(&world.aws, &world.clock, letter, &parked)
+        park_dead_letter(&world.aws, &world.clock, dead_letter, &parked)
             .await
             .unwrap();
         world.saga(id).parked.len()
     };
     // The desk's clock, which the replay has its time of, is ahead of the world's.
-    let event = letter.facts.event.as_ref().unwrap().as_str();
-    assert_eq!(came(&letter.id, event, 0).await, 0);
-    assert_eq!(came(&letter.id, event, 10_000_000).await, 1);
+    let event = dead_letter.facts.event.as_ref().unwrap().as_str();
+    assert_eq!(came(&dead_letter.id, event, 0).await, 0);
+    assert_eq!(came(&dead_letter.id, event, 10_000_000).await, 1);
     // Another one that came before, and that nobody has dealt with.
     let other = DeadLetterId {
         key: "another".to_owned(),
-        ..letter.id.clone()
+        ..dead_letter.id.clone()
     };
     assert_eq!(came(&other, "their-1", 0).await, 2);
 }
@@ -269,38 +274,38 @@ async fn a_letter_that_was_seen_before_it_was_dealt_with_parks_its_saga_no_more_
 #[tokio::test]
 async fn of_two_messages_each_is_parked_for_itself() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (id, letters) = healed_past(&mut world, &desk, 1).await;
+    let (id, dead_letters) = healed_past(&mut world, &desk, 1).await;
     let other = parked(&world, id, "their-1");
     park_saga(&world.aws, &world.clock, &other).await.unwrap();
-    assert_eq!(desk.run(&world, &only(&letters, Act::Discard)).await.done, 1);
+    assert_eq!(desk.run(&world, &only(&dead_letters, Act::Discard)).await.done, 1);
     assert_eq!(flags(&world, id), ["parked"]);
     assert_eq!(world.saga(id).parked[0].event.as_str(), "their-1");
 }
 
 #[tokio::test]
-async fn a_message_that_dies_again_is_parked_and_told_again() {
+async fn a_message_that_dies_again_is_parked_and_alerted_again() {
     let mut world = World::default();
     let desk = Desk::new();
     let id = world.start("129.90").await;
     world.publish().await;
-    let parcel = world.on_the_way.pop().unwrap();
+    let message = world.on_the_way.pop().unwrap();
     for number in 0..2_u64 {
-        let letter = dead(&parcel, 0, number);
-        desk.places.put(letter.clone());
-        let event = letter.facts.event.clone().unwrap();
+        let dead_letter = dead(&message, 0, number);
+        desk.places.put(dead_letter.clone());
+        let event = dead_letter.facts.event.clone().unwrap();
         let parked = parked(&world, id, event.as_str());
-        let told = park_saga(&world.aws, &world.clock, &parked).await.unwrap();
-        assert!(told.is_some(), "{number}");
+        let alert = park_saga(&world.aws, &world.clock, &parked).await.unwrap();
+        assert!(alert.is_some(), "{number}");
         assert_eq!(flags(&world, id), ["parked"]);
-        assert_eq!(desk.run(&world, &only(&[letter], Act::Replay)).await.done, 1);
+        assert_eq!(desk.run(&world, &only(&[dead_letter], Act::Replay)).await.done, 1);
         assert_eq!(flags(&world, id), Vec::<&str>::new());
     }
 }
 
 #[tokio::test]
-async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_were_dealt_with() {
+async fn a_message_that_is_gone_is_parked_no_more_once_all_dead_letters_of_its_saga_were_dealt_with() {
     let (mut world, desk) = (World::default(), Desk::new());
-    let (id, letters) = healed_past(&mut world, &desk, 2).await;
+    let (id, dead_letters) = healed_past(&mut world, &desk, 2).await;
     let gone = parked(&world, id, "expired-1");
     park_saga(&world.aws, &world.clock, &gone).await.unwrap();
     let of_the_saga = |filter: Filter| Command {
@@ -310,7 +315,7 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
         }),
         ..all(Act::Discard)
     };
-    // Not all sources, a dry run, or one letter: others may lie elsewhere.
+    // Not all sources, a dry run, or one dead letter: others may lie elsewhere.
     let poison = Filter {
         source: Some(Source::Poison),
         kind: Some("Another".to_owned()),
@@ -322,7 +327,7 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
         ..of_the_saga(Filter::default())
     };
     desk.run(&world, &dry).await;
-    desk.run(&world, &only(&letters[..1], Act::Discard)).await;
+    desk.run(&world, &only(&dead_letters[..1], Act::Discard)).await;
     assert_eq!(flags(&world, id), ["parked"]);
     let report = desk.run(&world, &of_the_saga(Filter::default())).await;
     assert_eq!((report.done, report.notices.len()), (1, 0));
@@ -334,9 +339,9 @@ async fn a_message_that_is_gone_is_parked_no_more_once_all_letters_of_its_saga_w
     );
 }
 
-/// A run that did not look everywhere, or left letters, cannot say that nothing of the saga lies anywhere.
+/// A run that did not look everywhere, or left dead letters, cannot say that nothing of the saga lies anywhere.
 #[tokio::test]
-async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
+async fn a_saga_is_parked_while_a_dead_letter_of_it_may_lie_somewhere() {
     let (uncounted, choose) = switch("DeadLetterQueue::depth", false);
     let (mut world, desk) = (
         World::default(),
@@ -374,7 +379,7 @@ async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
         (report.failed, report.left, report.ended.as_str()),
         (3, 0, "done")
     );
-    assert!(shown(), "letters could not be sent");
+    assert!(shown(), "dead letters could not be sent");
     desk.places.refuse(false);
     of_the_saga.bounds.limit = 1;
     let report = desk.run(&world, &of_the_saga).await;
@@ -382,7 +387,7 @@ async fn a_saga_is_parked_while_a_letter_of_it_may_lie_somewhere() {
         (report.done, report.failed, report.ended.as_str()),
         (1, 0, "limit")
     );
-    assert!(shown(), "letters were not come to");
+    assert!(shown(), "dead letters were not come to");
     of_the_saga.bounds.limit = 9;
     let report = desk.run(&world, &of_the_saga).await;
     assert_eq!((report.done, report.ended.as_str()), (2, "done"));

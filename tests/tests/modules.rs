@@ -98,7 +98,7 @@ fn only_these_use_cases_commit() {
     };
     let mut committing = with(".commit(");
     committing.sort_unstable();
-    assert_eq!(committing, ["participate.rs", "transact.rs"]);
+    assert_eq!(committing, ["step_transact.rs", "transact.rs"]);
     assert_eq!(with("store.insert("), ["start_saga.rs"]);
 }
 

@@ -35,8 +35,8 @@ fn is_taken_by_sqs(text: &str) -> bool {
         .all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
 }
 
-/// The letters of a quarantine that keeps these messages.
-fn letters(source: Source, messages: &[String]) -> Vec<DeadLetter> {
+/// The dead letters of a quarantine that keeps these messages.
+fn dead_letters(source: Source, messages: &[String]) -> Vec<DeadLetter> {
     let read = |(number, text): (usize, &String)| {
         let key = format!("{number:03}");
         if source == Source::Quarantine {
@@ -56,8 +56,8 @@ fn letters(source: Source, messages: &[String]) -> Vec<DeadLetter> {
 
 /// The body that a quarantine gives back, from any of its parts.
 fn read_back(source: Source, messages: &[String]) -> Vec<u8> {
-    let letters = letters(source, messages);
-    match &letters[..] {
+    let dead_letters = dead_letters(source, messages);
+    match &dead_letters[..] {
         [whole] => whole.facts.bytes(),
         parts => {
             let (first, last) = (parts.first().unwrap(), parts.last().unwrap());
@@ -144,8 +144,8 @@ proptest! {
             (Source::Quarantine, "saga-events", Destination::EventsQueue),
             (Source::AzureQuarantine, "azure-participant", Destination::ParticipantQueue),
         ] {
-            let letter = letters(source, &quarantined(entrance, &body, AZURE)).remove(0);
-            match letter.forward {
+            let dead_letter = dead_letters(source, &quarantined(entrance, &body, AZURE)).remove(0);
+            match dead_letter.forward {
                 Forward::Send { to: where_to, message } => {
                     prop_assert_eq!((where_to, message.as_bytes()), (to, &body[..]));
                 }
@@ -157,8 +157,8 @@ proptest! {
     #[test]
     fn what_is_shown_is_the_body(body in body()) {
         use saga_app::dead_letters::prospect;
-        let letter = letters(Source::Quarantine, &quarantined("event-ingress", &body, AWS)).remove(0);
-        let shown = whole(&letter, prospect(&letter, None, None).disposition.as_str(), "");
+        let dead_letter = dead_letters(Source::Quarantine, &quarantined("event-ingress", &body, AWS)).remove(0);
+        let shown = whole(&dead_letter, prospect(&dead_letter, None, None).disposition.as_str(), "");
         let text = shown["body"].as_str().unwrap();
         let read = match shown["body_encoding"].as_str() {
             Some("base64") => STANDARD.decode(text).unwrap(),
@@ -323,7 +323,7 @@ async fn parts_are_shown_as_one_body() {
         r#"{{"specversion":"1.0","id":"7","source":"/risk","type":"Unknown","data":{{"saga_id":"4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93","x":"{}"}}}}"#,
         "\u{fffe}ä".repeat(60_000)
     );
-    let parts = letters(
+    let parts = dead_letters(
         Source::Quarantine,
         &quarantined("event-ingress", event.as_bytes(), AWS),
     );
@@ -338,26 +338,29 @@ async fn parts_are_shown_as_one_body() {
             source: Source::Quarantine,
             key: "other".to_owned(),
         },
-        ..letters(Source::Quarantine, &other).remove(0)
+        ..dead_letters(Source::Quarantine, &other).remove(0)
     });
     for part in &parts {
         let found = find(&desk.ports(&world), &part.id).await.unwrap();
-        let Found::Here(letter, prospect) = found else {
+        let Found::Here(dead_letter, prospect) = found else {
             panic!("{found:?}")
         };
-        assert!(letter.facts.text == event, "not the whole body");
-        assert_eq!((letter.id, letter.bytes), (part.id.clone(), event.len()));
-        assert_eq!(letter.facts.kind.as_deref(), Some("Unknown"));
+        assert!(dead_letter.facts.text == event, "not the whole body");
+        assert_eq!(
+            (dead_letter.id, dead_letter.bytes),
+            (part.id.clone(), event.len())
+        );
+        assert_eq!(dead_letter.facts.kind.as_deref(), Some("Unknown"));
         assert!(prospect.text.contains("of one body"), "{}", prospect.text);
     }
     // With one of them gone, each of the others is shown as what it is.
     desk.places.clear();
     parts[1..].iter().for_each(|part| desk.places.put(part.clone()));
-    let Found::Here(letter, _) = find(&desk.ports(&world), &parts[1].id).await.unwrap() else {
+    let Found::Here(dead_letter, _) = find(&desk.ports(&world), &parts[1].id).await.unwrap() else {
         panic!()
     };
-    assert_eq!(letter.facts, parts[1].facts);
-    assert_eq!(letter.facts.part.unwrap().number, 2);
+    assert_eq!(dead_letter.facts, parts[1].facts);
+    assert_eq!(dead_letter.facts.part.unwrap().number, 2);
 }
 
 #[test]
@@ -374,8 +377,8 @@ fn headers_are_kept_beside_a_body_and_in_each_of_its_parts() {
             headers: &headers,
             body: &body,
         };
-        for letter in letters(Source::Quarantine, &write(&message, AWS)) {
-            assert_eq!(letter.facts.headers, headers);
+        for dead_letter in dead_letters(Source::Quarantine, &write(&message, AWS)) {
+            assert_eq!(dead_letter.facts.headers, headers);
         }
     }
 }
@@ -389,13 +392,13 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
             r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
                 "data":{{"saga_id":"{id}","order_id":"{order}","reason":"x"}}}}"#
         );
-        let letter = letters(
+        let dead_letter = dead_letters(
             Source::Quarantine,
             &quarantined("saga-events", event.as_bytes(), AWS),
         )
         .remove(0);
-        desk.places.put(letter.clone());
-        let Found::Here(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+        desk.places.put(dead_letter.clone());
+        let Found::Here(_, prospect) = find(&desk.ports(&world), &dead_letter.id).await.unwrap() else {
             panic!()
         };
         assert_eq!(
@@ -408,7 +411,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
             .run(
                 &world,
                 &saga_app::dead_letters::command::Command {
-                    selection: saga_app::dead_letters::command::Selection::Ids(vec![letter.id]),
+                    selection: saga_app::dead_letters::command::Selection::Ids(vec![dead_letter.id]),
                     ..saga_tests::dead_letters::all(saga_app::dead_letters::command::Act::Replay)
                 },
             )
@@ -417,7 +420,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
         desk.places.clear();
     }
     // What the forecast says is what happens.
-    let parcel = Message {
+    let delivery = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!(
@@ -425,7 +428,7 @@ async fn a_replay_is_foreseen_to_be_refused_where_the_event_contradicts_its_saga
                 "data":{{"saga_id":"{id}","order_id":"not-this","reason":"x"}}}}"#
         ),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&delivery).await.unwrap();
     world.settle().await;
     assert!(world.saga(id).resolved.is_none());
     assert!(
@@ -449,12 +452,12 @@ async fn an_event_that_the_bus_cannot_take_is_kept_in_the_quarantine_and_a_large
             r#"{{"specversion":"1.0","id":"their-1","source":"billing.example","type":"PaymentCompensationRequested",
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         );
-        let parcel = Message {
+        let delivery = Message {
             to: Place::Ingress,
             kind: "PaymentCompensationRequested".to_owned(),
             body,
         };
-        world.deliver(&parcel).await.unwrap();
+        world.deliver(&delivery).await.unwrap();
         assert_eq!(world.aws.quarantined().len(), kept, "{bytes} bytes");
     }
 }
@@ -472,12 +475,12 @@ async fn events_of_a_delivery_that_together_are_too_large_for_a_call_all_go_on()
                 "data":{{"saga_id":"{id}","order_id":"order-1","reason":"{reason}"}}}}"#
         ));
     }
-    let parcel = Message {
+    let delivery = Message {
         to: Place::Ingress,
         kind: "PaymentCompensationRequested".to_owned(),
         body: format!("[{}]", events.join(",")),
     };
-    world.deliver(&parcel).await.unwrap();
+    world.deliver(&delivery).await.unwrap();
     assert_eq!(world.aws.quarantined(), []);
     world.settle().await;
     for id in ids {
@@ -497,16 +500,16 @@ async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_even
         event["data"]["note"] = reason.into();
         event.as_object_mut().unwrap().remove("sagasum");
         let text = event.to_string();
-        let letter = letters(
+        let dead_letter = dead_letters(
             Source::Quarantine,
             &quarantined("event-ingress", text.as_bytes(), AWS),
         )
         .remove(0);
-        let Forward::Send { to, message } = letter.forward else {
-            panic!("{:?}", letter.forward)
+        let Forward::Send { to, message } = dead_letter.forward else {
+            panic!("{:?}", dead_letter.forward)
         };
         let incoming = saga_wire::event_grid::event(&text).unwrap();
-        let at = letter.last.unwrap();
+        let at = dead_letter.last.unwrap();
         assert_eq!(
             (to, &message),
             (Destination::Bus, &cloud_event::admitted(&incoming, &text, at))
@@ -519,7 +522,7 @@ async fn a_replay_out_of_the_webhooks_quarantine_goes_onto_the_bus_like_any_even
 }
 
 #[tokio::test]
-async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does() {
+async fn a_dead_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does() {
     let (world, desk) = (World::default(), Desk::new());
     let now = saga_core::Timestamp::from_millis(1_790_000_000_000);
     let alert = saga_wire::notice::Alert {
@@ -536,13 +539,13 @@ async fn a_letter_that_holds_an_alert_or_a_parked_event_says_what_a_replay_does(
         saga_wire::notice::write_alert("1", &alert, now),
         saga_wire::notice::write_parked(&parked),
     ] {
-        let letter = letters(
+        let dead_letter = dead_letters(
             Source::Quarantine,
             &quarantined("event-ingress", text.as_bytes(), AWS),
         )
         .remove(0);
-        desk.places.put(letter.clone());
-        let Found::Here(_, prospect) = find(&desk.ports(&world), &letter.id).await.unwrap() else {
+        desk.places.put(dead_letter.clone());
+        let Found::Here(_, prospect) = find(&desk.ports(&world), &dead_letter.id).await.unwrap() else {
             panic!("{text}")
         };
         assert!(prospect.text.contains("alerts topic"), "{}", prospect.text);

@@ -23,8 +23,8 @@ use saga_azure_standin::StandIn;
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
+use saga_tests::contract::dead_letters::{OutletSide, leased};
 use saga_tests::contract::given::{decision, row, time};
-use saga_tests::contract::letters::{OutletSide, leased};
 use saga_tests::stack::{
     TestQueue, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
 };
@@ -201,12 +201,12 @@ impl QuarantineSide for InSqs {
     }
 
     async fn kept(&self, count: usize) -> Vec<(String, String)> {
-        letters(&self.source, count).await
+        dead_letters(&self.source, count).await
     }
 }
 
-/// Why, and the text, of so many letters; they are hidden then.
-async fn letters(queue: &dyn DeadLetterQueue, count: usize) -> Vec<(String, String)> {
+/// Why, and the text, of so many dead letters; they are hidden then.
+async fn dead_letters(queue: &dyn DeadLetterQueue, count: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     until(async || {
         let some = leased(queue).await.into_iter().map(|one| one.dead_letter);
@@ -325,7 +325,7 @@ impl OnEventGrid {
     async fn events(&self, count: usize) -> Vec<String> {
         let missing = count.saturating_sub(self.came.lock().unwrap().len());
         if missing > 0 {
-            let new = letters(queue(&self.sources, Source::Poison), missing).await;
+            let new = dead_letters(queue(&self.sources, Source::Poison), missing).await;
             self.came
                 .lock()
                 .unwrap()
@@ -371,9 +371,9 @@ impl AlertsSide for OnEventGrid {
 }
 
 /// A port is given away; the topic stays here.
-struct Told<'a>(&'a EventGridAlerts<SystemClock>);
+struct Reported<'a>(&'a EventGridAlerts<SystemClock>);
 
-impl Parking for Told<'_> {
+impl Parking for Reported<'_> {
     async fn park(&self, parked: &Parked) -> Result<(), PortError> {
         self.0.park(parked).await
     }
@@ -381,7 +381,7 @@ impl Parking for Told<'_> {
 
 impl ParkingSide for OnEventGrid {
     fn port(&self) -> impl Parking {
-        Told(&self.alerts)
+        Reported(&self.alerts)
     }
 
     async fn store(&self, _: &Saga) {}
@@ -410,8 +410,8 @@ impl OutletSide for OnEventGrid {
         match to {
             Destination::Topic => self.events(1).await,
             _ => {
-                let letters = letters(self.participants_queue.as_ref(), 1).await;
-                letters.into_iter().map(|(_, text)| text).collect()
+                let dead_letters = dead_letters(self.participants_queue.as_ref(), 1).await;
+                dead_letters.into_iter().map(|(_, text)| text).collect()
             }
         }
     }
@@ -439,6 +439,6 @@ impl QuarantineSide for InStorage {
     }
 
     async fn kept(&self, count: usize) -> Vec<(String, String)> {
-        letters(queue(&self.sources, Source::AzureQuarantine), count).await
+        dead_letters(queue(&self.sources, Source::AzureQuarantine), count).await
     }
 }

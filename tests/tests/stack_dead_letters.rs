@@ -24,10 +24,10 @@ use saga_aws::dead_letters::rows::DeadRows;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_core::{StepIndex, Timestamp};
-use saga_tests::contract::given::time;
-use saga_tests::contract::letters::{
+use saga_tests::contract::dead_letters::{
     ArchiveSide, COUNT, ContainerSide, OutboxSide, QueueSide, SAGA, event, event_id, kept,
 };
+use saga_tests::contract::given::time;
 use saga_tests::stack::{
     TestQueue, aws, azure, connected, create_blob, create_container, create_participants_table, create_queue,
     dynamodb_local, outbox_table, participant,

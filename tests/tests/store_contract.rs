@@ -11,10 +11,10 @@ use saga_core::{EventId, Saga, SagaId};
 use saga_memory::{Clock, DeadLetters, OriginCloud, StepCloud};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
-use saga_tests::contract::given::{decision, time};
-use saga_tests::contract::letters::{
+use saga_tests::contract::dead_letters::{
     ArchiveSide, COUNT, ContainerSide, OutboxSide, OutletSide, QueueSide, event, event_id,
 };
+use saga_tests::contract::given::{decision, time};
 use saga_wire::dead_letter::{Destination, Forward, Received, Row, Source, events, row};
 
 saga_tests::saga_store_contract!(memory_sagas, empty_origin);
@@ -32,8 +32,8 @@ saga_tests::time_contract!(system_clock, system_clock);
 saga_tests::dead_letter_queue_contract!(memory_queue, full_queue);
 saga_tests::dead_letter_container_contract!(memory_container, full_rows);
 saga_tests::dead_outbox_contract!(memory_rows, full_rows);
-saga_tests::outlet_contract!(memory_outlet, empty_letters);
-saga_tests::archive_contract!(memory_archive, empty_letters);
+saga_tests::outlet_contract!(memory_outlet, empty_dead_letters);
+saga_tests::archive_contract!(memory_archive, empty_dead_letters);
 saga_tests::memory_contract!(memory_memory, empty_places);
 
 async fn empty_origin() -> Option<OriginCloud> {
@@ -112,12 +112,12 @@ impl ParkingSide for Carrier {
     async fn store(&self, _: &Saga) {}
 
     async fn reported(&self, saga: SagaId) -> Option<(EventId, String)> {
-        let told = self
+        let reported = self
             .0
             .take_parked()
             .into_iter()
             .find(|parked| parked.saga == saga);
-        told.map(|parked| (parked.event, parked.reason))
+        reported.map(|parked| (parked.event, parked.reason))
     }
 }
 
@@ -157,38 +157,38 @@ async fn system_clock() -> Option<SystemClock> {
     Some(SystemClock)
 }
 
-struct Letters {
+struct FilledPlace {
     places: DeadLetters,
     source: DeadLetterSource,
     clock: Arc<Clock>,
 }
 
-fn letters(source: Source) -> Letters {
+fn dead_letters(source: Source) -> FilledPlace {
     let clock = Arc::new(Clock::new(time(0), 7));
     let places = DeadLetters::sound(Arc::clone(&clock));
-    Letters {
+    FilledPlace {
         source: places.source(source),
         places,
         clock,
     }
 }
 
-async fn full_queue() -> Option<Letters> {
-    let letters = letters(Source::Events);
+async fn full_queue() -> Option<FilledPlace> {
+    let dead_letters = dead_letters(Source::Events);
     for number in 0..COUNT {
-        letters.places.put(events(&Received {
+        dead_letters.places.put(events(&Received {
             key: event_id(number),
             body: event(number),
             ..Received::default()
         }));
     }
-    Some(letters)
+    Some(dead_letters)
 }
 
-async fn full_rows() -> Option<Letters> {
-    let letters = letters(Source::Outbox);
+async fn full_rows() -> Option<FilledPlace> {
+    let dead_letters = dead_letters(Source::Outbox);
     for number in 0..COUNT {
-        let letter = row(
+        let dead_letter = row(
             Source::Outbox,
             Row {
                 key: event_id(number),
@@ -200,13 +200,13 @@ async fn full_rows() -> Option<Letters> {
                 unreadable: None,
             },
         );
-        assert_eq!(letter.forward, Forward::Requeue);
-        letters.places.put(letter);
+        assert_eq!(dead_letter.forward, Forward::Requeue);
+        dead_letters.places.put(dead_letter);
     }
-    Some(letters)
+    Some(dead_letters)
 }
 
-impl OutboxSide for Letters {
+impl OutboxSide for FilledPlace {
     fn outbox(&self) -> &dyn DeadOutbox {
         let DeadLetterSource::Outbox(outbox) = &self.source else {
             panic!("{} is no outbox", self.source.source());
@@ -215,13 +215,13 @@ impl OutboxSide for Letters {
     }
 }
 
-impl ContainerSide for Letters {
+impl ContainerSide for FilledPlace {
     fn container(&self) -> &dyn DeadLetterContainer {
         self.outbox()
     }
 }
 
-impl QueueSide for Letters {
+impl QueueSide for FilledPlace {
     fn queue(&self) -> &dyn DeadLetterQueue {
         let DeadLetterSource::Queue(queue) = &self.source else {
             panic!("{} is no queue", self.source.source());
@@ -234,15 +234,15 @@ impl QueueSide for Letters {
     }
 }
 
-async fn empty_letters() -> Option<Letters> {
-    Some(letters(Source::Events))
+async fn empty_dead_letters() -> Option<FilledPlace> {
+    Some(dead_letters(Source::Events))
 }
 
 async fn empty_places() -> Option<DeadLetters> {
-    Some(letters(Source::Events).places)
+    Some(dead_letters(Source::Events).places)
 }
 
-impl OutletSide for Letters {
+impl OutletSide for FilledPlace {
     type Port = DeadLetters;
 
     fn port(&self) -> &DeadLetters {
@@ -268,7 +268,7 @@ impl OutletSide for Letters {
     }
 }
 
-impl ArchiveSide for Letters {
+impl ArchiveSide for FilledPlace {
     type Port = DeadLetters;
 
     fn port(&self) -> &DeadLetters {
@@ -280,7 +280,7 @@ impl ArchiveSide for Letters {
             .places
             .archived()
             .into_iter()
-            .filter(|letter| letter.id.to_string() == id);
-        kept.map(|letter| letter.facts.text).collect()
+            .filter(|dead_letter| dead_letter.id.to_string() == id);
+        kept.map(|dead_letter| dead_letter.facts.text).collect()
     }
 }

@@ -1,7 +1,9 @@
 //! The app settings of the function app, read once at start.
 
 use saga_azure::{Config, Secret};
+use saga_core::Cloud;
 use saga_runtime::environment::{Misconfigured, optional, required};
+use saga_wire::services::Services;
 
 /// The account, the names and the endpoints. Without `AZURE_STORAGE_KEY` and `EVENTGRID_TOPIC_KEY` the managed
 /// identity is used, the one of `AZURE_CLIENT_ID` if that is set.
@@ -20,6 +22,21 @@ pub(crate) fn azure() -> Result<Config, Misconfigured> {
         topic_key: optional("EVENTGRID_TOPIC_KEY").map(Secret::new),
         client_id: optional("AZURE_CLIENT_ID"),
     })
+}
+
+/// The services that this deployment may call, and the queue of requests to them; `None` where it calls none.
+///
+/// # Errors
+/// [`Misconfigured`] names the service and the rule that it breaks.
+pub(crate) fn services() -> Result<Option<(Services, String)>, Misconfigured> {
+    let name = "SERVICES";
+    let Some(text) = optional(name) else {
+        return Ok(None);
+    };
+    let services = Services::parse_json(&text).map_err(|why| Misconfigured::invalid(name, why))?;
+    let called = services.iter().any(|service| service.cloud == Cloud::Azure);
+    let queue = optional("CALLS_QUEUE");
+    Ok(queue.filter(|_| called).map(|queue| (services, queue)))
 }
 
 /// The port that the Functions host calls.

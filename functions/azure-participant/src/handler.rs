@@ -24,12 +24,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::participant::{Outcome, Participant};
-use crate::{outbox_sweep, saga_step};
+use crate::{outbox_sweep, saga_step, service_call};
 
 /// A queue message has at most 64 KiB, which the host encodes twice.
 const MAX_BODY: usize = 1024 * 1024;
 /// A call that takes longer fails, and its message is shown again.
 const LIMIT: Duration = Duration::from_secs(20);
+/// A service may take up to a minute, and what it answered is committed after that.
+const CALL_LIMIT: Duration = Duration::from_secs(80);
 /// How long calls under way may take to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -62,14 +64,20 @@ fn router<C: ParticipantCloud + 'static>(participant: Arc<Participant<C>>) -> Ro
     let step = |State(participant): State<Arc<Participant<C>>>, body: Bytes| {
         let message = body.clone();
         let work = async move { saga_step::handle(&participant, &body).await };
-        answer(work, move || saga_step::about(&message))
+        answer(LIMIT, work, move || saga_step::about(&message))
+    };
+    let call = |State(participant): State<Arc<Participant<C>>>, body: Bytes| {
+        let message = body.clone();
+        let work = async move { service_call::handle(&participant, &body).await };
+        answer(CALL_LIMIT, work, move || service_call::about(&message))
     };
     let sweep = |State(participant): State<Arc<Participant<C>>>| {
         let work = async move { outbox_sweep::handle(&participant).await };
-        answer(work, About::default)
+        answer(LIMIT, work, About::default)
     };
     Router::new()
         .route("/saga-step", post(step))
+        .route("/service-call", post(call))
         .route("/outbox-sweep", post(sweep))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(participant)
@@ -77,10 +85,11 @@ fn router<C: ParticipantCloud + 'static>(participant: Arc<Participant<C>>) -> Ro
 
 /// Does the work as a task of its own, and answers the host. What it was `about` is asked when it fails.
 async fn answer(
+    limit: Duration,
     work: impl Future<Output = Outcome> + Send + 'static,
     about: impl Fn() -> About + Send,
 ) -> Response {
-    let (outcome, code, why, error) = match tokio::spawn(tokio::time::timeout(LIMIT, work)).await {
+    let (outcome, code, why, error) = match tokio::spawn(tokio::time::timeout(limit, work)).await {
         Ok(Ok(Ok(line))) => return Json(Answer::with_logs(vec![line])).into_response(),
         Ok(Ok(Err(error))) => ("failed", code(&error), error.to_string(), Some(causes(&error))),
         Ok(Err(_)) => {
@@ -92,7 +101,7 @@ async fn answer(
             ("panicked", "panic", why.to_owned(), Some(error.to_string()))
         }
     };
-    let seconds = (code == "timeout").then_some(LIMIT.as_secs());
+    let seconds = (code == "timeout").then_some(limit.as_secs());
     about!(error, &about(), error, seconds, outcome, "invocation");
     failed(code, &why)
 }
@@ -302,7 +311,7 @@ mod tests {
                 include_str!("../../../tests/definitions/order.toml"),
             ];
             deployment.catalogue = Catalogue::new(texts.map(|text| parse(text).unwrap())).unwrap();
-            let participant = Arc::new(Participant::new(deployment, fake.clone()));
+            let participant = Arc::new(Participant::new(deployment, fake.clone(), None));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(async move { axum::serve(listener, router(participant)).await });

@@ -5,6 +5,7 @@ mod handler;
 mod outbox_sweep;
 mod participant;
 mod saga_step;
+mod service_call;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -15,26 +16,25 @@ use saga_runtime::clock::SystemClock;
 use saga_runtime::{deployment, telemetry};
 
 use crate::participant::Participant;
+use crate::service_call::Calls;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     telemetry::init();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(
-                error = saga_app::ports::causes(error.as_ref()),
-                "the participant ends"
-            );
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = run().await else {
+        return ExitCode::SUCCESS;
+    };
+    let error = saga_app::ports::causes(error.as_ref());
+    tracing::error!(error, "the participant ends");
+    ExitCode::FAILURE
 }
 
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let deployment = deployment::load()?;
-    let azure = Azure::connect(&config::azure()?, SystemClock)?;
-    let participant = Arc::new(Participant::new(deployment, azure));
+    let config = config::azure()?;
+    let azure = Azure::connect(&config, SystemClock)?;
+    let calls = Calls::connect(&config)?;
+    let participant = Arc::new(Participant::new(deployment, azure, calls));
     handler::serve(participant, config::port()?).await?;
     Ok(())
 }

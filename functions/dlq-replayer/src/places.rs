@@ -32,20 +32,12 @@ pub struct Outlets {
 }
 
 impl Outlet for Outlets {
-    fn send<'a>(
-        &'a self,
-        to: Destination,
-        dead_letter: &'a DeadLetter,
-        message: &'a str,
-    ) -> Answer<'a, Published> {
-        match (to, &self.azure) {
-            (Destination::Bus | Destination::EventsQueue, _) => self.aws.send(to, dead_letter, message),
-            (Destination::Topic | Destination::ParticipantQueue, Some(azure)) => {
-                azure.send(to, dead_letter, message)
-            }
-            (Destination::Topic | Destination::ParticipantQueue, None) => {
-                Box::pin(async { Ok(Err(Refusal::Never(ABSENT.to_owned()))) })
-            }
+    fn send<'a>(&'a self, to: Destination, one: &'a DeadLetter, message: &'a str) -> Answer<'a, Published> {
+        let azure = matches!(to, Destination::Topic | Destination::ParticipantQueue);
+        match &self.azure {
+            _ if !azure => self.aws.send(to, one, message),
+            Some(azure) => azure.send(to, one, message),
+            None => Box::pin(async { Ok(Err(Refusal::Never(ABSENT.to_owned()))) }),
         }
     }
 }

@@ -63,7 +63,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
     }
 
     async fn route(&self, request: &Request) -> Answer {
-        let (route, given) = routing::find(ROUTES, request)?;
+        let (route, [given, _]) = routing::find(ROUTES, request)?;
         if matches!(route, Route::Replay | Route::Discard | Route::Show) {
             http::no_query(request)?;
         }

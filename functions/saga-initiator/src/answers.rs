@@ -1,8 +1,10 @@
 //! What became of a start or a command that did nothing, as problem details with stable codes.
 
+use saga_app::answer_step::NotAnswered;
 use saga_app::override_saga::NotCommanded;
 use saga_app::start_saga::NotStarted;
-use saga_runtime::http::port;
+use saga_core::participant::FieldError;
+use saga_runtime::http::{invalid, port};
 use saga_wire::problem::{Code, Problem};
 
 pub fn not_started(error: NotStarted) -> Problem {
@@ -26,9 +28,28 @@ pub fn not_started(error: NotStarted) -> Problem {
 pub fn not_commanded(error: NotCommanded) -> Problem {
     match error {
         NotCommanded::Port(error) => port(&error),
-        NotCommanded::Pivot(_) => Problem::new(Code::TooLate, error.to_string()),
+        NotCommanded::Pivot(_) => Problem::new(Code::PastPivot, error.to_string()),
         NotCommanded::UnknownDefinition(_) | NotCommanded::Misaddressed(_) => {
             Problem::new(Code::NotDeployed, error.to_string())
         }
+    }
+}
+
+pub fn not_answered(error: NotAnswered) -> Problem {
+    let detail = error.to_string();
+    let field = |name: &str| {
+        let wrong = FieldError::new(name, detail.clone());
+        Problem::new(Code::InvalidInput, &detail).with_fields(vec![wrong])
+    };
+    match error {
+        NotAnswered::UnknownStep(_) => Problem::new(Code::UnknownStep, detail),
+        NotAnswered::NeedsReason(_) => invalid(detail),
+        NotAnswered::CannotRefuse(_) => field("decision"),
+        NotAnswered::BadOutput(_) => field("output"),
+        NotAnswered::NotWaiting(_) => Problem::new(Code::NotWaiting, detail),
+        NotAnswered::UnknownDefinition(_) | NotAnswered::Misaddressed(_) => {
+            Problem::new(Code::NotDeployed, detail)
+        }
+        NotAnswered::Port(error) => port(&error),
     }
 }

@@ -3,18 +3,21 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
+use saga_app::answer_step::{Answer as StepAnswer, answer_step};
 use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas};
 use saga_app::override_saga::{Command, command};
 use saga_app::ports::{SagaStore, Time};
 use saga_app::start_saga::{self, start_saga};
-use saga_core::document::Document;
+use saga_core::document::{Document, Fields};
 use saga_core::ids::IdempotencyKey;
 use saga_core::mark::Asked;
 use saga_core::origin::Override;
+use saga_core::participant::FieldError;
 use saga_core::saga::Flag;
+use saga_core::step::Reply;
 use saga_core::{Outcome, SagaId, Status};
 use saga_runtime::http::{
-    self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field,
+    self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field, wrong_field,
 };
 use saga_runtime::routing::{Routes, find};
 use saga_wire::problem::{Code, Problem};
@@ -37,9 +40,10 @@ pub enum Route {
     Start,
     Cancel,
     Resolve,
+    AnswerStep,
 }
 
-/// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name.
+/// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name; `{step}` is a step's name.
 pub const ROUTES: &Routes<Route> = &[
     ("GET", "/health", Route::Health),
     ("GET", "/openapi.json", Route::Document),
@@ -49,6 +53,7 @@ pub const ROUTES: &Routes<Route> = &[
     ("POST", "/sagas/{saga}", Route::Start),
     ("POST", "/sagas/{saga}/cancel", Route::Cancel),
     ("POST", "/sagas/{saga}/resolve", Route::Resolve),
+    ("POST", "/sagas/{saga}/steps/{step}/answer", Route::AnswerStep),
 ];
 
 /// Sagas of a page, unless the request says otherwise.
@@ -71,8 +76,12 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn route(&self, request: &Request) -> Answer {
-        let (route, saga) = find(ROUTES, request)?;
-        if matches!(route, Route::Find | Route::Start | Route::Cancel | Route::Resolve) {
+        let (route, [saga, step]) = find(ROUTES, request)?;
+        let reads_query = matches!(
+            route,
+            Route::Health | Route::Document | Route::Problem | Route::List
+        );
+        if !reads_query {
             http::no_query(request)?;
         }
         match route {
@@ -84,6 +93,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             Route::Start => self.start(request, saga).await,
             Route::Cancel => self.cancel(request, saga).await,
             Route::Resolve => self.resolve(request, saga).await,
+            Route::AnswerStep => self.answer_step(request, saga, step).await,
         }
     }
 
@@ -169,21 +179,64 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
 
     async fn resolve(&self, request: &Request, id: &str) -> Answer {
         let fields = body(request, MAX_BODY)?;
-        only(&fields, &["to", "reason", "by"])?;
+        only(&fields, &["to", "reason", "by", "force"])?;
         let to = match text_field(&fields, "to")?.as_str() {
             "completed" => Override::Completed,
             "cancelled" => Override::Cancelled,
             _ => return Err(invalid("`to` must be `completed` or `cancelled`")),
         };
         let (why, by) = (text_field(&fields, "reason")?, name_field(&fields, "by")?);
+        let force = match fields.get("force") {
+            None | Some(Document::Null) => false,
+            Some(Document::Bool(force)) => *force,
+            Some(_) => return Err(wrong_field(FieldError::new("force", "must be true or false"))),
+        };
         let caller = caller(request);
         let asked = Asked {
             by: &by,
             caller: caller.as_ref(),
             why: &why,
         };
-        self.command(id, Command::Resolve { to, force: false }, asked)
-            .await
+        self.command(id, Command::Resolve { to, force }, asked).await
+    }
+
+    async fn answer_step(&self, request: &Request, id: &str, step: &str) -> Answer {
+        let fields = body(request, MAX_BODY)?;
+        only(&fields, &["decision", "output", "reason", "by"])?;
+        let reply = Reply::of_word(&text_field(&fields, "decision")?)
+            .ok_or_else(|| invalid("`decision` must be `accepted`, `refused` or `undone`"))?;
+        let output = match fields.get("output") {
+            None | Some(Document::Null) => Fields::new(),
+            Some(_) if reply != Reply::Accepted => {
+                return Err(invalid("only a step that is `accepted` has an `output`"));
+            }
+            Some(Document::Map(output)) => output.clone(),
+            Some(_) => return Err(wrong_field(FieldError::new("output", "must be a JSON object"))),
+        };
+        let reason = match fields.get("reason") {
+            None | Some(Document::Null) if reply == Reply::Accepted => None,
+            _ => Some(text_field(&fields, "reason")?),
+        };
+        let (by, caller) = (name_field(&fields, "by")?, caller(request));
+        let saga: SagaId = id.parse().map_err(|_| unknown_saga(id))?;
+        let said = StepAnswer {
+            step,
+            reply,
+            output,
+            reason: reason.as_deref(),
+            by: &by,
+            caller: caller.as_ref(),
+        };
+        let done = answer_step(self.deployment, self.store, self.time, saga, said).await;
+        let done = done.map_err(answers::not_answered)?;
+        let done = done.ok_or_else(|| unknown_saga(id))?;
+        let status = if done.forwarded {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        };
+        let body = saga_wire::http::saga(&done.saga, done.definition.as_deref());
+        Ok(http::json(status, body))
     }
 
     async fn command(&self, id: &str, what: Command, asked: Asked<'_>) -> Answer {
@@ -194,6 +247,13 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let definition = done.definition.as_deref();
         if done.outcome == Outcome::Late {
             let status = done.saga.status_with(definition);
+            if !status.is_terminal() {
+                let detail = format!(
+                    "the saga is {status}, and a step of it that cannot be undone is done: it can only go forward; nothing \
+                     was changed"
+                );
+                return Err(Problem::new(Code::PastPivot, detail));
+            }
             let detail = format!("the saga has ended: {status}; nothing was changed");
             return Err(Problem::new(Code::TooLate, detail));
         }

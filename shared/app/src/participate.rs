@@ -3,7 +3,7 @@
 //! outbox's sweep publishes it. A message that fails for the last time says so to the origin.
 
 use saga_core::origin;
-use saga_core::participate::{Message, Step};
+use saga_core::participate::{Message, Step, StepRecord};
 use saga_core::step::StepVerb;
 use saga_core::text::shown;
 use saga_core::{Address, Cloud, Definition, Event, Outcome};
@@ -199,9 +199,12 @@ where
         time: ports.time,
     };
     let about = About::event(event);
+    let from_outside = matches!(event.address, Address::Answer(_));
     let decided = steps
         .decide(&step, &about, Some(&message), |record, entities, now| {
-            Some(step.decide(record, &message, entities, now))
+            // Nobody knows what becomes of a request that was not made yet.
+            let takes = !from_outside || record.is_some_and(StepRecord::takes_answers);
+            takes.then(|| step.decide(record, &message, entities, now))
         })
         .await?;
     Ok(Handled::Decided(

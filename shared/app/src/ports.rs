@@ -23,7 +23,7 @@ pub use error::{PortError, PortFuture, causes};
 use outbox::OutboxRow;
 pub use outbox::{Outbox, Page};
 pub use publisher::{Envelope, Limits, Published, Publisher, Refusal};
-pub use services::{Attempt, Authorise, ServiceClient, SigningSecrets};
+pub use services::{Attempt, Authorise, CallQueue, ServiceClient, SigningSecrets};
 
 /// A record's version, opaque to everybody but the adapter that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]

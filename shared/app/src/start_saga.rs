@@ -8,7 +8,8 @@ use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
 use saga_core::participant::{FieldError, decimals};
 use saga_core::{Definition, Saga, StepDefinition};
-use saga_wire::MAX_EVENT_BYTES;
+use saga_wire::contract::output::MAX_OUTPUT_BYTES;
+use saga_wire::{MAX_EVENT_BYTES, json};
 
 use crate::Deployment;
 use crate::about;
@@ -74,8 +75,6 @@ pub enum NotStarted {
 
 /// What each step's name, reason, and a participant's output may add to an event, in bytes.
 const GROWTH_PER_STEP: usize = 512;
-/// What the output of a step that is answered from outside may add to an event, in bytes.
-pub const MAX_OUTPUT_BYTES: usize = 4 * 1024;
 
 /// Starts the saga that `request` describes, or finds the one that it started before.
 ///
@@ -163,7 +162,13 @@ fn plan(
         Some(_) => GROWTH_PER_STEP,
         None => GROWTH_PER_STEP + MAX_OUTPUT_BYTES,
     });
-    let largest = row.as_ref().map_or(0, |row| row.body.len()) + growth.sum::<usize>();
+    // A request to a service leaves the input out, which every later event carries.
+    let left_out = decision.emit.as_ref().map_or(0, |event| {
+        let carried = json::write_object(&decision.saga.input).len();
+        carried.saturating_sub(json::write_object(&event.data).len())
+    });
+    let opening = row.as_ref().map_or(0, |row| row.body.len()) + left_out;
+    let largest = opening + growth.sum::<usize>();
     if largest > MAX_EVENT_BYTES {
         return Err(NotStarted::TooLarge(largest));
     }

@@ -2,6 +2,7 @@
 //! request, or say what stood in its way.
 
 pub mod alerts;
+pub mod call_queue;
 mod cancelled;
 pub mod clients;
 pub mod dead_letters;

@@ -78,6 +78,9 @@ pub(crate) fn write(saga: &Saga, status: Status, revision: u64, due_buckets: u16
             item.insert("FarCalls".into(), AttributeValue::M(calls));
         }
     }
+    // Versions that know only local steps have no word for it among those of `Ends`.
+    let followed = saga.lifecycle.followed.then_some(AttributeValue::Bool(true));
+    put_some(&mut item, "Followed", followed);
     put_some(&mut item, "Stuck", saga.stuck.map(|since| n(since.millis())));
     put_some(&mut item, "Nudges", (saga.nudges > 0).then(|| n(saga.nudges)));
     match saga.due {
@@ -146,7 +149,10 @@ pub(crate) fn read(item: &Item) -> Result<(Saga, u64), PortError> {
         created: time(item, "CreatedAt")?,
         deadline: time(item, "Deadline")?,
         trace: parsed(item, "Trace")?,
-        lifecycle: read_lifecycle(text(item, "Ends")?)?,
+        lifecycle: Lifecycle {
+            followed: item.contains_key("Followed"),
+            ..read_lifecycle(text(item, "Ends")?)?
+        },
         steps,
         cancel: mark("Cancel")?,
         resolved: mark("Resolved")?,
@@ -204,7 +210,7 @@ fn reason_below(steps: &BTreeMap<StepIndex, StepRecord>, index: StepIndex) -> Op
     record.reason.as_deref()
 }
 
-/// What a step of the other cloud is, by the letter that says it.
+/// What a step of the other cloud is, by the character that says it.
 const STATES: [(&str, Option<StepState>); 8] = [
     ("D", Some(StepState::Done)),
     ("R", Some(StepState::Refused)),
@@ -220,7 +226,7 @@ const STATES: [(&str, Option<StepState>); 8] = [
 /// origin's own step before, and in `'` otherwise. What is not known is left out.
 fn write_far(saga: &Saga, index: StepIndex, said: &Observed) -> String {
     let known = STATES.iter().find(|(_, state)| *state == said.state);
-    let state = known.map_or("N", |(letter, _)| letter);
+    let state = known.map_or("N", |(name, _)| name);
     let at = said.at.map_or(String::new(), |at| at.millis().to_string());
     match said.reason.as_deref() {
         None => format!("{state}{at}"),
@@ -240,7 +246,7 @@ fn read_far(
         None => (text, None),
     };
     let (state, at) = head.split_at_checked(1).ok_or_else(strange)?;
-    let known = STATES.iter().find(|(letter, _)| *letter == state);
+    let known = STATES.iter().find(|(name, _)| *name == state);
     let (_, state) = known.ok_or_else(strange)?;
     let at = match at {
         "" => None,
@@ -276,7 +282,6 @@ fn write_lifecycle(lifecycle: Lifecycle) -> String {
     };
     let flags = [
         (lifecycle.closing, "closing"),
-        (lifecycle.followed, "followed"),
         (lifecycle.cancelling, "cancelling"),
         (lifecycle.overridden, "overridden"),
     ];
@@ -299,7 +304,6 @@ fn read_lifecycle(text: &str) -> Result<Lifecycle, PortError> {
     for word in words {
         match word {
             "closing" => lifecycle.closing = true,
-            "followed" => lifecycle.followed = true,
             "cancelling" => lifecycle.cancelling = true,
             "overridden" => lifecycle.overridden = true,
             _ => return Err(corrupt(format!("`{word}` is no flag of a saga"))),

@@ -4,6 +4,7 @@
 //! The adapters decide nothing, and [`client`] sends every request.
 
 mod alerts;
+mod calls;
 mod client;
 mod config;
 pub mod dead_letters;
@@ -17,6 +18,7 @@ mod table;
 mod support;
 
 pub use alerts::EventGridAlerts;
+pub use calls::CallsQueue;
 pub use client::Assertion;
 pub use config::{Config, InvalidConfig, Secret};
 pub use event_grid::EventGrid;
@@ -24,7 +26,7 @@ pub use quarantine::QuarantineQueue;
 pub use services::ManagedIdentity;
 pub use table::TableStore;
 
-use client::{Connection, Identity, StorageAccount};
+use client::{Connection, StorageAccount};
 use saga_app::ports::{ParticipantCloud, Time};
 
 /// All adapters of one deployment, on one connection pool and one identity.
@@ -44,11 +46,7 @@ impl<T: Time + Clone> Azure<T> {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, time: T) -> Result<Self, InvalidConfig> {
-        let identity = match (&config.key, &config.topic_key) {
-            (Some(_), Some(_)) => Identity::Keys,
-            _ => Identity::Managed(config.client_id.as_deref()),
-        };
-        Self::on(&Connection::new(&identity)?, config, time)
+        Self::on(&Connection::new(&config.identity())?, config, time)
     }
 }
 

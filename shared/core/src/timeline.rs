@@ -84,7 +84,7 @@ impl Entry {
         let step = i32::from(step.get());
         Self {
             at,
-            event: EventId::of_command(at, &format!("{verb}{step}")),
+            event: Self::id_of_step(verb, step, at),
             verb: verb.to_owned(),
             step,
             cloud: Cloud::ORIGIN,
@@ -96,10 +96,17 @@ impl Entry {
         }
     }
 
-    /// The step that the event is for. None for `complete` and `cancelled`, whose numbers are no step's, and none for a command,
-    /// whose number says nothing.
+    fn id_of_step(verb: &str, step: i32, at: Timestamp) -> EventId {
+        EventId::of_command(at, &format!("{verb}{step}"))
+    }
+
+    /// The step that the event or the answer is for. None for `complete` and `cancelled`, whose numbers are no step's, and none
+    /// for a command, whose number says nothing.
     #[must_use]
     pub fn addressed(&self) -> Option<StepIndex> {
+        if self.event == Self::id_of_step(&self.verb, self.step, self.at) {
+            return u8::try_from(self.step).ok().map(StepIndex::new);
+        }
         let is_command = self.event == EventId::of_command(self.at, &self.verb);
         Address::parse(&self.verb, self.step)
             .filter(|_| !is_command)

@@ -251,6 +251,21 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
     serde_json::to_string(&view).unwrap_or_default()
 }
 
+/// The word for where a step stands, as far as the origin knows: a [`StepState`], `WAITING` before it is asked, `NOT_DONE` or
+/// `UNKNOWN`.
+#[must_use]
+pub fn step_state(saga: &Saga, definition: &Definition, index: StepIndex) -> &'static str {
+    let cloud = definition.step(index).map_or(Cloud::ORIGIN, |step| step.cloud);
+    as_known(
+        saga,
+        saga.status(definition),
+        &saga.observed(definition),
+        index,
+        cloud,
+    )
+    .0
+}
+
 /// What is shown of a step: the origin's own record of it, or what it said of itself; its state, since when, and why.
 fn as_known<'a>(
     saga: &'a Saga,

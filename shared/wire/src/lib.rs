@@ -20,6 +20,7 @@ pub mod quarantine;
 pub mod saga_event;
 pub mod services;
 pub mod time;
+mod words;
 
 /// The largest event that goes out, in bytes: what a Storage queue message takes in base64
 /// (<https://learn.microsoft.com/azure/storage/queues/storage-queues-introduction>: 64 KiB).

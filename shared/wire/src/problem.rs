@@ -37,10 +37,13 @@ codes! {
     NotFound, "not-found", 404, "There is nothing at this path";
     UnknownDefinition, "unknown-definition", 404, "No saga definition has this name";
     UnknownSaga, "unknown-saga", 404, "No saga has this id";
+    UnknownStep, "unknown-step", 404, "The saga has no step of this name";
     UnknownDeadLetter, "unknown-dead-letter", 404, "No dead letter has this id";
     UnknownProblem, "unknown-problem", 404, "No problem has this code";
     MethodNotAllowed, "method-not-allowed", 405, "This path does not take this method";
     TooLate, "too-late", 409, "The saga has already ended";
+    PastPivot, "past-pivot", 409, "The saga is past a step that cannot be undone";
+    NotWaiting, "not-waiting", 409, "The step does not wait for this answer";
     NotDeployed, "not-deployed", 409, "The deployment lacks a definition or participant of this saga";
     TooLarge, "too-large", 413, "The body is too large";
     UnsupportedMediaType, "unsupported-media-type", 415, "The body must be plain JSON in UTF-8";

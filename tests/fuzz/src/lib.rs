@@ -119,10 +119,10 @@ pub fn http_body(bytes: &[u8]) {
 /// The words in paths, queries and headers.
 pub fn http_words(bytes: &[u8]) {
     let text = &*text(bytes);
-    if let Ok(letter) = text.parse::<DeadLetterId>() {
+    if let Ok(dead_letter) = text.parse::<DeadLetterId>() {
         assert_eq!(
-            letter.to_string().parse().as_ref(),
-            Ok(&letter),
+            dead_letter.to_string().parse().as_ref(),
+            Ok(&dead_letter),
             "written and read"
         );
     }
@@ -207,12 +207,12 @@ pub fn sqs_record(bytes: &[u8]) {
     }
 }
 
-/// What an operator is shown of a letter is JSON, and holds its body.
-fn shown(letter: &DeadLetter) {
+/// What an operator is shown of a dead letter is JSON, and holds its body.
+fn shown(dead_letter: &DeadLetter) {
     for refused in [None, Some("why")] {
-        let prospect = prospect(letter, refused, None);
-        let shown = whole(letter, prospect.disposition.as_str(), &prospect.text);
-        let facts = &letter.facts;
+        let prospect = prospect(dead_letter, refused, None);
+        let shown = whole(dead_letter, prospect.disposition.as_str(), &prospect.text);
+        let facts = &dead_letter.facts;
         if facts.is_base64 || shown["body_encoding"] == "text" {
             assert_eq!(shown["body"], facts.text);
         } else {
@@ -221,7 +221,7 @@ fn shown(letter: &DeadLetter) {
         }
         assert_eq!(
             shown["id"].as_str().unwrap_or_default().parse().as_ref(),
-            Ok(&letter.id)
+            Ok(&dead_letter.id)
         );
     }
 }
@@ -249,16 +249,20 @@ pub fn dead_letter(bytes: &[u8]) {
 
 /// A blob in which Event Grid keeps what it could not deliver.
 pub fn dead_letter_blob(bytes: &[u8]) {
-    let letters = blob("SUBSCRIPTION/2026/11/21/2/name.json", &text(bytes), Some(now()));
-    assert!(!letters.is_empty(), "nothing that lies somewhere is hidden");
-    let mut keys: Vec<&str> = letters
+    let dead_letters = blob("SUBSCRIPTION/2026/11/21/2/name.json", &text(bytes), Some(now()));
+    assert!(!dead_letters.is_empty(), "nothing that lies somewhere is hidden");
+    let mut keys: Vec<&str> = dead_letters
         .iter()
         .map(|one| one.dead_letter.id.key.as_str())
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    assert_eq!(keys.len(), letters.len(), "each letter has an id of its own");
-    letters.iter().for_each(|one| shown(&one.dead_letter));
+    assert_eq!(
+        keys.len(),
+        dead_letters.len(),
+        "each dead letter has an id of its own"
+    );
+    dead_letters.iter().for_each(|one| shown(&one.dead_letter));
 }
 
 /// What the Functions host calls the participant with.

@@ -14,9 +14,9 @@
 
 pub mod carriers;
 pub mod clock;
+pub mod dead_letters;
 pub mod definitions;
 pub mod given;
-pub mod letters;
 pub mod outbox;
 pub mod sagas;
 pub mod steps;
@@ -222,7 +222,7 @@ macro_rules! time_contract {
 #[macro_export]
 macro_rules! dead_letter_queue_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
+        $crate::run_contract! { $adapter, $empty, dead_letters:
             a_queue_gives_each_dead_letter_once
             a_look_consumes_nothing
             what_is_hidden_comes_back_by_itself
@@ -236,7 +236,7 @@ macro_rules! dead_letter_queue_contract {
 #[macro_export]
 macro_rules! dead_letter_container_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
+        $crate::run_contract! { $adapter, $empty, dead_letters:
             a_container_gives_each_dead_letter_once_and_in_order
             a_container_is_read_from_a_key_and_by_key
             what_is_removed_is_gone_and_nothing_else
@@ -248,7 +248,7 @@ macro_rules! dead_letter_container_contract {
 #[macro_export]
 macro_rules! dead_outbox_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
+        $crate::run_contract! { $adapter, $empty, dead_letters:
             a_dead_row_is_pending_again_once
         }
     };
@@ -258,7 +258,7 @@ macro_rules! dead_outbox_contract {
 #[macro_export]
 macro_rules! outlet_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
+        $crate::run_contract! { $adapter, $empty, dead_letters:
             what_is_sent_arrives
         }
     };
@@ -268,8 +268,8 @@ macro_rules! outlet_contract {
 #[macro_export]
 macro_rules! archive_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
-            a_discarded_letter_is_kept_whole
+        $crate::run_contract! { $adapter, $empty, dead_letters:
+            a_discarded_dead_letter_is_kept_whole
         }
     };
 }
@@ -278,9 +278,9 @@ macro_rules! archive_contract {
 #[macro_export]
 macro_rules! memory_contract {
     ($adapter:ident, $empty:path) => {
-        $crate::run_contract! { $adapter, $empty, letters:
-            of_a_source_that_was_never_told_nothing_is_remembered
-            what_was_told_is_remembered_as_it_was
+        $crate::run_contract! { $adapter, $empty, dead_letters:
+            of_a_source_that_was_never_announced_nothing_is_remembered
+            what_was_announced_is_remembered_as_it_was
         }
     };
 }

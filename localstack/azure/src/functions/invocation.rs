@@ -16,7 +16,7 @@ use crate::{storage::QueueMessage, system};
 
 /// How long an invocation may take. The real host's default is far longer and it renews its hold on the message
 /// meanwhile; here the hold is a little longer than this instead (see `queue_trigger`).
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(25);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Default)]
 pub(crate) struct FunctionCounts {

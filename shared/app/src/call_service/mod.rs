@@ -1,3 +1,298 @@
-//! The use case of a step that an outside service does.
+//! One request to the outside service of a `call` step, and what its answer does.
+//!
+//! The caller keeps no state. The step's record says whether a request is owed, and the answer is committed through the
+//! protocol's table like any message. An attempt without a decision puts the request back on its queue, with a pause, and
+//! is counted in the record. Invariants: nothing is sent that no committed record asks for; an unknown outcome is asked
+//! again with the same key and never guessed; a request that comes back before its time is not sent.
 
+mod origin;
+mod participant;
 pub mod schedule;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use saga_core::call::{CallVerb, Owed, Undecided};
+use saga_core::document::{Document, Fields, fields};
+use saga_core::participate::{Step, StepRecord};
+use saga_core::step::{self, Class};
+use saga_core::{Address, Cloud, Event, Outcome, Timestamp};
+use saga_wire::contract::{Reply, RequestParts, Verb, reply};
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::quarantine::NO_HEADERS;
+use saga_wire::saga_event::SagaEvent;
+use saga_wire::services::Services;
+
+pub use self::origin::OriginSteps;
+pub use self::participant::ParticipantSteps;
+use crate::about;
+use crate::definitions;
+use crate::handle_event::quarantine;
+use crate::log::About;
+use crate::ports::services::{Attempt, ServiceClient};
+use crate::ports::{CallQueue, Definitions, PortError, Quarantine, Time};
+use crate::{Deployment, Handled};
+
+/// A message that comes back so much before its time is not early.
+const EARLY_MILLIS: i64 = 1_000;
+/// No queue delays a message for longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// What was learnt about a call.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// The service has decided.
+    Answer(step::Reply, Fields),
+    /// It has not.
+    Undecided(Undecided),
+}
+
+/// The records of the steps of one cloud.
+pub trait CallSteps: Send + Sync {
+    /// The definitions beside them.
+    type Definitions: Definitions;
+
+    /// The cloud.
+    fn cloud(&self) -> Cloud;
+
+    /// The definitions beside them.
+    fn definitions(&self) -> &Self::Definitions;
+
+    /// The step's record, and when the saga is to be cancelled if it has not ended.
+    fn record(
+        &self,
+        step: &Step<'_>,
+    ) -> impl Future<Output = Result<Option<(StepRecord, Timestamp)>, PortError>> + Send;
+
+    /// Commits what was learnt, through the table.
+    fn commit(
+        &self,
+        step: &Step<'_>,
+        event: &Event,
+        said: &Said,
+    ) -> impl Future<Output = Result<Outcome, PortError>> + Send;
+}
+
+/// What calling a service needs.
+pub struct Caller<'a, S, C, K, Q, T> {
+    /// The definitions and participants.
+    pub deployment: &'a Deployment,
+    /// The services that this deployment may call.
+    pub services: &'a Services,
+    /// The records of the steps.
+    pub steps: &'a S,
+    /// The way out.
+    pub client: &'a C,
+    /// The queue that the requests come from.
+    pub queue: &'a K,
+    /// Where what cannot be understood is kept.
+    pub quarantine: &'a Q,
+    /// Time and chance.
+    pub time: &'a T,
+}
+
+impl<S, C, K, Q, T> Caller<'_, S, C, K, Q, T>
+where
+    S: CallSteps,
+    C: ServiceClient,
+    K: CallQueue,
+    Q: Quarantine,
+    T: Time,
+{
+    /// Handles one message of a queue of requests.
+    ///
+    /// # Errors
+    /// [`PortError`]: the message stays on its queue and comes again.
+    pub async fn handle(&self, body: &[u8]) -> Result<Handled, PortError> {
+        let read = match self.steps.cloud() {
+            Cloud::Aws => inbound::events_queue(&String::from_utf8_lossy(body)),
+            Cloud::Azure => inbound::participant_queue(body),
+        };
+        let handled = match read {
+            Inbound::Event(event) => match *event {
+                SagaEvent::Ours(event) => self.request(&event, body).await?,
+                SagaEvent::Outside(event) => not_a_request(&event.kind),
+            },
+            Inbound::NotUnderstood(reason) => Handled::Quarantined(reason),
+            other => not_a_request(other.kind()),
+        };
+        if let Handled::Quarantined(reason) = &handled {
+            const ENTRANCE: &str = "service-caller";
+            quarantine(self.quarantine, self.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
+        }
+        Ok(handled)
+    }
+
+    async fn request(&self, event: &Event, body: &[u8]) -> Result<Handled, PortError> {
+        let store = self.steps.definitions();
+        let definition = match definitions::check(self.deployment, store, self.time, event).await? {
+            Ok(definition) => definition,
+            Err(reason) => return Ok(Handled::Quarantined(reason)),
+        };
+        let (verb, index) = match event.address {
+            Address::Act(index) => (CallVerb::Act, index),
+            Address::Undo(index) => (CallVerb::Undo, index),
+            _ => return Ok(not_a_request(&event.kind)),
+        };
+        if event.target != self.steps.cloud() {
+            let here = self.steps.cloud();
+            return Ok(Handled::Quarantined(format!(
+                "the event is for {}, and this is {here}",
+                event.target
+            )));
+        }
+        let step = match Step::find(event.saga, &definition, index, &self.deployment.participants) {
+            Ok(step) => step,
+            Err(missing) => return Ok(Handled::Quarantined(missing.to_string())),
+        };
+        let known = self.steps.record(&step).await?;
+        let record = known.as_ref().map(|(record, _)| record);
+        let now = self.time.now();
+        let said = match (step.owed(record, verb, now), &known) {
+            (Owed::Request(verb), Some((record, deadline))) => {
+                if let Some(wait) = too_early(record, now) {
+                    // Its own request comes at its time; a queue that cannot wait so long brings this one again.
+                    if wait > LONGEST_DELAY {
+                        self.queue.put(body, LONGEST_DELAY).await?;
+                    }
+                    return Ok(Handled::Decided(Outcome::Repeated));
+                }
+                self.ask(&step, event, verb, record, *deadline, body).await?
+            }
+            (Owed::KeyExpired, _) => Said::Undecided(Undecided {
+                why: "its outcome is unknown and the service may have forgotten the key by now: it is not asked again"
+                    .to_owned(),
+                hold: true,
+                next: None,
+            }),
+            _ => return Ok(Handled::Decided(Outcome::Repeated)),
+        };
+        let outcome = self.steps.commit(&step, event, &said).await?;
+        Ok(Handled::Decided(outcome))
+    }
+
+    /// Asks the service. Without a decision the request goes back on its queue first, so that none is lost.
+    async fn ask(
+        &self,
+        step: &Step<'_>,
+        event: &Event,
+        verb: CallVerb,
+        record: &StepRecord,
+        deadline: Timestamp,
+        body: &[u8],
+    ) -> Result<Said, PortError> {
+        let Some(call) = step.step().call() else {
+            return Err(PortError::Corrupt {
+                what: "the step",
+                why: "it calls no service".to_owned(),
+            });
+        };
+        let attempt = record.progress.as_ref().map_or(0, |progress| progress.attempts) + 1;
+        let bound = self.services.get(&call.service);
+        let reply = match bound.filter(|service| service.cloud == self.steps.cloud()) {
+            None => Reply::Misbound {
+                why: format!("service `{}` is not bound in this deployment", call.service),
+            },
+            Some(service) => {
+                let request = RequestParts {
+                    verb: match verb {
+                        CallVerb::Act => Verb::Act,
+                        CallVerb::Undo => Verb::Undo,
+                    },
+                    saga: step.saga,
+                    definition: step.definition.reference(),
+                    step: &step.step().name,
+                    input: &record.input(),
+                    outputs: &outputs(record),
+                    attempt,
+                    deadline,
+                    reason: record.reason.as_deref(),
+                    trace: &event.trace,
+                }
+                .write();
+                let timeout = Duration::from_millis(call.timeout_millis.unsigned_abs());
+                match self.client.call(service, &request, timeout).await {
+                    Attempt::Answered(answer) => reply::classify(request.verb, &answer, self.time.now()),
+                    Attempt::NoAnswer { why } => Reply::Again { after: None, why },
+                }
+            }
+        };
+        let reply = match reply {
+            // Nothing after a pivot can refuse: the step stays as it is until a person has looked.
+            Reply::Refused(why) if step.step().class == Class::Retriable => Reply::Misbound {
+                why: format!("the service refused a step that cannot refuse: {why}"),
+            },
+            reply => reply,
+        };
+        let chance = self.time.below(u64::MAX);
+        let pause = schedule::pause_after(&reply, attempt, chance);
+        let about = About::event(event);
+        let (said, why) = match reply {
+            Reply::Accepted(output) => (Said::Answer(step::Reply::Accepted, output), None),
+            Reply::Refused(reason) => {
+                let data = fields([("reason", reason.as_str().into())]);
+                (Said::Answer(step::Reply::Refused, data), None)
+            }
+            Reply::Undone => (Said::Answer(step::Reply::Undone, Fields::new()), None),
+            Reply::Later => undecided(self.time.now(), pause, "the service decides later", false),
+            Reply::Again { why, .. } => undecided(self.time.now(), pause, &why, false),
+            Reply::Misbound { why } | Reply::BadOutput { why } => {
+                undecided(self.time.now(), pause, &why, true)
+            }
+        };
+        about!(
+            info,
+            &about,
+            service = call.service,
+            attempt,
+            outcome = word(&said),
+            error = why,
+            "service called"
+        );
+        if let Some(pause) = pause {
+            self.queue.put(body, pause.min(LONGEST_DELAY)).await?;
+        }
+        Ok(said)
+    }
+}
+
+fn undecided(now: Timestamp, pause: Option<Duration>, why: &str, hold: bool) -> (Said, Option<String>) {
+    let millis = pause.map(|pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+    let said = Undecided {
+        why: why.to_owned(),
+        hold,
+        next: millis.map(|millis| now.plus_millis(millis)),
+    };
+    (Said::Undecided(said), Some(why.to_owned()))
+}
+
+fn word(said: &Said) -> &'static str {
+    match said {
+        Said::Answer(reply, _) => reply.as_str(),
+        Said::Undecided(undecided) if undecided.hold => "held",
+        Said::Undecided(_) => "undecided",
+    }
+}
+
+fn not_a_request(kind: &str) -> Handled {
+    Handled::Quarantined(format!("`{kind}` asks nothing of a service"))
+}
+
+/// How long it is until the next attempt is due, where that is not now.
+fn too_early(record: &StepRecord, now: Timestamp) -> Option<Duration> {
+    let next = record.progress.as_ref()?.next?;
+    let wait = next.millis() - now.millis();
+    (wait > EARLY_MILLIS).then(|| Duration::from_millis(wait.unsigned_abs()))
+}
+
+/// What earlier steps gave, by their names.
+fn outputs(record: &StepRecord) -> BTreeMap<String, Fields> {
+    let each = record
+        .outputs()
+        .into_iter()
+        .filter_map(|(name, output)| match output {
+            Document::Map(output) => Some((name, output)),
+            _ => None,
+        });
+    each.collect()
+}

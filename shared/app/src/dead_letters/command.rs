@@ -35,23 +35,13 @@ const MEMBERS: [&str; 8] = [
 ];
 const FILTERS: [&str; 5] = ["source", "saga", "type", "reason", "since"];
 
-/// What an operator does with a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Sends it again.
-    Replay,
-    /// Takes it out, and archives it.
-    Discard,
-}
-
-impl Act {
-    /// The word for it in timelines and logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Act::Replay => "replay",
-            Act::Discard => "discard",
-        }
+saga_wire::words! {
+    /// What an operator does with a dead letter.
+    pub enum Act {
+        /// Sends it again.
+        Replay = "replay",
+        /// Takes it out, and archives it.
+        Discard = "discard",
     }
 }
 

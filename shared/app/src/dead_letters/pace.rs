@@ -13,31 +13,21 @@ pub struct Bounds {
     pub stop_after: usize,
 }
 
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
-    /// Nothing was left.
-    Done,
-    /// As many as were allowed.
-    Limit,
-    /// As many failures as were allowed.
-    Failures,
-    /// The time that the function has is nearly over.
-    Time,
+saga_wire::words! {
+    /// Why a run ended.
+    pub enum End {
+        /// Nothing was left.
+        Done = "done",
+        /// As many as were allowed.
+        Limit = "limit",
+        /// As many failures as were allowed.
+        Failures = "failures",
+        /// The time that the function has is nearly over.
+        Time = "time",
+    }
 }
 
 impl End {
-    /// The word for it in answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            End::Done => "done",
-            End::Limit => "limit",
-            End::Failures => "failures",
-            End::Time => "time",
-        }
-    }
-
     /// Whether the same run again would find more to do.
     #[must_use]
     pub fn is_resumable(self) -> bool {

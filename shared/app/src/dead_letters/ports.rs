@@ -39,12 +39,12 @@ pub struct Leased {
     pub receipt: Receipt,
 }
 
-/// How many dead letters a queue holds, as far as it can say without looking at each.
+/// How many dead letters a queue says that it holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Those that it would give.
     pub visible: usize,
-    /// Those that somebody else holds at the moment.
+    /// Those that somebody holds at the moment.
     pub hidden: usize,
 }
 
@@ -117,12 +117,7 @@ pub trait DeadOutbox: DeadLetterContainer {
 pub trait Outlet: Send + Sync {
     /// Sends the message of a dead letter. MUST answer `Ok(Ok(()))` only when the service took it, and `Ok(Err(_))` only
     /// when it never will.
-    fn send<'a>(
-        &'a self,
-        to: Destination,
-        dead_letter: &'a DeadLetter,
-        message: &'a str,
-    ) -> Answer<'a, Published>;
+    fn send<'a>(&'a self, to: Destination, one: &'a DeadLetter, message: &'a str) -> Answer<'a, Published>;
 }
 
 /// Where discarded dead letters are kept. An adapter MUST keep the body whole.

@@ -21,25 +21,26 @@ impl Notice {
     }
 }
 
-/// What became, or would become, of a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Disposition {
-    /// A replay moves its saga on, or may.
-    Tried,
-    /// A replay changes nothing any more and only clears it away.
-    Ignored,
-    /// It stays: a replay would bring it back at once.
-    Left,
-    /// It was sent again.
-    Replayed,
-    /// It was archived, or would be.
-    Discarded,
-    /// Another operator took it meanwhile.
-    Taken,
-    /// It is not there, or not now.
-    Unknown,
-    /// It stays, because something failed.
-    Failed,
+saga_wire::words! {
+    /// What became, or would become, of a dead letter.
+    pub enum Disposition {
+        /// A replay moves its saga on, or may.
+        Tried = "tried",
+        /// A replay changes nothing any more and only clears it away.
+        Ignored = "ignored",
+        /// It stays: a replay would bring it back at once.
+        Left = "left",
+        /// It was sent again.
+        Replayed = "replayed",
+        /// It was archived, or would be.
+        Discarded = "discarded",
+        /// Another operator took it meanwhile.
+        Taken = "taken",
+        /// It is not there, or not now.
+        Unknown = "unknown",
+        /// It stays, because something failed.
+        Failed = "failed",
+    }
 }
 
 impl Disposition {
@@ -48,21 +49,6 @@ impl Disposition {
         match act {
             Act::Replay => Self::Replayed,
             Act::Discard => Self::Discarded,
-        }
-    }
-
-    /// The word for it in answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Disposition::Tried => "tried",
-            Disposition::Ignored => "ignored",
-            Disposition::Left => "left",
-            Disposition::Replayed => "replayed",
-            Disposition::Discarded => "discarded",
-            Disposition::Taken => "taken",
-            Disposition::Unknown => "unknown",
-            Disposition::Failed => "failed",
         }
     }
 }

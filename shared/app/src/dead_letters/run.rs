@@ -130,7 +130,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
         let by_id = wanted.keys.is_some();
         let side_by_side = (self.command.bounds.per_second as usize).clamp(1, SIDE_BY_SIDE);
         let lease = i64::from(LEASE_SECONDS - LEASE_MARGIN_SECONDS) * 1_000;
-        let ends = self.ports.time.now().plus_millis(lease).min(self.until);
+        let walk_until = self.ports.time.now().plus_millis(lease).min(self.until);
         let there = match source.queue() {
             Some(queue) => queue.depth().await?.all(),
             None => 0,
@@ -146,7 +146,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             };
             if held.is_empty() {
                 unseen = left_by(source.queue(), there.saturating_sub(seen), stays.len()).await;
-                if unseen == 0 || !self.waits(ends).await {
+                if unseen == 0 || !self.waits(walk_until).await {
                     break Ok(());
                 }
                 continue;
@@ -165,7 +165,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             if self.ended.is_some() || (by_id && has_all) {
                 break Ok(());
             }
-            if (source.queue().is_some() && seen >= MAX_HELD) || self.ports.time.now() >= ends {
+            if (source.queue().is_some() && seen >= MAX_HELD) || self.ports.time.now() >= walk_until {
                 self.ended = Some(End::Time);
                 break Ok(());
             }
@@ -251,8 +251,8 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
     }
 
     /// Waits a moment for dead letters that somebody else holds, unless it has waited enough. A dry run waits for none.
-    async fn waits(&mut self, ends: Timestamp) -> bool {
-        if !self.command.confirm || self.waited >= PATIENCE_MILLIS || self.ports.time.now() >= ends {
+    async fn waits(&mut self, walk_until: Timestamp) -> bool {
+        if !self.command.confirm || self.waited >= PATIENCE_MILLIS || self.ports.time.now() >= walk_until {
             return false;
         }
         self.waited += WAIT_MILLIS;

@@ -59,56 +59,62 @@ impl DeadLetterSource {
     /// Which it is.
     #[must_use]
     pub fn source(&self) -> Source {
-        match self {
-            Self::Queue(queue) => queue.source(),
-            Self::Container(container) => container.source(),
-            Self::Outbox(outbox) => outbox.source(),
+        match self.container() {
+            Ok(container) => container.source(),
+            Err(queue) => queue.source(),
         }
     }
 
     /// The queue that it is, if it is one.
     pub(super) fn queue(&self) -> Option<&dyn DeadLetterQueue> {
+        self.container().err()
+    }
+
+    /// The container that it is, or the queue.
+    fn container(&self) -> Result<&dyn DeadLetterContainer, &dyn DeadLetterQueue> {
         match self {
-            Self::Queue(queue) => Some(queue.as_ref()),
-            Self::Container(_) | Self::Outbox(_) => None,
+            Self::Queue(queue) => Err(queue.as_ref()),
+            Self::Container(container) => Ok(container.as_ref()),
+            Self::Outbox(outbox) => Ok(outbox.as_ref()),
         }
     }
 
     /// Begins a pass.
     pub(super) fn walk(&self, wanted: Wanted) -> Walk<'_> {
-        match self {
-            Self::Queue(queue) => Box::pin(stream::try_unfold(0, move |before| async move {
-                let leased = queue.lease(LEASE_SECONDS, before).await?;
-                let (count, leased) = (leased.len(), leased.into_iter());
-                let held = leased.map(|leased| Held {
-                    dead_letter: leased.dead_letter,
-                    receipt: Some(leased.receipt),
-                });
-                Ok(Some((held.collect(), count)))
-            })),
-            Self::Container(container) => walk(container.as_ref(), wanted),
-            Self::Outbox(outbox) => walk(outbox.as_ref(), wanted),
-        }
+        let queue = match self.container() {
+            Ok(container) => return walk(container, wanted),
+            Err(queue) => queue,
+        };
+        Box::pin(stream::try_unfold(0, move |before| async move {
+            let leased = queue.lease(LEASE_SECONDS, before).await?;
+            let (count, leased) = (leased.len(), leased.into_iter());
+            let held = leased.map(|leased| Held {
+                dead_letter: leased.dead_letter,
+                receipt: Some(leased.receipt),
+            });
+            Ok(Some((held.collect(), count)))
+        }))
     }
 
     /// Shows what a queue hid.
     pub(super) async fn put_back(&self, receipts: Vec<Receipt>) -> Result<(), PortError> {
-        match self {
-            Self::Queue(queue) if !receipts.is_empty() => queue.put_back(receipts).await,
+        match self.queue() {
+            Some(queue) if !receipts.is_empty() => queue.put_back(receipts).await,
             _ => Ok(()),
         }
     }
 
     /// Removes some; what became of each, in their order.
     pub(super) async fn remove(&self, held: &[&Held]) -> Vec<Result<Removal, PortError>> {
-        let keys = held.iter().map(|one| one.dead_letter.id.key.as_str());
-        match self {
-            Self::Queue(queue) => {
+        match self.container() {
+            Ok(container) => {
+                let keys = held.iter().map(|one| one.dead_letter.id.key.as_str());
+                join_all(keys.map(|key| container.remove(key))).await
+            }
+            Err(queue) => {
                 let receipts = held.iter().filter_map(|one| one.receipt.as_ref());
                 queue.remove(receipts.collect()).await
             }
-            Self::Container(container) => join_all(keys.map(|key| container.remove(key))).await,
-            Self::Outbox(outbox) => join_all(keys.map(|key| outbox.remove(key))).await,
         }
     }
 

@@ -79,7 +79,7 @@ fn line_id(at: Timestamp, act: Act, dead_letter: &DeadLetterId) -> EventId {
 pub fn is_dealt_with(saga: &Saga, dead_letter: &DeadLetterId, arrived: Timestamp) -> bool {
     let mut since = saga.timeline.entries.iter().filter(|line| line.at >= arrived);
     since.any(|line| {
-        let mut acts = [Act::Replay, Act::Discard].into_iter();
+        let mut acts = Act::ALL.into_iter();
         acts.any(|act| line.event == line_id(line.at, act, dead_letter))
     })
 }

@@ -20,12 +20,6 @@ pub(super) async fn announce(
         }
     }
     let Some(example) = new.first() else { return true };
-    let reason = |row: &OutboxRow| {
-        row.tries
-            .reason
-            .clone()
-            .unwrap_or_else(|| "no reason given".to_owned())
-    };
     let alert = Alert {
         subject: format!("saga-bridge: {} event(s) could not be published", new.len()),
         text: format!(
@@ -35,7 +29,7 @@ pub(super) async fn announce(
             example.kind,
             example.saga,
             example.tries.failed,
-            reason(example),
+            example.tries.why(),
         ),
     };
     if let Err(error) = alerts.raise(alert).await {
@@ -54,7 +48,7 @@ pub(super) async fn announce(
         let parked = Parked {
             saga: row.saga,
             event: row.id.clone(),
-            reason: format!("{} could not be published: {}", row.kind, reason(row)),
+            reason: format!("{} could not be published: {}", row.kind, row.tries.why()),
             at: time.now(),
         };
         if let Err(error) = parking.park(&parked).await {

@@ -46,6 +46,14 @@ pub struct Tries {
     pub reason: Option<String>,
 }
 
+impl Tries {
+    /// Why the last one failed, in words for people.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        self.reason.as_deref().unwrap_or("no reason given")
+    }
+}
+
 /// Who empties a shard, and until when. One that has run out belongs to whoever takes it; one that is given back is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {

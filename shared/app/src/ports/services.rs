@@ -22,6 +22,12 @@ pub enum Attempt {
     },
 }
 
+/// The queue of requests to services.
+pub trait CallQueue: Send + Sync {
+    /// Puts a message on it that is seen after `delay`, of at most 15 minutes. Putting it twice MUST be harmless.
+    fn put(&self, body: &[u8], delay: Duration) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
 /// Asks a service, once.
 ///
 /// An adapter MUST send exactly one request, to this service and nowhere else: it never follows a redirect and never repeats a

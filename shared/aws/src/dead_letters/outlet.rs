@@ -51,15 +51,10 @@ impl AwsOutlet {
 }
 
 impl Outlet for AwsOutlet {
-    fn send<'a>(
-        &'a self,
-        to: Destination,
-        dead_letter: &'a DeadLetter,
-        message: &'a str,
-    ) -> Answer<'a, Published> {
+    fn send<'a>(&'a self, to: Destination, one: &'a DeadLetter, message: &'a str) -> Answer<'a, Published> {
         Box::pin(async move {
             match to {
-                Destination::Bus => self.put(dead_letter, message).await,
+                Destination::Bus => self.put(one, message).await,
                 Destination::EventsQueue => {
                     let send = self.client.send_message().queue_url(&self.events_queue);
                     let sent = send.message_body(message).send().await;

@@ -220,8 +220,7 @@ impl Outbox for DynamoOutbox {
         dead.insert("From".into(), s(bucket(row.shard)));
         dead.insert("Shard".into(), s(DEAD));
         dead.insert("Attempts".into(), n(row.tries.failed));
-        let reason = row.tries.reason.as_deref().unwrap_or("no reason given");
-        dead.insert("Reason".into(), s(reason));
+        dead.insert("Reason".into(), s(row.tries.why()));
         dead.insert("DeadAt".into(), n(now.millis()));
         // Time to live is in seconds.
         let expires = now.plus_millis(DEAD_KEPT_MILLIS).millis() / 1_000;

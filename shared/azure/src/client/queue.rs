@@ -67,10 +67,19 @@ impl Queue {
     /// Adds a message in base64 that never expires; adding it twice must be harmless. `Ok(Err(_))`: it will never be
     /// taken.
     pub(crate) async fn put(&self, content: &[u8]) -> Result<Published, PortError> {
+        self.put_later(content, 0).await
+    }
+
+    /// The same, and nobody sees it for `seconds`.
+    pub(crate) async fn put_later(&self, content: &[u8], seconds: u64) -> Result<Published, PortError> {
         let text = STANDARD.encode(content);
         let body = format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
         // A message lives seven days unless its time to live says otherwise.
-        let call = self.call(Method::Post, "/messages?messagettl=-1");
+        let later = match seconds {
+            0 => String::new(),
+            seconds => format!("&visibilitytimeout={seconds}"),
+        };
+        let call = self.call(Method::Post, &format!("/messages?messagettl=-1{later}"));
         let answer = self.service.send(&call.body("application/xml", body)).await?;
         match answer.status {
             200..300 => Ok(Ok(())),

@@ -117,8 +117,7 @@ impl DeadLetterContainer for DeadRows {
             let Some((bucket, key)) = parted(key) else {
                 return Ok(Removal::NotOurs);
             };
-            let partition = keys::partition(bucket);
-            self.table.delete(&partition, &key, "*").await.and_then(removal)
+            removal(self.table.delete(&keys::partition(bucket), &key, "*").await?)
         })
     }
 }
@@ -133,20 +132,18 @@ impl DeadOutbox for DeadRows {
             let Some(dead) = self.table.get(&partition, &key).await? else {
                 return Ok(Removal::NotOurs);
             };
-            let dead =
-                Row::read(dead).map_err(|why| PortError::unavailable(WHAT, Failure::Unreadable(why)))?;
-            let mut pending = dead.fields;
+            let unreadable = |why| PortError::unavailable(WHAT, Failure::Unreadable(why));
+            let mut pending = Row::read(dead).map_err(unreadable)?.fields;
             pending.retain(|name, _| !OWN.contains(&name.as_str()));
             let rest = key.strip_prefix(DEAD).unwrap_or_default();
-            let batch = Batch {
-                partition,
-                changes: vec![
-                    Change::put(format!("{}{rest}", keys::OUTBOX), columns(&pending)),
-                    Change::delete(key),
-                ],
-            };
+            let put = Change::put(format!("{}{rest}", keys::OUTBOX), columns(&pending));
+            let changes = vec![put, Change::delete(key)];
             // A replay that is repeated finds the row gone, and says so.
-            self.table.apply(&batch, Repeat::Freely).await.and_then(removal)
+            removal(
+                self.table
+                    .apply(&Batch { partition, changes }, Repeat::Freely)
+                    .await?,
+            )
         })
     }
 }

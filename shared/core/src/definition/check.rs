@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Answerer, Cloud, Definition, DefinitionRef, InvalidDefinition, OnTimeout, StepDefinition, StepWork,
-};
+use super::reference::{Cloud, DefinitionRef, InvalidDefinition, MAX_STEPS};
+use super::step::{Answerer, Call, OnTimeout, StepDefinition, StepWork};
 use crate::address::{MAILBOX_OUTSIDE, RESERVED_TYPES};
 use crate::step::Class;
 
@@ -26,10 +25,10 @@ pub(super) fn check(
             "the deadline must be a second or more, in whole seconds".into(),
         ));
     }
-    if !(2..=Definition::MAX_STEPS).contains(&steps.len()) {
+    if !(2..=MAX_STEPS).contains(&steps.len()) {
         return Err(named(format!(
             "a saga has 2 to {} steps, this one has {}",
-            Definition::MAX_STEPS,
+            MAX_STEPS,
             steps.len()
         )));
     }
@@ -108,7 +107,7 @@ fn work(step: &StepDefinition, deadline_millis: i64) -> Result<(), String> {
                     call.service
                 ));
             }
-            if !(1..=super::Call::LONGEST_TIMEOUT).contains(&call.timeout_millis) {
+            if !(1..=Call::LONGEST_TIMEOUT).contains(&call.timeout_millis) {
                 return Err(format!("the timeout of step `{name}` must be 1 to 60 seconds"));
             }
             if call.hold_after_millis <= 0 || call.key_lifetime_millis <= 0 {

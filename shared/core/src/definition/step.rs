@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Cloud, InvalidDefinition};
+use super::reference::{Cloud, InvalidDefinition};
 use crate::document::{Document, Fields, Number};
 use crate::step::{Class, Kind, Recover};
 

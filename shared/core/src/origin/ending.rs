@@ -227,9 +227,11 @@ impl Origin<'_> {
         self.absorb(decision, cancelled)
     }
 
-    /// What a cancel does to step 0; `None` where that is not the origin's.
+    /// What a cancel does to step 0 where its answer comes from outside. One of ours is done already: `None`.
     fn cancel_first(&self) -> Result<Option<StepDecision>, Misaddressed> {
-        let (Some(mark), true) = (&self.saga.cancel, self.known()?.opens_at_origin()) else {
+        let definition = self.known()?;
+        let outside = definition.opens_at_origin() && definition.steps()[0].participant().is_none();
+        let (Some(mark), true) = (&self.saga.cancel, outside) else {
             return Ok(None);
         };
         let data = reason_data(&self.saga.input, Some(&mark.reason));

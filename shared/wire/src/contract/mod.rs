@@ -5,11 +5,13 @@
 //! the service is bound wrongly; it is never guessed.
 
 pub mod lambda;
+pub mod output;
 pub mod reply;
 pub mod request;
 pub mod signature;
 
-pub use reply::{Answer, MAX_BODY_BYTES, MAX_OUTPUT_BYTES, Reply};
+pub use output::MAX_OUTPUT_BYTES;
+pub use reply::{Answer, MAX_BODY_BYTES, Reply};
 pub use request::{Request, RequestParts, Verb};
 
 /// The contract as OpenAPI 3.1.

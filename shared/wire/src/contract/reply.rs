@@ -6,23 +6,18 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use saga_core::Timestamp;
-use saga_core::document::{Document, Fields, carried};
+use saga_core::document::{Document, Fields};
 use saga_core::text::{shown, shown_within};
 use serde_json::value::RawValue;
 
+use super::output::kept;
 use super::request::Verb;
 use crate::json;
 
 /// The longest body that is read.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// The largest output, as JSON without white space: it travels with every later event of the saga.
-pub const MAX_OUTPUT_BYTES: usize = 4 * 1024;
-/// An output stands inside other values on its way, which have a bound of their own.
-const MAX_OUTPUT_DEPTH: usize = 8;
 /// The longest pause that a service may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
-/// Names of ours begin with this.
-const RESERVED: &str = "saga_";
 /// How much of an error's own words is kept, in characters.
 const MAX_DETAIL: usize = 120;
 /// The reason of a refusal that gives none.
@@ -141,37 +136,7 @@ fn output(raw: &RawValue) -> Result<Fields, String> {
             format!("`output.{}` {why}", shown_within(&field, MAX_DETAIL))
         }
     })?;
-    if let Some(name) = fields.keys().find(|name| name.starts_with(RESERVED)) {
-        let name = shown_within(name, MAX_DETAIL);
-        return Err(format!(
-            "`output.{name}` begins with `{RESERVED}`, which is reserved"
-        ));
-    }
-    let document = Document::Map(fields);
-    if depth(&document) > MAX_OUTPUT_DEPTH {
-        return Err(format!("`output` is nested more than {MAX_OUTPUT_DEPTH} deep"));
-    }
-    let Document::Map(fields) = document else {
-        return Err("`output` must be an object".to_owned());
-    };
-    let fields = carried(fields, &std::collections::BTreeSet::new());
-    let bytes = json::write_object(&fields).len();
-    if bytes > MAX_OUTPUT_BYTES {
-        return Err(format!(
-            "`output` has {bytes} bytes, at most {MAX_OUTPUT_BYTES} are kept"
-        ));
-    }
-    Ok(fields)
-}
-
-/// The levels of a value: 1 for an object of plain values.
-fn depth(document: &Document) -> usize {
-    let deepest = match document {
-        Document::List(list) => list.iter().map(depth).max(),
-        Document::Map(fields) => fields.values().map(depth).max(),
-        _ => return 0,
-    };
-    1 + deepest.unwrap_or(0)
+    kept(fields)
 }
 
 /// A refusal without a proper reason is a refusal all the same.

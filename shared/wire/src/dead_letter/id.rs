@@ -5,59 +5,31 @@ use std::str::FromStr;
 
 use saga_core::Cloud;
 
-/// A store of dead letters. Those of AWS come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// The dead partition of the outbox on AWS: the bus refused the event for good.
-    Outbox,
-    /// The dead-letter queue of the API destination: the bus could not bring the event to Event Grid.
-    Destination,
-    /// The dead-letter queue of the events queue: saga-events could not process it, or the bus not queue it.
-    Events,
-    /// The failure destination of the outbox table's stream: batches, without the events.
-    Stream,
-    /// The quarantine on AWS: nobody understood it.
-    Quarantine,
-    /// The dead rows of the participant's table on Azure: Event Grid refused the event for good.
-    AzureOutbox,
-    /// The dead-letter blobs of Event Grid's subscriptions.
-    EventGrid,
-    /// The poison queue of the participant on Azure.
-    Poison,
-    /// The quarantine on Azure.
-    AzureQuarantine,
+crate::words! {
+    /// A store of dead letters. Those of AWS come first.
+    pub enum Source {
+        /// The dead partition of the outbox on AWS: the bus refused the event for good.
+        Outbox = "outbox",
+        /// The dead-letter queue of the API destination: the bus could not bring the event to Event Grid.
+        Destination = "destination",
+        /// The dead-letter queue of the events queue: saga-events could not process it, or the bus not queue it.
+        Events = "events",
+        /// The failure destination of the outbox table's stream: batches, without the events.
+        Stream = "stream",
+        /// The quarantine on AWS: nobody understood it.
+        Quarantine = "quarantine",
+        /// The dead rows of the participant's table on Azure: Event Grid refused the event for good.
+        AzureOutbox = "azure-outbox",
+        /// The dead-letter blobs of Event Grid's subscriptions.
+        EventGrid = "event-grid",
+        /// The poison queue of the participant on Azure.
+        Poison = "poison",
+        /// The quarantine on Azure.
+        AzureQuarantine = "azure-quarantine",
+    }
 }
 
 impl Source {
-    /// All of them, in the order in which they are listed.
-    pub const ALL: [Source; 9] = [
-        Source::Outbox,
-        Source::Destination,
-        Source::Events,
-        Source::Stream,
-        Source::Quarantine,
-        Source::AzureOutbox,
-        Source::EventGrid,
-        Source::Poison,
-        Source::AzureQuarantine,
-    ];
-
-    /// The word for it in ids, answers and logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Source::Outbox => "outbox",
-            Source::Destination => "destination",
-            Source::Events => "events",
-            Source::Stream => "stream",
-            Source::Quarantine => "quarantine",
-            Source::AzureOutbox => "azure-outbox",
-            Source::EventGrid => "event-grid",
-            Source::Poison => "poison",
-            Source::AzureQuarantine => "azure-quarantine",
-        }
-    }
-
     /// The cloud that it is on.
     #[must_use]
     pub fn cloud(self) -> Cloud {

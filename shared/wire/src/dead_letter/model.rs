@@ -52,29 +52,17 @@ impl DeadLetter {
     }
 }
 
-/// Where a replay sends a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Destination {
-    /// The bus on AWS, whose rules route it.
-    Bus,
-    /// The queue of saga-events.
-    EventsQueue,
-    /// The Event Grid topic, whose subscriptions route it.
-    Topic,
-    /// The queue of the participant on Azure.
-    ParticipantQueue,
-}
-
-impl Destination {
-    /// The words for it in answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Destination::Bus => "bus",
-            Destination::EventsQueue => "events queue",
-            Destination::Topic => "Event Grid topic",
-            Destination::ParticipantQueue => "participant queue",
-        }
+crate::words! {
+    /// Where a replay sends a dead letter.
+    pub enum Destination {
+        /// The bus on AWS, whose rules route it.
+        Bus = "bus",
+        /// The queue of saga-events.
+        EventsQueue = "events queue",
+        /// The Event Grid topic, whose subscriptions route it.
+        Topic = "Event Grid topic",
+        /// The queue of the participant on Azure.
+        ParticipantQueue = "participant queue",
     }
 }
 

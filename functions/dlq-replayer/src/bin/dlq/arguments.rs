@@ -28,9 +28,6 @@ pub struct Arguments {
     /// The replayer's URL; else SAGA_DEAD_LETTERS_URL, else the local stack's
     #[arg(long, global = true, value_parser = endpoint)]
     pub endpoint: Option<String>,
-    /// The region to sign for; else that of the URL
-    #[arg(long, global = true, value_parser = region)]
-    pub region: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -121,7 +118,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, cla
     let help = ["-h", "--help"].map(OsString::from);
     match parsed {
         // Whatever is beside it.
-        Err(_) if words.iter().any(|word| help.contains(word)) => {
+        Err(wrong) if wrong.use_stderr() && words.iter().any(|word| help.contains(word)) => {
             Arguments::try_parse_from(["dlq", "--help"])
         }
         parsed => parsed,
@@ -209,14 +206,6 @@ fn endpoint(text: &str) -> Result<String, &'static str> {
     valid.then(|| text.to_owned()).ok_or("it is no URL of a replayer")
 }
 
-fn region(text: &str) -> Result<String, &'static str> {
-    let valid = !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    valid.then(|| text.to_owned()).ok_or("it is no name of a region")
-}
-
 fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
     let number = number.and_then(|number| usize::try_from(number).ok());
@@ -301,7 +290,6 @@ mod tests {
     fn what_stands_twice_is_refused_and_help_is_help_whatever_stands_beside_it() {
         for twice in [
             "list --limit 1 --limit 2",
-            "list --region a --region a",
             "list --endpoint http://a --endpoint http://b",
             "replay --all --rate 1 --rate 2",
             "replay --all --stop-after 1 --stop-after 1",
@@ -386,8 +374,6 @@ mod tests {
             &["--endpoint", "localhost:4566"],
             &["--endpoint", "ftp://h"],
             &["--endpoint", "https://h/?x=1"],
-            &["--region", ""],
-            &["--region", "eu west"],
             &["--limit", "-1"],
             &["--limit", "1.5"],
         ] {

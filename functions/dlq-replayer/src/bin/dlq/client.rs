@@ -50,7 +50,7 @@ pub struct Client {
 
 impl Client {
     /// Finds the replayer, and who asks.
-    pub async fn connect(endpoint: Option<String>, region: Option<String>) -> Result<Self, Failure> {
+    pub async fn connect(endpoint: Option<String>) -> Result<Self, Failure> {
         let base = endpoint
             .or_else(|| optional("SAGA_DEAD_LETTERS_URL"))
             .or_else(local);
@@ -69,9 +69,9 @@ impl Client {
         }
         let (region, credentials) = if this_machine {
             let credentials = Credentials::new("test", "test", None, None, "local");
-            (region.unwrap_or("us-east-1".to_owned()), credentials)
+            ("us-east-1".to_owned(), credentials)
         } else {
-            identity(region.or_else(|| region_of(host))).await?
+            identity(region_of(host)).await?
         };
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -196,7 +196,7 @@ fn region_of(host: &str) -> Option<String> {
 async fn identity(region: Option<String>) -> Result<(String, Credentials), Failure> {
     let config = saga_aws::clients::config().await;
     let region = region.or_else(|| config.region().map(ToString::to_string));
-    let region = region.ok_or_else(|| unknown("the region to sign for is not known: give --region"))?;
+    let region = region.ok_or_else(|| unknown("the region to sign for is not known: set AWS_REGION"))?;
     let none = |why: &str| unknown(format!("there are no AWS credentials{why}"));
     let provider = config.credentials_provider().ok_or_else(|| none(""))?;
     let credentials = provider.provide_credentials().await;

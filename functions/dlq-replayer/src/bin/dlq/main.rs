@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
 }
 
 async fn carry_out(arguments: Arguments, out: &mut Output) -> Result<u8, Failure> {
-    let client = Client::connect(arguments.endpoint, arguments.region).await?;
+    let client = Client::connect(arguments.endpoint).await?;
     match arguments.command {
         Command::List { filters, limit } => list(&client, &filters, limit, out).await,
         Command::Show { id } => {

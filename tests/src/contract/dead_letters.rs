@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::given::{ASKED, AWKWARD, time};
 
-/// So many letters a source holds.
+/// So many dead letters a source holds.
 pub const COUNT: usize = 45;
 /// All of them are of this saga.
 pub const SAGA: &str = "4a3c1d70-9f52-8b11-a0de-5b1e0c7f2d93";
@@ -87,7 +87,7 @@ fn keys<'a>(all: impl IntoIterator<Item = &'a DeadLetter>) -> BTreeSet<&'a str> 
     all.into_iter().map(|one| one.id.key.as_str()).collect()
 }
 
-fn letters(leased: &[Leased]) -> impl Iterator<Item = &DeadLetter> {
+fn dead_letters(leased: &[Leased]) -> impl Iterator<Item = &DeadLetter> {
     leased.iter().map(|one| &one.dead_letter)
 }
 
@@ -115,7 +115,7 @@ pub async fn a_queue_gives_each_dead_letter_once(side: &impl QueueSide) {
     let queue = side.queue();
     assert!(queue.depth().await.unwrap().visible > 0);
     let first = leased(queue).await;
-    check_all(queue.source(), &letters(&first).collect::<Vec<_>>());
+    check_all(queue.source(), &dead_letters(&first).collect::<Vec<_>>());
     // While somebody holds them, another operator sees none.
     assert_eq!(leased(queue).await.len(), 0);
 }
@@ -126,7 +126,7 @@ pub async fn a_look_consumes_nothing(side: &impl QueueSide) {
     side.queue().put_back(receipts(&first)).await.unwrap();
     let second = leased(side.queue()).await;
     let texts = |all: &[Leased]| -> BTreeSet<(String, String)> {
-        letters(all)
+        dead_letters(all)
             .map(|one| (one.id.key.clone(), one.facts.text.clone()))
             .collect()
     };
@@ -146,7 +146,7 @@ pub async fn what_is_hidden_comes_back_by_itself(side: &impl QueueSide) {
         side.pass(1).await;
         found.extend(leased(side.queue()).await);
     }
-    assert_eq!((found.len(), keys(letters(&found)).len()), (COUNT, COUNT));
+    assert_eq!((found.len(), keys(dead_letters(&found)).len()), (COUNT, COUNT));
 }
 
 /// One by one, and several at once; the others stay.
@@ -162,7 +162,7 @@ pub async fn what_is_leased_is_removed_and_nothing_else(side: &impl QueueSide) {
     }
     queue.put_back(receipts(&held[4..])).await.unwrap();
     let rest = leased(queue).await;
-    assert_eq!(keys(letters(&rest)), keys(letters(&held[4..])));
+    assert_eq!(keys(dead_letters(&rest)), keys(dead_letters(&held[4..])));
 }
 
 /// With what is known of it; nothing is hidden.
@@ -233,8 +233,8 @@ pub trait OutletSide {
     fn arrived(&self, to: Destination) -> impl Future<Output = Vec<String>>;
 }
 
-/// A letter of a source, with this event in it.
-fn letter(number: usize) -> DeadLetter {
+/// A dead letter of a source, with this event in it.
+fn dead_letter(number: usize) -> DeadLetter {
     events(&Received {
         key: format!("key-{number}"),
         body: event(number),
@@ -251,8 +251,8 @@ pub async fn what_is_sent_arrives(side: &impl OutletSide) {
         Destination::ParticipantQueue,
     ];
     for (number, to) in all.into_iter().enumerate() {
-        let (letter, message) = (letter(number), event(number));
-        let sent = side.port().send(to, &letter, &message).await.unwrap();
+        let (dead_letter, message) = (dead_letter(number), event(number));
+        let sent = side.port().send(to, &dead_letter, &message).await.unwrap();
         if !side.destinations().contains(&to) {
             assert!(matches!(sent, Err(Refusal::Never(_))), "{to:?}: {sent:?}");
             continue;
@@ -273,24 +273,24 @@ pub trait ArchiveSide {
     /// The adapter.
     fn port(&self) -> &Self::Port;
 
-    /// The bodies that are kept of the letter with this id.
+    /// The bodies that are kept of the dead letter with this id.
     fn kept(&self, id: &str) -> impl Future<Output = Vec<String>>;
 }
 
 /// Of any size, and whatever it holds; twice is no error.
-pub async fn a_discarded_letter_is_kept_whole(side: &impl ArchiveSide) {
+pub async fn a_discarded_dead_letter_is_kept_whole(side: &impl ArchiveSide) {
     let mut bodies: Vec<String> = AWKWARD.iter().map(|c| format!("a{c}b{c}")).collect();
     bodies.extend([String::new(), "ä𝄞\"".repeat(100_000)]);
     for (number, body) in bodies.into_iter().enumerate() {
-        let letter = events(&Received {
+        let dead_letter = events(&Received {
             key: format!("key-{number}"),
             body: body.clone(),
             ..Received::default()
         });
         for _ in 0..2 {
-            side.port().keep(&letter, time(0), ASKED).await.unwrap();
+            side.port().keep(&dead_letter, time(0), ASKED).await.unwrap();
         }
-        let kept = side.kept(&letter.id.to_string()).await;
+        let kept = side.kept(&dead_letter.id.to_string()).await;
         assert!(
             !kept.is_empty() && kept.iter().all(|found| *found == body),
             "{number}"
@@ -302,15 +302,15 @@ fn marks(count: usize) -> BTreeSet<String> {
     (0..count).map(|number| format!("{number:016x}")).collect()
 }
 
-/// Nothing is remembered of a source before it is told of.
-pub async fn of_a_source_that_was_never_told_nothing_is_remembered(memory: &impl Memory) {
+/// Nothing is remembered of a source before an alert is sent about it.
+pub async fn of_a_source_that_was_never_announced_nothing_is_remembered(memory: &impl Memory) {
     for source in Source::ALL {
         assert_eq!(memory.load(source).await.unwrap(), Watched::default());
     }
 }
 
 /// None told, one, and as many as a watch remembers; each source has its own, and the last one counts.
-pub async fn what_was_told_is_remembered_as_it_was(memory: &impl Memory) {
+pub async fn what_was_announced_is_remembered_as_it_was(memory: &impl Memory) {
     for (number, count) in [4_000, 0, 1, 2].into_iter().enumerate() {
         let known = |source: usize| Watched {
             until: Timestamp::from_millis(1_795_226_400_123 + source as i64).millis(),

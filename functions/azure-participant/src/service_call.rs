@@ -1,0 +1,139 @@
+//! One request to an outside service, from the queue of all services' requests.
+//!
+//! Invariant: a service that answers slowly keeps no other waiting. Each service has so many places; a request that finds
+//! them taken goes back on the queue for a moment.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use saga_app::Handled;
+use saga_app::call_service::{Caller, ParticipantSteps};
+use saga_app::log::About;
+use saga_app::ports::{CallQueue, ParticipantCloud, PortError, Time};
+use saga_azure::{CallsQueue, Config, ManagedIdentity};
+use saga_core::Cloud;
+use saga_runtime::clock::SystemClock;
+use saga_runtime::service_client::HttpServices;
+use saga_wire::custom_handler;
+use saga_wire::inbound::{self, Inbound};
+use saga_wire::saga_event::SagaEvent;
+use saga_wire::services::Services;
+use tokio::sync::Semaphore;
+
+use crate::config;
+use crate::participant::{Outcome, Participant};
+
+/// The name of the trigger's binding in `service-call/function.json`.
+const BINDING: &str = "event";
+/// How long a request waits for a place of its service.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long it stays away when there was none, in milliseconds: at least, and by chance up to so much more.
+const AWAY: (u64, u64) = (2_000, 8_000);
+
+/// What calling services needs beside the cloud's own ports.
+pub(crate) struct Calls {
+    services: Services,
+    client: HttpServices<ManagedIdentity, SystemClock>,
+    queue: CallsQueue,
+    places: BTreeMap<String, Semaphore>,
+}
+
+impl Calls {
+    /// From the app settings; `None` where this deployment calls no service. Nothing is sent.
+    pub(crate) fn connect(config: &Config) -> Result<Option<Self>, Box<dyn Error + Send + Sync>> {
+        let Some((services, queue)) = config::services()? else {
+            return Ok(None);
+        };
+        let identity = ManagedIdentity::new(config.client_id.as_deref())?;
+        let client = HttpServices::new(identity, SystemClock, None)?;
+        let queue = CallsQueue::connect(config, &queue)?;
+        Ok(Some(Self::new(services, client, queue)))
+    }
+
+    fn new(
+        services: Services,
+        client: HttpServices<ManagedIdentity, SystemClock>,
+        queue: CallsQueue,
+    ) -> Self {
+        let ours = services.iter().filter(|service| service.cloud == Cloud::Azure);
+        let places = ours.map(|service| {
+            let places = Semaphore::new(usize::from(service.max_concurrency));
+            (service.name.clone(), places)
+        });
+        Self {
+            places: places.collect(),
+            services,
+            client,
+            queue,
+        }
+    }
+}
+
+/// What a message is about, for the log of what became of it.
+pub(crate) fn about(body: &[u8]) -> About {
+    let text = String::from_utf8_lossy(body);
+    custom_handler::message(&text, BINDING)
+        .map_or_else(|_| About::default(), |message| About::message(&message))
+}
+
+pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
+    let Some(calls) = &participant.calls else {
+        // It stays on its queue: what is bound here may change.
+        return Err(PortError::unavailable(
+            "this deployment's services",
+            "none is bound",
+        ));
+    };
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let message = custom_handler::message(text, BINDING).map_or_else(
+        |error| {
+            tracing::warn!(error = error.to_string(), "not an invocation of service-call");
+            body.to_vec()
+        },
+        String::into_bytes,
+    );
+    let time = participant.cloud.time();
+    let _place = match calls.places.get(&service_of(&message).unwrap_or_default()) {
+        None => None,
+        Some(places) => match tokio::time::timeout(PATIENCE, places.acquire()).await {
+            Ok(place) => place.ok(),
+            Err(_) => {
+                let away = Duration::from_millis(AWAY.0 + time.below(AWAY.1));
+                calls.queue.put(&message, away).await?;
+                return Ok("put back: its service has no place free".to_owned());
+            }
+        },
+    };
+    let cloud = &participant.cloud;
+    let steps = ParticipantSteps {
+        deployment: &participant.deployment,
+        ports: cloud,
+        cloud: Cloud::Azure,
+    };
+    let caller = Caller {
+        deployment: &participant.deployment,
+        services: &calls.services,
+        steps: &steps,
+        client: &calls.client,
+        queue: &calls.queue,
+        quarantine: cloud.quarantine(),
+        time,
+    };
+    Ok(match caller.handle(&message).await? {
+        Handled::Decided(outcome) => outcome.as_str().to_owned(),
+        // The reason may quote the message, and this line is logged by the host.
+        Handled::Quarantined(_) => "quarantined".to_owned(),
+    })
+}
+
+/// The service that a request is for.
+fn service_of(message: &[u8]) -> Option<String> {
+    match inbound::participant_queue(message) {
+        Inbound::Event(event) => match *event {
+            SagaEvent::Ours(event) => event.mailbox,
+            SagaEvent::Outside(_) => None,
+        },
+        _ => None,
+    }
+}
