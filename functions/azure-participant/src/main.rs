@@ -1,5 +1,6 @@
 //! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only.
 
+mod calls;
 mod config;
 mod handler;
 mod outbox_sweep;
@@ -15,8 +16,8 @@ use saga_azure::Azure;
 use saga_runtime::clock::SystemClock;
 use saga_runtime::{deployment, telemetry};
 
+use crate::calls::Calls;
 use crate::participant::Participant;
-use crate::service_call::Calls;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

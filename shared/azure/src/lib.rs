@@ -26,7 +26,7 @@ pub use quarantine::QuarantineQueue;
 pub use services::ManagedIdentity;
 pub use table::TableStore;
 
-use client::{Connection, StorageAccount};
+use client::{Connection, Identity, StorageAccount};
 use saga_app::ports::{ParticipantCloud, Time};
 
 /// All adapters of one deployment, on one connection pool and one identity.
@@ -46,7 +46,7 @@ impl<T: Time + Clone> Azure<T> {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, time: T) -> Result<Self, InvalidConfig> {
-        Self::on(&Connection::new(&config.identity())?, config, time)
+        Self::on(&Connection::new(&Identity::of(config))?, config, time)
     }
 }
 
