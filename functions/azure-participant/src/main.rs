@@ -13,8 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use saga_azure::Azure;
-use saga_runtime::clock::SystemClock;
-use saga_runtime::{deployment, telemetry};
+use saga_runtime::{clock::SystemClock, deployment, telemetry};
 
 use crate::calls::Calls;
 use crate::participant::Participant;

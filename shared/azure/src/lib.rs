@@ -34,9 +34,12 @@ use saga_app::ports::{ParticipantCloud, Time};
 pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
-    events: EventGrid,
-    quarantine: QuarantineQueue,
-    alerts: EventGridAlerts<T>,
+    /// The topic.
+    pub events: EventGrid,
+    /// Messages that cannot be understood.
+    pub quarantine: QuarantineQueue,
+    /// Alerts, and the way to the origin for what was parked.
+    pub alerts: EventGridAlerts<T>,
     time: T,
 }
 
