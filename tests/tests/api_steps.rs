@@ -621,3 +621,42 @@ async fn a_start_leaves_room_for_the_output_of_every_step_from_outside() {
         assert_eq!(status(definition, refused * 1_024).await, 413, "{definition}");
     }
 }
+
+#[tokio::test]
+async fn a_saga_does_not_start_where_a_service_of_it_is_not_bound_for_its_cloud() {
+    let mut world = deployed(&[TRANSFER]);
+    let bound = |services: &str| saga_wire::services::Services::parse_json(services).unwrap();
+    let service = |name: &str, cloud: &str| {
+        format!(r#""{name}":{{"url":"http://127.0.0.1:9/{name}","cloud":"{cloud}","auth":"none"}}"#)
+    };
+    let (ledger, bank, mail) = (
+        service("ledger", "aws"),
+        service("bank", "azure"),
+        service("mail", "azure"),
+    );
+    for (services, missing) in [
+        (String::new(), Some("`ledger`")),
+        (format!("{ledger},{mail}"), Some("`bank`")),
+        (
+            format!("{ledger},{mail},{}", service("bank", "aws")),
+            Some("`bank`"),
+        ),
+        (format!("{ledger},{bank},{mail}"), None),
+    ] {
+        world.deployment.services = Some(bound(&format!("{{{services}}}")));
+        let started = ask(&world, "POST", "/sagas/transfer", r#"{"amount":"5"}"#).await;
+        match missing {
+            None => assert_eq!(started.status, 201, "{started:?}"),
+            Some(name) => {
+                assert_eq!(
+                    (started.status, &started.json()["code"]),
+                    (409, &json!("not-deployed"))
+                );
+                assert!(
+                    started.json()["detail"].as_str().unwrap().contains(name),
+                    "{started:?}"
+                );
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub fn not_started(error: NotStarted) -> Problem {
         NotStarted::KeyReused(_) | NotStarted::KeySpent(_) => Code::KeyReused,
         NotStarted::Refused(_) => Code::Refused,
         NotStarted::TooLarge(_) => Code::TooLarge,
-        NotStarted::Misaddressed(_) => Code::NotDeployed,
+        NotStarted::Misaddressed(_) | NotStarted::Unbound { .. } => Code::NotDeployed,
         NotStarted::Port(error) => return port(error),
     };
     if let NotStarted::Invalid(fields) = error {

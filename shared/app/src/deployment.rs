@@ -4,9 +4,10 @@ use saga_core::Catalogue;
 use saga_core::definition::InvalidDefinition;
 use saga_core::participant::Participants;
 use saga_core::patience::Patience;
-use saga_core::{Address, Definition, Event, StepIndex, Timestamp};
+use saga_core::{Address, Definition, Event, StepDefinition, StepIndex, Timestamp};
 use saga_participants::Settings;
 use saga_wire::definitions;
+use saga_wire::services::Services;
 
 use crate::learnt::Learnt;
 use crate::outbox::Rules;
@@ -27,6 +28,8 @@ pub struct Deployment {
     pub shards: u16,
     /// How patient a relay is with a row that is not taken.
     pub relay: Rules,
+    /// The services that are bound; `None` where this function is not told.
+    pub services: Option<Services>,
 }
 
 impl Deployment {
@@ -47,6 +50,17 @@ impl Deployment {
             patience,
             shards,
             relay: Rules::default(),
+            services: None,
+        })
+    }
+
+    /// The first step whose service is not bound, or is bound for another cloud.
+    #[must_use]
+    pub fn unbound<'d>(&self, definition: &'d Definition) -> Option<&'d StepDefinition> {
+        let bound = self.services.as_ref()?;
+        definition.steps().iter().find(|step| {
+            let service = step.call().map(|call| bound.get(&call.service));
+            service.is_some_and(|service| service.is_none_or(|service| service.cloud != step.cloud))
         })
     }
 

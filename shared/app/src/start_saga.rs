@@ -7,7 +7,7 @@ use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
 use saga_core::participant::{FieldError, decimals};
-use saga_core::{Definition, Saga, StepDefinition};
+use saga_core::{Cloud, Definition, Saga, StepDefinition};
 use saga_wire::contract::output::MAX_OUTPUT_BYTES;
 use saga_wire::{MAX_EVENT_BYTES, json};
 
@@ -65,6 +65,16 @@ pub enum NotStarted {
     /// The saga's events could grow past what every carrier on the way takes.
     #[error("an event of this saga could have {0} bytes; at most {MAX_EVENT_BYTES} reach the other cloud")]
     TooLarge(usize),
+    /// A step calls a service that this deployment does not bind.
+    #[error(
+        "service `{service}` is not bound for {cloud} in this deployment: add it to `services` and deploy, then send the request again"
+    )]
+    Unbound {
+        /// The service.
+        service: String,
+        /// The cloud of the step that calls it.
+        cloud: Cloud,
+    },
     /// The definition names what this deployment does not have.
     #[error(transparent)]
     Misaddressed(#[from] Misaddressed),
@@ -146,6 +156,13 @@ fn plan(
     let mut participants = definition.steps().iter().filter_map(StepDefinition::participant);
     if let Some(missing) = participants.find(|name| !deployment.participants.contains_key(name)) {
         return Err(Misaddressed::NoParticipant(missing.to_owned()).into());
+    }
+    if let Some(step) = deployment.unbound(definition) {
+        let service = step.call().map(|call| call.service.clone()).unwrap_or_default();
+        return Err(NotStarted::Unbound {
+            service,
+            cloud: step.cloud,
+        });
     }
     let problems = check(deployment, definition, &begin.input);
     if !problems.is_empty() {

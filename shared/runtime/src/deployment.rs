@@ -7,11 +7,13 @@ use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::{Deployment, Settings};
 use saga_core::document::Number;
 use saga_core::patience::Patience;
+use saga_wire::services::Services;
 
-use crate::environment::{Misconfigured, parsed};
+use crate::environment::{Misconfigured, optional, parsed};
 
 /// Loads definitions and participants, with `INVENTORY_LIMIT` (10000), `NUDGE_AFTER_SECONDS` (60),
-/// `STUCK_AFTER_SECONDS` (900), `OUTBOX_SHARDS` (16), `OUTBOX_MAX_ATTEMPTS` (20) and `OUTBOX_MAX_AGE_SECONDS` (86400).
+/// `STUCK_AFTER_SECONDS` (900), `OUTBOX_SHARDS` (16), `OUTBOX_MAX_ATTEMPTS` (20) and `OUTBOX_MAX_AGE_SECONDS` (86400); and `SERVICES`,
+/// the services that may be called.
 ///
 /// # Errors
 /// Names the setting or the definition that is wrong.
@@ -35,7 +37,15 @@ pub fn load() -> Result<Deployment, Box<dyn Error + Send + Sync>> {
         return Err(Misconfigured::invalid("OUTBOX_SHARDS", why).into());
     }
     let deployment = Deployment::load(&Settings { inventory_limit }, patience, shards)?;
-    Ok(Deployment { relay, ..deployment })
+    let services = optional("SERVICES").map(|text| Services::parse_json(&text));
+    let services = services
+        .transpose()
+        .map_err(|why| Misconfigured::invalid("SERVICES", why))?;
+    Ok(Deployment {
+        relay,
+        services,
+        ..deployment
+    })
 }
 
 /// A time in whole seconds, in milliseconds.

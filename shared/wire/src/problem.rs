@@ -44,7 +44,7 @@ codes! {
     TooLate, "too-late", 409, "The saga has already ended";
     PastPivot, "past-pivot", 409, "The saga is past a step that cannot be undone";
     NotWaiting, "not-waiting", 409, "The step does not wait for this answer";
-    NotDeployed, "not-deployed", 409, "The deployment lacks a definition or participant of this saga";
+    NotDeployed, "not-deployed", 409, "The deployment lacks something that this saga needs";
     TooLarge, "too-large", 413, "The body is too large";
     UnsupportedMediaType, "unsupported-media-type", 415, "The body must be plain JSON in UTF-8";
     InvalidInput, "invalid-input", 422, "The input is not valid";
