@@ -27,7 +27,11 @@ pub async fn find<S: SagaStore, T: Time>(
 ) -> Result<Found, PortError> {
     let (sources, _) = ports.chosen(|source| source == id.source);
     let Some(source) = sources.first() else {
-        return Ok(Found::No(format!("{}: {}", id.source, ports.absent)));
+        return Ok(Found::No(format!(
+            "{}: {}",
+            id.source,
+            ports.why_absent(id.source)
+        )));
     };
     let wanted = Wanted {
         keys: Some([id.key.clone()].into()),
