@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::command::{Act, Filter};
 use saga_app::dead_letters::{Disposition, Found, Prospect, find, list, watch};
-use saga_app::ports::{PortError, Time};
+use saga_app::ports::PortError;
 use saga_app::transact::{Sagas, transact};
 use saga_core::call::Undecided;
 use saga_core::document::Fields;
@@ -75,7 +75,13 @@ async fn debited(world: &mut World, id: SagaId) {
 }
 
 async fn prospect(world: &World, dead_letter: &DeadLetter) -> Prospect {
+    prospect_after(world, dead_letter, 0).await
+}
+
+/// What it is so many milliseconds later.
+async fn prospect_after(world: &World, dead_letter: &DeadLetter, millis: i64) -> Prospect {
     let desk = Desk::new();
+    desk.clock.advance(millis);
     desk.places.put(dead_letter.clone());
     match find(&desk.ports(world), &dead_letter.id).await.unwrap() {
         Found::Here(_, prospect) => prospect,
@@ -145,10 +151,13 @@ async fn a_request_names_its_service_and_goes_back_to_that_services_queue() {
 async fn the_forecast_of_a_request_is_what_the_record_asks_for() {
     let (world, id) = transfer().await;
     let dead_letter = fallen("ledger", &request(&world, "aws.ledger"));
-    let says = async |world: &World, disposition: Disposition, text: &str| {
-        let prospect = prospect(world, &dead_letter).await;
+    let says_after = async |world: &World, millis: i64, disposition: Disposition, text: &str| {
+        let prospect = prospect_after(world, &dead_letter, millis).await;
         assert_eq!(prospect.disposition, disposition, "{prospect:?}");
         assert!(prospect.text.contains(text), "{prospect:?}");
+    };
+    let says = async |world: &World, disposition: Disposition, text: &str| {
+        says_after(world, 0, disposition, text).await;
     };
     says(&world, Disposition::Tried, "step `debit` still asks for it").await;
 
@@ -160,15 +169,19 @@ async fn the_forecast_of_a_request_is_what_the_record_asks_for() {
         let attempt = Undecided {
             why: "it answered 500".to_owned(),
             hold: false,
-            next: Some(world.clock.now().plus_millis(millis)),
+            next: Some(Desk::new().later(millis)),
         };
         origin(&world, id, Command::Undecided { step: DEBIT, attempt }).await;
         says(&world, disposition, text).await;
-        world.clock.advance(millis);
-        says(&world, Disposition::Tried, "still asks for it").await;
+        says_after(&world, millis, Disposition::Tried, "still asks for it").await;
     }
-    world.clock.advance(2 * 86_400_000);
-    says(&world, Disposition::Tried, "would not call the service").await;
+    says_after(
+        &world,
+        2 * 86_400_000,
+        Disposition::Tried,
+        "would not call the service",
+    )
+    .await;
 
     let (mut world, id) = transfer().await;
     debited(&mut world, id).await;

@@ -2,10 +2,10 @@
 
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, join};
 
-use super::Ports;
-use super::foresee::{Prospect, foresee, saga_of};
+use super::foresee::{foresee, saga_of};
 use super::look::look;
 use super::source::Wanted;
+use super::{Ports, Prospect};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// The end of a search for one dead letter.

@@ -8,18 +8,9 @@ use saga_wire::inbound::{self, Inbound};
 use saga_wire::saga_event::SagaEvent;
 
 use super::request::foresee_request;
-use super::{Disposition, Ports};
+use super::{Disposition, Ports, Prospect};
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
-
-/// What a replay would come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prospect {
-    /// Whether it is worth it: [`Disposition::Tried`], [`Disposition::Ignored`] or [`Disposition::Left`].
-    pub disposition: Disposition,
-    /// In a sentence.
-    pub text: String,
-}
 
 /// The saga of a dead letter, if there is one that this version can read.
 ///

@@ -19,10 +19,10 @@ mod timeline;
 mod watch;
 
 pub use find::{Found, find};
-pub use foresee::{Prospect, prospect};
+pub use foresee::prospect;
 pub use list::{MAX_PAGE, Page, list};
 pub use pace::{Bounds, End};
-pub use report::{Disposition, Item, Notice, Report};
+pub use report::{Disposition, Item, Notice, Prospect, Report};
 pub use run::run;
 pub use source::DeadLetterSource;
 pub(crate) use timeline::is_dealt_with;

@@ -5,8 +5,7 @@ use saga_core::participate::{Step, StepRecord};
 use saga_core::{Address, Cloud, Event, Saga};
 use saga_wire::time;
 
-use super::foresee::Prospect;
-use super::{Disposition, Ports};
+use super::{Disposition, Ports, Prospect};
 use crate::call_service::schedule::{LONGEST_DELAY, too_early};
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
