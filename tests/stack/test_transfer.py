@@ -22,8 +22,15 @@ CHAOS = {
         "garbage": {"probability": 0.1},
     },
 }
-# How many sagas meet a provider that misbehaves while processes are killed; TRANSFER_SAGAS=300 for the long run.
+# How many sagas meet a provider that misbehaves while processes are killed. TRANSFER_SAGAS=300 is the long run: the provider is
+# later than any timeout, dies, and puts decisions off, too (which is polled every five minutes).
 SAGAS = int(os.environ.get("TRANSFER_SAGAS", "30"))
+if "TRANSFER_SAGAS" in os.environ:
+    CHAOS["*"].update({
+        "delay": {"probability": 0.1, "seconds": 20},
+        "die": {"probability": 0.02, "when": ["before", "after"]},
+        "later": {"probability": 0.05, "seconds": 3},
+    })
 
 
 class TransferTest(StackTest):
@@ -132,6 +139,50 @@ class Transfer(TransferTest):
         self.faults({})
         saga = self.ended_soon(saga_id)
         self.assertEqual(self.effects(saga_id), DONE if saga["status"] == "COMPLETED" else {"ledger": [1, -1]})
+
+
+class Overrides(TransferTest):
+    """Overrides to CANCELLED that meet a call."""
+
+    def resolve(self, saga_id: str, expect: int, **more) -> dict:
+        status, said = self.post(f"/sagas/{saga_id}/resolve", {"to": "cancelled", "by": "test", "reason": "an error of ours", **more})
+        self.assertEqual(status, expect, said)
+        return said
+
+    def test_while_the_outcome_is_unknown(self):
+        self.faults({"ledger": {"status": {"code": 503, "after_effect": True}}})
+        saga_id = self.transfer()
+        self.until(saga_id, "debit", "has an unknown outcome", lambda step: step["state"] == "ACTING" and step.get("attempts", 0) > 0)
+        self.assertEqual(self.effects(saga_id), {"ledger": [1]})
+        self.resolve(saga_id, 202)
+        self.assertTrue(self.saga(saga_id)["flags"]["closing"])
+        self.faults({})
+        saga = self.ended_soon(saga_id, "CANCELLED_VIA_COMPENSATION")
+        self.assertEqual(self.effects(saga_id), {"ledger": [1, -1]})
+        self.assertEqual([step["state"] for step in saga["steps"]][:2], ["UNDONE", "REFUSED"])
+
+    def test_while_the_undo_is_not_confirmed(self):
+        self.faults({"ledger": {"status": {"code": 503, "verb": "undo"}}})
+        saga_id = self.transfer(payee="mallory")
+        self.until(saga_id, "debit", "is being undone", lambda step: step["state"] == "UNDOING" and step.get("attempts", 0) > 0)
+        self.resolve(saga_id, 202)
+        self.faults({})
+        saga = self.ended_soon(saga_id, "CANCELLED_VIA_COMPENSATION")
+        self.assertEqual(self.effects(saga_id), {"ledger": [1, -1]})
+        self.assertEqual([step["state"] for step in saga["steps"]][:3], ["UNDONE", "UNDONE", "REFUSED"])
+
+    def test_past_the_pivot_it_wants_force_and_what_it_tears_is_shown(self):
+        self.faults({"mail": {"status": {"code": 503}}})
+        saga_id = self.transfer()
+        wait_for("the payout", lambda: self.effects(saga_id).get("bank"))
+        said = self.resolve(saga_id, 409)
+        self.assertEqual(said["code"], "past-pivot", said)
+        self.assertIn("payout", said["detail"])
+        self.resolve(saga_id, 202, force=True)
+        self.faults({})
+        saga = self.ended_soon(saga_id, "CANCELLED_VIA_COMPENSATION")
+        print(json.dumps(saga, indent=1))
+        self.assertEqual(self.effects(saga_id)["bank"], [1], "what cannot be undone is not undone")
 
 
 class TransferChaos(TransferTest):
