@@ -1,7 +1,9 @@
-//! The code under proof. The model has no rule of its own: what a message does to a step and to a saga is asked of
-//! these functions, and they are core's unless a test puts others in their place to see that it is noticed.
+//! The code under proof. The model has no rule of its own: what a message does to a step and to a saga, and whether a
+//! service may be asked, is asked of these functions, and they are core's unless a test puts others in their place to
+//! see that it is noticed.
 
 use saga_core::Timestamp;
+use saga_core::call::{CallVerb, Owed};
 use saga_core::origin::{Command, Decided, Misaddressed, Origin};
 use saga_core::participant::Entities;
 use saga_core::participate::{Message, Step, StepDecision, StepRecord};
@@ -17,6 +19,8 @@ pub struct Code {
     pub step: DecideStep,
     /// A command at the origin.
     pub origin: fn(&Origin<'_>, &Command<'_>) -> Result<Decided, Misaddressed>,
+    /// What a record owes to its service when a request arrives at the caller.
+    pub owed: fn(&Step<'_>, Option<&StepRecord>, CallVerb, Timestamp) -> Owed,
 }
 
 impl Code {
@@ -27,5 +31,6 @@ impl Code {
             origin.reads(command)?;
             origin.apply(command, &Entities::new())
         },
+        owed: |step, record, verb, now| step.owed(record, verb, now),
     };
 }

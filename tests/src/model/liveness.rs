@@ -1,9 +1,9 @@
-//! I3: from every reachable state an end can be reached, though every message that is on its way be lost first.
+//! I3: from every reachable state an end can be reached, though everything that is on its way be lost first.
 //!
-//! Only what is bound to happen may help: the sweeper looks again (before the deadline only, or after it only), and a
-//! message that is sent again and again arrives (a network that is fair-lossy). No caller, no operator. That an end
-//! stays reachable from everywhere, in a finite graph, is what makes a fair run reach it. Losing everything is the
-//! worst case: a message more in the set only adds ways on.
+//! Only what is bound to happen may help: the sweeper looks again (before the deadline only, or after it only), the time of a
+//! wait passes, a message that is sent again and again arrives (a network that is fair-lossy), and a service that is
+//! asked again and again answers. No caller, no operator. That an end stays reachable from everywhere, in a finite graph, is
+//! what makes a fair run reach it. Losing everything is the worst case: a message more in the set only adds ways on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -16,12 +16,12 @@ use super::{Finding, invariant};
 /// # Errors
 /// Such a state.
 pub fn dead_end(world: &World, reached: &HashSet<State>) -> Result<usize, Finding> {
-    let before = dead_end_with(world, reached, Action::Sweep)?;
-    let after = dead_end_with(world, reached, Action::SweepAfterDeadline)?;
+    let before = dead_end_with(world, reached, &[Action::Sweep, Action::SweepAfterWaits])?;
+    let after = dead_end_with(world, reached, &[Action::SweepAfterDeadline])?;
     Ok(before + after)
 }
 
-fn dead_end_with(world: &World, reached: &HashSet<State>, sweep: Action) -> Result<usize, Finding> {
+fn dead_end_with(world: &World, reached: &HashSet<State>, sweeps: &[Action]) -> Result<usize, Finding> {
     let mut numbers: HashMap<State, u32> = HashMap::new();
     let mut states: Vec<State> = Vec::new();
     let mut leads_here: Vec<Vec<u32>> = Vec::new();
@@ -38,7 +38,7 @@ fn dead_end_with(world: &World, reached: &HashSet<State>, sweep: Action) -> Resu
     let mut at = 0;
     while at < states.len() {
         let state = states[at];
-        let mut actions = vec![sweep];
+        let mut actions = sweeps.to_vec();
         actions.extend(state.sent.iter().map(Action::Deliver));
         if !state.is_over() {
             for next in actions
@@ -66,7 +66,7 @@ fn dead_end_with(world: &World, reached: &HashSet<State>, sweep: Action) -> Resu
         Some(dead) => Err(Finding {
             invariant: invariant::NO_LOST_START,
             story: vec![format!(
-                "no end can be reached by {sweep:?} and deliveries from: {:?}",
+                "no end can be reached by {sweeps:?} and deliveries from: {:?}",
                 states[dead]
             )],
         }),

@@ -1,12 +1,19 @@
 //! The protocol, exhaustively: every state that one saga can reach, whatever the network, crashes, callers, operators
 //! and the clock do, with core's own functions deciding every step of the way.
 //!
-//! Bounds: one saga of 2, 3 or 4 steps, every assignment of steps to clouds, every choice of the step that refuses.
-//! Sagas share nothing but entities, which the stores guard by versions; that is the simulator's part.
+//! Bounds: one saga of 2, 3 or 4 steps; every mix of local steps, calls and waits on both clouds; every position of the pivot;
+//! every choice of the step that refuses. Services are models of their promise. Sagas share nothing but entities, which the
+//! stores guard by versions; that is the simulator's part.
 
 mod code;
+mod core;
+mod judge;
 mod liveness;
+mod participant;
+mod service;
+mod shape;
 mod state;
+mod transit;
 mod world;
 
 use std::collections::HashSet;
@@ -14,18 +21,20 @@ use std::sync::Mutex;
 
 pub use code::Code;
 pub use liveness::dead_end;
-use saga_core::Cloud;
 use saga_core::lifecycle::Phase;
-use saga_core::step::StepState;
-pub use state::{Broken, MAX, Messages, Network, State};
+use saga_core::step::{Class, Kind, StepState};
+pub use service::Service;
+pub use shape::{Shape, StepShape, local_shapes, shapes};
+pub use state::{Broken, MAX, Network, State};
 use stateright::{Checker, Model, Property};
+pub use transit::{Messages, Transit};
 pub use world::{Action, World};
 
 /// A shape of saga under proof.
 pub struct Proof {
     world: World,
     /// The same for the liveness check, which begins where all messages are lost.
-    abstractly: World,
+    strictly: World,
     /// Every reachable state, without the messages: where the liveness check begins.
     reached: Mutex<HashSet<State>>,
 }
@@ -53,10 +62,10 @@ pub struct Explored {
 impl Proof {
     /// A saga of this shape.
     #[must_use]
-    pub fn new(code: Code, network: Network, clouds: &[Cloud], refuses: Option<usize>) -> Self {
+    pub fn new(code: Code, network: Network, shape: &Shape) -> Self {
         Self {
-            world: World::new(code, network, clouds, refuses),
-            abstractly: World::new(code, Network::Abstract, clouds, refuses),
+            world: World::new(code, network, shape),
+            strictly: World::new(code, Network::Strict, shape),
             reached: Mutex::default(),
         }
     }
@@ -86,7 +95,7 @@ impl Proof {
         }
         let proof = checker.model();
         let reached = proof.reached.lock().expect("no thread panicked");
-        let liveness_states = dead_end(&proof.abstractly, &reached)?;
+        let liveness_states = dead_end(&proof.strictly, &reached)?;
         Ok(Explored {
             states: checker.unique_state_count(),
             committed_states: reached.len(),
@@ -109,6 +118,18 @@ pub mod invariant {
     pub const LATE_IS_HARMLESS: &str = "I5 late is harmless";
     /// A cancel is decided by the first step that has not acted.
     pub const CANCEL_NEVER_TEARS: &str = "I6 cancel never tears";
+    /// No service is called before a committed record says so.
+    pub const INTENT_BEFORE_EFFECT: &str = "I7 intent before effect";
+    /// A service's effect exists if and only if the saga completed.
+    pub const NO_ORPHAN_EFFECT: &str = "I8 no orphan effect";
+    /// A pivot is never undone, and nothing after it refuses.
+    pub const PIVOT_STAYS: &str = "I9 a pivot is never undone";
+    /// No service is asked to act after it may have forgotten the key.
+    pub const KEY_LIFETIME: &str = "no act after the lifetime of its key";
+    /// A service that promises `key` is asked to undo only what it accepted.
+    pub const ONLY_ACCEPTED_IS_UNDONE: &str = "only what was accepted is undone";
+    /// An attempt without a decision moves nothing.
+    pub const UNDECIDED: &str = "an attempt without a decision moves nothing";
     /// The sweeper sends again what is owed.
     pub const RETRANSMISSION: &str = "the sweeper sends what is owed, until nothing is";
     /// No step is asked to undo what it never did.
@@ -119,15 +140,45 @@ pub mod invariant {
     pub const STATUS: &str = "the status says what the facts say";
 }
 
+/// Whether the end is one that the protocol does not vouch for: an operator's word against the facts, or a forced override that
+/// met a pivot, which is shown as a contradiction.
+fn is_exempt(state: &State) -> bool {
+    !state.is_over() || state.is_completed_by_override() || state.contradicted
+}
+
 fn all_or_nothing(proof: &Proof, state: &State) -> bool {
-    if !state.is_over() || state.is_completed_by_override() {
-        return true;
-    }
     let all = state.lifecycle.phase == Phase::Completed;
-    (0..proof.world.steps()).all(|step| {
-        let done = state.steps[step] == Some(StepState::Done);
-        let in_effect = state.acted[step] > state.undone[step];
-        (done, in_effect) == (all, all)
+    is_exempt(state)
+        || (0..proof.world.steps()).all(|step| {
+            let done = state.steps[step] == Some(StepState::Done);
+            let local = proof.world.kind(step) == Kind::Local;
+            let in_effect = state.acted[step] > state.undone[step];
+            done == all && (!local || in_effect == all)
+        })
+}
+
+fn no_orphan_effect(proof: &Proof, state: &State) -> bool {
+    let all = state.lifecycle.phase == Phase::Completed;
+    is_exempt(state)
+        || (0..proof.world.steps()).all(|step| {
+            let calls = matches!(proof.world.kind(step), Kind::Call(_));
+            !calls || state.services[step].in_effect() == all
+        })
+}
+
+/// After an override to CANCELLED a cancel may stand in the way of a step after the pivot that has not acted.
+fn pivot_stays(proof: &Proof, state: &State) -> bool {
+    use StepState::{Refused, Stopping, Undoing, Undone};
+    let overridden = state.lifecycle.overridden && state.lifecycle.phase == Phase::Cancelled;
+    let undone = |step: usize| {
+        let back = matches!(state.steps[step], Some(Stopping | Undoing | Undone));
+        back || state.undone[step] > 0
+            || matches!(state.services[step], Service::Undone | Service::Tombstoned)
+    };
+    (0..proof.world.steps()).all(|step| match proof.world.class(step) {
+        Class::Compensatable => true,
+        Class::Pivot => !undone(step),
+        Class::Retriable => !undone(step) && (overridden || state.steps[step] != Some(Refused)),
     })
 }
 
@@ -162,44 +213,32 @@ impl Model for Proof {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
+        /// A property of transitions: none of them broke this rule.
+        macro_rules! never {
+            ($name:expr, $broken:ident) => {
+                Property::always($name, |_, state: &State| {
+                    state.broken != Some(Broken::$broken)
+                })
+            };
+        }
         vec![
             Property::always(invariant::ALL_OR_NOTHING, all_or_nothing),
             Property::always(invariant::AT_MOST_ONCE, at_most_once),
-            Property::always(invariant::NO_BOUNCE, |_, state: &State| {
-                state.broken != Some(Broken::Bounce)
+            never!(invariant::NO_BOUNCE, Bounce),
+            never!(invariant::LATE_IS_HARMLESS, NotHarmless),
+            never!(invariant::CANCEL_NEVER_TEARS, Torn),
+            never!(invariant::INTENT_BEFORE_EFFECT, NoIntent),
+            Property::always(invariant::NO_ORPHAN_EFFECT, no_orphan_effect),
+            Property::always(invariant::PIVOT_STAYS, |proof: &Proof, state: &State| {
+                state.broken != Some(Broken::PivotUndone) && pivot_stays(proof, state)
             }),
-            Property::always(invariant::LATE_IS_HARMLESS, |_, state: &State| {
-                state.broken != Some(Broken::NotHarmless)
-            }),
-            Property::always(invariant::CANCEL_NEVER_TEARS, |_, state: &State| {
-                state.broken != Some(Broken::Torn)
-            }),
-            Property::always(invariant::RETRANSMISSION, |_, state: &State| {
-                state.broken != Some(Broken::WrongRetransmission)
-            }),
-            Property::always(invariant::NO_NULL_COMPENSATION, |_, state: &State| {
-                state.broken != Some(Broken::NullCompensation)
-            }),
-            Property::always(invariant::UNDERSTOOD, |_, state: &State| {
-                state.broken != Some(Broken::NotUnderstood)
-            }),
-            Property::always(invariant::STATUS, |_, state: &State| {
-                state.broken != Some(Broken::WrongStatus)
-            }),
+            never!(invariant::KEY_LIFETIME, KeyForgotten),
+            never!(invariant::ONLY_ACCEPTED_IS_UNDONE, NeverAccepted),
+            never!(invariant::UNDECIDED, UndecidedMoved),
+            never!(invariant::RETRANSMISSION, WrongRetransmission),
+            never!(invariant::NO_NULL_COMPENSATION, NullCompensation),
+            never!(invariant::UNDERSTOOD, NotUnderstood),
+            never!(invariant::STATUS, WrongStatus),
         ]
     }
-}
-
-/// Every assignment of `steps` steps to the two clouds.
-pub fn assignments(steps: usize) -> impl Iterator<Item = Vec<Cloud>> {
-    (0..1_usize << steps).map(move |bits| {
-        let cloud = |step: usize| {
-            if bits & (1 << step) == 0 {
-                Cloud::Aws
-            } else {
-                Cloud::Azure
-            }
-        };
-        (0..steps).map(cloud).collect()
-    })
 }

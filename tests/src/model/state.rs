@@ -1,78 +1,13 @@
-//! One state of the model: what both clouds have committed, and what is on its way between them.
-
-use std::fmt;
+//! One state of the model: what both clouds and every service have committed, and what is on its way between them.
 
 use saga_core::lifecycle::{Lifecycle, Phase};
 use saga_core::step::StepState;
-use saga_core::{Address, StepIndex};
+
+use super::service::Service;
+use super::transit::Messages;
 
 /// The longest saga that the model can hold.
 pub const MAX: usize = 4;
-
-/// Messages, as a set. One that is in it may be delivered now, later, again, or never.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Messages(u128);
-
-const COMPLETE: u32 = 72;
-const CANCELLED: u32 = 73;
-
-impl Messages {
-    fn bit(address: Address) -> u32 {
-        match address {
-            Address::Advance(step) => u32::from(step.get()),
-            Address::Compensate(step) => 8 + u32::from(step.get()),
-            Address::Cancel(step) => 16 + u32::from(step.get()),
-            Address::Act(step) => 24 + u32::from(step.get()),
-            Address::Undo(step) => 32 + u32::from(step.get()),
-            Address::Answer(step) => 40 + u32::from(step.get()),
-            Address::Report(step) => 48 + u32::from(step.get()),
-            Address::Contradiction(step) => 56 + u32::from(step.get()),
-            Address::Waiting(step) => 64 + u32::from(step.get()),
-            Address::Complete => COMPLETE,
-            Address::Cancelled => CANCELLED,
-        }
-    }
-
-    /// The set without this message.
-    #[must_use]
-    pub fn without(self, address: Address) -> Self {
-        Self(self.0 & !(1 << Self::bit(address)))
-    }
-
-    /// The set with this message, too.
-    #[must_use]
-    pub fn with(self, address: Address) -> Self {
-        Self(self.0 | 1 << Self::bit(address))
-    }
-
-    /// Every message in the set.
-    pub fn iter(self) -> impl Iterator<Item = Address> {
-        (0..=CANCELLED)
-            .filter(move |bit| self.0 & (1 << bit) != 0)
-            .map(|bit| {
-                let step = StepIndex::new((bit % 8) as u8);
-                match bit {
-                    COMPLETE => Address::Complete,
-                    CANCELLED => Address::Cancelled,
-                    0..8 => Address::Advance(step),
-                    8..16 => Address::Compensate(step),
-                    16..24 => Address::Cancel(step),
-                    24..32 => Address::Act(step),
-                    32..40 => Address::Undo(step),
-                    40..48 => Address::Answer(step),
-                    48..56 => Address::Report(step),
-                    56..64 => Address::Contradiction(step),
-                    _ => Address::Waiting(step),
-                }
-            })
-    }
-}
-
-impl fmt::Debug for Messages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
 
 /// A rule that one transition broke; the invariants that speak of transitions, not of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +18,16 @@ pub enum Broken {
     NotHarmless,
     /// I6: a cancel changed a step that had acted, did not stand in the way of one that had not, or was not passed on.
     Torn,
+    /// I7: a service was asked for what no committed record asks for.
+    NoIntent,
+    /// A service was asked to act after it may have forgotten the key, or the time that this counts from moved.
+    KeyForgotten,
+    /// A service that promises `key` was asked to undo what it never accepted.
+    NeverAccepted,
+    /// I9: a pivot was undone or was asked to be undone, or a step after it refused.
+    PivotUndone,
+    /// An attempt without a decision moved something.
+    UndecidedMoved,
     /// The sweeper sent something else than what is owed, or will not look again though something is.
     WrongRetransmission,
     /// A step was asked to undo what it never did.
@@ -105,12 +50,20 @@ pub struct State {
     pub asked: bool,
     /// An override was given.
     pub resolved: bool,
+    /// The override was forced past a pivot of the other cloud, which may be done.
+    pub forced: bool,
+    /// The origin was told that a step cannot be undone, after such an override.
+    pub contradicted: bool,
     /// The sweeper will look again.
     pub due: bool,
+    /// While the saga is closing: whose turn the sweeper's next retransmission is.
+    pub turn: bool,
     /// How often each participant's effect was committed.
     pub acted: [u8; MAX],
     /// How often each participant's undo was committed.
     pub undone: [u8; MAX],
+    /// What the service of each call step has decided.
+    pub services: [Service; MAX],
     /// Rows of the outboxes: committed, not deleted. Always empty where the network is abstract.
     pub outbox: Messages,
     /// What is on its way.
@@ -120,6 +73,30 @@ pub struct State {
 }
 
 impl State {
+    /// Before the saga is started.
+    pub const NOTHING: Self = Self {
+        steps: [None; MAX],
+        lifecycle: Lifecycle {
+            phase: Phase::Open,
+            closing: false,
+            followed: false,
+            cancelling: false,
+            overridden: false,
+        },
+        asked: false,
+        resolved: false,
+        forced: false,
+        contradicted: false,
+        due: false,
+        turn: false,
+        acted: [0; MAX],
+        undone: [0; MAX],
+        services: [Service::Unseen; MAX],
+        outbox: Messages::NONE,
+        sent: Messages::NONE,
+        broken: None,
+    };
+
     /// Terminal and closed: nothing is owed any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -136,8 +113,8 @@ impl State {
     #[must_use]
     pub fn silent(self) -> Self {
         Self {
-            outbox: Messages::default(),
-            sent: Messages::default(),
+            outbox: Messages::NONE,
+            sent: Messages::NONE,
             ..self
         }
     }
@@ -149,8 +126,14 @@ pub enum Network {
     /// What was emitted stays in one set for ever, and may be delivered or not at any time. That stands for everything
     /// that outboxes and carriers do: a row that is not yet published, or a message that is late or lost, is one that is
     /// not delivered; a row that is published twice, or a message that is brought twice, is one that is delivered twice.
+    ///
+    /// What concerns services is freer still, so that there are fewer states: their callers may look at any time, without an
+    /// event that says so, and what a service has decided may be heard at any time, from itself or from an operator. Requests
+    /// on their way are in the set.
     Abstract,
-    /// Outbox rows are published, again and again until they are deleted, and messages are lost, each as an action of
-    /// its own. It must reach the same states of the stores, which a test checks.
+    /// As [`Network::Abstract`], and nobody calls or answers without having been asked: where it counts that something comes.
+    Strict,
+    /// As [`Network::Strict`], and outbox rows are published, again and again until they are deleted, and messages are lost,
+    /// each as an action of its own. It must reach the same states of the stores, which a test checks.
     Explicit,
 }

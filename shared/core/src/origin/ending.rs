@@ -148,6 +148,9 @@ impl Origin<'_> {
                 if undo && definition.opens_at_origin() {
                     self.undo_first(&mut decision, reason, entities)?;
                 }
+                if trigger == Trigger::OverrideCancelled {
+                    self.bar_pivot(&mut decision, reason)?;
+                }
                 if lifecycle.phase == Phase::Completed {
                     decision.settle = self.settle()?;
                 }
@@ -166,9 +169,17 @@ impl Origin<'_> {
                 decision.outcome = Outcome::Late;
                 send
             }
-            Transition::Contradicted(lifecycle) => {
+            Transition::Contradicted(closed) => {
                 decision.outcome = Outcome::Contradicted;
-                decision.saga.lifecycle = lifecycle;
+                if self.saga.lifecycle.closing && self.first_is_calling() {
+                    // The other steps have said all that they will; the first one's own undo is still to be confirmed.
+                    decision.saga.lifecycle.followed = true;
+                } else {
+                    decision.saga.lifecycle = closed;
+                }
+                if self.saga.is_owed() && !decision.saga.is_owed() {
+                    (decision.saga.stuck, decision.saga.due) = (None, None);
+                }
                 decision.alert = Some(self.contradiction(trigger));
                 None
             }
@@ -181,6 +192,12 @@ impl Origin<'_> {
         }
         decision.status = decision.saga.status(definition);
         Ok(decision)
+    }
+
+    /// Whether step 0 is the origin's and asks its service.
+    pub(super) fn first_is_calling(&self) -> bool {
+        let first = self.saga.steps.get(&StepIndex::FIRST);
+        first.is_some_and(|record| record.state.is_calling())
     }
 
     fn contradiction(&self, trigger: Trigger) -> String {
@@ -295,6 +312,34 @@ impl Origin<'_> {
         if record.is_some_and(|record| record.state != StepState::Done) {
             decision.emit = undone.emit.filter(|event| event.mailbox.is_some());
         }
+        Ok(())
+    }
+
+    /// A pivot of ours that has not acted never will: an `advance` that is still on its way would make it act in a cancelled
+    /// saga. The cancel that is sent after the saga finds it refused.
+    fn bar_pivot(&self, decision: &mut OriginDecision, reason: Option<&str>) -> Result<(), Misaddressed> {
+        let definition = self.known()?;
+        let own = |pivot: &StepIndex| {
+            definition
+                .step(*pivot)
+                .is_some_and(|step| step.cloud == Cloud::ORIGIN)
+        };
+        let Some(pivot) = definition.pivot().filter(own) else {
+            return Ok(());
+        };
+        let record = self.saga.steps.get(&pivot);
+        if record.is_some_and(|record| record.state != StepState::Waiting) {
+            return Ok(());
+        }
+        let data = reason_data(&self.saga.input, reason);
+        let message = Message::own(StepVerb::Cancel, self.now, &self.saga.trace, &data);
+        let barred = self
+            .owned(pivot)?
+            .decide(record, &message, &Entities::new(), self.now);
+        decision
+            .saga
+            .steps
+            .extend(barred.record.map(|record| (pivot, record)));
         Ok(())
     }
 

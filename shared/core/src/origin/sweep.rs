@@ -81,8 +81,7 @@ impl Origin<'_> {
     /// While an override is followed: the cancel for the steps after the first, and by turns the first one's own request, until
     /// each is confirmed.
     fn closing_event(&self) -> Option<Event> {
-        let first = self.saga.steps.get(&StepIndex::FIRST);
-        let asks = first.is_some_and(|record| record.state.is_calling());
+        let asks = self.first_is_calling();
         let turn = self.saga.nudges.is_multiple_of(2);
         if asks && (self.saga.lifecycle.followed || turn) {
             self.opening_event()
