@@ -1,5 +1,6 @@
 //! azure-participant: the steps that Azure owns, as a custom handler of Azure Functions. Wiring only.
 
+mod calls;
 mod config;
 mod handler;
 mod outbox_sweep;
@@ -12,11 +13,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use saga_azure::Azure;
-use saga_runtime::clock::SystemClock;
-use saga_runtime::{deployment, telemetry};
+use saga_runtime::{clock::SystemClock, deployment, telemetry};
 
+use crate::calls::Calls;
 use crate::participant::Participant;
-use crate::service_call::Calls;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -4,7 +4,7 @@ use saga_app::Deployment;
 use saga_app::ports::PortError;
 use tokio::sync::Semaphore;
 
-use crate::service_call::Calls;
+use crate::calls::Calls;
 
 /// So many messages are worked on at once; the host sends at most 24 (`batchSize` and `newBatchThreshold`).
 const MAX_CONCURRENT: usize = 16;

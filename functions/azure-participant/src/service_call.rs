@@ -3,25 +3,17 @@
 //! Invariant: a service that answers slowly keeps no other waiting. Each service has so many places; a request that finds
 //! them taken goes back on the queue for a moment.
 
-use std::collections::BTreeMap;
-use std::error::Error;
 use std::time::Duration;
 
 use saga_app::Handled;
 use saga_app::call_service::{Caller, ParticipantSteps};
 use saga_app::log::About;
 use saga_app::ports::{CallQueue, ParticipantCloud, PortError, Time};
-use saga_azure::{CallsQueue, Config, ManagedIdentity};
 use saga_core::Cloud;
-use saga_runtime::clock::SystemClock;
-use saga_runtime::service_client::HttpServices;
 use saga_wire::custom_handler;
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::saga_event::SagaEvent;
-use saga_wire::services::Services;
-use tokio::sync::Semaphore;
 
-use crate::config;
 use crate::participant::{Outcome, Participant};
 
 /// The name of the trigger's binding in `service-call/function.json`.
@@ -30,45 +22,6 @@ const BINDING: &str = "event";
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long it stays away when there was none, in milliseconds: at least, and by chance up to so much more.
 const AWAY: (u64, u64) = (2_000, 8_000);
-
-/// What calling services needs beside the cloud's own ports.
-pub(crate) struct Calls {
-    services: Services,
-    client: HttpServices<ManagedIdentity, SystemClock>,
-    queue: CallsQueue,
-    places: BTreeMap<String, Semaphore>,
-}
-
-impl Calls {
-    /// From the app settings; `None` where this deployment calls no service. Nothing is sent.
-    pub(crate) fn connect(config: &Config) -> Result<Option<Self>, Box<dyn Error + Send + Sync>> {
-        let Some((services, queue)) = config::services()? else {
-            return Ok(None);
-        };
-        let identity = ManagedIdentity::new(config.client_id.as_deref())?;
-        let client = HttpServices::new(identity, SystemClock, None)?;
-        let queue = CallsQueue::connect(config, &queue)?;
-        Ok(Some(Self::new(services, client, queue)))
-    }
-
-    fn new(
-        services: Services,
-        client: HttpServices<ManagedIdentity, SystemClock>,
-        queue: CallsQueue,
-    ) -> Self {
-        let ours = services.iter().filter(|service| service.cloud == Cloud::Azure);
-        let places = ours.map(|service| {
-            let places = Semaphore::new(usize::from(service.max_concurrency));
-            (service.name.clone(), places)
-        });
-        Self {
-            places: places.collect(),
-            services,
-            client,
-            queue,
-        }
-    }
-}
 
 /// What a message is about, for the log of what became of it.
 pub(crate) fn about(body: &[u8]) -> About {

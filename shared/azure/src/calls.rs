@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use saga_app::ports::{CallQueue, PortError};
 
-use crate::client::{Connection, Queue, StorageAccount};
+use crate::client::{Connection, Identity, Queue, StorageAccount};
 use crate::config::{Config, InvalidConfig};
 
 const WHAT: &str = "the queue of requests to services";
@@ -21,7 +21,7 @@ impl CallsQueue {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, name: &str) -> Result<Self, InvalidConfig> {
-        let connection = Connection::new(&config.identity())?;
+        let connection = Connection::new(&Identity::of(config))?;
         let account = StorageAccount {
             connection: &connection,
             name: &config.account,

@@ -4,7 +4,6 @@
 
 use azure_core::http::Url;
 
-use crate::client::Identity;
 pub use azure_core::credentials::Secret;
 
 /// One deployment's account, names and endpoints. Its `Debug` shows no secret.
@@ -28,16 +27,6 @@ pub struct Config {
     pub topic_key: Option<Secret>,
     /// The client id of the user-assigned identity; without it the system-assigned one is used.
     pub client_id: Option<String>,
-}
-
-impl Config {
-    /// Who sends the requests.
-    pub(crate) fn identity(&self) -> Identity<'_> {
-        match (&self.key, &self.topic_key) {
-            (Some(_), Some(_)) => Identity::Keys,
-            _ => Identity::Managed(self.client_id.as_deref()),
-        }
-    }
 }
 
 /// A setting that is wrong.

@@ -26,7 +26,7 @@ pub use quarantine::QuarantineQueue;
 pub use services::ManagedIdentity;
 pub use table::TableStore;
 
-use client::{Connection, StorageAccount};
+use client::{Connection, Identity, StorageAccount};
 use saga_app::ports::{ParticipantCloud, Time};
 
 /// All adapters of one deployment, on one connection pool and one identity.
@@ -34,9 +34,12 @@ use saga_app::ports::{ParticipantCloud, Time};
 pub struct Azure<T> {
     /// Steps, entities and outbox.
     pub store: TableStore,
-    events: EventGrid,
-    quarantine: QuarantineQueue,
-    alerts: EventGridAlerts<T>,
+    /// The topic.
+    pub events: EventGrid,
+    /// Messages that cannot be understood.
+    pub quarantine: QuarantineQueue,
+    /// Alerts, and the way to the origin for what was parked.
+    pub alerts: EventGridAlerts<T>,
     time: T,
 }
 
@@ -46,7 +49,7 @@ impl<T: Time + Clone> Azure<T> {
     /// # Errors
     /// [`InvalidConfig`] names the setting that is wrong.
     pub fn connect(config: &Config, time: T) -> Result<Self, InvalidConfig> {
-        Self::on(&Connection::new(&config.identity())?, config, time)
+        Self::on(&Connection::new(&Identity::of(config))?, config, time)
     }
 }
 

@@ -93,7 +93,7 @@ impl Address {
         Self::parse(verb, number.parse().ok()?)
     }
 
-    /// The step addressed, or told of; `None` for `complete` and `cancelled`.
+    /// The step that it is for, or about; `None` for `complete` and `cancelled`.
     #[must_use]
     pub fn step(self) -> Option<StepIndex> {
         match self {

@@ -396,8 +396,8 @@ mod tests {
             {"name":"inventory","cloud":"azure","participant":"inventory","done":"InventoryReserved",
              "compensate":"InventoryReleaseRequested","cancel":"InventoryCancelRequested"}]}}"#;
         assert_eq!(read(stored), parse(SAMPLE));
-        let later = stored.replacen("\"format\":1", "\"format\":2", 1);
-        assert!(read(&later).unwrap_err().0.contains("format is 2"));
+        let later = stored.replacen("\"format\":1", "\"format\":3", 1);
+        assert!(read(&later).unwrap_err().0.contains("format is 3"));
         let unknown = stored.replacen("\"deadline\"", "\"limit\":1,\"deadline\"", 1);
         assert!(read(&unknown).unwrap_err().0.contains("limit"));
     }

@@ -63,7 +63,7 @@ impl Service {
     /// What an operator makes of it who says so; `None` where it would not be true. Either the service has decided so, or it
     /// has decided nothing and is told so first. Only a step that is to be undone may be undone by hand.
     #[must_use]
-    pub fn told(self, word: Reply, stops: bool) -> Option<Self> {
+    pub fn answered_for(self, word: Reply, stops: bool) -> Option<Self> {
         match (word, self) {
             (Reply::Accepted, Self::Unseen | Self::Accepted) => Some(Self::Accepted),
             (Reply::Refused, Self::Unseen) => Some(Self::Refused),

@@ -380,7 +380,7 @@ impl World {
             state.steps[number],
             Some(StepState::Stopping | StepState::Undoing)
         );
-        state.services[number] = Service::told(state.services[number], word, stops)?;
+        state.services[number] = Service::answered_for(state.services[number], word, stops)?;
         Some(())
     }
 }

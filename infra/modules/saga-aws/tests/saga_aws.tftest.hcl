@@ -251,8 +251,8 @@ run "ten_services_fit_into_an_environment" {
   variables {
     prefix = "staging-green-01-"
     services = merge(
-      { for number in range(10) : "a-service-of-24-letters${number}" => { cloud = "aws", url = "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", auth = "sigv4" } },
-      { for number in range(10) : "b-service-of-24-letters${number}" => { cloud = "azure", url = "https://bank.internal.example.com/services/saga", auth = "entra", audience = "api://bank" } },
+      { for number in range(10) : "a-service-of-24-symbols${number}" => { cloud = "aws", url = "https://abcdef1234.execute-api.eu-central-1.amazonaws.com/prod/saga", auth = "sigv4" } },
+      { for number in range(10) : "b-service-of-24-symbols${number}" => { cloud = "azure", url = "https://bank.internal.example.com/services/saga", auth = "entra", audience = "api://bank" } },
     )
     dead_letters = {
       azure = {
@@ -270,8 +270,8 @@ run "ten_services_fit_into_an_environment" {
 
   # A mock's queue has a short name: for each of the two addresses the real one is longer by its name.
   assert {
-    condition = sum([for name, value in output.replayer_environment : length(name) + length(value)]) + 10 * (length("staging-green-01-saga-calls-a-service-of-24-letters0") * 2 + length("-dlq") - 2 * length("mock")) <= 4096 && (
-      alltrue([for function in [module.saga_initiator, module.service_caller["a-service-of-24-letters0"]] : sum([for name, value in function.environment : length(name) + length(value)]) <= 4000])
+    condition = sum([for name, value in output.replayer_environment : length(name) + length(value)]) + 10 * (length("staging-green-01-saga-calls-a-service-of-24-symbols0") * 2 + length("-dlq") - 2 * length("mock")) <= 4096 && (
+      alltrue([for function in [module.saga_initiator, module.service_caller["a-service-of-24-symbols0"]] : sum([for name, value in function.environment : length(name) + length(value)]) <= 4000])
     )
     error_message = "AWS gives a function's environment 4 KB."
   }

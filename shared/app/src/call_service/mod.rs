@@ -15,7 +15,7 @@ use std::time::Duration;
 use saga_core::call::{CallVerb, Owed, Undecided};
 use saga_core::document::{Document, Fields, fields};
 use saga_core::participate::{Step, StepRecord};
-use saga_core::step::{self, Class};
+use saga_core::step::{self, Class, Kind, Recover};
 use saga_core::{Address, Cloud, Event, Outcome, Timestamp};
 use saga_wire::contract::{Reply, RequestParts, Verb, reply};
 use saga_wire::inbound::{self, Inbound};
@@ -65,7 +65,7 @@ pub trait CallSteps: Send + Sync {
     ) -> impl Future<Output = Result<Option<(StepRecord, Timestamp)>, PortError>> + Send;
 
     /// Commits what was learnt, through the table.
-    fn commit(
+    fn learn(
         &self,
         step: &Step<'_>,
         event: &Event,
@@ -167,7 +167,7 @@ where
             }),
             _ => return Ok(Handled::Decided(Outcome::Repeated)),
         };
-        let outcome = self.steps.commit(&step, event, &said).await?;
+        let outcome = self.steps.learn(&step, event, &said).await?;
         Ok(Handled::Decided(outcome))
     }
 
@@ -203,7 +203,7 @@ where
                     definition: step.definition.reference(),
                     step: &step.step().name,
                     input: &record.input(),
-                    outputs: &outputs(record),
+                    outputs: &outputs(step, record, verb),
                     attempt,
                     deadline,
                     reason: record.reason.as_deref(),
@@ -285,14 +285,15 @@ fn too_early(record: &StepRecord, now: Timestamp) -> Option<Duration> {
     (wait > EARLY_MILLIS).then(|| Duration::from_millis(wait.unsigned_abs()))
 }
 
-/// What earlier steps gave, by their names.
-fn outputs(record: &StepRecord) -> BTreeMap<String, Fields> {
-    let each = record
-        .outputs()
-        .into_iter()
-        .filter_map(|(name, output)| match output {
-            Document::Map(output) => Some((name, output)),
-            _ => None,
-        });
-    each.collect()
+/// What earlier steps gave, by their names; and what this one gave, where that is undone. Not where the undo may have been
+/// asked for before the outcome was known: the same request would differ from its first.
+fn outputs(step: &Step<'_>, record: &StepRecord, verb: CallVerb) -> BTreeMap<String, Fields> {
+    let is_known = verb == CallVerb::Undo && step.rules().kind == Kind::Call(Recover::Key);
+    let own = is_known.then(|| (step.step().name.clone(), Document::Map(record.output.clone())));
+    let all = record.outputs().into_iter().chain(own);
+    all.filter_map(|(name, output)| match output {
+        Document::Map(output) => Some((name, output)),
+        _ => None,
+    })
+    .collect()
 }

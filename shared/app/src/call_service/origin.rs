@@ -42,7 +42,7 @@ impl<S: SagaStore, A: Alerts, T: Time> CallSteps for OriginSteps<'_, S, A, T> {
         }))
     }
 
-    async fn commit(&self, step: &Step<'_>, event: &Event, said: &Said) -> Result<Outcome, PortError> {
+    async fn learn(&self, step: &Step<'_>, event: &Event, said: &Said) -> Result<Outcome, PortError> {
         let sagas = Sagas::new(self.deployment, self.store, self.time);
         let command = match said {
             Said::Answer(reply, data) => Command::Answer(Answer {

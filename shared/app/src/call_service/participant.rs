@@ -42,7 +42,7 @@ impl<C: ParticipantCloud> CallSteps for ParticipantSteps<'_, C> {
         }))
     }
 
-    async fn commit(&self, step: &Step<'_>, event: &Event, said: &Said) -> Result<Outcome, PortError> {
+    async fn learn(&self, step: &Step<'_>, event: &Event, said: &Said) -> Result<Outcome, PortError> {
         let ports = self.ports;
         let steps = Steps {
             deployment: self.deployment,

@@ -14,7 +14,7 @@ use super::federation::Assertion;
 use super::retry::Limits;
 use super::service::Service;
 use super::shared_key::{Dialect, SharedKey};
-use crate::config::{InvalidConfig, endpoint};
+use crate::config::{Config, InvalidConfig, endpoint};
 
 /// The first version of the Table service that takes Entra tokens.
 pub(super) const STORAGE_VERSION: &str = "2020-12-06";
@@ -29,6 +29,16 @@ pub(crate) enum Identity<'a> {
     Managed(Option<&'a str>),
     /// By an identity that trusts the other cloud's tokens.
     Federated(&'a Assertion),
+}
+
+impl<'a> Identity<'a> {
+    /// Who sends the requests of a deployment with these settings.
+    pub(crate) fn of(config: &'a Config) -> Self {
+        match (&config.key, &config.topic_key) {
+            (Some(_), Some(_)) => Self::Keys,
+            _ => Self::Managed(config.client_id.as_deref()),
+        }
+    }
 }
 
 #[derive(Debug)]
