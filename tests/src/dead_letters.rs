@@ -84,7 +84,17 @@ impl Desk {
     /// Everything that was replayed is on the way again.
     pub fn bring(&self, world: &mut World) {
         for (to, message) in self.places.take_sent() {
+            let event = saga_wire::event_bridge::event_in(&message).unwrap_or(&message);
+            let event: Value = serde_json::from_str(event).unwrap_or_default();
+            let target = event["sagatarget"].as_str().unwrap_or_default();
+            if target.contains('.') {
+                world.mailboxes.push((target.to_owned(), event.clone()));
+                continue;
+            }
             let place = match to {
+                Destination::ServiceQueue | Destination::AzureServiceQueue => {
+                    panic!("{target} is no service's")
+                }
                 Destination::EventsQueue => Place::EventsQueue,
                 Destination::ParticipantQueue => Place::AzureQueue,
                 Destination::Bus | Destination::Topic => route(to, &message),

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
-use saga_azure::dead_letters::{Access, Sources};
+use saga_azure::dead_letters::{Access, Calls, Sources};
 use saga_azure::{Azure, Config, Secret};
 use saga_runtime::clock::SystemClock;
 use serde_json::Value;
@@ -216,6 +216,10 @@ pub fn azure() -> Access {
         container: queue("blobs"),
         queue: queue("queue"),
         poison_queue: queue("poison"),
+        calls: Some(Calls {
+            queue: queue("calls"),
+            poison_queue: queue("calls-poison"),
+        }),
         buckets: DEFAULT_SHARDS,
     }
 }

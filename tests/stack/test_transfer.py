@@ -22,8 +22,16 @@ CHAOS = {
         "garbage": {"probability": 0.1},
     },
 }
-# How many sagas meet a provider that misbehaves while processes are killed; TRANSFER_SAGAS=300 for the long run.
+# How many sagas meet a provider that misbehaves while processes are killed. TRANSFER_SAGAS=300 is the long run: the provider is
+# later than any timeout, dies, and puts decisions off, too (which is polled every five minutes).
 SAGAS = int(os.environ.get("TRANSFER_SAGAS", "30"))
+LONG = "TRANSFER_SAGAS" in os.environ
+if LONG:
+    CHAOS["*"].update({
+        "delay": {"probability": 0.1, "seconds": 20},
+        "die": {"probability": 0.02, "when": ["before", "after"]},
+        "later": {"probability": 0.05, "seconds": 3},
+    })
 
 
 class TransferTest(StackTest):
@@ -134,6 +142,56 @@ class Transfer(TransferTest):
         self.assertEqual(self.effects(saga_id), DONE if saga["status"] == "COMPLETED" else {"ledger": [1, -1]})
 
 
+class Overrides(TransferTest):
+    """Overrides to CANCELLED that meet a call. They are enacted together, because each waits for the sweeper."""
+
+    def resolve(self, saga_id: str, expect: int = 200, **more) -> dict:
+        status, said = self.post(f"/sagas/{saga_id}/resolve", {"to": "cancelled", "by": "test", "reason": "an error of ours", **more})
+        self.assertEqual(status, expect, said)
+        return said
+
+    def test_they_end_as_the_protocol_says(self):
+        unknown, undoing, paid = self.while_the_outcome_is_unknown(), self.while_the_undo_is_not_confirmed(), self.past_the_pivot()
+        self.faults({})
+        for saga_id, effects, states in (
+            (unknown, {"ledger": [1, -1]}, ["UNDONE", "REFUSED"]),
+            (undoing, {"ledger": [1, -1]}, ["UNDONE", "UNDONE", "REFUSED"]),
+            (paid, {"ledger": [1, -1], "bank": [1], "mail": [1]}, ["UNDONE", "DONE", "DONE", "DONE"]),
+        ):
+            saga = self.ended_soon(saga_id, "CANCELLED_VIA_COMPENSATION")
+            wait_for(f"the undo of {saga_id}", lambda: self.step(saga_id, "debit")["state"] == "UNDONE")
+            self.assertEqual(self.effects(saga_id), effects)
+            saga = self.saga(saga_id)
+            self.assertEqual([step["state"] for step in saga["steps"]][:len(states)], states, saga)
+        self.assertIn("contradicted", {entry["outcome"] for entry in saga["timeline"]}, "an effect that cannot be undone is shown")
+
+    def while_the_outcome_is_unknown(self) -> str:
+        self.faults({"ledger": {"status": {"code": 503, "after_effect": True}}})
+        saga_id = self.transfer()
+        self.until(saga_id, "debit", "has an unknown outcome", lambda step: step["state"] == "ACTING" and step.get("attempts", 0) > 0)
+        self.assertEqual(self.effects(saga_id), {"ledger": [1]})
+        self.resolve(saga_id)
+        self.assertTrue(self.saga(saga_id)["flags"]["closing"])
+        return saga_id
+
+    def while_the_undo_is_not_confirmed(self) -> str:
+        self.faults({"ledger": {"status": {"code": 503, "verb": "undo"}}})
+        saga_id = self.transfer(payee="mallory")
+        self.until(saga_id, "debit", "is being undone", lambda step: step["state"] == "UNDOING" and step.get("attempts", 0) > 0)
+        self.resolve(saga_id)
+        return saga_id
+
+    def past_the_pivot(self) -> str:
+        self.faults({"mail": {"status": {"code": 503}}})
+        saga_id = self.transfer()
+        wait_for("the payout", lambda: self.effects(saga_id).get("bank"))
+        said = self.resolve(saga_id, expect=409)
+        self.assertEqual(said["code"], "past-pivot", said)
+        self.assertIn("payout", said["detail"])
+        self.resolve(saga_id, force=True)
+        return saga_id
+
+
 class TransferChaos(TransferTest):
     def test_a_provider_that_misbehaves_while_processes_are_killed(self):
         chance = random.Random(20261126)
@@ -153,6 +211,13 @@ class TransferChaos(TransferTest):
                         os.kill(pid, signal.SIGKILL)
                     except ProcessLookupError:
                         pass
+        if LONG:  # most calls come after the last start, and meet the faults, too
+            ended = set()
+
+            def most_ended():
+                ended.update(saga_id for saga_id in sagas if saga_id not in ended and self._ended(saga_id))
+                return len(ended) >= 0.9 * len(sagas)
+            wait_for("the end of nine sagas in ten", most_ended, pause=5)
         self.faults({})
         held = []
         for saga_id in sagas:

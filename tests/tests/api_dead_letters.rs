@@ -148,6 +148,8 @@ fn the_bounds_in_the_document_are_those_of_the_code() {
         Destination::EventsQueue,
         Destination::Topic,
         Destination::ParticipantQueue,
+        Destination::ServiceQueue,
+        Destination::AzureServiceQueue,
     ];
     let known = known.map(Destination::as_str).into_iter().chain(["outbox"]);
     let documented = document.words("/components/schemas/Shown/properties/replay/properties/to/enum");

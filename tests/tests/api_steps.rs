@@ -585,6 +585,59 @@ async fn an_override_meets_a_pivot_of_the_other_cloud_only_by_force() {
 }
 
 #[tokio::test]
+async fn what_an_override_by_force_could_not_undo_is_shown_as_done() {
+    let mut world = deployed(&[TRANSFER]);
+    let id = transfer(&world, "1").await;
+    undecided(&world, id, DEBIT).await;
+    answer(&world, id, "debit", &accepted()).await;
+    world.settle().await;
+    undecided_payout(&world, id).await;
+    answer(&world, id, "payout", &accepted()).await;
+    world.settle().await;
+    let end = json!({"to": "cancelled", "reason": "r", "by": "b", "force": true});
+    assert_eq!(resolve(&world, id, &end).await.status, 200);
+    world.settle().await;
+    undecided(&world, id, NOTIFICATION).await;
+    answer(&world, id, "notification", &accepted()).await;
+    world.settle().await;
+    let saga = saga(&world, id).await;
+    let states = saga["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| &step["state"]);
+    assert_eq!(states.skip(2).collect::<Vec<_>>(), ["DONE", "DONE"], "{saga:#}");
+    let mut outcomes = saga["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["outcome"]);
+    assert!(outcomes.any(|outcome| outcome == "contradicted"), "{saga:#}");
+}
+
+#[tokio::test]
+async fn an_override_wants_no_force_while_a_step_of_its_own_keeps_the_pivot_from_being_asked() {
+    let end = json!({"to": "cancelled", "reason": "r", "by": "b"});
+    // Its debit is not decided, and its screening waits for a person.
+    for reached in ["debit", "screening"] {
+        let mut world = deployed(&[TRANSFER]);
+        let id = transfer(&world, "20000").await;
+        undecided(&world, id, DEBIT).await;
+        if reached == "screening" {
+            answer(&world, id, "debit", &accepted()).await;
+            world.settle().await;
+            assert_eq!(step(&world, id, "screening").await["state"], "WAITING");
+        }
+        let ended = resolve(&world, id, &end).await;
+        assert_eq!(
+            (ended.status, &ended.json()["status"]),
+            (200, &json!("CANCELLED_VIA_COMPENSATION")),
+            "{reached}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn past_a_pivot_of_its_own_a_saga_can_neither_be_cancelled_nor_be_overridden() {
     let text = waiting("wait = \"approval\"\nclass = \"pivot\"") + "class = \"retriable\"\n";
     let world = deployed(&[&text]);

@@ -23,7 +23,7 @@ use saga_azure_standin::StandIn;
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
 use saga_tests::contract::carriers::{AlertsSide, ParkingSide, PublisherSide, QuarantineSide};
-use saga_tests::contract::dead_letters::{OutletSide, leased};
+use saga_tests::contract::dead_letters::{OutletSide, SERVICE, leased};
 use saga_tests::contract::given::{decision, row, time};
 use saga_tests::stack::{
     TestQueue, aws, azure, connected, create_queue, create_table, distinct, participant, unique, until,
@@ -46,17 +46,20 @@ saga_tests::outlet_contract!(azure_outlet, topic);
 
 // --- AWS ---
 
-/// A bus that brings everything to a queue, and the queue of saga-events.
+/// A bus that brings everything to a queue, the queue of saga-events, and that of a service.
 struct OnBus {
     port: Bus,
     outlet: AwsOutlet,
     brought: TestQueue,
     events: TestQueue,
+    ledger: TestQueue,
 }
 
 async fn bus() -> Option<OnBus> {
     let config = aws().await;
     let (brought, events) = (TestQueue::new(&config).await, TestQueue::new(&config).await);
+    let ledger = TestQueue::new(&config).await;
+    let service_queues = [(SERVICE.to_owned(), ledger.url.clone())].into();
     let client = aws_sdk_eventbridge::Client::new(&config);
     let name = unique();
     client.create_event_bus().name(&name).send().await.unwrap();
@@ -73,10 +76,11 @@ async fn bus() -> Option<OnBus> {
     let targets = client.put_targets().rule(&name).event_bus_name(&name);
     targets.targets(target.build().unwrap()).send().await.unwrap();
     Some(OnBus {
-        outlet: AwsOutlet::new(&config, &name, events.url.clone()),
+        outlet: AwsOutlet::new(&config, &name, events.url.clone()).with_service_queues(service_queues),
         port: Bus::new(&config, name, "saga.orchestrator"),
         brought,
         events,
+        ledger,
     })
 }
 
@@ -119,12 +123,17 @@ impl OutletSide for OnBus {
     }
 
     fn destinations(&self) -> Vec<Destination> {
-        vec![Destination::Bus, Destination::EventsQueue]
+        vec![
+            Destination::Bus,
+            Destination::EventsQueue,
+            Destination::ServiceQueue,
+        ]
     }
 
     async fn arrived(&self, to: Destination) -> Vec<String> {
         match to {
             Destination::Bus => self.details(1).await,
+            Destination::ServiceQueue => self.ledger.came(1).await,
             _ => self.events.came(1).await,
         }
     }
@@ -260,6 +269,7 @@ struct OnEventGrid {
     sources: Sources,
     /// The participant's queue, read as a poison queue is.
     participants_queue: Box<dyn DeadLetterQueue>,
+    service_queue: Box<dyn DeadLetterQueue>,
     came: std::sync::Mutex<Vec<String>>,
     _stand_in: StandIn,
     _folder: TempDir,
@@ -269,6 +279,8 @@ async fn topic() -> Option<OnEventGrid> {
     let mut access = azure();
     create_queue(&access, &access.poison_queue).await;
     create_queue(&access, &access.queue).await;
+    let calls = access.calls.clone().unwrap();
+    create_queue(&access, &calls.queue).await;
     let folder = tempfile::tempdir().unwrap();
     let config = json!({
         "listen": "127.0.0.1:0", "state_dir": folder.path(),
@@ -295,6 +307,10 @@ async fn topic() -> Option<OnEventGrid> {
         alerts: participant.alerts,
         participants_queue: poison(Access {
             poison_queue: access.queue.clone(),
+            ..access.clone()
+        }),
+        service_queue: poison(Access {
+            poison_queue: calls.queue,
             ..access.clone()
         }),
         sources: connected(&access),
@@ -403,12 +419,20 @@ impl OutletSide for OnEventGrid {
     }
 
     fn destinations(&self) -> Vec<Destination> {
-        vec![Destination::Topic, Destination::ParticipantQueue]
+        vec![
+            Destination::Topic,
+            Destination::ParticipantQueue,
+            Destination::AzureServiceQueue,
+        ]
     }
 
     async fn arrived(&self, to: Destination) -> Vec<String> {
         match to {
             Destination::Topic => self.events(1).await,
+            Destination::AzureServiceQueue => {
+                let dead_letters = dead_letters(self.service_queue.as_ref(), 1).await;
+                dead_letters.into_iter().map(|(_, text)| text).collect()
+            }
             _ => {
                 let dead_letters = dead_letters(self.participants_queue.as_ref(), 1).await;
                 dead_letters.into_iter().map(|(_, text)| text).collect()

@@ -21,6 +21,7 @@ use saga_app::ports::{
 use saga_aws::dead_letters::archive::DynamoArchive;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
+use saga_aws::dead_letters::services::ServiceQueues;
 use saga_aws::outbox::DynamoOutbox;
 use saga_azure::dead_letters::Access;
 use saga_core::{StepIndex, Timestamp};
@@ -35,6 +36,7 @@ use saga_tests::stack::{
 use saga_wire::dead_letter::{Source, events};
 
 saga_tests::dead_letter_queue_contract!(sqs_queue, sqs_queue);
+saga_tests::dead_letter_queue_contract!(service_queues, service_queues);
 saga_tests::dead_letter_queue_contract!(storage_queue, storage_queue);
 saga_tests::dead_letter_container_contract!(dynamodb_container, dynamodb_rows);
 saga_tests::dead_letter_container_contract!(table_container, table_rows);
@@ -88,6 +90,19 @@ async fn sqs_queue() -> Option<Filled> {
         queue.put(&event(number)).await;
     }
     let source = DeadQueue::new(&config, queue.url, Source::Events, events);
+    Some(Filled(DeadLetterSource::Queue(Box::new(source))))
+}
+
+/// The queues of two services, of which one holds a third of the dead letters.
+async fn service_queues() -> Option<Filled> {
+    let config = aws().await;
+    let queues = [TestQueue::new(&config).await, TestQueue::new(&config).await];
+    for number in 0..COUNT {
+        queues[usize::from(number % 3 == 0)].put(&event(number)).await;
+    }
+    let [ledger, mail] = queues.map(|queue| queue.url);
+    let urls = [("ledger".to_owned(), ledger), ("mail".to_owned(), mail)].into();
+    let source = ServiceQueues::new(&config, urls);
     Some(Filled(DeadLetterSource::Queue(Box::new(source))))
 }
 

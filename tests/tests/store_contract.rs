@@ -255,6 +255,8 @@ impl OutletSide for FilledPlace {
             Destination::EventsQueue,
             Destination::Topic,
             Destination::ParticipantQueue,
+            Destination::ServiceQueue,
+            Destination::AzureServiceQueue,
         ]
     }
 

@@ -1,4 +1,7 @@
-//! The places of this deployment, from its environment. Those on Azure are there if `AZURE_STORAGE_ACCOUNT` is set.
+//! The places of this deployment, from its environment. Those on Azure are there if `AZURE_STORAGE_ACCOUNT` is set, those of
+//! requests to outside services if `SERVICE_DLQS` names a service or `CALLS_POISON_QUEUE` is set.
+
+use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use lambda_runtime::Error;
@@ -9,11 +12,13 @@ use saga_aws::dead_letters::archive::DynamoArchive;
 use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::dead_letters::rows::DeadRows;
+use saga_aws::dead_letters::services::ServiceQueues;
 use saga_aws::web_identity::{ENTRA_AUDIENCE, WebIdentity};
-use saga_azure::dead_letters::{Access, AzureOutlet};
+use saga_azure::dead_letters::{Access, AzureOutlet, Calls};
 use saga_azure::{Assertion, Config, Secret};
 use saga_runtime::environment::{Misconfigured, optional, required};
 use saga_wire::dead_letter::{DeadLetter, Destination, Source, destination, events, quarantine, stream};
+use serde::Deserialize;
 
 /// Why a source of Azure is not there.
 pub const ABSENT: &str = "access to Azure is not set up for this function (AZURE_STORAGE_ACCOUNT)";
@@ -33,9 +38,12 @@ pub struct Outlets {
 
 impl Outlet for Outlets {
     fn send<'a>(&'a self, to: Destination, one: &'a DeadLetter, message: &'a str) -> Answer<'a, Published> {
-        let azure = matches!(to, Destination::Topic | Destination::ParticipantQueue);
+        let is_on_aws = match to {
+            Destination::Bus | Destination::EventsQueue | Destination::ServiceQueue => true,
+            Destination::Topic | Destination::ParticipantQueue | Destination::AzureServiceQueue => false,
+        };
         match &self.azure {
-            _ if !azure => self.aws.send(to, one, message),
+            _ if is_on_aws => self.aws.send(to, one, message),
             Some(azure) => azure.send(to, one, message),
             None => Box::pin(async { Ok(Err(Refusal::Never(ABSENT.to_owned()))) }),
         }
@@ -56,8 +64,18 @@ pub fn connect(config: &SdkConfig, buckets: u16) -> Result<Places, Error> {
         queue("OUTBOX_FAILURES_URL", Source::Stream, stream)?,
         queue("QUARANTINE_QUEUE_URL", Source::Quarantine, quarantine)?,
     ];
+    let services = services()?;
+    if !services.is_empty() {
+        let queues = services.iter();
+        let queues = queues.map(|(name, service)| (name.clone(), service.dlq_url.clone()));
+        let queues = ServiceQueues::new(config, queues.collect());
+        sources.push(DeadLetterSource::Queue(Box::new(queues)));
+    }
+    let queues = services.into_iter();
+    let queues = queues.map(|(name, service)| (name, service.queue_url)).collect();
+    let outlet = AwsOutlet::new(config, &required("EVENT_BUS")?, required("EVENTS_QUEUE_URL")?);
     let mut outlet = Outlets {
-        aws: AwsOutlet::new(config, &required("EVENT_BUS")?, required("EVENTS_QUEUE_URL")?),
+        aws: outlet.with_service_queues(queues),
         azure: None,
     };
     match optional("AZURE_STORAGE_ACCOUNT") {
@@ -73,6 +91,31 @@ pub fn connect(config: &SdkConfig, buckets: u16) -> Result<Places, Error> {
         outlet,
         archive: DynamoArchive::new(config, outbox),
     })
+}
+
+/// The queues of a service that AWS calls.
+#[derive(Deserialize)]
+struct ServiceDlq {
+    queue_url: String,
+    dlq_url: String,
+}
+
+/// Those of each service, by its name.
+fn services() -> Result<BTreeMap<String, ServiceDlq>, Misconfigured> {
+    const NAME: &str = "SERVICE_DLQS";
+    let Some(text) = optional(NAME) else {
+        return Ok(BTreeMap::new());
+    };
+    serde_json::from_str(&text).map_err(|why| Misconfigured::invalid(NAME, why))
+}
+
+/// The queues of requests to services that Azure calls.
+fn calls() -> Result<Option<Calls>, Misconfigured> {
+    let Some(poison_queue) = optional("CALLS_POISON_QUEUE") else {
+        return Ok(None);
+    };
+    let queue = required("CALLS_QUEUE")?;
+    Ok(Some(Calls { queue, poison_queue }))
 }
 
 fn access(config: &SdkConfig, account: String, buckets: u16) -> Result<Access, Misconfigured> {
@@ -105,6 +148,7 @@ fn access(config: &SdkConfig, account: String, buckets: u16) -> Result<Access, M
         container: required("DEAD_LETTER_CONTAINER")?,
         queue: required("SAGA_QUEUE")?,
         poison_queue: required("POISON_QUEUE")?,
+        calls: calls()?,
         buckets,
     })
 }

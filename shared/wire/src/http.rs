@@ -8,7 +8,7 @@ use saga_core::mark::{Caller, Mark};
 use saga_core::progress::Progress;
 use saga_core::reports::Observed;
 use saga_core::saga::{Flag, Saga, Status};
-use saga_core::step::{Kind, StepState};
+use saga_core::step::{Class, Kind, StepState};
 use saga_core::{SagaId, StepIndex, Timestamp, text};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -184,7 +184,8 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
         }
     };
     let steps = known.into_iter().map(|(index, cloud, step)| {
-        let (known, at, reason) = as_known(saga, status, &observed, index, cloud);
+        let class = step.map_or(Class::default(), |step| step.class);
+        let (known, at, reason) = as_known(saga, status, &observed, (index, class), cloud);
         let record = saga.steps.get(&index);
         let progress = record.map_or_else(
             || observed.get(&index)?.progress.as_ref(),
@@ -255,12 +256,14 @@ pub fn saga(saga: &Saga, definition: Option<&Definition>) -> String {
 /// `UNKNOWN`.
 #[must_use]
 pub fn step_state(saga: &Saga, definition: &Definition, index: StepIndex) -> &'static str {
-    let cloud = definition.step(index).map_or(Cloud::ORIGIN, |step| step.cloud);
+    let step = definition.step(index);
+    let cloud = step.map_or(Cloud::ORIGIN, |step| step.cloud);
+    let class = step.map_or(Class::default(), |step| step.class);
     as_known(
         saga,
         saga.status(definition),
         &saga.observed(definition),
-        index,
+        (index, class),
         cloud,
     )
     .0
@@ -271,13 +274,15 @@ fn as_known<'a>(
     saga: &'a Saga,
     status: Status,
     observed: &'a BTreeMap<StepIndex, Observed>,
-    step: StepIndex,
+    (step, class): (StepIndex, Class),
     cloud: Cloud,
 ) -> (&'static str, Option<Timestamp>, Option<&'a str>) {
     if let Some(record) = saga.steps.get(&step) {
         return (record.state.as_str(), Some(record.at), record.reason.as_deref());
     }
-    let undone = status == Status::CancelledViaCompensation && !saga.lifecycle.closing;
+    // An override by force may leave the effect of what cannot be undone.
+    let can_be_undone = class == Class::Compensatable;
+    let undone = status == Status::CancelledViaCompensation && !saga.lifecycle.closing && can_be_undone;
     match observed.get(&step) {
         // Nobody said so of this one, but all have followed.
         Some(said) if said.state == Some(StepState::Done) && undone => {

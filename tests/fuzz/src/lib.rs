@@ -22,8 +22,8 @@ use saga_memory::{Clock, OriginCloud};
 use saga_runtime::http::{MAX_BODY, body, only, text_field};
 use saga_runtime::sqs_batch::Batch;
 use saga_wire::dead_letter::{
-    DeadLetter, DeadLetterId, Received, Row, Source, azure_quarantine, blob, destination, events, poison,
-    quarantine, row, stream, whole,
+    DeadLetter, DeadLetterId, Received, Row, Source, azure_quarantine, azure_service_request, blob,
+    destination, events, poison, quarantine, row, service_request, stream, whole,
 };
 use saga_wire::event_grid::{Delivery, delivery};
 use saga_wire::inbound::{self, Inbound};
@@ -234,10 +234,11 @@ pub fn dead_letter(bytes: &[u8]) {
         body: body.clone(),
         ..Received::default()
     };
-    for read in [destination, events, stream, quarantine] {
+    for read in [destination, events, service_request, stream, quarantine] {
         shown(&read(&message));
     }
     shown(&poison("key", &body, Some(now())));
+    shown(&azure_service_request("key", &body, None));
     shown(&azure_quarantine("key", &body, None));
     let dead = Row {
         key: "key".to_owned(),

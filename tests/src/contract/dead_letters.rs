@@ -10,7 +10,9 @@ use saga_app::dead_letters::ports::{
 };
 use saga_app::ports::Refusal;
 use saga_core::Timestamp;
-use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Received, Source, events};
+use saga_wire::dead_letter::{
+    DeadLetter, Destination, Forward, Received, SERVICE_SEPARATOR, Source, events, service_request,
+};
 use serde_json::Value;
 
 use super::given::{ASKED, AWKWARD, time};
@@ -233,10 +235,17 @@ pub trait OutletSide {
     fn arrived(&self, to: Destination) -> impl Future<Output = Vec<String>>;
 }
 
+/// The service whose queue an outlet knows, where it knows any.
+pub const SERVICE: &str = "ledger";
+
 /// A dead letter of a source, with this event in it.
-fn dead_letter(number: usize) -> DeadLetter {
-    events(&Received {
-        key: format!("key-{number}"),
+fn dead_letter(number: usize, to: Destination) -> DeadLetter {
+    let (prefix, read): (_, fn(&Received) -> DeadLetter) = match to {
+        Destination::ServiceQueue => (format!("{SERVICE}{SERVICE_SEPARATOR}"), service_request),
+        _ => (String::new(), events),
+    };
+    read(&Received {
+        key: format!("{prefix}key-{number}"),
         body: event(number),
         ..Received::default()
     })
@@ -249,9 +258,11 @@ pub async fn what_is_sent_arrives(side: &impl OutletSide) {
         Destination::EventsQueue,
         Destination::Topic,
         Destination::ParticipantQueue,
+        Destination::ServiceQueue,
+        Destination::AzureServiceQueue,
     ];
     for (number, to) in all.into_iter().enumerate() {
-        let (dead_letter, message) = (dead_letter(number), event(number));
+        let (dead_letter, message) = (dead_letter(number, to), event(number));
         let sent = side.port().send(to, &dead_letter, &message).await.unwrap();
         if !side.destinations().contains(&to) {
             assert!(matches!(sent, Err(Refusal::Never(_))), "{to:?}: {sent:?}");

@@ -423,6 +423,7 @@ fn access(url: &str) -> Access {
         container: "blobs".to_owned(),
         queue: "queue".to_owned(),
         poison_queue: "poison".to_owned(),
+        calls: None,
         buckets: DEFAULT_SHARDS,
     }
 }

@@ -25,6 +25,7 @@ use saga_wire::services::Services;
 
 pub use self::origin::OriginSteps;
 pub use self::participant::ParticipantSteps;
+use self::schedule::{LONGEST_DELAY, too_early};
 use crate::about;
 use crate::definitions;
 use crate::handle_event::quarantine;
@@ -32,11 +33,6 @@ use crate::log::About;
 use crate::ports::services::{Attempt, ServiceClient};
 use crate::ports::{CallQueue, Definitions, PortError, Quarantine, Time};
 use crate::{Deployment, Handled};
-
-/// A message that comes back so much before its time is not early.
-const EARLY_MILLIS: i64 = 1_000;
-/// No queue delays a message for longer.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// What was learnt about a call.
 #[derive(Debug, Clone)]
@@ -276,13 +272,6 @@ fn word(said: &Said) -> &'static str {
 
 fn not_a_request(kind: &str) -> Handled {
     Handled::Quarantined(format!("`{kind}` asks nothing of a service"))
-}
-
-/// How long it is until the next attempt is due, where that is not now.
-fn too_early(record: &StepRecord, now: Timestamp) -> Option<Duration> {
-    let next = record.progress.as_ref()?.next?;
-    let wait = next.millis() - now.millis();
-    (wait > EARLY_MILLIS).then(|| Duration::from_millis(wait.unsigned_abs()))
 }
 
 /// What earlier steps gave, by their names; and what this one gave, where that is undone. Not where the undo may have been

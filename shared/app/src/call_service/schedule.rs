@@ -5,8 +5,14 @@
 
 use std::time::Duration;
 
+use saga_core::Timestamp;
+use saga_core::participate::StepRecord;
 use saga_wire::contract::Reply;
 
+/// A message that comes back so much before its time is not early.
+const EARLY_MILLIS: i64 = 1_000;
+/// No queue delays a message for longer.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// The ceiling of the first pause; it doubles with each attempt.
 const FIRST: Duration = Duration::from_secs(1);
 /// The highest ceiling.
@@ -37,6 +43,14 @@ pub fn pause(attempt: u32, retry_after: Option<Duration>, chance: u64) -> Durati
         Some(asked) => backoff.max(asked.saturating_add(part(asked / SPREAD, chance))),
         None => backoff,
     }
+}
+
+/// How long it is until the next attempt is due, where that is not now.
+#[must_use]
+pub fn too_early(record: &StepRecord, now: Timestamp) -> Option<Duration> {
+    let next = record.progress.as_ref()?.next?;
+    let wait = next.millis() - now.millis();
+    (wait > EARLY_MILLIS).then(|| Duration::from_millis(wait.unsigned_abs()))
 }
 
 /// Between nothing and all of it, in milliseconds.

@@ -2,10 +2,10 @@
 
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, join};
 
-use super::Ports;
-use super::foresee::{Prospect, foresee, saga_of};
+use super::foresee::{foresee, saga_of};
 use super::look::look;
 use super::source::Wanted;
+use super::{Ports, Prospect};
 use crate::ports::{PortError, SagaStore, Time};
 
 /// The end of a search for one dead letter.
@@ -27,7 +27,11 @@ pub async fn find<S: SagaStore, T: Time>(
 ) -> Result<Found, PortError> {
     let (sources, _) = ports.chosen(|source| source == id.source);
     let Some(source) = sources.first() else {
-        return Ok(Found::No(format!("{}: {}", id.source, ports.absent)));
+        return Ok(Found::No(format!(
+            "{}: {}",
+            id.source,
+            ports.why_absent(id.source)
+        )));
     };
     let wanted = Wanted {
         keys: Some([id.key.clone()].into()),

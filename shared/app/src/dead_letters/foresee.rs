@@ -2,23 +2,15 @@
 
 use saga_core::origin::{Command, Origin};
 use saga_core::participant::Entities;
-use saga_core::{Cloud, Saga, SagaId};
+use saga_core::{Address, Cloud, Saga, SagaId};
 use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::saga_event::SagaEvent;
 
-use super::{Disposition, Ports};
+use super::request::foresee_request;
+use super::{Disposition, Ports, Prospect};
 use crate::definitions;
 use crate::ports::{PortError, SagaStore, Time};
-
-/// What a replay would come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prospect {
-    /// Whether it is worth it: [`Disposition::Tried`], [`Disposition::Ignored`] or [`Disposition::Left`].
-    pub disposition: Disposition,
-    /// In a sentence.
-    pub text: String,
-}
 
 /// The saga of a dead letter, if there is one that this version can read.
 ///
@@ -53,7 +45,20 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
             text: "would be sent to the alerts topic, or be shown on its saga".to_owned(),
         });
     }
+    let ours = match &inbound {
+        Inbound::Event(event) => match event.as_ref() {
+            SagaEvent::Ours(event) => Some(event.clone()),
+            SagaEvent::Outside(_) => None,
+        },
+        _ => None,
+    };
     let refused = refused(ports, dead_letter, inbound, saga).await?;
+    let is_sent = refused.is_none() && !matches!(dead_letter.forward, Forward::Nothing(_));
+    if let Some(event) = ours.filter(|_| is_sent)
+        && let Some(prospect) = foresee_request(ports, &event, saga).await?
+    {
+        return Ok(prospect);
+    }
     Ok(prospect(dead_letter, refused.as_deref(), saga))
 }
 
@@ -79,6 +84,9 @@ async fn refused<S: SagaStore, T: Time>(
     };
     let event = match (event, saga) {
         (SagaEvent::Ours(event), _) => event,
+        (SagaEvent::Outside(outside), _) if to.is_some_and(takes_requests) => {
+            return Ok(Some(format!("`{}` asks nothing of a service", outside.kind)));
+        }
         (SagaEvent::Outside(outside), _) if to == Some(Destination::ParticipantQueue) => {
             let kind = outside.kind;
             let why = format!("`{kind}` came without the attributes that address a step");
@@ -113,9 +121,13 @@ async fn refused<S: SagaStore, T: Time>(
         let (event, saga) = (&event.definition, &saga.definition);
         return Ok(Some(format!("the event says {event}, the saga is {saga}")));
     }
+    let at_origin = event.target == Cloud::ORIGIN;
+    let is_request = matches!(event.address, Address::Act(_) | Address::Undo(_));
     let wrong_place = match to {
-        Some(Destination::EventsQueue) => event.target != Cloud::ORIGIN,
-        Some(Destination::ParticipantQueue) => event.target == Cloud::ORIGIN,
+        Some(Destination::EventsQueue) => !at_origin || event.mailbox.is_some(),
+        Some(Destination::ParticipantQueue) => at_origin || event.mailbox.is_some(),
+        Some(Destination::ServiceQueue) => !at_origin || !is_request,
+        Some(Destination::AzureServiceQueue) => at_origin || !is_request,
         // What the webhook quarantined goes past it now, and has to keep its rule.
         Some(Destination::Bus) if dead_letter.id.source == Source::Quarantine => !event.comes_in(),
         _ => false,
@@ -123,6 +135,11 @@ async fn refused<S: SagaStore, T: Time>(
     let (sender, target) = (event.sender, event.target);
     let why = || format!("an event from {sender} for {target} does not come in there");
     Ok(wrong_place.then(why))
+}
+
+/// Whether only requests to outside services come in there.
+fn takes_requests(to: Destination) -> bool {
+    matches!(to, Destination::ServiceQueue | Destination::AzureServiceQueue)
 }
 
 /// Says what a replay of the dead letter would come to. `refused`: why its receiver would not understand it. `saga`: the

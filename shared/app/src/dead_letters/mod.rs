@@ -12,16 +12,17 @@ mod look;
 mod pace;
 pub mod ports;
 mod report;
+mod request;
 mod run;
 mod source;
 mod timeline;
 mod watch;
 
 pub use find::{Found, find};
-pub use foresee::{Prospect, prospect};
+pub use foresee::prospect;
 pub use list::{MAX_PAGE, Page, list};
 pub use pace::{Bounds, End};
-pub use report::{Disposition, Item, Notice, Report};
+pub use report::{Disposition, Item, Notice, Prospect, Report};
 pub use run::run;
 pub use source::DeadLetterSource;
 pub(crate) use timeline::is_dealt_with;
@@ -39,7 +40,7 @@ pub struct Ports<'a, S, T> {
     pub deployment: &'a Deployment,
     /// The sources of this deployment, in the order of [`Source::ALL`].
     pub sources: &'a [DeadLetterSource],
-    /// Why the other sources are not there.
+    /// Why a cloud's sources are not there.
     pub absent: &'a str,
     /// Where replayed dead letters go.
     pub outlet: &'a dyn Outlet,
@@ -52,16 +53,35 @@ pub struct Ports<'a, S, T> {
 }
 
 impl<S, T> Ports<'_, S, T> {
-    /// The sources that are meant, and a notice for each that is not there.
+    /// The sources that are meant, and a notice for each that should be there and is not.
     fn chosen(&self, wanted: impl Fn(Source) -> bool) -> (Vec<&DeadLetterSource>, Vec<Notice>) {
         let (mut here, mut notices) = (Vec::new(), Vec::new());
-        for source in Source::ALL.into_iter().filter(|source| wanted(*source)) {
+        let all: Vec<Source> = Source::ALL.into_iter().filter(|source| wanted(*source)).collect();
+        for &source in &all {
             match self.sources.iter().find(|one| one.source() == source) {
                 Some(found) => here.push(found),
-                None => notices.push(Notice::new(source, self.absent.to_owned())),
+                // A deployment without outside services misses nothing, unless somebody asks for them.
+                None if all.len() > 1 && self.calls_no_services(source) => {}
+                None => notices.push(Notice::new(source, self.why_absent(source).to_owned())),
             }
         }
         (here, notices)
+    }
+
+    /// Why there is no such source.
+    fn why_absent(&self, source: Source) -> &str {
+        if self.calls_no_services(source) {
+            "this deployment calls no outside service from there"
+        } else {
+            self.absent
+        }
+    }
+
+    /// Whether the source is not there because no service is called from its cloud, whose other sources are there.
+    fn calls_no_services(&self, source: Source) -> bool {
+        let mut others = self.sources.iter();
+        matches!(source, Source::Services | Source::AzureServices)
+            && others.any(|one| one.source().cloud() == source.cloud())
     }
 }
 

@@ -53,6 +53,15 @@ impl Disposition {
     }
 }
 
+/// What a replay would come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prospect {
+    /// Whether it is worth it: [`Disposition::Tried`], [`Disposition::Ignored`] or [`Disposition::Left`].
+    pub disposition: Disposition,
+    /// In a sentence.
+    pub text: String,
+}
+
 /// What became, or would become, of one dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {

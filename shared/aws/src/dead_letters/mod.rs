@@ -4,3 +4,4 @@ pub mod archive;
 pub mod outlet;
 pub mod queue;
 pub mod rows;
+pub mod services;

@@ -1,4 +1,6 @@
-//! Where replayed dead letters go on AWS: the bus, or the events queue.
+//! Where replayed dead letters go on AWS: the bus, the events queue, or the queue of an outside service.
+
+use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -9,7 +11,7 @@ use saga_wire::dead_letter::{DeadLetter, Destination, Source};
 use crate::event_bridge::Bus;
 use crate::failure::failure;
 
-/// The bus and the events queue.
+/// The bus, the events queue, and the queues of the services.
 #[derive(Debug, Clone)]
 pub struct AwsOutlet {
     /// As the outbox' relay puts events on it.
@@ -18,6 +20,8 @@ pub struct AwsOutlet {
     ingress: Bus,
     client: Client,
     events_queue: String,
+    /// By the names of the services.
+    service_queues: BTreeMap<String, String>,
 }
 
 impl AwsOutlet {
@@ -29,7 +33,23 @@ impl AwsOutlet {
             ingress: Bus::new(config, bus.to_owned(), "saga.ingress"),
             client: Client::new(config),
             events_queue,
+            service_queues: BTreeMap::new(),
         }
+    }
+
+    /// The same, with the URL of each service's queue by the service's name.
+    #[must_use]
+    pub fn with_service_queues(self, service_queues: BTreeMap<String, String>) -> Self {
+        Self {
+            service_queues,
+            ..self
+        }
+    }
+
+    async fn queue(&self, what: &'static str, url: &str, message: &str) -> Result<Published, PortError> {
+        let send = self.client.send_message().queue_url(url).message_body(message);
+        let sent = send.send().await;
+        sent.map(|_| Ok(())).map_err(|error| failure(what, error))
     }
 
     async fn put(&self, dead_letter: &DeadLetter, message: &str) -> Result<Published, PortError> {
@@ -56,12 +76,19 @@ impl Outlet for AwsOutlet {
             match to {
                 Destination::Bus => self.put(one, message).await,
                 Destination::EventsQueue => {
-                    let send = self.client.send_message().queue_url(&self.events_queue);
-                    let sent = send.message_body(message).send().await;
-                    sent.map(|_| Ok(()))
-                        .map_err(|error| failure("sending a dead letter to the events queue", error))
+                    let what = "sending a dead letter to the events queue";
+                    self.queue(what, &self.events_queue, message).await
                 }
-                Destination::Topic | Destination::ParticipantQueue => {
+                Destination::ServiceQueue => {
+                    let service = one.service().unwrap_or_default();
+                    let Some(url) = self.service_queues.get(service) else {
+                        let why = format!("no queue of service `{service}` is known here (SERVICE_DLQS)");
+                        return Ok(Err(Refusal::Never(why)));
+                    };
+                    let what = "sending a dead letter to the queue of its service";
+                    self.queue(what, url, message).await
+                }
+                Destination::Topic | Destination::ParticipantQueue | Destination::AzureServiceQueue => {
                     Ok(Err(Refusal::Never("it is on the other cloud".to_owned())))
                 }
             }

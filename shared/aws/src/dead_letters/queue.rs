@@ -41,6 +41,8 @@ pub struct DeadQueue {
     url: String,
     source: Source,
     read: fn(&Received) -> DeadLetter,
+    /// What its keys and receipts begin with, so that those of several queues are told apart.
+    prefix: String,
 }
 
 impl DeadQueue {
@@ -53,7 +55,14 @@ impl DeadQueue {
             url,
             source,
             read,
+            prefix: String::new(),
         }
+    }
+
+    /// The same queue, whose keys and receipts begin with this.
+    #[must_use]
+    pub fn prefixed(self, prefix: String) -> Self {
+        Self { prefix, ..self }
     }
 
     fn leased(&self, message: Message) -> Option<Leased> {
@@ -64,7 +73,7 @@ impl DeadQueue {
         let id = message.message_id?;
         let received = Received {
             // The list is in the order of arrival.
-            key: format!("{:013}-{id}", sent.unwrap_or(0_i64)),
+            key: format!("{}{:013}-{id}", self.prefix, sent.unwrap_or(0_i64)),
             attributes: texts.collect(),
             sent: sent.map(Timestamp::from_millis),
             body: message.body.clone().unwrap_or_default(),
@@ -72,7 +81,7 @@ impl DeadQueue {
         Some(Leased {
             dead_letter: (self.read)(&received),
             receipt: Receipt {
-                message: id,
+                message: format!("{}{id}", self.prefix),
                 handle: message.receipt_handle?,
             },
         })

@@ -10,7 +10,7 @@ mod rows;
 pub use outlet::AzureOutlet;
 
 use saga_app::dead_letters::DeadLetterSource;
-use saga_wire::dead_letter::{Source, azure_quarantine, poison};
+use saga_wire::dead_letter::{Source, azure_quarantine, azure_service_request, poison};
 
 use crate::client::{Assertion, Connection, Container, Identity, Queue, StorageAccount, Table};
 use crate::config::{Config, InvalidConfig};
@@ -34,8 +34,19 @@ pub struct Access {
     pub queue: String,
     /// Its poison queue.
     pub poison_queue: String,
+    /// The queues of the requests to outside services, where Azure calls some.
+    pub calls: Option<Calls>,
     /// How many buckets its table has.
     pub buckets: u16,
+}
+
+/// The names of the queues of requests to outside services.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    /// The queue of the requests.
+    pub queue: String,
+    /// Its poison queue.
+    pub poison_queue: String,
 }
 
 /// Everything on Azure that has to do with dead letters.
@@ -69,20 +80,35 @@ impl Access {
         let table = Table::new(account, &config.table_endpoint, &config.table, rows::WHAT)?;
         let buckets = self.buckets;
         let container = Container::new(account, &self.blob_endpoint, &self.container, blobs::WHAT)?;
+        let mut sources = vec![
+            DeadLetterSource::Outbox(Box::new(DeadRows { table, buckets })),
+            DeadLetterSource::Container(Box::new(DeadBlobs { container })),
+            dead_queue(&self.poison_queue, Source::Poison, poison)?,
+            dead_queue(
+                &config.quarantine_queue,
+                Source::AzureQuarantine,
+                azure_quarantine,
+            )?,
+        ];
+        let mut calls = None;
+        if let Some(Calls {
+            queue: name,
+            poison_queue,
+        }) = &self.calls
+        {
+            sources.push(dead_queue(
+                poison_queue,
+                Source::AzureServices,
+                azure_service_request,
+            )?);
+            calls = Some(queue(name, "the queue of requests to outside services")?);
+        }
         Ok(Sources {
-            sources: vec![
-                DeadLetterSource::Outbox(Box::new(DeadRows { table, buckets })),
-                DeadLetterSource::Container(Box::new(DeadBlobs { container })),
-                dead_queue(&self.poison_queue, Source::Poison, poison)?,
-                dead_queue(
-                    &config.quarantine_queue,
-                    Source::AzureQuarantine,
-                    azure_quarantine,
-                )?,
-            ],
+            sources,
             outlet: AzureOutlet {
                 events: EventGrid::new(connection, &config.topic_endpoint, config.topic_key.as_ref())?,
                 queue: queue(&self.queue, "the participant's queue")?,
+                calls,
             },
         })
     }

@@ -102,6 +102,18 @@ impl Origin<'_> {
         record.is_some_and(|record| record.state == StepState::Done)
     }
 
+    /// Whether a step of ours before this one is not done: then no message has asked this one to act.
+    fn is_short_of(&self, index: StepIndex) -> bool {
+        let done = |step| {
+            self.saga
+                .steps
+                .get(&step)
+                .is_some_and(|record| record.state == StepState::Done)
+        };
+        let mut before = (0..index.get()).map(StepIndex::new);
+        before.any(|step| self.owned(step).is_ok() && !done(step))
+    }
+
     /// Refuses an override to CANCELLED that meets a pivot.
     fn before_pivot(&self, force: bool) -> Result<(), Misaddressed> {
         let definition = self.known()?;
@@ -115,7 +127,7 @@ impl Origin<'_> {
         let describe = || definition.describe(pivot);
         match state {
             Some(StepState::Done | StepState::Acting) => Err(Misaddressed::Pivot(PastPivot::Own(describe()))),
-            _ if own || force => Ok(()),
+            _ if own || force || self.is_short_of(pivot) => Ok(()),
             _ => {
                 let observed = self.saga.observed(definition);
                 let said = observed.get(&pivot).and_then(|step| step.state);

@@ -24,6 +24,8 @@ const ADDED: [&str; 7] = [
     "lasthttpstatuscode",
     "deadletterproperties",
 ];
+/// The subscription of the requests to outside services. Event Grid writes its name in capitals.
+const TO_SERVICES: &str = "to-azure-services";
 /// The members of Event Grid's own schema, and what they are in a CloudEvent.
 const OWN_SCHEMA: [(&str, &str); 6] = [
     ("id", "id"),
@@ -88,6 +90,11 @@ fn event(name: &str, key: String, raw: &str, created: Option<Timestamp>) -> Blob
         reason = format!("{reason} ({outcome})");
     }
     let subscription = name.split('/').next().unwrap_or_default();
+    let to = if subscription.eq_ignore_ascii_case(TO_SERVICES) {
+        Destination::AzureServiceQueue
+    } else {
+        Destination::Topic
+    };
     let dead_letter = DeadLetter {
         id: DeadLetterId {
             source: Source::EventGrid,
@@ -99,10 +106,7 @@ fn event(name: &str, key: String, raw: &str, created: Option<Timestamp>) -> Blob
         first: at("publishtime"),
         last: created.or_else(|| at("lastdeliveryattempttime")),
         bytes: raw.len(),
-        forward: Forward::Send {
-            to: Destination::Topic,
-            message: text,
-        },
+        forward: Forward::Send { to, message: text },
     };
     BlobEvent {
         dead_letter,

@@ -29,6 +29,8 @@ pub struct Facts {
     pub step: Option<i32>,
     /// The cloud that it is for.
     pub target: Option<Cloud>,
+    /// The outside service that it is a request for.
+    pub service: Option<String>,
     /// The caller's trace context.
     pub trace: Option<TraceParent>,
     /// The event, whole, as text.
@@ -88,6 +90,16 @@ pub fn facts(text: &str) -> Facts {
 pub fn said(text: &str) -> Facts {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
     let word = |name: &str| word(members.get(name)?);
+    // The cloud, and behind a dot one of its mailboxes.
+    let target = word("sagatarget").unwrap_or_default();
+    let (cloud, mailbox) = match target.split_once('.') {
+        Some((cloud, mailbox)) => (cloud, Some(mailbox)),
+        None => (target.as_str(), None),
+    };
+    let verb = word("sagaverb");
+    let is_request = verb
+        .as_deref()
+        .is_some_and(|verb| ["act", "undo"].contains(&verb));
     Facts {
         event: word("id").and_then(|id| id.parse().ok()),
         kind: word("type")
@@ -105,9 +117,10 @@ pub fn said(text: &str) -> Facts {
                 )
             })
             .and_then(|id| id.parse::<SagaId>().ok()),
-        verb: word("sagaverb").map(|verb| shown(&verb)),
+        verb: verb.map(|verb| shown(&verb)),
         step: word("sagastep").and_then(|step| step.parse().ok()),
-        target: word("sagatarget").and_then(|cloud| cloud.parse().ok()),
+        target: cloud.parse().ok(),
+        service: mailbox.filter(|_| is_request).map(shown),
         trace: word("traceparent").and_then(|trace| trace.parse().ok()),
         ..Facts::default()
     }

@@ -18,6 +18,8 @@ crate::words! {
         Stream = "stream",
         /// The quarantine on AWS: nobody understood it.
         Quarantine = "quarantine",
+        /// The dead-letter queues of the callers of outside services: a request could not be handled, or the bus not queue it.
+        Services = "services",
         /// The dead rows of the participant's table on Azure: Event Grid refused the event for good.
         AzureOutbox = "azure-outbox",
         /// The dead-letter blobs of Event Grid's subscriptions.
@@ -26,6 +28,8 @@ crate::words! {
         Poison = "poison",
         /// The quarantine on Azure.
         AzureQuarantine = "azure-quarantine",
+        /// The poison queue of the requests to outside services that Azure calls.
+        AzureServices = "azure-services",
     }
 }
 

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use saga_core::Timestamp;
 
 use super::facts::{Facts, event_of};
-use super::id::DeadLetterId;
+use super::id::{DeadLetterId, Source};
+
+/// Stands between the service and the message in a key of [`Source::Services`]; an id of a message has none.
+pub const SERVICE_SEPARATOR: char = '_';
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,19 @@ impl DeadLetter {
         event_of(self.id.source, &self.facts.text)
     }
 
+    /// The outside service whose request it is. The queue that it lies on says it better than the event.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self.id.source {
+            Source::Services => self
+                .id
+                .key
+                .rsplit_once(SERVICE_SEPARATOR)
+                .map(|(service, _)| service),
+            _ => self.facts.service.as_deref(),
+        }
+    }
+
     /// When it is counted as having come here.
     #[must_use]
     pub fn arrived(&self) -> Timestamp {
@@ -63,6 +79,10 @@ crate::words! {
         Topic = "Event Grid topic",
         /// The queue of the participant on Azure.
         ParticipantQueue = "participant queue",
+        /// The queue of the service that the request is for, on AWS.
+        ServiceQueue = "service queue",
+        /// The one queue of all services that Azure calls.
+        AzureServiceQueue = "Azure service queue",
     }
 }
 

@@ -17,6 +17,9 @@ use super::storage_queue::decoded;
 use crate::quarantine::sha256;
 use crate::{cloud_event, event_grid, json, time};
 
+/// Who did not understand a request to an outside service, on either cloud.
+const SERVICE_CALLER: &str = "service-caller";
+
 /// A message of a quarantine.
 #[derive(Deserialize)]
 struct Kept {
@@ -64,6 +67,8 @@ fn of(id: DeadLetterId, json: &str, last: Option<Timestamp>) -> DeadLetter {
     };
     let at = time::parse(&kept.at).ok();
     let to = match (id.source, kept.entrance.as_str()) {
+        (Source::AzureQuarantine, SERVICE_CALLER) => Some(Destination::AzureServiceQueue),
+        (_, SERVICE_CALLER) => Some(Destination::ServiceQueue),
         (Source::AzureQuarantine, _) => Some(Destination::ParticipantQueue),
         (_, "saga-events") => Some(Destination::EventsQueue),
         (_, "event-ingress") => Some(Destination::Bus),

@@ -1,5 +1,5 @@
-//! Messages of the dead-letter queues on AWS. Two hold the event in EventBridge's envelope; what a rule could not deliver
-//! has its attributes besides (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>). The third
+//! Messages of the dead-letter queues on AWS. Most hold the event in EventBridge's envelope; what a rule could not deliver
+//! has its attributes besides (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>). The stream's
 //! holds what Lambda says of a stream's batch that it gave up: its position, not its records
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>).
 
@@ -60,6 +60,18 @@ pub fn events(message: &Received) -> DeadLetter {
     // SQS does not say why a message was not deleted.
     let unknown = "saga-events failed on it, or could not be invoked, at every try; the function's log and metrics have the reason";
     of(Source::Events, message, unknown, forward)
+}
+
+/// A message of the dead-letter queue of a service's caller, whose key begins with the service. It goes back to the queue of
+/// that service as it is.
+#[must_use]
+pub fn service_request(message: &Received) -> DeadLetter {
+    let forward = Forward::Send {
+        to: Destination::ServiceQueue,
+        message: message.body.clone(),
+    };
+    let unknown = "the service's caller failed on it, or could not be invoked, at every try; the function's log and metrics have the reason";
+    of(Source::Services, message, unknown, forward)
 }
 
 fn of(source: Source, message: &Received, unknown: &str, forward: Forward) -> DeadLetter {

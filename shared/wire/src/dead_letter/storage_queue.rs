@@ -1,4 +1,4 @@
-//! The participant's poison queue: each message is one event, in base64 as Event Grid writes it
+//! The poison queues on Azure: each message is one event, in base64 as Event Grid writes it
 //! (<https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages>).
 
 use base64::Engine;
@@ -15,6 +15,22 @@ const TRIES: u32 = 5;
 /// A message of the poison queue: `text` as the queue keeps it. It goes back to the queue of the participant.
 #[must_use]
 pub fn poison(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter {
+    of(Source::Poison, Destination::ParticipantQueue, key, text, inserted)
+}
+
+/// A message of the poison queue of the requests to outside services. It goes back to the queue of the requests.
+#[must_use]
+pub fn azure_service_request(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter {
+    of(
+        Source::AzureServices,
+        Destination::AzureServiceQueue,
+        key,
+        text,
+        inserted,
+    )
+}
+
+fn of(source: Source, to: Destination, key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter {
     let (facts, reason, attempts) = match decoded(text).map(String::from_utf8) {
         Some(Ok(event)) => (
             facts(&event),
@@ -37,12 +53,12 @@ pub fn poison(key: &str, text: &str, inserted: Option<Timestamp>) -> DeadLetter 
     let forward = if facts.is_base64 {
         Forward::Nothing(NO_TEXT.to_owned())
     } else {
-        let (to, message) = (Destination::ParticipantQueue, facts.text.clone());
+        let message = facts.text.clone();
         Forward::Send { to, message }
     };
     DeadLetter {
         id: DeadLetterId {
-            source: Source::Poison,
+            source,
             key: key.to_owned(),
         },
         facts,

@@ -23,6 +23,8 @@ pub fn listed(dead_letter: &DeadLetter) -> Value {
         "verb": facts.verb,
         // None for an event that is for the whole saga.
         "step": facts.address().and_then(Address::step).map(StepIndex::get),
+        // The outside service, of a request to one.
+        "service": dead_letter.service(),
         "reason": dead_letter.reason,
         "attempts": dead_letter.attempts,
         "first_at": dead_letter.first.map(time::format),

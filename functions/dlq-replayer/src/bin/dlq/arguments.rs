@@ -54,7 +54,8 @@ pub enum Command {
 /// Only some dead letters.
 #[derive(Args)]
 pub struct Filters {
-    /// outbox, destination, events, stream, quarantine, azure-outbox, event-grid, poison or azure-quarantine
+    /// outbox, destination, events, stream, quarantine, services, azure-outbox, event-grid, poison, azure-quarantine or
+    /// azure-services
     #[arg(long)]
     source: Option<String>,
     /// The id of a saga
