@@ -685,7 +685,7 @@ async fn a_saga_does_not_start_where_a_service_of_it_is_not_bound_for_its_cloud(
     let (ledger, bank, mail) = (
         service("ledger", "aws"),
         service("bank", "azure"),
-        service("mail", "azure"),
+        service("mail", "aws"),
     );
     for (services, missing) in [
         (String::new(), Some("`ledger`")),
