@@ -116,6 +116,7 @@ fn undone() -> Value {
 
 fn failed() -> Undecided {
     Undecided {
+        verb: None,
         why: "it answered 500".to_owned(),
         hold: false,
         next: None,

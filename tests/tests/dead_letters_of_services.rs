@@ -167,6 +167,7 @@ async fn the_forecast_of_a_request_is_what_the_record_asks_for() {
         (3_600_000, Disposition::Tried, "would wait on its queue"),
     ] {
         let attempt = Undecided {
+            verb: None,
             why: "it answered 500".to_owned(),
             hold: false,
             next: Some(Desk::new().later(millis)),

@@ -49,6 +49,8 @@ pub enum Owed {
 /// An attempt that ended without a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecided {
+    /// The request; `None` where nobody was asked.
+    pub verb: Option<CallVerb>,
     /// What happened.
     pub why: String,
     /// A person is needed at once: asking again changes nothing by itself.
@@ -65,21 +67,27 @@ impl Step<'_> {
         let (Some(record), Some(call)) = (record, self.step().call()) else {
             return Owed::Nothing;
         };
-        let asks = match (record.state, call.recover) {
-            (StepState::Acting, _) | (StepState::Stopping, Recover::Key) => CallVerb::Act,
-            (StepState::Stopping, Recover::Tombstone) | (StepState::Undoing, _) => CallVerb::Undo,
-            _ => return Owed::Nothing,
-        };
-        if asks != verb {
+        if self.asks(record) != Some(verb) {
             return Owed::Nothing;
         }
         // The answer may come as late as the attempt lasts.
         let late = now.plus_millis(call.timeout_millis);
         let forgotten = record.began().plus_millis(call.key_lifetime_millis);
-        if verb == CallVerb::Act && late > forgotten {
+        // An undo before the outcome is known relies on the key, too: who has forgotten it finds nothing to undo.
+        let relies = verb == CallVerb::Act || record.state == StepState::Stopping;
+        if relies && late > forgotten {
             return Owed::KeyExpired;
         }
         Owed::Request(verb)
+    }
+
+    /// The request that the record asks for.
+    fn asks(&self, record: &StepRecord) -> Option<CallVerb> {
+        match (record.state, self.step().call()?.recover) {
+            (StepState::Acting, _) | (StepState::Stopping, Recover::Key) => Some(CallVerb::Act),
+            (StepState::Stopping, Recover::Tombstone) | (StepState::Undoing, _) => Some(CallVerb::Undo),
+            _ => None,
+        }
     }
 
     /// Keeps what became of an attempt without a decision. `None` when the record does not call any more.
@@ -92,19 +100,23 @@ impl Step<'_> {
         now: Timestamp,
     ) -> Option<StepDecision> {
         let waits = record.state == StepState::Waiting;
-        if !record.state.is_calling() && !waits {
+        if !record.state.is_calling() && !waits || attempt.verb.is_some() && self.asks(record) != attempt.verb
+        {
             return None;
         }
         let known = record.progress.clone();
         let mut progress = known.unwrap_or_else(|| Progress::since(record.at));
         let begun = progress.since.max(record.at);
         let patience = self.step().call().map_or(i64::MAX, |call| call.hold_after_millis);
-        let newly = progress.held.is_none() && (attempt.hold || begun.plus_millis(patience) <= now);
-        progress.attempts = progress.attempts.saturating_add(u32::from(!waits));
+        // It is not asked again, though the service may be mended: that is news even where a person is needed already.
+        let given_up = attempt.hold && attempt.next.is_none();
+        let overdue = attempt.hold || begun.plus_millis(patience) <= now;
+        let newly = progress.held.is_none() && overdue || given_up && progress.next.is_some();
+        progress.attempts = progress.attempts.saturating_add(u32::from(!waits && !given_up));
         progress.error = Some(shown(&attempt.why));
         progress.next = attempt.next;
         if newly {
-            progress.held = Some(now);
+            progress.held = progress.held.or(Some(now));
         }
         // The origin shows what it hears of: each further report says twice as much.
         let reported = newly || progress.attempts.is_power_of_two();

@@ -304,8 +304,24 @@ impl<'a> Step<'a> {
             record: new,
             writes,
             emit,
-            alert: undid_nothing.then(|| undid_nothing_alert(self.definition, self.index)),
+            alert: if undid_nothing {
+                Some(undid_nothing_alert(self.definition, self.index))
+            } else {
+                self.accepted_too_late(record, message)
+            },
         }
+    }
+
+    /// A service says that it acted, and the step is refused: somebody has said so who was wrong.
+    fn accepted_too_late(&self, record: Option<&StepRecord>, message: &Message<'_>) -> Option<String> {
+        let refused = record.is_some_and(|record| record.state == StepState::Refused);
+        (refused && message.verb == StepVerb::Answer(Reply::Accepted)).then(|| {
+            format!(
+                "step {} is refused, and its service says now that it accepted: an effect may exist that no saga accounts for. \
+                 Look at the service and take the effect back there",
+                self.definition.describe(self.index)
+            )
+        })
     }
 
     /// How far the step has come once it is in `state`. Each kind of request is counted for itself.

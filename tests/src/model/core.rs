@@ -488,6 +488,7 @@ impl World {
 /// An attempt without a decision for which the step is held.
 fn attempt() -> Undecided {
     Undecided {
+        verb: None,
         why: "no answer in 10 s".to_owned(),
         hold: true,
         next: None,

@@ -154,7 +154,8 @@ impl World {
         let lifecycle = before.lifecycle;
         let first = self.definition.first_after_origin();
         let waits = |number: &usize| before.steps[*number] == Some(StepState::Waiting);
-        if let (Some(number), true) = ((0..self.steps()).find(waits), action != Action::Sweep) {
+        let clock = lifecycle.phase == Phase::Open && action != Action::Sweep;
+        if let (Some(number), true) = ((0..self.steps()).find(waits), clock) {
             return self.clock_answers(before, number);
         }
         let opens = self.definition.opens_at_origin();

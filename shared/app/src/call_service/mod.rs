@@ -31,7 +31,7 @@ use crate::definitions;
 use crate::handle_event::quarantine;
 use crate::log::About;
 use crate::ports::services::{Attempt, ServiceClient};
-use crate::ports::{CallQueue, Definitions, PortError, Quarantine, Time};
+use crate::ports::{CallQueue, Definitions, PortError, Quarantine, Time, causes};
 use crate::{Deployment, Handled};
 
 /// What was learnt about a call.
@@ -41,6 +41,13 @@ pub enum Said {
     Answer(step::Reply, Fields),
     /// It has not.
     Undecided(Undecided),
+}
+
+impl Said {
+    /// Whether a copy of the request is on the queue.
+    fn is_asked_again(&self) -> bool {
+        matches!(self, Self::Undecided(undecided) if undecided.next.is_some())
+    }
 }
 
 /// The records of the steps of one cloud.
@@ -156,6 +163,7 @@ where
                 self.ask(&step, event, verb, record, *deadline, body).await?
             }
             (Owed::KeyExpired, _) => Said::Undecided(Undecided {
+                verb: Some(verb),
                 why: "its outcome is unknown and the service may have forgotten the key by now: it is not asked again"
                     .to_owned(),
                 hold: true,
@@ -163,8 +171,22 @@ where
             }),
             _ => return Ok(Handled::Decided(Outcome::Repeated)),
         };
-        let outcome = self.steps.learn(&step, event, &said).await?;
-        Ok(Handled::Decided(outcome))
+        match self.steps.learn(&step, event, &said).await {
+            Ok(outcome) => Ok(Handled::Decided(outcome)),
+            // Its copy is on the queue already; this one would be a second.
+            Err(error) if said.is_asked_again() => {
+                let error = causes(&error);
+                about!(
+                    error,
+                    &About::event(event),
+                    error,
+                    outcome = "left",
+                    "attempt not kept"
+                );
+                Ok(Handled::Decided(Outcome::Noted))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks the service. Without a decision the request goes back on its queue first, so that none is lost.
@@ -221,7 +243,8 @@ where
             reply => reply,
         };
         let chance = self.time.below(u64::MAX);
-        let pause = schedule::pause_after(&reply, attempt, chance);
+        // No queue waits for longer, and a request that comes early is not sent.
+        let pause = schedule::pause_after(&reply, attempt, chance).map(|pause| pause.min(LONGEST_DELAY));
         let about = About::event(event);
         let (said, why) = match reply {
             Reply::Accepted(output) => (Said::Answer(step::Reply::Accepted, output), None),
@@ -230,10 +253,10 @@ where
                 (Said::Answer(step::Reply::Refused, data), None)
             }
             Reply::Undone => (Said::Answer(step::Reply::Undone, Fields::new()), None),
-            Reply::Later => undecided(self.time.now(), pause, "the service decides later", false),
-            Reply::Again { why, .. } => undecided(self.time.now(), pause, &why, false),
+            Reply::Later => undecided(verb, self.time.now(), pause, "the service decides later", false),
+            Reply::Again { why, .. } => undecided(verb, self.time.now(), pause, &why, false),
             Reply::Misbound { why } | Reply::BadOutput { why } => {
-                undecided(self.time.now(), pause, &why, true)
+                undecided(verb, self.time.now(), pause, &why, true)
             }
         };
         about!(
@@ -252,9 +275,16 @@ where
     }
 }
 
-fn undecided(now: Timestamp, pause: Option<Duration>, why: &str, hold: bool) -> (Said, Option<String>) {
+fn undecided(
+    verb: CallVerb,
+    now: Timestamp,
+    pause: Option<Duration>,
+    why: &str,
+    hold: bool,
+) -> (Said, Option<String>) {
     let millis = pause.map(|pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
     let said = Undecided {
+        verb: Some(verb),
         why: why.to_owned(),
         hold,
         next: millis.map(|millis| now.plus_millis(millis)),

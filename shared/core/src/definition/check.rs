@@ -7,6 +7,9 @@ use super::step::{Answerer, Call, OnTimeout, StepDefinition, StepWork};
 use crate::address::{MAILBOX_OUTSIDE, RESERVED_TYPES};
 use crate::step::Class;
 
+/// Nine outputs of 4 KiB fit into an event of 47 KiB beside the input.
+const MAX_OUTSIDE: usize = 9;
+
 /// Finds the first rule that a definition breaks.
 pub(super) fn check(
     reference: &DefinitionRef,
@@ -35,6 +38,7 @@ pub(super) fn check(
     names(steps)
         .and_then(|()| classes(steps))
         .and_then(|()| steps.iter().try_for_each(|step| work(step, deadline_millis)))
+        .and_then(|()| together(steps, deadline_millis))
         .map_err(named)
 }
 
@@ -92,6 +96,21 @@ fn classes(steps: &[StepDefinition]) -> Result<(), String> {
     Ok(())
 }
 
+/// Outputs travel with every later event, and a saga that waits must still have time.
+fn together(steps: &[StepDefinition], deadline_millis: i64) -> Result<(), String> {
+    let outside = steps.iter().filter(|step| step.participant().is_none()).count();
+    if outside > MAX_OUTSIDE {
+        return Err(format!(
+            "{outside} steps are answered from outside, and at most {MAX_OUTSIDE} may be: the outputs of all travel in one event"
+        ));
+    }
+    let waits = steps.iter().filter_map(|step| step.wait()?.within_millis);
+    if waits.fold(0_i64, i64::saturating_add) >= deadline_millis {
+        return Err("the `within` of all steps together must be less than the deadline".to_owned());
+    }
+    Ok(())
+}
+
 fn work(step: &StepDefinition, deadline_millis: i64) -> Result<(), String> {
     let name = &step.name;
     match &step.work {
@@ -110,9 +129,12 @@ fn work(step: &StepDefinition, deadline_millis: i64) -> Result<(), String> {
             if !(1..=Call::LONGEST_TIMEOUT).contains(&call.timeout_millis) {
                 return Err(format!("the timeout of step `{name}` must be 1 to 60 seconds"));
             }
-            if call.hold_after_millis <= 0 || call.key_lifetime_millis <= 0 {
+            if call.hold_after_millis <= 0 {
+                return Err(format!("hold_after of step `{name}` must be a second or more"));
+            }
+            if call.key_lifetime_millis <= call.timeout_millis {
                 return Err(format!(
-                    "hold_after and key_lifetime of step `{name}` must be a second or more"
+                    "key_lifetime of step `{name}` must be longer than its timeout: else it could not be asked at all"
                 ));
             }
         }

@@ -32,9 +32,13 @@ impl StepDefinition {
     #[must_use]
     pub fn default_types(name: &str) -> [String; 3] {
         let words = name.split(['-', '_']).filter(|word| !word.is_empty());
-        let pascal: String = words
-            .map(|word| word[..1].to_ascii_uppercase() + &word[1..])
-            .collect();
+        let capital = |word: &str| {
+            let mut chars = word.chars();
+            chars
+                .next()
+                .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
+        };
+        let pascal: String = words.filter_map(capital).collect();
         ["Done", "CompensationRequested", "CancelRequested"].map(|what| format!("{pascal}{what}"))
     }
 

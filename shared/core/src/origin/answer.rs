@@ -9,6 +9,7 @@ use crate::definition::{Cloud, OnTimeout};
 use crate::document::{Document, Fields};
 use crate::event::reason_data;
 use crate::ids::{StepIndex, Timestamp};
+use crate::lifecycle::Phase;
 use crate::participate::Message;
 use crate::saga::Saga;
 use crate::step::{Reply, StepState, StepVerb};
@@ -71,10 +72,15 @@ impl Origin<'_> {
                 Outcome::Late
             }));
         }
+        // Who waits for an answer when the saga has ended is told by the steps beside it.
+        let waits = record.is_some_and(|record| record.state == StepState::Waiting);
+        if waits && self.saga.lifecycle.phase != Phase::Open {
+            return Ok(Decided::Nothing(Outcome::Late));
+        }
         let verb = StepVerb::Answer(answer.reply);
         let message = Message::own(verb, self.now, &self.saga.trace, &answer.data);
         let decided = step.decide(record, &message, &Default::default(), self.now);
-        if decided.outcome == Outcome::Late {
+        if decided.outcome == Outcome::Late && (decided.alert.is_none() || answer.asked.is_some()) {
             return Ok(Decided::Nothing(Outcome::Late));
         }
         let mut decision = self.take(decided)?;
@@ -138,6 +144,9 @@ impl Origin<'_> {
 
     /// The first step of ours that waits and whose time has passed is answered by the clock.
     pub(super) fn time_out(&self) -> Result<Option<Decided>, Misaddressed> {
+        if self.saga.lifecycle.phase != Phase::Open {
+            return Ok(None);
+        }
         let definition = self.known()?;
         let mut waiting = self.saga.waiting(definition);
         let Some((index, on_timeout, _)) = waiting.find(|(_, _, at)| *at <= self.now) else {
@@ -148,6 +157,7 @@ impl Origin<'_> {
             OnTimeout::Refuse => (Reply::Refused, "nobody answered in time"),
             OnTimeout::Hold => {
                 let attempt = Undecided {
+                    verb: None,
                     why: "nobody answered in time".to_owned(),
                     hold: true,
                     next: None,

@@ -202,6 +202,7 @@ impl Origin<'_> {
             Some(Send::CompensateLast) => decision.emit = self.compensate_last(hop),
             _ => {}
         }
+        decision.saga.due = self.with_waits(&decision.saga);
         decision.status = decision.saga.status(definition);
         Ok(decision)
     }
