@@ -102,16 +102,11 @@ impl Origin<'_> {
         record.is_some_and(|record| record.state == StepState::Done)
     }
 
-    /// Whether a step of ours before this one is not done: then no message has asked this one to act.
-    fn is_short_of(&self, index: StepIndex) -> bool {
-        let done = |step| {
-            self.saga
-                .steps
-                .get(&step)
-                .is_some_and(|record| record.state == StepState::Done)
-        };
-        let mut before = (0..index.get()).map(StepIndex::new);
-        before.any(|step| self.owned(step).is_ok() && !done(step))
+    /// Whether step 0 is ours and not done. The override stops it in its own transaction, so no later step is ever asked to
+    /// act. A step in between that is not done is no such proof: it may yet be accepted before the cancel reaches it.
+    fn has_not_left_first(&self) -> bool {
+        let first = self.saga.steps.get(&StepIndex::FIRST);
+        first.is_some_and(|record| record.state != StepState::Done)
     }
 
     /// Refuses an override to CANCELLED that meets a pivot.
@@ -127,7 +122,7 @@ impl Origin<'_> {
         let describe = || definition.describe(pivot);
         match state {
             Some(StepState::Done | StepState::Acting) => Err(Misaddressed::Pivot(PastPivot::Own(describe()))),
-            _ if own || force || self.is_short_of(pivot) => Ok(()),
+            _ if own || force || self.has_not_left_first() => Ok(()),
             _ => {
                 let observed = self.saga.observed(definition);
                 let said = observed.get(&pivot).and_then(|step| step.state);
