@@ -153,9 +153,9 @@ impl World {
         }
         let lifecycle = before.lifecycle;
         let first = self.definition.first_after_origin();
-        let waits = |number: &usize| before.steps[*number] == Some(StepState::Waiting);
-        let clock = lifecycle.phase == Phase::Open && action != Action::Sweep;
-        if let (Some(number), true) = ((0..self.steps()).find(waits), clock) {
+        let takes = |number: usize| lifecycle.phase == Phase::Open || self.class(number) == Class::Retriable;
+        let waits = |number: &usize| before.steps[*number] == Some(StepState::Waiting) && takes(*number);
+        if let (Some(number), true) = ((0..self.steps()).find(waits), action != Action::Sweep) {
             return self.clock_answers(before, number);
         }
         let opens = self.definition.opens_at_origin();

@@ -12,7 +12,7 @@ use crate::ids::{StepIndex, Timestamp};
 use crate::lifecycle::Phase;
 use crate::participate::Message;
 use crate::saga::Saga;
-use crate::step::{Reply, StepState, StepVerb};
+use crate::step::{Class, Reply, StepState, StepVerb};
 use crate::timeline::Entry;
 
 /// The member of an `answer` event's data that says what is answered.
@@ -72,9 +72,8 @@ impl Origin<'_> {
                 Outcome::Late
             }));
         }
-        // Who waits for an answer when the saga has ended is told by the steps beside it.
         let waits = record.is_some_and(|record| record.state == StepState::Waiting);
-        if waits && self.saga.lifecycle.phase != Phase::Open {
+        if waits && !self.may_answer(step.rules().class) {
             return Ok(Decided::Nothing(Outcome::Late));
         }
         let verb = StepVerb::Answer(answer.reply);
@@ -142,13 +141,20 @@ impl Origin<'_> {
         Ok(decision.into())
     }
 
+    /// Whether a step that waits still takes an answer: once the saga has ended, a cancel comes for it or nothing does. What
+    /// follows a pivot goes forward, also then.
+    fn may_answer(&self, class: Class) -> bool {
+        self.saga.lifecycle.phase == Phase::Open || class == Class::Retriable
+    }
+
     /// The first step of ours that waits and whose time has passed is answered by the clock.
     pub(super) fn time_out(&self) -> Result<Option<Decided>, Misaddressed> {
-        if self.saga.lifecycle.phase != Phase::Open {
-            return Ok(None);
-        }
         let definition = self.known()?;
+        let class = |index: StepIndex| definition.rules(index).map(|rules| rules.class);
         let mut waiting = self.saga.waiting(definition);
+        let mut waiting = waiting
+            .by_ref()
+            .filter(|(index, _, _)| class(*index).is_some_and(|class| self.may_answer(class)));
         let Some((index, on_timeout, _)) = waiting.find(|(_, _, at)| *at <= self.now) else {
             return Ok(None);
         };
