@@ -151,9 +151,9 @@ impl Origin<'_> {
     pub(super) fn time_out(&self) -> Result<Option<Decided>, Misaddressed> {
         let definition = self.known()?;
         let class = |index: StepIndex| definition.rules(index).map(|rules| rules.class);
-        let mut waiting = self.saga.waiting(definition);
-        let mut waiting = waiting
-            .by_ref()
+        let mut waiting = self
+            .saga
+            .waiting(definition)
             .filter(|(index, _, _)| class(*index).is_some_and(|class| self.may_answer(class)));
         let Some((index, on_timeout, _)) = waiting.find(|(_, _, at)| *at <= self.now) else {
             return Ok(None);
