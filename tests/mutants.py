@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
 CHECKS = ["model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine", "admission"]
+          "list", "quarantine", "admission", "calls"]
 LONGEST_RUN = 600
 
 
@@ -68,6 +68,26 @@ MUTANTS = [
            '"http" if is_loopback(&url) => {}', '"http" => {}', package="saga-wire"),
     Mutant("a service is asked before it wants to be", "shared/app/src/call_service/schedule.rs",
            "Some(asked) => backoff.max(", "Some(asked) => backoff.min(", package="saga-app"),
+    Mutant("an attempt is kept before its request is put back", "shared/app/src/call_service/mod.rs",
+           "            self.queue.put(body, pause).await?;", "            self.queue.put(body, pause).await.ok();"),
+    Mutant("a failed commit brings a request twice", "shared/app/src/call_service/mod.rs",
+           "Err(error) if said.is_asked_again() => {", "Err(error) if said.is_asked_again() && false => {"),
+    Mutant("a request comes before its time and is sent", "shared/app/src/call_service/mod.rs",
+           "if too_early(record, now).is_some() {", "if too_early(record, now).is_none() && false {"),
+    Mutant("held before anybody was alerted", "shared/core/src/call.rs",
+           "let holds = newly && attempt.alerted;", "let holds = newly;"),
+    Mutant("an old act delays the undo", "shared/core/src/call.rs",
+           "attempt.verb.is_some() && self.asks(record) != attempt.verb", "attempt.verb.is_some() && false"),
+    Mutant("an undo relies on a key that is forgotten", "shared/core/src/call.rs",
+           "let relies = verb == CallVerb::Act || record.state == StepState::Stopping;", "let relies = verb == CallVerb::Act;"),
+    Mutant("giving up is no news", "shared/core/src/call.rs",
+           "|| given_up && progress.next.is_some();", "|| given_up && false;"),
+    Mutant("an acceptance after a refusal is not reported", "shared/core/src/participate.rs",
+           "(refused && message.verb == StepVerb::Answer(Reply::Accepted)).then(", "(refused && false).then("),
+    Mutant("a request that reaches no caller holds nothing", "shared/core/src/origin/sweep.rs",
+           "if let Some((index, attempt)) = self.unheard() {", "if let Some((index, attempt)) = self.unheard().filter(|_| false) {"),
+    Mutant("an unbound service is asked", "shared/app/src/call_service/mod.rs",
+           "bound.filter(|service| service.cloud == self.steps.cloud())", "bound"),
     Mutant("no re-emission on repeat", "shared/core/src/participate.rs",
            "let said = new.as_ref().or(record);", "let said = new.as_ref();"),
     Mutant("no tombstone", "shared/core/src/step.rs",

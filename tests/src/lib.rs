@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod arbitrary;
 pub mod architecture;
+pub mod calls;
 pub mod contract;
 pub mod dead_letters;
 pub mod every_step;

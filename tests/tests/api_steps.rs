@@ -117,6 +117,7 @@ fn undone() -> Value {
 fn failed() -> Undecided {
     Undecided {
         verb: None,
+        alerted: false,
         why: "it answered 500".to_owned(),
         hold: false,
         next: None,

@@ -8,10 +8,11 @@ use saga_wire::quarantine::{Headers, NO_HEADERS};
 use saga_wire::saga_event::SagaEvent;
 
 use crate::about;
+use crate::alerts::{needs_a_look, send};
 use crate::definitions;
 use crate::log::About;
 use crate::park_saga::park_saga;
-use crate::ports::{Alert, Alerts, Parked, PortError, Quarantine, Quarantined, SagaStore, Time, causes};
+use crate::ports::{Alerts, Parked, PortError, Quarantine, Quarantined, SagaStore, Time};
 use crate::transact::{Refused, Sagas, Transacted, transact};
 use crate::{Deployment, Handled};
 
@@ -121,15 +122,7 @@ async fn park<S: SagaStore, Q, A: Alerts, T: Time>(
     let Some(alert) = alert else {
         return Ok(Handled::Decided(Outcome::Repeated));
     };
-    if let Err(error) = ports.alerts.raise(alert).await {
-        about!(
-            error,
-            &About::named(parked.saga, &parked.event),
-            error = causes(&error),
-            outcome = "not told",
-            "alert not sent"
-        );
-    }
+    send(ports.alerts, alert, &About::named(parked.saga, &parked.event)).await;
     Ok(Handled::Decided(Outcome::Applied))
 }
 
@@ -217,22 +210,7 @@ fn command<'a>(
 }
 
 async fn alert(alerts: &impl Alerts, event: &saga_core::Event, text: &str, outcome: Outcome) {
-    let alert = Alert {
-        subject: format!("saga-bridge: saga {} needs a look", event.saga),
-        text: format!(
-            "{text}\n\nevent {} ({}), outcome {}",
-            event.id,
-            event.kind,
-            outcome.as_str()
-        ),
-    };
-    if let Err(error) = alerts.raise(alert).await {
-        about!(
-            error,
-            &About::event(event),
-            error = causes(&error),
-            outcome = "not told",
-            "alert not sent"
-        );
-    }
+    let (id, kind, outcome) = (&event.id, &event.kind, outcome.as_str());
+    let text = format!("{text}\n\nevent {id} ({kind}), outcome {outcome}");
+    send(alerts, needs_a_look(event.saga, text), &About::event(event)).await;
 }

@@ -2,6 +2,7 @@
 //! core, which does no I/O, this is the shell that loads, lets the core decide, and commits.
 
 pub mod admit_events;
+mod alerts;
 pub mod answer_step;
 pub mod call_service;
 pub mod dead_letters;

@@ -12,6 +12,7 @@ use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::saga_event::SagaEvent;
 
 use crate::about;
+use crate::alerts::send;
 use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
@@ -85,6 +86,7 @@ where
         quarantine(ports.quarantine, ports.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
         alert_quarantined(
             ports.alerts,
+            ENTRANCE,
             reason,
             &About::message(&String::from_utf8_lossy(body)),
         )
@@ -94,25 +96,17 @@ where
 }
 
 /// Raises an alert at once: whoever watches the dead letters may have no access to this cloud's.
-async fn alert_quarantined(alerts: &impl Alerts, reason: &str, about: &About) {
+pub(crate) async fn alert_quarantined(alerts: &impl Alerts, entrance: &str, reason: &str, about: &About) {
     let reason = shown(reason);
     let alert = Alert {
-        subject: "saga-bridge: an event was quarantined at azure-participant".to_owned(),
+        subject: format!("saga-bridge: an event was quarantined at {entrance}"),
         text: format!(
             "{reason}\n\nThe event is kept whole in the quarantine queue and no saga was changed by it. \
              If it belongs to a saga of yours, mend its publisher and send it again."
         ),
     };
     // The message is safe; an alert that cannot be sent must not bring it back for a second copy.
-    if let Err(error) = alerts.raise(alert).await {
-        about!(
-            error,
-            about,
-            error = causes(&error),
-            outcome = "not told",
-            "alert not sent"
-        );
-    }
+    send(alerts, alert, about).await;
 }
 
 async fn understand<S, P, Q, A, K, T>(

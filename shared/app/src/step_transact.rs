@@ -9,12 +9,12 @@ use saga_core::participate::{Message, Step, StepDecision, StepRecord};
 
 use crate::Deployment;
 use crate::about;
+use crate::alerts::{needs_a_look, send};
 use crate::log::About;
 use crate::outbox::Relay;
 use crate::ports::outbox::OutboxRow;
 use crate::ports::{
-    Alert, Alerts, Committed, Outbox, Parking, Partition, PortError, Publisher, StepCommit, StepStore, Time,
-    causes,
+    Alerts, Committed, Outbox, Parking, Partition, PortError, Publisher, StepCommit, StepStore, Time, causes,
 };
 use crate::transact::{Conflicts, MAX_CONFLICTS};
 
@@ -52,7 +52,7 @@ where
     T: Time,
 {
     /// Commits what `decide` makes of the step's record as it is read. `message` says which entities are read for it. `None`
-    /// when `decide` makes nothing of it.
+    /// when `decide` makes nothing of it. The decision's alert is `None` where it could not be sent.
     pub(crate) async fn decide(
         &self,
         step: &Step<'_>,
@@ -62,7 +62,7 @@ where
     ) -> Result<Option<StepDecision>, PortError> {
         let partition = partition_of(step, self.deployment.shards);
         let mut conflicts = Conflicts::new(self.time, "the step's partition", MAX_CONFLICTS);
-        let (decision, row) = loop {
+        let (mut decision, row) = loop {
             let known = self.store.load(&partition, step.saga, step.index).await?;
             let record = known.as_ref().map(|known| &known.value);
             let keys = message.map_or_else(Vec::new, |message| step.reads(record, message));
@@ -107,29 +107,14 @@ where
             emitted = decision.emit.as_ref().map(|emitted| emitted.kind.as_str()),
             "event"
         );
-        if let Some(text) = &decision.alert {
-            self.alert(step, about, text).await;
+        if let Some(text) = decision.alert.take() {
+            let sent = send(self.alerts, needs_a_look(step.saga, text.clone()), about).await;
+            decision.alert = sent.then_some(text);
         }
         if let Some(row) = row {
             self.publish(row).await;
         }
         Ok(Some(decision))
-    }
-
-    async fn alert(&self, step: &Step<'_>, about: &About, text: &str) {
-        let alert = Alert {
-            subject: format!("saga-bridge: saga {} needs a look", step.saga),
-            text: text.to_owned(),
-        };
-        if let Err(error) = self.alerts.raise(alert).await {
-            about!(
-                error,
-                about,
-                error = causes(&error),
-                outcome = "not told",
-                "alert not sent"
-            );
-        }
     }
 
     /// Publishes what was just committed. A failure is logged and left to the sweep: the row is still there.

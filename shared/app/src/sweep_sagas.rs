@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use saga_core::call::Undecided;
 use saga_core::origin::{Command, Decided, Misaddressed};
 use saga_core::{Definition, Saga, SagaId, Timestamp};
 
 use crate::Deployment;
 use crate::about;
+use crate::alerts::send;
 use crate::keep_definitions::keep_all;
 use crate::log::About;
 use crate::ports::{Alert, Alerts, PortError, SagaStore, Time, causes};
@@ -174,26 +176,31 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             return Ok(Some(Swept::Sent));
         };
         let about = About::saga(&decision.saga, decision.emit.as_ref());
+        let (what, shows) = match decision.held.clone() {
+            None => ("is stuck", Command::FlagStuck),
+            Some((step, attempt)) => {
+                let attempt = Undecided {
+                    alerted: true,
+                    ..attempt
+                };
+                ("needs a look", Command::Undecided { step, attempt })
+            }
+        };
         let alert = Alert {
-            subject: format!("saga-bridge: saga {id} is stuck"),
+            subject: format!("saga-bridge: saga {id} {what}"),
             text: text.clone(),
         };
         // The saga is flagged once the alert was sent.
-        if let Err(error) = self.alerts.raise(alert).await {
-            about!(
-                error,
-                &about,
-                error = causes(&error),
-                outcome = "not told",
-                "alert not sent; it is tried at the next look"
-            );
+        if !send(self.alerts, alert, &about).await {
             return Ok(Some(Swept::Sent));
         }
         let sagas = Sagas::new(self.deployment, self.store, self.time);
-        let flag = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(Command::FlagStuck));
+        let flag = |_: &Saga, _: Option<&Definition>, _| Ok::<_, PortError>(Some(shows.clone()));
         let flagged = transact(&sagas, id, flag).await?;
-        let newly =
-            |flagged: Transacted<'_>| flagged.before.stuck.is_none() && flagged.decided.decision().is_some();
+        let newly = |flagged: Transacted<'_>| {
+            let stuck = flagged.before.stuck.is_none() && decision.held.is_none();
+            stuck && flagged.decided.decision().is_some()
+        };
         if !flagged.is_some_and(newly) {
             return Ok(Some(Swept::Sent));
         }

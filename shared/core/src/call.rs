@@ -5,13 +5,12 @@
 
 use crate::Outcome;
 use crate::address::Address;
-use crate::definition::Cloud;
+use crate::definition::{Cloud, OnTimeout};
 use crate::document::Fields;
 use crate::event::{Emit, reason_data};
 use crate::ids::Timestamp;
 use crate::participate::{Message, Step, StepDecision, StepRecord};
 use crate::progress::{PROGRESS, Progress};
-use crate::reports::Reports;
 use crate::step::{Effect, Recover, StepState};
 use crate::text::shown;
 
@@ -57,6 +56,8 @@ pub struct Undecided {
     pub hold: bool,
     /// When it is asked again; `None` when it is not.
     pub next: Option<Timestamp>,
+    /// The alert about it was sent: the step is shown as held. Until then each attempt asks for the alert.
+    pub alerted: bool,
 }
 
 impl Step<'_> {
@@ -112,14 +113,19 @@ impl Step<'_> {
         let given_up = attempt.hold && attempt.next.is_none();
         let overdue = attempt.hold || begun.plus_millis(patience) <= now;
         let newly = progress.held.is_none() && overdue || given_up && progress.next.is_some();
-        progress.attempts = progress.attempts.saturating_add(u32::from(!waits && !given_up));
+        let counts = !waits && !given_up && !attempt.alerted;
+        progress.attempts = progress.attempts.saturating_add(u32::from(counts));
         progress.error = Some(shown(&attempt.why));
-        progress.next = attempt.next;
-        if newly {
+        // What is given up is so once the alert was sent: else nobody would hear of it.
+        if !given_up || attempt.alerted {
+            progress.next = attempt.next;
+        }
+        let holds = newly && attempt.alerted;
+        if holds {
             progress.held = progress.held.or(Some(now));
         }
         // The origin shows what it hears of: each further report says twice as much.
-        let reported = newly || progress.attempts.is_power_of_two();
+        let reported = holds || counts && progress.attempts.is_power_of_two();
         let record = StepRecord {
             progress: Some(progress),
             ..record.clone()
@@ -131,10 +137,38 @@ impl Step<'_> {
             index: self.index,
             outcome: Outcome::Noted,
             effect: Effect::None,
-            alert: newly.then(|| self.held(&record)),
+            alert: (newly && !attempt.alerted).then(|| self.held(&record)),
             record: Some(record),
             writes: Vec::new(),
             emit,
+        })
+    }
+
+    /// What keeps a record from being answered, where nobody asks for it any more: its request has reached no caller for long,
+    /// or nobody answered in time and an operator is to.
+    #[must_use]
+    pub(crate) fn unheard(&self, record: &StepRecord, now: Timestamp) -> Option<Undecided> {
+        let progress = record
+            .progress
+            .as_ref()
+            .filter(|progress| progress.held.is_none())?;
+        let (until, why) = match (self.step().call(), self.step().wait()) {
+            (Some(call), _) if record.state.is_calling() && progress.attempts == 0 => (
+                progress.since.max(record.at).plus_millis(call.hold_after_millis),
+                "no request has reached its caller: look at the queue and the function of this service",
+            ),
+            (_, Some(wait)) if record.state == StepState::Waiting && wait.on_timeout == OnTimeout::Hold => (
+                record.at.plus_millis(wait.within_millis?),
+                "nobody answered in time",
+            ),
+            _ => return None,
+        };
+        (until <= now).then(|| Undecided {
+            verb: None,
+            why: why.to_owned(),
+            hold: true,
+            next: None,
+            alerted: false,
         })
     }
 
@@ -152,7 +186,7 @@ impl Step<'_> {
             hop: record.hop,
             trace: message.trace,
             data,
-            reports: Reports::default().and(self.index, record.state, record.at),
+            reports: record.reports.and(self.index, record.state, record.at),
         }
         .event()
     }

@@ -74,7 +74,6 @@ impl Saga {
             Address::Complete => (Some(definition.last()), true),
             Address::Compensate(step) => (Some(step.next()), false),
             Address::Cancelled => (Some(StepIndex::FIRST), false),
-            // A report says its own step's state and no other's.
             Address::Report(step) => {
                 self.learn_report(definition, known, step, said);
                 return;
@@ -131,30 +130,40 @@ impl Saga {
         }
     }
 
+    /// A report tells how far its own step has come, and of the steps before it on its cloud what they have decided.
     fn learn_report(
         &self,
         definition: &Definition,
         known: &mut BTreeMap<StepIndex, Observed>,
-        step: StepIndex,
+        reported: StepIndex,
         said: &Said<'_>,
     ) {
-        let cloud = definition.step(step).map(|step| step.cloud);
-        let word = said.reports.words().get(&step).copied();
-        let (Some((state, at)), true) = (word, cloud == Some(said.sender)) else {
-            return;
+        let is_theirs = |step: &StepIndex| {
+            let cloud = definition.step(*step).map(|step| step.cloud);
+            cloud == Some(said.sender) && said.sender != Cloud::ORIGIN
         };
-        let heard = Observed {
-            state: Some(state),
-            at: Some(at),
-            reason: None,
-            progress: said.progress.clone(),
-        };
-        let newer = |known: &Observed| {
-            let attempts = |step: &Observed| step.progress.as_ref().map(|progress| progress.attempts);
-            heard.outdoes(known) || known.state == heard.state && attempts(known) < attempts(&heard)
-        };
-        if known.get(&step).is_none_or(newer) {
-            known.insert(step, heard);
+        for (step, (state, at)) in said
+            .reports
+            .words()
+            .into_iter()
+            .filter(|(step, _)| is_theirs(step))
+        {
+            let heard = Observed {
+                state: Some(state),
+                at: Some(at),
+                reason: None,
+                progress: said.progress.clone().filter(|_| step == reported),
+            };
+            let further = |known: &Observed| {
+                let far = |step: &Observed| {
+                    let progress = step.progress.as_ref()?;
+                    Some((progress.attempts, progress.held, progress.next.is_none()))
+                };
+                heard.outdoes(known) || known.state == heard.state && far(known) < far(&heard)
+            };
+            if known.get(&step).is_none_or(further) {
+                known.insert(step, heard);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::definition::{Cloud, Definition, DefinitionRef, OnTimeout};
+use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::document::{Document, Fields};
 use crate::ids::{EventId, SagaId, StepIndex, Timestamp, TraceParent};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -189,22 +189,6 @@ impl Saga {
             Flag::Resolved => self.resolved.is_some(),
         };
         Flag::ALL.into_iter().filter(set)
-    }
-
-    /// Its steps that wait for no longer than until a time, with what happens then, and the time.
-    pub(crate) fn waiting<'a>(
-        &'a self,
-        definition: &'a Definition,
-    ) -> impl Iterator<Item = (StepIndex, OnTimeout, Timestamp)> + 'a {
-        self.steps.iter().filter_map(|(index, record)| {
-            let wait = definition.step(*index)?.wait()?;
-            let held = record
-                .progress
-                .as_ref()
-                .is_some_and(|progress| progress.held.is_some());
-            let until = record.at.plus_millis(wait.within_millis?);
-            (record.state == StepState::Waiting && !held).then_some((*index, wait.on_timeout, until))
-        })
     }
 
     /// Whether a step of it needs a person.

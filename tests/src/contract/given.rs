@@ -109,6 +109,7 @@ pub fn changed(saga: &Saga) -> Saga {
 #[must_use]
 pub fn decision(saga: &Saga) -> OriginDecision {
     OriginDecision {
+        held: None,
         outcome: Outcome::Applied,
         saga: saga.clone(),
         status: saga.shown,

@@ -489,6 +489,7 @@ impl World {
 fn attempt() -> Undecided {
     Undecided {
         verb: None,
+        alerted: true,
         why: "no answer in 10 s".to_owned(),
         hold: true,
         next: None,

@@ -17,7 +17,7 @@ use saga_core::document::{Document, Fields, fields};
 use saga_core::participate::{Step, StepRecord};
 use saga_core::step::{self, Class, Kind, Recover};
 use saga_core::{Address, Cloud, Event, Outcome, Timestamp};
-use saga_wire::contract::{Reply, RequestParts, Verb, reply};
+use saga_wire::contract::{Reply, RequestParts, reply};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::NO_HEADERS;
 use saga_wire::saga_event::SagaEvent;
@@ -74,6 +74,9 @@ pub trait CallSteps: Send + Sync {
         event: &Event,
         said: &Said,
     ) -> impl Future<Output = Result<Outcome, PortError>> + Send;
+
+    /// Says that a message was put into the quarantine, where nobody else would.
+    fn quarantined(&self, reason: &str, about: &About) -> impl Future<Output = ()> + Send;
 }
 
 /// What calling a service needs.
@@ -122,6 +125,8 @@ where
         if let Handled::Quarantined(reason) = &handled {
             const ENTRANCE: &str = "service-caller";
             quarantine(self.quarantine, self.time, ENTRANCE, reason, &NO_HEADERS, body).await?;
+            let about = About::message(&String::from_utf8_lossy(body));
+            self.steps.quarantined(reason, &about).await;
         }
         Ok(handled)
     }
@@ -153,11 +158,8 @@ where
         let now = self.time.now();
         let said = match (step.owed(record, verb, now), &known) {
             (Owed::Request(verb), Some((record, deadline))) => {
-                if let Some(wait) = too_early(record, now) {
-                    // Its own request comes at its time; a queue that cannot wait so long brings this one again.
-                    if wait > LONGEST_DELAY {
-                        self.queue.put(body, LONGEST_DELAY).await?;
-                    }
+                // The copy that was put on the queue after the last attempt comes at its time.
+                if too_early(record, now).is_some() {
                     return Ok(Handled::Decided(Outcome::Repeated));
                 }
                 self.ask(&step, event, verb, record, *deadline, body).await?
@@ -168,6 +170,7 @@ where
                     .to_owned(),
                 hold: true,
                 next: None,
+                alerted: false,
             }),
             _ => return Ok(Handled::Decided(Outcome::Repeated)),
         };
@@ -213,10 +216,7 @@ where
             },
             Some(service) => {
                 let request = RequestParts {
-                    verb: match verb {
-                        CallVerb::Act => Verb::Act,
-                        CallVerb::Undo => Verb::Undo,
-                    },
+                    verb,
                     saga: step.saga,
                     definition: step.definition.reference(),
                     step: &step.step().name,
@@ -269,7 +269,7 @@ where
             "service called"
         );
         if let Some(pause) = pause {
-            self.queue.put(body, pause.min(LONGEST_DELAY)).await?;
+            self.queue.put(body, pause).await?;
         }
         Ok(said)
     }
@@ -288,6 +288,7 @@ fn undecided(
         why: why.to_owned(),
         hold,
         next: millis.map(|millis| now.plus_millis(millis)),
+        alerted: false,
     };
     (Said::Undecided(said), Some(why.to_owned()))
 }

@@ -1,14 +1,16 @@
 //! The records of the origin's own call steps: they are part of the saga.
 
-use saga_core::origin::{Answer, Command};
+use saga_core::call::Undecided;
+use saga_core::origin::{Answer, Command, Decided};
 use saga_core::participate::{Step, StepRecord};
-use saga_core::{Cloud, Definition, Event, Outcome, Saga, Timestamp};
+use saga_core::{Cloud, Definition, Event, Outcome, Saga, SagaId, Timestamp};
 
 use super::{CallSteps, Said};
 use crate::Deployment;
 use crate::about;
+use crate::alerts::{needs_a_look, send};
 use crate::log::About;
-use crate::ports::{Alert, Alerts, PortError, SagaStore, Time, causes};
+use crate::ports::{Alerts, PortError, SagaStore, Time};
 use crate::transact::{Refused, Sagas, transact};
 
 /// The call steps of the cloud that keeps the sagas.
@@ -43,7 +45,6 @@ impl<S: SagaStore, A: Alerts, T: Time> CallSteps for OriginSteps<'_, S, A, T> {
     }
 
     async fn learn(&self, step: &Step<'_>, event: &Event, said: &Said) -> Result<Outcome, PortError> {
-        let sagas = Sagas::new(self.deployment, self.store, self.time);
         let command = match said {
             Said::Answer(reply, data) => Command::Answer(Answer {
                 step: step.index,
@@ -56,27 +57,46 @@ impl<S: SagaStore, A: Alerts, T: Time> CallSteps for OriginSteps<'_, S, A, T> {
                 attempt: attempt.clone(),
             },
         };
-        let always = |_: &Saga, _: Option<&Definition>, _| Ok::<_, Failed>(Some(command.clone()));
-        let Some(done) = transact(&sagas, step.saga, always)
-            .await
-            .map_err(|Failed(error)| error)?
-        else {
+        let Some(decided) = self.carry_out(step.saga, command).await? else {
             return Ok(Outcome::Late);
         };
-        let outcome = done.decided.outcome();
+        let outcome = decided.outcome();
         let about = About::event(event);
         about!(info, &about, outcome = outcome.as_str(), "event");
-        if let Some(text) = done.decided.decision().and_then(|decision| decision.alert) {
-            let alert = Alert {
-                subject: format!("saga-bridge: saga {} needs a look", step.saga),
-                text,
+        let Some(decision) = decided.decision() else {
+            return Ok(outcome);
+        };
+        if let Some(text) = decision.alert
+            && send(self.alerts, needs_a_look(step.saga, text), &about).await
+            && let Some((step_index, attempt)) = decision.held
+        {
+            // Held once the alert was sent: a crash in between sends it twice, and never not at all.
+            let attempt = Undecided {
+                alerted: true,
+                ..attempt
             };
-            if let Err(error) = self.alerts.raise(alert).await {
-                let error = causes(&error);
-                about!(error, &about, error, outcome = "not told", "alert not sent");
-            }
+            let command = Command::Undecided {
+                step: step_index,
+                attempt,
+            };
+            self.carry_out(step.saga, command).await?;
         }
         Ok(outcome)
+    }
+
+    async fn quarantined(&self, _: &str, _: &About) {
+        // The watch of the dead letters raises one alert for all of a minute.
+    }
+}
+
+impl<S: SagaStore, A: Alerts, T: Time> OriginSteps<'_, S, A, T> {
+    async fn carry_out(&self, id: SagaId, command: Command<'_>) -> Result<Option<Decided>, PortError> {
+        let sagas = Sagas::new(self.deployment, self.store, self.time);
+        let always = |_: &Saga, _: Option<&Definition>, _| Ok::<_, Failed>(Some(command.clone()));
+        let done = transact(&sagas, id, always)
+            .await
+            .map_err(|Failed(error)| error)?;
+        Ok(done.map(|done| done.decided))
     }
 }
 

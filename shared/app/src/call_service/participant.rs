@@ -1,5 +1,6 @@
 //! The records of call steps on a cloud that does not keep the sagas.
 
+use saga_core::call::Undecided;
 use saga_core::document::Fields;
 use saga_core::participate::{Message, Step, StepRecord};
 use saga_core::step::StepVerb;
@@ -8,6 +9,7 @@ use saga_core::{Cloud, Event, Outcome, Timestamp};
 use super::{CallSteps, Said};
 use crate::Deployment;
 use crate::log::About;
+use crate::participate::alert_quarantined;
 use crate::ports::{ParticipantCloud, PortError, StepStore, Time};
 use crate::step_transact::{Steps, partition_of};
 
@@ -59,10 +61,28 @@ impl<C: ParticipantCloud> CallSteps for ParticipantSteps<'_, C> {
         };
         let message = Message::own(verb, ports.time().now(), &event.trace, data);
         let about = About::event(event);
-        let decided = steps.decide(step, &about, None, |record, entities, now| match said {
-            Said::Answer(..) => Some(step.decide(record, &message, entities, now)),
-            Said::Undecided(attempt) => step.undecided(record?, &message, attempt, now),
-        });
-        Ok(decided.await?.map_or(Outcome::Late, |decision| decision.outcome))
+        let commit = async |said: &Said| {
+            let decided = steps.decide(step, &about, None, |record, entities, now| match said {
+                Said::Answer(..) => Some(step.decide(record, &message, entities, now)),
+                Said::Undecided(attempt) => step.undecided(record?, &message, attempt, now),
+            });
+            decided.await
+        };
+        let Some(decision) = commit(said).await? else {
+            return Ok(Outcome::Late);
+        };
+        if let (Some(_), Said::Undecided(attempt)) = (&decision.alert, said) {
+            // Held once the alert was sent: a crash in between sends it twice, and never not at all.
+            let attempt = Undecided {
+                alerted: true,
+                ..attempt.clone()
+            };
+            commit(&Said::Undecided(attempt)).await?;
+        }
+        Ok(decision.outcome)
+    }
+
+    async fn quarantined(&self, reason: &str, about: &About) {
+        alert_quarantined(self.ports.alerts(), "service-call", reason, about).await;
     }
 }

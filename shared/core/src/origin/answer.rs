@@ -132,9 +132,11 @@ impl Origin<'_> {
         let Some(undecided) = undecided else {
             return Ok(Decided::Nothing(Outcome::Late));
         };
-        let held = undecided.alert.is_some();
         let mut decision = self.take(undecided)?;
-        if held {
+        if decision.alert.is_some() {
+            decision.held = Some((index, attempt.clone()));
+        }
+        if decision.saga.is_held() && !self.saga.is_held() {
             let line = Entry::of_step("held", index, self.now, Outcome::Noted, Some(attempt.why.clone()));
             decision.saga.timeline.record(line);
         }
@@ -149,27 +151,14 @@ impl Origin<'_> {
 
     /// The first step of ours that waits and whose time has passed is answered by the clock.
     pub(super) fn time_out(&self) -> Result<Option<Decided>, Misaddressed> {
-        let definition = self.known()?;
-        let class = |index: StepIndex| definition.rules(index).map(|rules| rules.class);
-        let mut waiting = self
-            .saga
-            .waiting(definition)
-            .filter(|(index, _, _)| class(*index).is_some_and(|class| self.may_answer(class)));
-        let Some((index, on_timeout, _)) = waiting.find(|(_, _, at)| *at <= self.now) else {
+        let over = |(_, _, at): &(StepIndex, OnTimeout, Timestamp)| *at <= self.now;
+        let Some((index, on_timeout, _)) = self.waiting(self.saga).find(over) else {
             return Ok(None);
         };
         let (reply, why) = match on_timeout {
             OnTimeout::Accept => (Reply::Accepted, "its time has passed"),
             OnTimeout::Refuse => (Reply::Refused, "nobody answered in time"),
-            OnTimeout::Hold => {
-                let attempt = Undecided {
-                    verb: None,
-                    why: "nobody answered in time".to_owned(),
-                    hold: true,
-                    next: None,
-                };
-                return self.undecided(index, &attempt).map(Some);
-            }
+            OnTimeout::Hold => return Ok(None),
         };
         let answer = Answer {
             step: index,
@@ -183,13 +172,37 @@ impl Origin<'_> {
         self.answer(&answer).map(Some)
     }
 
+    /// The steps that the clock answers, what it answers, and when.
+    fn waiting<'s>(&'s self, saga: &'s Saga) -> impl Iterator<Item = (StepIndex, OnTimeout, Timestamp)> + 's {
+        let definition = self.definition.into_iter();
+        definition.flat_map(move |definition| {
+            let goes_on = saga.lifecycle.phase == Phase::Open;
+            saga.steps.iter().filter_map(move |(index, record)| {
+                let step = definition.step(*index)?;
+                let wait = step.wait()?;
+                let takes = goes_on || step.class == Class::Retriable;
+                let until = record.at.plus_millis(wait.within_millis?);
+                (record.state == StepState::Waiting && takes).then_some((*index, wait.on_timeout, until))
+            })
+        })
+    }
+
     /// When the saga is looked at next: not after the time of a step that waits.
     pub(super) fn with_waits(&self, saga: &Saga) -> Option<Timestamp> {
         let due = saga.due?;
-        let waits = self
-            .definition
-            .and_then(|definition| saga.waiting(definition).map(|(_, _, at)| at).min());
-        Some(waits.map_or(due, |at| at.min(due)))
+        let ahead = self
+            .waiting(saga)
+            .map(|(_, _, at)| at)
+            .filter(|at| *at > self.now);
+        Some(ahead.fold(due, Timestamp::min))
+    }
+
+    /// The first step of ours that cannot be answered and that nobody asks for, and why.
+    pub(super) fn unheard(&self) -> Option<(StepIndex, Undecided)> {
+        self.saga.steps.iter().find_map(|(index, record)| {
+            let attempt = self.owned(*index).ok()?.unheard(record, self.now)?;
+            Some((*index, attempt))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the origin knows when it decides about a saga, and what it decides.
 
 use crate::Outcome;
+use crate::call::Undecided;
 use crate::definition::{Cloud, Definition, DefinitionRef};
 use crate::event::Event;
 use crate::ids::{StepIndex, Timestamp};
@@ -41,6 +42,8 @@ pub struct OriginDecision {
     pub emit: Option<Event>,
     /// Something an operator must know.
     pub alert: Option<String>,
+    /// The step that the alert is about, where one needs a person: it is held once the alert was sent.
+    pub held: Option<(StepIndex, Undecided)>,
 }
 
 /// The answer to a command.
@@ -162,6 +165,7 @@ impl Origin<'_> {
             settle: Vec::new(),
             emit: None,
             alert: None,
+            held: None,
         }
     }
 }

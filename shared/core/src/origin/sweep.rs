@@ -63,6 +63,14 @@ impl Origin<'_> {
                 .next(self.now, decision.saga.nudges, self.saga.deadline),
         );
         decision.saga.due = self.with_waits(&decision.saga);
+        if let Some((index, attempt)) = self.unheard() {
+            decision.alert = self
+                .undecided(index, &attempt)?
+                .decision()
+                .and_then(|decision| decision.alert);
+            decision.held = Some((index, attempt));
+            return Ok(decision.into());
+        }
         match self.stuck_at() {
             Some(at) if at <= self.now => {
                 if !self.alerted_since(at) {

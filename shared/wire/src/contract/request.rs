@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+pub use saga_core::call::CallVerb as Verb;
 use saga_core::document::Fields;
 use saga_core::text::shown;
 use saga_core::{DefinitionRef, SagaId, Timestamp, TraceParent};
@@ -11,26 +12,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{json, time};
-
-/// What a service is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// Do the step's work.
-    Act,
-    /// Take it back.
-    Undo,
-}
-
-impl Verb {
-    /// The last part of the request's path and of its idempotency key.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verb::Act => "act",
-            Verb::Undo => "undo",
-        }
-    }
-}
 
 /// What a request says.
 #[derive(Debug, Clone)]
