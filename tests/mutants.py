@@ -27,8 +27,8 @@ from command_line import Parser  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
-CHECKS = ["model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine", "admission", "calls"]
+CHECKS = ["calls", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
+          "list", "quarantine", "admission"]
 LONGEST_RUN = 600
 
 

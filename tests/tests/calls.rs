@@ -7,7 +7,7 @@ use std::time::Duration;
 use saga_app::Handled;
 use saga_app::call_service::Said;
 use saga_app::override_saga::Command;
-use saga_app::ports::Time;
+use saga_app::ports::{Attempt, Time};
 use saga_core::call::{CallVerb, Undecided};
 use saga_core::document::Fields;
 use saga_core::step::Reply;
@@ -15,6 +15,7 @@ use saga_core::{Outcome, SagaId};
 use saga_memory::{OriginCloud, StepCloud};
 use saga_tests::calls::{Outside, answers, lost};
 use saga_tests::world::{World, switch};
+use saga_wire::contract::Answer;
 use saga_wire::definitions::parse;
 use serde_json::{Value, json};
 
@@ -139,7 +140,7 @@ async fn an_unknown_outcome_is_asked_again_with_the_same_key_and_not_before_its_
             calls.wait(i64::try_from(put[0].1.as_secs()).unwrap() + 2);
         }
         assert_eq!(calls.step().await["attempts"], 4, "{cloud}");
-        calls.outside.will(Attempt429::after_minutes(10));
+        calls.outside.will(busy(10));
         calls.bring().await.unwrap();
         let (_, away) = calls.outside.take_put().remove(0);
         assert!(away >= Duration::from_secs(600), "{away:?}");
@@ -163,16 +164,13 @@ async fn an_unknown_outcome_is_asked_again_with_the_same_key_and_not_before_its_
     }
 }
 
-struct Attempt429;
-
-impl Attempt429 {
-    fn after_minutes(minutes: u32) -> saga_app::ports::Attempt {
-        saga_app::ports::Attempt::Answered(saga_wire::contract::Answer {
-            status: 429,
-            retry_after: Some((minutes * 60).to_string()),
-            body: Vec::new(),
-        })
-    }
+/// The service is busy, and wants to be asked after so long.
+fn busy(minutes: u32) -> Attempt {
+    Attempt::Answered(Answer {
+        status: 429,
+        retry_after: Some((minutes * 60).to_string()),
+        body: Vec::new(),
+    })
 }
 
 /// The process may die between any two: what is lost is only the count of the attempt.

@@ -6,19 +6,22 @@
     reason = "the helpers of these tests are tests, too"
 )]
 
+use std::time::Duration;
+
 use saga_app::dead_letters::DeadLetterSource;
 use saga_app::dead_letters::ports::DeadLetterQueue;
 use saga_app::park_saga::AtOrigin;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
-use saga_app::ports::{Alert, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
+use saga_app::ports::{Alert, CallQueue, Envelope, Inserted, Parked, Parking, PortError, SagaStore};
 use saga_aws::alerts::AlertsTopic;
+use saga_aws::call_queue::ServiceQueue;
 use saga_aws::dead_letters::outlet::AwsOutlet;
 use saga_aws::dead_letters::queue::DeadQueue;
 use saga_aws::event_bridge::Bus;
 use saga_aws::quarantine::QuarantineQueue as SqsQuarantine;
 use saga_aws::saga_store::{DynamoSagas, Tables};
 use saga_azure::dead_letters::{Access, AzureOutlet, Sources};
-use saga_azure::{EventGrid, EventGridAlerts, QuarantineQueue};
+use saga_azure::{CallsQueue, EventGrid, EventGridAlerts, QuarantineQueue};
 use saga_azure_standin::StandIn;
 use saga_core::{EventId, Saga, SagaId};
 use saga_runtime::clock::SystemClock;
@@ -465,4 +468,50 @@ impl QuarantineSide for InStorage {
     async fn kept(&self, count: usize) -> Vec<(String, String)> {
         dead_letters(queue(&self.sources, Source::AzureQuarantine), count).await
     }
+}
+
+// --- The queues of requests to services ---
+
+/// A request that is put with a pause is whole and is not seen before its time.
+async fn a_request_stays_away(queue: &impl CallQueue, mut seen: impl AsyncFnMut(usize) -> Vec<String>) {
+    let (late, now) = (r#"{"late":"ä \" 1.10"}"#, r#"{"now":true}"#);
+    let begun = std::time::Instant::now();
+    queue
+        .put(late.as_bytes(), Duration::from_millis(2_500))
+        .await
+        .unwrap();
+    queue.put(now.as_bytes(), Duration::ZERO).await.unwrap();
+    assert_eq!(seen(1).await, [now]);
+    assert_eq!(seen(2).await, [now, late]);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(2_000),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_request_on_sqs_comes_at_its_time() {
+    let config = aws().await;
+    let queue = TestQueue::new(&config).await;
+    let port = ServiceQueue::new(&config, queue.url.clone());
+    a_request_stays_away(&port, async |count| queue.came(count).await).await;
+}
+
+#[tokio::test]
+async fn a_request_on_a_storage_queue_comes_at_its_time() {
+    let access = azure();
+    create_queue(&access, &access.queue).await;
+    let port = CallsQueue::connect(&access.participant, &access.queue).unwrap();
+    let reader = poison(Access {
+        poison_queue: access.queue.clone(),
+        ..access
+    });
+    let mut came = Vec::new();
+    let seen = async |count: usize| {
+        let new = dead_letters(reader.as_ref(), count - came.len()).await;
+        came.extend(new.into_iter().map(|(_, text)| text));
+        came.clone()
+    };
+    a_request_stays_away(&port, seen).await;
 }

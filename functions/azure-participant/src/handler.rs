@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::participant::{Outcome, Participant};
-use crate::{outbox_sweep, saga_step, service_call};
+use crate::{outbox_sweep, saga_step, service_call, trigger};
 
 /// A queue message has at most 64 KiB, which the host encodes twice.
 const MAX_BODY: usize = 1024 * 1024;
@@ -64,12 +64,12 @@ fn router<C: ParticipantCloud + 'static>(participant: Arc<Participant<C>>) -> Ro
     let step = |State(participant): State<Arc<Participant<C>>>, body: Bytes| {
         let message = body.clone();
         let work = async move { saga_step::handle(&participant, &body).await };
-        answer(LIMIT, work, move || saga_step::about(&message))
+        answer(LIMIT, work, move || trigger::about(&message))
     };
     let call = |State(participant): State<Arc<Participant<C>>>, body: Bytes| {
         let message = body.clone();
         let work = async move { service_call::handle(&participant, &body).await };
-        answer(CALL_LIMIT, work, move || service_call::about(&message))
+        answer(CALL_LIMIT, work, move || trigger::about(&message))
     };
     let sweep = |State(participant): State<Arc<Participant<C>>>| {
         let work = async move { outbox_sweep::handle(&participant).await };

@@ -7,6 +7,7 @@ mod outbox_sweep;
 mod participant;
 mod saga_step;
 mod service_call;
+mod trigger;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -24,8 +25,10 @@ async fn main() -> ExitCode {
     let Err(error) = run().await else {
         return ExitCode::SUCCESS;
     };
-    let error = saga_app::ports::causes(error.as_ref());
-    tracing::error!(error, "the participant ends");
+    tracing::error!(
+        error = saga_app::ports::causes(error.as_ref()),
+        "the participant ends"
+    );
     ExitCode::FAILURE
 }
 
@@ -34,7 +37,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let config = config::azure()?;
     let azure = Azure::connect(&config, SystemClock)?;
     let calls = Calls::connect(&config)?;
-    let participant = Arc::new(Participant::new(deployment, azure, calls));
-    handler::serve(participant, config::port()?).await?;
+    let participant = Participant::new(deployment, azure, calls);
+    handler::serve(Arc::new(participant), config::port()?).await?;
     Ok(())
 }

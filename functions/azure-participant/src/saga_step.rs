@@ -1,24 +1,15 @@
 //! One message of the saga queue. What cannot be read is kept in the quarantine and not shown again.
 
-use saga_app::log::About;
 use saga_app::ports::ParticipantCloud;
 use saga_app::{Handled, participate};
 use saga_core::Cloud;
 use saga_wire::custom_handler;
 
 use crate::participant::{Outcome, Participant};
+use crate::trigger;
 
-/// The name of the trigger's binding in `saga-step/function.json`.
-const BINDING: &str = "event";
 /// The host shows a message so often (`maxDequeueCount` in `host.json`), and then moves it to the poison queue.
 pub(crate) const LAST_TRY: u32 = 5;
-
-/// What a message is about, for the log of what became of it.
-pub(crate) fn about(body: &[u8]) -> About {
-    let text = String::from_utf8_lossy(body);
-    custom_handler::message(&text, BINDING)
-        .map_or_else(|_| About::default(), |message| About::message(&message))
-}
 
 pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
     // The semaphore is never closed.
@@ -28,14 +19,7 @@ pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, bod
     }
     let text = std::str::from_utf8(body).unwrap_or_default();
     let last_try = custom_handler::dequeue_count(text) >= LAST_TRY;
-    // What is no invocation is no event either, and goes whole to the quarantine.
-    let message = custom_handler::message(text, BINDING).map_or_else(
-        |error| {
-            tracing::warn!(error = error.to_string(), "not an invocation of saga-step");
-            body.to_vec()
-        },
-        String::into_bytes,
-    );
+    let message = trigger::message(body);
     let cloud = &participant.cloud;
     let ports = participate::Ports {
         store: cloud.store(),

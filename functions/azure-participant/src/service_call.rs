@@ -7,28 +7,18 @@ use std::time::Duration;
 
 use saga_app::Handled;
 use saga_app::call_service::{Caller, ParticipantSteps};
-use saga_app::log::About;
 use saga_app::ports::{CallQueue, ParticipantCloud, PortError, Time};
 use saga_core::Cloud;
-use saga_wire::custom_handler;
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::saga_event::SagaEvent;
 
 use crate::participant::{Outcome, Participant};
+use crate::trigger;
 
-/// The name of the trigger's binding in `service-call/function.json`.
-const BINDING: &str = "event";
 /// How long a request waits for a place of its service.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long it stays away when there was none, in milliseconds: at least, and by chance up to so much more.
 const AWAY: (u64, u64) = (2_000, 8_000);
-
-/// What a message is about, for the log of what became of it.
-pub(crate) fn about(body: &[u8]) -> About {
-    let text = String::from_utf8_lossy(body);
-    custom_handler::message(&text, BINDING)
-        .map_or_else(|_| About::default(), |message| About::message(&message))
-}
 
 pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
     let Some(calls) = &participant.calls else {
@@ -38,14 +28,7 @@ pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, bod
             "none is bound",
         ));
     };
-    let text = std::str::from_utf8(body).unwrap_or_default();
-    let message = custom_handler::message(text, BINDING).map_or_else(
-        |error| {
-            tracing::warn!(error = error.to_string(), "not an invocation of service-call");
-            body.to_vec()
-        },
-        String::into_bytes,
-    );
+    let message = trigger::message(body);
     let time = participant.cloud.time();
     let _place = match calls.places.get(&service_of(&message).unwrap_or_default()) {
         None => None,
