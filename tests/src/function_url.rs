@@ -19,7 +19,7 @@ pub struct Call<'a> {
     pub method: &'a str,
     /// Its path, with the query behind a `?`.
     pub path: &'a str,
-    /// Its headers, names in small dead letters.
+    /// Its headers, with names in lower case.
     pub headers: &'a [(&'a str, &'a str)],
     /// Its body.
     pub body: &'a str,

@@ -1,8 +1,8 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
 //! [`world`] runs both clouds in one process. [`accounts`] reads their stores when all is over. [`laws`] is what every
-//! participant keeps, [`sagas`] are the
-//! definitions that the tests run, [`contract`] is what every adapter must do. [`arbitrary`] makes values of every type that is stored or
+//! participant keeps, [`sagas`] are the definitions that the tests run, [`saga_api`] asks the API for them, [`contract`] is what
+//! every adapter must do. [`arbitrary`] makes values of every type that is stored or
 //! sent. [`architecture`] knows which crate may use which, [`modules`] what a file may be, [`purity`] what the source of a
 //! pure crate may say, and [`tree`] reads the files of the repository.
 #![allow(
@@ -27,6 +27,7 @@ pub mod openapi;
 pub mod played;
 pub mod property;
 pub mod purity;
+pub mod saga_api;
 pub mod sagas;
 pub mod shown;
 pub mod sim;

@@ -15,7 +15,7 @@ pub struct Document(pub Value);
 pub struct Answer {
     /// Its status.
     pub status: u16,
-    /// Its headers, names in small dead letters.
+    /// Its headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: String,
