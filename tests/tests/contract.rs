@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use regex_lite::Regex;
+use saga_app::call_service::schedule::LONGEST_DELAY;
 use saga_core::{DefinitionRef, SagaId, Timestamp, TraceParent};
 use saga_tests::openapi::Document;
 use saga_wire::contract::output::MAX_OUTPUT_BYTES;
@@ -228,6 +229,11 @@ fn the_bounds_of_the_document_are_those_of_the_code() {
     let output = said.captures(&lower).unwrap()[1].replace(',', "");
     assert_eq!(output, MAX_OUTPUT_BYTES.to_string());
     assert!(DOCUMENT.contains(&format!("A body has at most {} KiB", MAX_BODY_BYTES / 1024)));
+    let seconds = LONGEST_DELAY.as_secs();
+    let minutes = seconds / 60;
+    assert!(DOCUMENT.contains(&format!("at most {minutes} minutes count")));
+    assert!(DOCUMENT.contains(&format!("More than {minutes} minutes count as {minutes} minutes.")));
+    assert!(DOCUMENT.contains(&format!("At most {seconds} count.")));
 }
 
 proptest! {

@@ -171,7 +171,6 @@ module "function" {
   network            = var.network
 
   environment = merge(var.environment, {
-    SERVICE           = var.name
     SERVICES          = var.services_json
     SERVICE_QUEUE_URL = aws_sqs_queue.this.id
   })

@@ -187,7 +187,7 @@ run "a_caller_for_each_service_of_aws" {
   }
 
   assert {
-    condition     = join(" ", sort(keys(module.service_caller["ledger"].environment))) == "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE SERVICE SERVICES SERVICE_QUEUE_URL"
+    condition     = join(" ", sort(keys(module.service_caller["ledger"].environment))) == "ALERTS_TOPIC_ARN OUTBOX_TABLE PAYMENTS_TABLE QUARANTINE_QUEUE_URL RUST_LOG SAGAS_TABLE SERVICES SERVICE_QUEUE_URL"
     error_message = "What saga-events has, and the service."
   }
 

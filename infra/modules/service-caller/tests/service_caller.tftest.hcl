@@ -83,9 +83,9 @@ run "it_commits_puts_back_and_calls_its_api" {
 
   assert {
     condition = output.environment == tomap({
-      SAGAS_TABLE = "Sagas", SERVICE = "ledger", SERVICES = "{}", SERVICE_QUEUE_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/saga-calls-ledger"
+      SAGAS_TABLE = "Sagas", SERVICES = "{}", SERVICE_QUEUE_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/saga-calls-ledger"
     })
-    error_message = "What committing takes, and which service it is."
+    error_message = "What committing takes, the services, and its own queue."
   }
 }
 
