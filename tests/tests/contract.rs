@@ -232,7 +232,9 @@ fn the_bounds_of_the_document_are_those_of_the_code() {
     let seconds = LONGEST_DELAY.as_secs();
     let minutes = seconds / 60;
     assert!(DOCUMENT.contains(&format!("at most {minutes} minutes count")));
-    assert!(DOCUMENT.contains(&format!("More than {minutes} minutes count as {minutes} minutes.")));
+    assert!(DOCUMENT.contains(&format!(
+        "More than {minutes} minutes count as {minutes} minutes."
+    )));
     assert!(DOCUMENT.contains(&format!("At most {seconds} count.")));
 }
 

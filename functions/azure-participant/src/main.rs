@@ -25,10 +25,8 @@ async fn main() -> ExitCode {
     let Err(error) = run().await else {
         return ExitCode::SUCCESS;
     };
-    tracing::error!(
-        error = saga_app::ports::causes(error.as_ref()),
-        "the participant ends"
-    );
+    let error = saga_app::ports::causes(error.as_ref());
+    tracing::error!(error, "the participant ends");
     ExitCode::FAILURE
 }
 
@@ -38,6 +36,5 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let azure = Azure::connect(&config, SystemClock)?;
     let calls = Calls::connect(&config)?;
     let participant = Participant::new(deployment, azure, calls);
-    handler::serve(Arc::new(participant), config::port()?).await?;
-    Ok(())
+    Ok(handler::serve(Arc::new(participant), config::port()?).await?)
 }
