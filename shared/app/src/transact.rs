@@ -67,7 +67,16 @@ pub struct Sagas<'a, S, T> {
     store: &'a S,
     time: &'a T,
     attempts: u32,
+    commits: bool,
 }
+
+impl<S, T> Clone for Sagas<'_, S, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, T> Copy for Sagas<'_, S, T> {}
 
 impl<'a, S, T> Sagas<'a, S, T> {
     /// For every command.
@@ -85,6 +94,7 @@ impl<'a, S, T> Sagas<'a, S, T> {
             store,
             time,
             attempts: MAX_CONFLICTS,
+            commits: true,
         }
     }
 
@@ -92,6 +102,20 @@ impl<'a, S, T> Sagas<'a, S, T> {
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
+    }
+
+    /// Decides without committing anything: what would become of a command now.
+    #[must_use]
+    pub fn dry_run(self) -> Self {
+        Self {
+            commits: false,
+            ..self
+        }
+    }
+
+    /// Whether nothing is committed.
+    pub fn is_dry_run(&self) -> bool {
+        !self.commits
     }
 }
 
@@ -103,8 +127,10 @@ pub struct Transacted<'c> {
     pub before: Saga,
     /// Its definition, where it was looked up and is known.
     pub definition: Option<Arc<Definition>>,
-    /// What was decided. It is committed.
+    /// What was decided. It is committed, unless it is a dry run.
     pub decided: Decided,
+    /// Nothing is committed.
+    pub dry_run: bool,
     /// The time of the decision.
     pub now: Timestamp,
 }
@@ -143,6 +169,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
         store,
         time,
         attempts,
+        commits,
     } = *sagas;
     let mut conflicts = Conflicts::new(time, "the saga", attempts);
     loop {
@@ -176,7 +203,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             store.entities(&keys).await?
         };
         let decided = origin.apply(&command, &read.entities).map_err(refused)?;
-        if let Decided::Commit(decision) = &decided {
+        if let (true, Decided::Commit(decision)) = (commits, &decided) {
             let row = |event| Some(deployment?.row(event, definition.as_deref()?, now));
             let row = decision.emit.as_ref().and_then(row);
             if store.commit(decision, &version, &read, row.as_ref()).await? == Committed::Conflict {
@@ -189,6 +216,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             before: saga,
             definition,
             decided,
+            dry_run: !commits,
             now,
         }));
     }
