@@ -68,7 +68,11 @@ pub struct Sagas<'a, S, T> {
     time: &'a T,
     attempts: u32,
     commits: bool,
+    meant: Option<&'a Meant<'a>>,
 }
+
+/// Says whether a saga is meant as it is read.
+pub type Meant<'a> = dyn Fn(&Saga, Option<&Definition>) -> bool + Sync + 'a;
 
 impl<S, T> Clone for Sagas<'_, S, T> {
     fn clone(&self) -> Self {
@@ -95,6 +99,7 @@ impl<'a, S, T> Sagas<'a, S, T> {
             time,
             attempts: MAX_CONFLICTS,
             commits: true,
+            meant: None,
         }
     }
 
@@ -111,6 +116,12 @@ impl<'a, S, T> Sagas<'a, S, T> {
             commits: false,
             ..self
         }
+    }
+
+    /// Only those that are meant as they are when the command is decided: others are as if they were not there.
+    #[must_use]
+    pub fn only(self, meant: Option<&'a Meant<'a>>) -> Self {
+        Self { meant, ..self }
     }
 
     /// Whether nothing is committed.
@@ -154,7 +165,7 @@ impl From<Refused> for PortError {
 }
 
 /// Carries out the command that `command` makes of the saga as it is read, of its definition and of the time. `None`
-/// when there is no such saga, or `command` makes none of it.
+/// when there is no such saga, it is not meant, or `command` makes none of it.
 ///
 /// # Errors
 /// That of `command`, [`Refused`], or the [`PortError`] of the store.
@@ -170,6 +181,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
         time,
         attempts,
         commits,
+        meant,
     } = *sagas;
     let mut conflicts = Conflicts::new(time, "the saga", attempts);
     loop {
@@ -181,6 +193,9 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             Some(deployment) => find(deployment, store, time, &saga.definition).await?,
             None => None,
         };
+        if meant.is_some_and(|meant| !meant(&saga, definition.as_deref())) {
+            return Ok(None);
+        }
         let now = time.now();
         let Some(command) = command(&saga, definition.as_deref(), now)? else {
             return Ok(None);

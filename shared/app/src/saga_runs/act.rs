@@ -18,13 +18,20 @@ pub(super) const ATTEMPTS: u32 = 4;
 
 type Became = (Disposition, String);
 
-/// Carries out the act, or says what would become of it where `sagas` commit nothing.
+/// Carries out the act, or says what would become of it where `sagas` commit nothing. `filtered`: it was meant by the filter
+/// when the list was read.
 pub(super) async fn one<S: SagaStore, T: Time>(
     sagas: &Sagas<'_, S, T>,
     act: &Act,
     asked: Asked<'_>,
     id: SagaId,
+    filtered: bool,
 ) -> Became {
+    let absent = if filtered {
+        left("the filter does not mean it any more: it has changed, or has expired".to_owned())
+    } else {
+        failed("there is no saga with this id".to_owned())
+    };
     let was = if sagas.is_dry_run() { "would be" } else { "was" };
     let became = match act {
         Act::Answer { step, reply, output } => {
@@ -59,7 +66,7 @@ pub(super) async fn one<S: SagaStore, T: Time>(
     };
     match became {
         Ok(Some(became)) => became,
-        Ok(None) => failed("there is no saga with this id".to_owned()),
+        Ok(None) => absent,
         Err(why) => failed(why),
     }
 }

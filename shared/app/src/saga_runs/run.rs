@@ -5,7 +5,7 @@
 
 use futures_util::future::join_all;
 use saga_core::mark::{Asked, Caller};
-use saga_core::{SagaId, Timestamp};
+use saga_core::{Definition, Saga, SagaId, Timestamp};
 use saga_wire::http::cursor_text;
 
 use super::act::{ATTEMPTS, one, port};
@@ -15,7 +15,7 @@ use super::report::{Disposition, Item, Report};
 use crate::Deployment;
 use crate::ports::{PortError, SagaStore, Time, causes};
 use crate::runs::{End, Run};
-use crate::transact::Sagas;
+use crate::transact::{Meant, Sagas};
 use crate::walk_sagas::Walk;
 
 /// So many sagas are worked on side by side, at a rate of so many a second.
@@ -42,7 +42,14 @@ pub async fn run<S: SagaStore, T: Time>(
         "" => "a dry run",
         why => why,
     };
-    let sagas = Sagas::new(deployment, store, time).attempts(ATTEMPTS);
+    let filter = match &command.selection {
+        Selection::All { filter, .. } => Some(filter),
+        Selection::Ids { .. } => None,
+    };
+    let meant = filter
+        .map(|filter| move |saga: &Saga, definition: Option<&Definition>| filter.takes(saga, definition));
+    let meant = meant.as_ref().map(|meant| meant as &Meant<'_>);
+    let sagas = Sagas::new(deployment, store, time).attempts(ATTEMPTS).only(meant);
     let began = time.now();
     let source = match &command.selection {
         Selection::Ids { ids, done } => Source::Ids {
@@ -100,8 +107,8 @@ struct Stand {
     looked_at: usize,
 }
 
-/// A saga that is meant. Where its definition could not be read, the reason.
-struct Meant {
+/// A saga that is looked for. Where its definition could not be read, the reason.
+struct Found {
     id: SagaId,
     unreadable: Option<String>,
     /// How far the run has come with it.
@@ -125,7 +132,7 @@ impl<S: SagaStore, T: Time> Source<'_, S, T> {
     }
 
     /// The next saga that is meant; `Ok(Err(_))` when none follows, or the time is over before one is found.
-    async fn next(&mut self, is_over: impl Fn() -> bool) -> Result<Result<Meant, End>, PortError> {
+    async fn next(&mut self, is_over: impl Fn() -> bool) -> Result<Result<Found, End>, PortError> {
         loop {
             if is_over() {
                 return Ok(Err(End::Time));
@@ -148,7 +155,7 @@ impl<S: SagaStore, T: Time> Source<'_, S, T> {
                     }
                 },
             };
-            return Ok(Ok(Meant {
+            return Ok(Ok(Found {
                 id,
                 unreadable,
                 stand: self.stand(),
@@ -181,7 +188,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
             while ended.is_none() && batch.len() < most.min(allowed) {
                 let (time, until) = (self.time, self.until);
                 match self.source.next(|| time.now() >= until).await {
-                    Ok(Ok(meant)) => batch.push(meant),
+                    Ok(Ok(found)) => batch.push(found),
                     Ok(Err(end)) => ended = Some(end),
                     Err(error) if batch.is_empty() && self.source.stand().looked_at == 0 => {
                         return Err(error);
@@ -209,17 +216,18 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
     }
 
     /// Some sagas side by side, each in its time; the end of the run where it comes before the last of them.
-    async fn batch(&mut self, batch: Vec<Meant>) -> Option<End> {
+    async fn batch(&mut self, batch: Vec<Found>) -> Option<End> {
         let (act, asked) = (&self.command.act, self.asked);
         let dry = self.sagas.dry_run();
-        let foreseen = batch.iter().map(async |meant| match &meant.unreadable {
+        let filtered = matches!(self.command.selection, Selection::All { .. });
+        let foreseen = batch.iter().map(async |found| match &found.unreadable {
             Some(why) => (Disposition::Failed, why.clone()),
-            None => one(&dry, act, asked, meant.id).await,
+            None => one(&dry, act, asked, found.id, filtered).await,
         });
         let foreseen = join_all(foreseen).await;
         let (mut begun, mut ended) = (Vec::new(), None);
         let mut would_be_done = self.report.done;
-        for (meant, became) in batch.into_iter().zip(foreseen) {
+        for (found, became) in batch.into_iter().zip(foreseen) {
             let slot = match became.0 {
                 Disposition::Done => match self.slot(would_be_done) {
                     Ok(slot) => slot,
@@ -231,25 +239,25 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                 Disposition::Left | Disposition::Failed => None,
             };
             would_be_done += usize::from(became.0 == Disposition::Done);
-            begun.push((meant, became, slot));
+            begun.push((found, became, slot));
         }
         let (sagas, time) = (&self.sagas, self.time);
-        let became = begun.into_iter().map(async |(meant, foreseen, slot)| match slot {
-            None => (meant, foreseen),
+        let became = begun.into_iter().map(async |(found, foreseen, slot)| match slot {
+            None => (found, foreseen),
             Some(at) => {
                 let early = at.millis() - time.now().millis();
                 time.sleep(u64::try_from(early).unwrap_or(0)).await;
-                let became = one(sagas, act, asked, meant.id).await;
-                (meant, became)
+                let became = one(sagas, act, asked, found.id, filtered).await;
+                (found, became)
             }
         });
-        for (meant, (disposition, text)) in join_all(became).await {
+        for (found, (disposition, text)) in join_all(became).await {
             if disposition == Disposition::Failed {
                 self.run.failed();
             }
-            self.stand = meant.stand;
+            self.stand = found.stand;
             self.report.say(Item {
-                saga: meant.id,
+                saga: found.id,
                 disposition,
                 text,
             });
