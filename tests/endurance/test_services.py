@@ -125,7 +125,7 @@ class Bulkhead(TransferTest):
         self.paid_out(began, self.WAITING)
         beside = self.payouts(self.BLOCK) + self.payouts(self.BLOCK)
         self.assertEqual(self.count("mail", began), 0, "they wait for the service that hangs")
-        hung = self.read_ledger(f"SELECT COUNT(*) FROM requests WHERE service = 'mail' AND at > {began}")[0][0]
+        hung = self.read_ledger("SELECT COUNT(*) FROM requests WHERE service = 'mail' AND at > ?", began)[0][0]
         self.faults({})
         waiting = self.WAITING + 2 * self.BLOCK
         wait_for("the service to be done with all", lambda: self.count("mail", began) == waiting, seconds=900, pause=1)
@@ -143,14 +143,14 @@ class Bulkhead(TransferTest):
             at = time.time()
             began[self.transfer()] = at
         self.paid_out(first, count)
-        rows = self.read_ledger(f"SELECT saga, at FROM effects WHERE service = 'bank' AND at > {first}")
+        rows = self.read_ledger("SELECT saga, at FROM effects WHERE service = 'bank' AND at > ?", first)
         return [at - began[saga_id] for saga_id, at in rows if saga_id in began]
 
     def paid_out(self, since: float, count: int):
         wait_for("the payouts", lambda: self.count("bank", since) >= count, seconds=300, pause=0.5)
 
     def count(self, service: str, since: float) -> int:
-        return self.read_ledger(f"SELECT COUNT(*) FROM effects WHERE service = '{service}' AND at > {since}")[0][0]
+        return self.read_ledger("SELECT COUNT(*) FROM effects WHERE service = ? AND at > ?", service, since)[0][0]
 
 
 def p95(values: list[float]) -> float:

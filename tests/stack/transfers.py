@@ -33,12 +33,16 @@ class TransferTest(StackTest):
         return self.start(body, definition="transfer")["saga_id"]
 
     def effects(self, saga_id: str) -> dict[str, list[int]]:
-        with sqlite3.connect(f"file:{self.e['services']['ledger']}?mode=ro", uri=True) as ledger:
-            rows = ledger.execute("SELECT service, effect FROM effects WHERE saga = ? ORDER BY id", (saga_id,)).fetchall()
+        rows = self.read_ledger("SELECT service, effect FROM effects WHERE saga = ? ORDER BY id", saga_id)
         found: dict[str, list[int]] = {}
         for service, effect in rows:
             found.setdefault(service, []).append(int(effect))
         return found
+
+    def read_ledger(self, query: str, *values) -> list:
+        """The provider's own ledger, without the provider."""
+        with sqlite3.connect(f"file:{self.e['services']['ledger']}?mode=ro", uri=True) as ledger:
+            return ledger.execute(query, values).fetchall()
 
     def step(self, saga_id: str, name: str) -> dict:
         return next(step for step in self.saga(saga_id)["steps"] if step["name"] == name)
@@ -125,7 +129,3 @@ class Chaos(TransferTest):
     def requests(self) -> str:
         lines = self.read_ledger("SELECT COUNT(*), SUM(reply NOT LIKE '200%' OR reply IS NULL) FROM requests")
         return "{} requests so far, of which {} had no good answer".format(*lines[0])
-
-    def read_ledger(self, query: str) -> list:
-        with sqlite3.connect(f"file:{self.e['services']['ledger']}?mode=ro", uri=True) as ledger:
-            return ledger.execute(query).fetchall()
