@@ -4,8 +4,12 @@
 // A function is a program and no library: its own sources are taken as they are.
 #[path = "../../functions/saga-initiator/src/answers.rs"]
 mod answers;
+#[path = "../../functions/saga-initiator/src/fields.rs"]
+mod fields;
 #[path = "../../functions/saga-initiator/src/routes.rs"]
 mod routes;
+#[path = "../../functions/saga-initiator/src/runs.rs"]
+mod runs;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
