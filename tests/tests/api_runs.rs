@@ -657,6 +657,7 @@ async fn transfers(world: &mut World) -> BTreeMap<&'static str, SagaId> {
             verb: None,
             why: "it answered 404".to_owned(),
             alerted: true,
+            paused: false,
             hold: true,
             next: None,
         };
@@ -703,7 +704,7 @@ async fn a_filter_means_the_sagas_that_fit_all_of_it() {
         (json!({"held": false}), vec![ledger, waits, bank]),
     ] {
         let report = API.run(&world, "cancel", &json!({"filter": filter})).await;
-        let found: BTreeSet<SagaId> = with(&[report.clone()], "done").into_iter().collect();
+        let found: BTreeSet<SagaId> = with(std::slice::from_ref(&report), "done").into_iter().collect();
         let expected: BTreeSet<SagaId> = expected.iter().map(|name| all[name]).collect();
         assert_eq!(found, expected, "{filter}: {report}");
         assert_eq!(report["left"], 0, "{filter}");

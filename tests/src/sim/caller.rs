@@ -7,7 +7,7 @@ use saga_app::Deployment;
 use saga_app::ports::{Attempt, CallQueue, ParticipantCloud, PortError, ServiceClient, Time};
 use saga_core::call::CallVerb;
 use saga_core::step::Class;
-use saga_core::{Cloud, Definition, SagaId, StepIndex, Timestamp};
+use saga_core::{Cloud, Definition, SagaId, ServiceState, StepIndex, Timestamp};
 use saga_memory::{Clock, Fault, OriginCloud, StepCloud, Steps};
 use saga_wire::contract::request::key;
 use saga_wire::contract::{Answer, Request};
@@ -86,6 +86,8 @@ pub(super) struct Client<'a> {
     pub witness: &'a Witness,
     /// When the process began.
     pub began: Timestamp,
+    /// The services that were paused then.
+    pub paused: Vec<ServiceState>,
 }
 
 fn no_answer(why: &str) -> Attempt {
@@ -145,6 +147,12 @@ impl Client<'_> {
                 "no act after the lifetime of its key: {act_key} began at {:?} and was asked for at {:?}",
                 record.began(),
                 self.began
+            ));
+        }
+        let paused = self.paused.iter().find(|state| state.service == service.name);
+        if paused.is_some_and(|paused| self.witness.service(&service.name).as_ref() == Some(paused)) {
+            self.provider.breaks(format!(
+                "paused: {act_key} was asked for, and its service is paused"
             ));
         }
         self.provider.sent(&request.key, &body);

@@ -66,6 +66,8 @@ counts! {
     misbound: "answers of a wrong binding",
     /// Restarts of a service.
     restarts: "restarts of services",
+    /// Pauses of services.
+    pauses: "pauses of services",
     /// Effects that were made.
     effects: "effects",
     /// Effects that were taken back.

@@ -10,6 +10,7 @@ use saga_core::step::{Reply, StepState};
 use saga_core::{Cloud, SagaId, StepIndex};
 
 use super::carried::Carried;
+use super::plan::service_names;
 use super::process::{Process, Work};
 use super::run::Story;
 use super::stage::{How, Stage};
@@ -55,6 +56,9 @@ impl<'a> Settling<'a> {
                 self.story.tell(|| "services work again, too".to_owned());
                 stage.trouble.services_work();
                 stage.provider.is_mended();
+                for service in service_names() {
+                    self.finish("a resumption", Box::pin(stage.change(service, false)))?;
+                }
             }
             self.deliver_all()?;
             if round < ROUGH_ROUNDS {

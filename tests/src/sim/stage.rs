@@ -10,6 +10,7 @@ use saga_app::handle_event::{self, handle_event};
 use saga_app::outbox::Relay;
 use saga_app::override_saga::{Command, NotCommanded, command};
 use saga_app::participate::{self, participate};
+use saga_app::pause_service::{NotChanged, change_service};
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{PortError, Time};
 use saga_app::start_saga::{NotStarted, Request, start_saga};
@@ -26,7 +27,7 @@ use super::caller::{Client, Put, Queue};
 use super::carried::{Carried, JUNK_KIND, To};
 use super::chance::Chance;
 use super::outcome::Outcome;
-use super::plan::{Order, Plan, mixes, orders, services};
+use super::plan::{Order, Plan, mixes, orders, service_names, services};
 use super::provider::Provider;
 use super::trouble::Trouble;
 use super::watched::{Bus, Watched};
@@ -215,6 +216,10 @@ impl Stage {
 
     /// The caller of a cloud's services.
     async fn call(&self, cloud: Cloud, body: &str) -> Result<(), PortError> {
+        let witness = match cloud {
+            Cloud::Aws => &self.seen_aws,
+            Cloud::Azure => &self.seen_azure,
+        };
         let client = Client {
             deployment: &self.deployment,
             provider: &self.provider,
@@ -222,11 +227,12 @@ impl Stage {
             clock: &self.clock,
             aws: &self.aws,
             azure: &self.azure,
-            witness: match cloud {
-                Cloud::Aws => &self.seen_aws,
-                Cloud::Azure => &self.seen_azure,
-            },
+            witness,
             began: self.clock.now(),
+            paused: service_names()
+                .filter_map(|name| witness.service(name))
+                .filter(|state| state.paused)
+                .collect(),
         };
         let queue = Queue {
             cloud,
@@ -306,6 +312,20 @@ impl Stage {
             }
             Err(NotCommanded::Port(error)) => Err(error),
             Err(other) => panic!("a command was refused: {other}"),
+        }
+    }
+
+    /// An operator pauses a service, or resumes it.
+    pub async fn change(&self, service: &str, paused: bool) -> Result<(), PortError> {
+        let aws = self.watched_aws();
+        match change_service(&self.deployment, &aws, &self.clock, service, paused, given::ASKED).await {
+            Ok(_) => {
+                let mut counts = self.counts.borrow_mut();
+                counts.pauses += usize::from(paused);
+                Ok(())
+            }
+            Err(NotChanged::Port(error)) => Err(error),
+            Err(other) => panic!("a service was not changed: {other}"),
         }
     }
 

@@ -110,6 +110,18 @@ impl<'a> Running<'a> {
                 stage.provider.bind(service, wrong);
                 story.tell(|| format!("service {service} is bound wrongly: {wrong:?}"));
             }
+            118 => {
+                let id = saga();
+                let work = Box::pin(stage.command(id, Command::Retransmit));
+                self.begin(stage, story, format!("retransmit {id}"), None, work);
+            }
+            119 => {
+                let names: Vec<_> = service_names().collect();
+                let service = names[chance.below(names.len())];
+                let paused = chance.below(2) == 1;
+                let name = format!("service {service} is paused: {paused}");
+                self.begin(stage, story, name, None, Box::pin(stage.change(service, paused)));
+            }
             _ => {}
         }
         stage.count_steered();

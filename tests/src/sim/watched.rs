@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{
     Alert, Alerts, Committed, Definitions, Envelope, Inserted, Limits, Outbox, Page, Parked, Parking,
-    Partition, PortError, Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit,
-    StepStore, Time, Version, Versioned,
+    Partition, PortError, Published, Publisher, Quarantine, Quarantined, SagaStore, ServiceChanges,
+    ServiceStates, Snapshot, StepCommit, StepStore, Time, Version, Versioned,
 };
 use saga_core::origin::OriginDecision;
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
 use saga_core::step::StepState;
-use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, ServiceState, StepIndex, Timestamp};
 use saga_memory::{Clock, Cloud, OriginCloud, StepCloud};
 
 use super::witness::Witness;
@@ -212,6 +212,32 @@ impl<S: Send> Definitions for Watched<'_, S> {
     }
 }
 
+impl<S: Send> ServiceStates for Watched<'_, S> {
+    async fn service_state(&self, name: &str) -> Result<Option<ServiceState>, PortError> {
+        self.cloud.service_state(name).await
+    }
+
+    async fn keep_service_state(&self, state: &ServiceState) -> Result<Committed, PortError> {
+        self.witness.lock().service_changes(&state.service);
+        let committed = self.cloud.keep_service_state(state).await;
+        let kept = matches!(committed, Ok(Committed::Yes));
+        self.witness.lock().service_changed(state, kept);
+        committed
+    }
+}
+
+impl ServiceChanges for Watched<'_, saga_memory::Sagas> {
+    async fn keep_and_send_service_state(
+        &self,
+        state: &ServiceState,
+        row: &OutboxRow,
+    ) -> Result<Committed, PortError> {
+        let committed = self.cloud.keep_and_send_service_state(state, row).await;
+        self.after_commit();
+        committed
+    }
+}
+
 impl SagaStore for Watched<'_, saga_memory::Sagas> {
     async fn insert(
         &self,
@@ -296,7 +322,7 @@ impl StepStore for Watched<'_, saga_memory::Steps> {
         let silent = commit.row.is_none();
         let committed = StepStore::commit(self.cloud, commit).await;
         // What was decided on a state that is past is not committed.
-        if silent && moves && committed == Ok(Committed::Yes) {
+        if silent && moves && matches!(committed, Ok(Committed::Yes)) {
             self.witness.lock().breaks(format!(
                 "R1: step {index} of saga {saga} is committed without its event"
             ));

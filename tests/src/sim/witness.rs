@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_core::lifecycle::Phase;
 use saga_core::step::StepState;
-use saga_core::{EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{EventId, Saga, SagaId, ServiceState, StepIndex, Timestamp};
 use serde_json::Value;
 
 /// What the ports of one cloud have seen.
@@ -26,6 +26,8 @@ pub(super) struct Seen {
     phases: BTreeMap<SagaId, Phase>,
     /// The states that each step's record was seen in.
     states: BTreeMap<(SagaId, StepIndex), BTreeSet<StepState>>,
+    /// The state of each service as its cloud keeps it, and how many changes of it are under way.
+    services: BTreeMap<String, (usize, Option<ServiceState>)>,
     /// Sagas that were cancelled or overridden since somebody looked, as they were before.
     steered: Vec<Saga>,
     /// Who has which shard, as far as those who took one were told.
@@ -54,6 +56,12 @@ impl Witness {
     /// The states that a step's record was seen in.
     pub fn states(&self, saga: SagaId, step: StepIndex) -> BTreeSet<StepState> {
         self.lock().states.get(&(saga, step)).cloned().unwrap_or_default()
+    }
+
+    /// The state that a service is known to have: nobody is about to change it, and whoever did was told so.
+    pub fn service(&self, name: &str) -> Option<ServiceState> {
+        let (changing, state) = self.lock().services.get(name).cloned()?;
+        state.filter(|_| changing == 0)
     }
 
     /// The sagas that were cancelled or overridden since the last time, as they were before that.
@@ -110,6 +118,10 @@ impl Seen {
 
     fn first_emitted(&mut self, row: &OutboxRow) {
         let event: Value = serde_json::from_str(&row.body).expect("an event is JSON");
+        if row.kind.starts_with("SagaService") {
+            // Each tells of another change.
+            return;
+        }
         let wishes = match event["sagaverb"].as_str() {
             // A cancel carries the time of the wish, and an override after a cancel is another wish.
             Some("cancel") => 2,
@@ -140,6 +152,23 @@ impl Seen {
         let before = self.phases.insert(saga.id, phase);
         if before.is_some_and(|before| before != Phase::Open && before != phase) {
             self.breaks(format!("I5: saga {} was {before:?} and is {phase:?}", saga.id));
+        }
+    }
+
+    /// Somebody is about to change the state of a service.
+    pub fn service_changes(&mut self, name: &str) {
+        self.services.entry(name.to_owned()).or_default().0 += 1;
+    }
+
+    /// A change of a service is over; it was kept, or it is not known whether it was.
+    pub fn service_changed(&mut self, state: &ServiceState, kept: bool) {
+        let (changing, known) = self.services.entry(state.service.clone()).or_default();
+        *changing -= 1;
+        let newer = known.as_ref().is_none_or(|known| known.number < state.number);
+        match kept {
+            true if newer => *known = Some(state.clone()),
+            true => {}
+            false => *known = None,
         }
     }
 

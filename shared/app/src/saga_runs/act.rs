@@ -114,7 +114,7 @@ fn not_answered(error: NotAnswered, id: SagaId) -> Result<Became, String> {
     }
 }
 
-/// What callers are told of a store that failed; the log has the whole chain.
+/// What an answer says of a store that failed; the log has the whole chain.
 pub(super) fn port(error: &PortError, id: SagaId) -> String {
     let about = About {
         saga_id: Some(id.to_string()),
