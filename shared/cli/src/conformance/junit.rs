@@ -12,12 +12,12 @@ const SUITE: &str = "saga conformance";
 const CLASS: &str = "saga.conformance";
 
 /// The document.
-pub fn write(report: &Report) -> String {
+pub fn write(report: &Report) -> io::Result<Vec<u8>> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    // Memory takes everything, and what is written is UTF-8.
-    document(&mut writer, report).expect("memory takes what is written");
-    let text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
-    text + "\n"
+    document(&mut writer, report)?;
+    let mut bytes = writer.into_inner();
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 fn document(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {

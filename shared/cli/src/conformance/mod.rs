@@ -40,7 +40,8 @@ pub async fn run(asked: Arguments, out: &mut Output) -> Result<Exit, WrongUsage>
     let report = try_all(&session).await;
     report.show(out);
     if let Some(file) = &asked.junit {
-        fs::write(file, junit::write(&report))
+        junit::write(&report)
+            .and_then(|bytes| fs::write(file, bytes))
             .map_err(|error| WrongUsage(format!("{}: {error}", file.display())))?;
     }
     if let Some(why) = &report.unreachable {

@@ -93,10 +93,10 @@ impl Session {
         self.plan.refuse.as_deref().map(|template| self.call(template))
     }
 
+    #[allow(clippy::expect_used, reason = "the messages prove that they cannot fail")]
     fn call(&self, template: &str) -> Call {
         let number = self.calls.get() + 1;
         self.calls.set(number);
-        // A name of ours is a valid key, and what was a JSON object with one text in a place is one with another.
         let key = format!("{}-{number}-{}", self.run, self.clock.below(u64::MAX));
         let key: IdempotencyKey = key.parse().expect("letters, digits and hyphens are a key");
         let saga = SagaId::derive(&self.plan.definition, &key);
@@ -265,6 +265,7 @@ impl Call {
         self
     }
 
+    #[allow(clippy::expect_used, reason = "the message proves that it cannot fail")]
     pub fn trace_of_another(&self) -> TraceParent {
         let key: IdempotencyKey = self.saga.to_string().parse().expect("a UUID is a key");
         TraceParent::for_saga(SagaId::derive("another", &key))

@@ -162,7 +162,7 @@ impl Service {
         };
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         if self.is(BreaksConnections) && number % 9 == 4 {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 self.decided(&request);
             }
             return;
@@ -216,7 +216,7 @@ impl Service {
 
     fn decided(&self, request: &Request) -> Answer {
         if self.is(Slow) {
-            thread::sleep(Duration::from_millis(150));
+            works_for(150);
         }
         if self.is(Redirects) {
             return Answer {
@@ -384,7 +384,7 @@ impl Service {
                 return answer(409, &json!({"detail": "it is in flight"}));
             }
             drop(ledger);
-            thread::sleep(Duration::from_millis(takes));
+            works_for(takes);
             ledger = self.ledger.lock().unwrap();
             ledger.in_flight.remove(key);
         }
@@ -454,7 +454,7 @@ impl Service {
         if (self.is(UndoRaces) || self.is(ActsDuringUndo)) && !again {
             ledger.in_flight.insert(act_key.to_owned());
             drop(ledger);
-            thread::sleep(Duration::from_millis(60));
+            works_for(60);
             ledger = self.ledger.lock().unwrap();
             ledger.in_flight.remove(act_key);
         }
@@ -510,6 +510,14 @@ impl Service {
         answer.body = body.to_string();
         answer
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "that a service takes its time is what is tested"
+)]
+fn works_for(millis: u64) {
+    thread::sleep(Duration::from_millis(millis));
 }
 
 fn throttled(again: String) -> Answer {

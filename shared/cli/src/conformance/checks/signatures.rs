@@ -19,6 +19,7 @@ fn signing(session: &Session) -> Result<&Signing, Stop> {
     session.plan.signing.as_ref().ok_or_else(how)
 }
 
+#[allow(clippy::expect_used, reason = "the message proves that it cannot fail")]
 fn foreign() -> Secrets {
     Secrets::parse(FOREIGN).expect("it has the form of a secret")
 }
