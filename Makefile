@@ -9,7 +9,7 @@ STACK = $(PYTHON) localstack/stack.py
 DLQ = $${CARGO_TARGET_DIR:-target}/local/dlq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dlq check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test upgrade-test prove fuzz mutants bench package package-test
+.PHONY: help setup demo up down status dlq check test format lint unit terraform terraform-apply policy deny workflows stack-test localstack-test upgrade-test endurance-test prove fuzz mutants bench package package-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ workflows: ## actionlint on the workflows of GitHub Actions
 
 localstack-test: ## end-to-end tests on LocalStack in place of MiniStack; not part of `make test` (about four minutes once everything is built; the first time installs LocalStack)
 	$(PYTHON) tests/run.py localstack
+
+endurance-test: ## what takes many minutes with outside services: 300 sagas of two bad providers, a pause, a mended binding, forgotten keys (about 40 minutes; not part of `make test`)
+	$(PYTHON) tests/run.py endurance
 
 package: ## zips for both clouds into target/package (ARCH=arm64 or x86_64: Lambda functions for that one only)
 	$(PYTHON) infra/package.py $(if $(ARCH),--arch $(ARCH))

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
 CHECKS = ["calls", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine", "admission"]
+          "list", "quarantine", "admission", "api_runs"]
 LONGEST_RUN = 600
 
 
@@ -46,6 +46,32 @@ MUTANTS = [
     Mutant("a word in the timeline that earlier releases refuse", "shared/aws/src/timeline_item.rs",
            "Outcome::Noted => Some(Outcome::Late),", "Outcome::Noted => Some(Outcome::Noted),",
            package="saga-stored-forms"),
+    Mutant("a dry run of many sagas commits", "shared/app/src/saga_runs/run.rs",
+           "let dry = self.sagas.dry_run();", "let dry = self.sagas;"),
+    Mutant("a run changes a saga that its filter does not mean any more", "shared/app/src/saga_runs/run.rs",
+           ".only(meant);", ".only(meant.filter(|_| false));"),
+    Mutant("a run goes on behind sagas that it only read", "shared/app/src/saga_runs/run.rs",
+           "Some(end) => return Ok(end),\n                None => self.stand = all_read,",
+           "ended => {\n                    self.stand = all_read;\n"
+           "                    if let Some(end) = ended {\n                        return Ok(end);\n                    }\n                }"),
+    Mutant("a run tries more than may fail", "shared/app/src/saga_runs/run.rs",
+           "batch.len() < most.min(allowed)", "batch.len() < most.max(allowed.min(1))"),
+    Mutant("a run keeps no rate", "shared/app/src/saga_runs/run.rs",
+           "time.sleep(u64::try_from(early).unwrap_or(0)).await;", "time.sleep(u64::try_from(early).map_or(0, |_| 0)).await;"),
+    Mutant("a run by ids begins anew with each answer", "shared/app/src/saga_runs/run.rs",
+           "rest: ids.get(*done..)", "rest: ids.get(0..)"),
+    Mutant("an empty filter means every saga", "shared/app/src/saga_runs/filter.rs",
+           "if given.is_empty() {", "if false {"),
+    Mutant("a filter by service means every step that calls one", "shared/app/src/saga_runs/filter.rs",
+           "service == Some(wanted)", "service.is_some() || service == Some(wanted)"),
+    Mutant("a run does again what was done before", "shared/app/src/saga_runs/act.rs",
+           "(_, Outcome::Repeated) => left(", "(_, Outcome::Contradicted) => left("),
+    Mutant("sending again counts as a move", "shared/core/src/origin/sweep.rs",
+           'Entry::of_command("retransmit", self.now, asked, Outcome::Noted)',
+           'Entry::of_command("retransmit", self.now, asked, Outcome::Applied)'),
+    Mutant("sending again waits until the saga is due", "shared/core/src/origin/sweep.rs",
+           "if !self.saga.is_owed() {\n            return Ok(Decided::Nothing(Outcome::Late));",
+           "if !self.is_due() {\n            return Ok(Decided::Nothing(Outcome::Late));"),
     Mutant("a service that is bound wrongly is taken for a refusal", "shared/wire/src/contract/reply.rs",
            "300..500 => Reply::Misbound {\n            why: answered(answer),\n        },",
            "300..500 => Reply::Refused(answered(answer)),", package="saga-wire"),
@@ -204,7 +230,7 @@ MUTANTS = [
            "if self.steps.values().any(|record| record.state.is_compensating()) {",
            "if self.steps.values().any(|record| record.state == StepState::Undone) {"),
     Mutant("the sweep sends the opening while closing", "shared/core/src/origin/sweep.rs",
-           'if lifecycle.closing {\n            decision.emit', 'if false {\n            decision.emit'),
+           'if self.saga.lifecycle.closing {\n            decision.emit', 'if false {\n            decision.emit'),
     Mutant("the sweep looks only once", "shared/core/src/origin/sweep.rs",
            '        decision.saga.due = Some(\n            self.patience\n                .next(self.now, decision.saga.nudges, self.saga.deadline),\n        );',
            '        decision.saga.due = None;'),
@@ -217,9 +243,8 @@ MUTANTS = [
            'Err(_) => ("panicked", None),', "Err(_) => return None,",
            "saga-runtime"),
     Mutant("the cursor of a filtered list stays", "shared/app/src/list_sagas.rs",
-           "            cursor = Some((saga.created, saga.id));\n",
-           "            if query.status.is_none() && query.flag.is_none() {\n"
-           "                cursor = Some((saga.created, saga.id));\n            }\n"),
+           "let next = walk.place().filter(|_| !walk.is_over());",
+           "let next = if filters { query.cursor } else { walk.place() }.filter(|_| !walk.is_over());"),
     Mutant("any origin passes the handshake", "functions/event-ingress/src/webhook.rs",
            "if !origin.is_some_and(allowed) ||", "if !origin.is_some_and(|origin| allowed(origin) || !origin.is_empty()) ||",
            "event-ingress"),

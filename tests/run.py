@@ -7,9 +7,10 @@
     python3 tests/run.py deny       the dependency policy
     python3 tests/run.py bench      what the outbox costs, on a local stack of its own
     python3 tests/run.py localstack end-to-end tests on LocalStack in place of MiniStack, on a local stack of their own
+    python3 tests/run.py endurance  what takes many minutes with outside services, on three local stacks, one after the other
     python3 tests/run.py packages   what `make package` left in target/package, read and run on a local stack of its own
 
-`stack` and `bench` run the functions that `make package` builds for this machine, which are built first; where those cannot
+`stack`, `bench` and `endurance` run the functions that `make package` builds for this machine, which are built first; where those cannot
 run (anywhere but on Linux on x86-64) they run functions of the development profile, and say so. Each part ends with the
 seconds that its phases took. Uses cargo-nextest where it is installed, else cargo test.
 """
@@ -49,7 +50,7 @@ LONGEST_FIRST = ("test_dead_letter_runs", "test_healing", "test_crashes", "test_
 
 
 def main() -> int:
-    parts = {"all": everything, "unit": unit, "stack": stack, "deny": deny, "bench": bench, "localstack": localstack, "packages": packages}
+    parts = {"all": everything, "unit": unit, "stack": stack, "deny": deny, "bench": bench, "localstack": localstack, "endurance": endurance, "packages": packages}
     parser = Parser(description=__doc__)
     parser.add_argument("part", choices=parts)
     part = parser.parse_args().part
@@ -224,6 +225,39 @@ def bench() -> int:
 def localstack() -> int:
     place = Stack(ROOT / "localstack" / ".test-localstack", port_base() + LOCALSTACK_ABOVE)
     return on_a_stack(lambda one: one.python_tests("localstack"), "--emulator", "localstack", place=place)
+
+
+def endurance() -> int:
+    """The services of the local stack; then the provider that was written from the contract alone; then a bank that forgets."""
+    options = packaged_functions()
+    if options is None:
+        return 1
+    failed = on_a_stack(lambda one: one.python_tests("endurance", "test_chaos.py") or one.python_tests("endurance", "test_services.py"), *options)
+    with tempfile.TemporaryDirectory() as folder:
+        port, services = port_base() + PORTS_ABOVE + PORTS_A_STACK - 1, Path(folder) / "services.toml"
+        samples = (ROOT / "localstack" / "services.toml").read_text()
+        services.write_text(samples.replace("{services}", f"http://127.0.0.1:{port}"))
+        os.environ["SECOND_PROVIDER_PORT"] = str(port)
+        failed = on_a_stack(lambda one: one.python_tests("endurance", "test_chaos.py"), *options, "--services", str(services)) or failed
+        del os.environ["SECOND_PROVIDER_PORT"]
+    return on_a_stack(lambda one: one.python_tests("endurance", "test_forgotten_keys.py"), "--packages", str(forgetful())) or failed
+
+
+def forgetful() -> Path:
+    """Packages of this tree, but that its definition of transfers has a bank that forgets."""
+    import upgrade
+
+    place = ROOT / "target" / "endurance"
+    tree, definition = place / "tree", Path("shared/wire/definitions/transfer.toml")
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for file in filter(None, files):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, tree / file, follow_symlinks=False)
+    text = (tree / definition).read_text()
+    (tree / definition).write_text(text.replace('call = "bank"', 'call = "bank"\nkey_lifetime = "50s"'))
+    with PHASES.phase("functions whose bank forgets"):
+        return upgrade.built(tree, place / "packages")
 
 
 def packages() -> int:

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
-use saga_app::dead_letters::{Bounds, DeadLetterSource, Report};
+use saga_app::dead_letters::{DeadLetterSource, Report};
 use saga_app::dead_letters::{Ports, run};
 use saga_app::ports::{Quarantined, Time};
+use saga_app::runs::Bounds;
 use saga_core::Timestamp;
 use saga_memory::{Clock, DeadLetters, OriginCloud};
 use saga_wire::dead_letter::{

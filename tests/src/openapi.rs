@@ -253,6 +253,12 @@ impl Document {
                         say(format!("breaks {rule} {wanted}"));
                     }
                 }
+                "minProperties" => {
+                    let members = value.as_object().map_or(usize::MAX, serde_json::Map::len) as u64;
+                    if members < wanted.as_u64().expect("a length is a number") {
+                        say(format!("has fewer than {wanted} members"));
+                    }
+                }
                 "pattern" => {
                     let pattern = Regex::new(wanted.as_str().unwrap_or_default()).expect("a pattern");
                     if text.is_some_and(|text| !pattern.is_match(text)) {
@@ -347,6 +353,7 @@ mod tests {
             "w": {"enum": ["x", null]},
             "l": {"type": "array", "maxItems": 1, "items": {"$ref": "#/b"}},
             "o": {"oneOf": [{"required": ["p"]}, {"required": ["q"]}]},
+            "m": {"type": "object", "minProperties": 1},
         }}, "b": {"type": "string", "format": "date-time"}}));
         for good in [
             json!({"n": 1}),
@@ -367,6 +374,7 @@ mod tests {
             json!({"n": 1, "l": ["2026-11-21T00:00:00Z", "2026-11-21T00:00:00Z"]}),
             json!({"n": 1, "l": ["yesterday"]}),
             json!({"n": 1, "o": {"p": 1, "q": 2}}),
+            json!({"n": 1, "m": {}}),
             json!({"n": 1, "unknown": 1}),
         ] {
             assert_eq!(document.wrong("/a", &bad).len(), 1, "{bad}");

@@ -3,17 +3,9 @@ cancelled saga, none missing of a completed one, and no undo of what was never a
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
-import sqlite3
-import time
+from .support import wait_for
+from .transfers import DONE, Chaos, TransferTest
 
-from .processes import function_processes
-from .support import TERMINAL, StackTest, endpoints, http, order, wait_for
-
-DONE = {"ledger": [1], "bank": [1], "mail": [1]}
 CHAOS = {
     "*": {
         "apply_and_time_out": {"probability": 0.15, "hold": 1},
@@ -22,57 +14,6 @@ CHAOS = {
         "garbage": {"probability": 0.1},
     },
 }
-# How many sagas meet a provider that misbehaves while processes are killed. TRANSFER_SAGAS=300 is the long run: the provider is
-# later than any timeout, dies, and puts decisions off, too (which is polled every five minutes).
-SAGAS = int(os.environ.get("TRANSFER_SAGAS", "30"))
-LONG = "TRANSFER_SAGAS" in os.environ
-if LONG:
-    CHAOS["*"].update({
-        "delay": {"probability": 0.1, "seconds": 20},
-        "die": {"probability": 0.02, "when": ["before", "after"]},
-        "later": {"probability": 0.05, "seconds": 3},
-    })
-
-
-class TransferTest(StackTest):
-    def setUp(self):
-        super().setUp()
-        self.faults({})
-        self.addCleanup(self.faults, {})
-
-    def faults(self, faults: dict) -> None:
-        def put():
-            url = self.e["services"]["provider"] + "/faults"
-            status, _ = http.request("PUT", url, json.dumps(faults).encode(), {"Content-Type": "application/json"})
-            return status in (200, 204)
-        wait_for("the provider takes its faults", put, seconds=30)
-
-    def transfer(self, amount="120.50", payee="dave", account="alice") -> str:
-        body = order(amount, payee=payee, account=account)
-        return self.start(body, definition="transfer")["saga_id"]
-
-    def effects(self, saga_id: str) -> dict[str, list[int]]:
-        with sqlite3.connect(f"file:{self.e['services']['ledger']}?mode=ro", uri=True) as ledger:
-            rows = ledger.execute("SELECT service, effect FROM effects WHERE saga = ? ORDER BY id", (saga_id,)).fetchall()
-        found: dict[str, list[int]] = {}
-        for service, effect in rows:
-            found.setdefault(service, []).append(int(effect))
-        return found
-
-    def step(self, saga_id: str, name: str) -> dict:
-        return next(step for step in self.saga(saga_id)["steps"] if step["name"] == name)
-
-    def until(self, saga_id: str, name: str, what: str, holds) -> dict:
-        def look():
-            step = self.step(saga_id, name)
-            return step if holds(step) else None
-        return wait_for(f"step {name} of {saga_id} {what}", look, seconds=120)
-
-    def answer(self, saga_id: str, name: str, expect: int = 200, **answer) -> dict:
-        body = {"by": "test", "reason": "as agreed", **answer}
-        status, said = self.post(f"/sagas/{saga_id}/steps/{name}/answer", body)
-        self.assertEqual(status, expect, said)
-        return said
 
 
 class Transfer(TransferTest):
@@ -192,59 +133,8 @@ class Overrides(TransferTest):
         return saga_id
 
 
-class TransferChaos(TransferTest):
+class TransferChaos(Chaos):
     def test_a_provider_that_misbehaves_while_processes_are_killed(self):
-        chance = random.Random(20261126)
         self.faults(CHAOS)
         kinds = [("dave", "120.50"), ("mallory", "75"), ("dave", "9999")]
-        sagas, cancelled = [], set()
-        for number in range(SAGAS):
-            payee, amount = kinds[number % len(kinds)]
-            sagas.append(self.transfer(amount, payee))
-            if number % 5 == 4:
-                self.post(f"/sagas/{sagas[-1]}/cancel", {"reason": "chance"})
-                cancelled.add(sagas[-1])
-            if number % 6 == 5:
-                time.sleep(chance.random())  # the moment of the crash is left to chance
-                for pid in [endpoints()["pids"]["azure_participant"], *function_processes(self.e)]:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-        if LONG:  # most calls come after the last start, and meet the faults, too
-            ended = set()
-
-            def most_ended():
-                ended.update(saga_id for saga_id in sagas if saga_id not in ended and self._ended(saga_id))
-                return len(ended) >= 0.9 * len(sagas)
-            wait_for("the end of nine sagas in ten", most_ended, pause=5)
-        self.faults({})
-        held = []
-        for saga_id in sagas:
-            saga = self.ended_or_held(saga_id)
-            if saga["status"] not in TERMINAL:
-                held.append(saga_id)
-                continue
-            found = self.effects(saga_id)
-            for service, effects in found.items():
-                self.assertIn(effects, ([1], [1, -1]), f"{saga_id}: {service} {effects}")
-            in_effect = {service for service, effects in found.items() if sum(effects) == 1}
-            wanted = set(DONE) if saga["status"] == "COMPLETED" else set()
-            self.assertEqual(in_effect, wanted, saga)
-        self.assertEqual(held, [], "no fault of this test needs a person")
-        with sqlite3.connect(f"file:{self.e['services']['ledger']}?mode=ro", uri=True) as ledger:
-            undone = ledger.execute("SELECT service, act_key, found FROM decisions WHERE verb = 'undo' AND service <> 'ledger' AND found <> 'accepted'")
-            self.assertEqual(undone.fetchall(), [], "a service that promises `key` only was asked to undo what it had not accepted")
-
-    def ended_or_held(self, saga_id: str) -> dict:
-        rounds = 0
-
-        def look():
-            nonlocal rounds
-            rounds += 1
-            if rounds % 30 == 0:
-                self.invoke("deadline-sweeper")
-                self.invoke("outbox-poller")
-            saga = self.saga(saga_id)
-            return saga if saga["flags"].get("held") else self._ended(saga_id)
-        return wait_for(f"the end of {saga_id}", look)
+        self.sagas_end_as_their_provider_says(30, kinds, seed=20261126, patience=300)

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::{Context, LambdaEvent};
 use routes::{DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
 use saga_app::dead_letters::MAX_PAGE;
-use saga_app::dead_letters::command::{DEFAULT_BOUNDS, MAX_RATE, MAX_RUN};
+use saga_app::runs::{DEFAULT_BOUNDS, MAX_RATE, MAX_RUN};
 use saga_core::text::is_unseen;
 use saga_memory::{DeadLetters, Fault};
 use saga_tests::dead_letters::{Desk, dead};

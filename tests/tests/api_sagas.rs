@@ -5,8 +5,12 @@
 // A function is a program and no library: its own sources are taken as they are.
 #[path = "../../functions/saga-initiator/src/answers.rs"]
 mod answers;
+#[path = "../../functions/saga-initiator/src/fields.rs"]
+mod fields;
 #[path = "../../functions/saga-initiator/src/routes.rs"]
 mod routes;
+#[path = "../../functions/saga-initiator/src/runs.rs"]
+mod runs;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -232,6 +236,17 @@ call = "bank"
 class = "retriable"
 "#;
 
+/// A dry run of each act.
+const RUNS: [(&str, &str); 4] = [
+    ("/runs/cancel", r#"{"filter":{"flag":"stuck"}}"#),
+    ("/runs/resolve", r#"{"filter":{"flag":"stuck"},"to":"completed"}"#),
+    (
+        "/runs/answer",
+        r#"{"filter":{"held":true},"step":"approval","decision":"refused"}"#,
+    ),
+    ("/runs/retransmit", r#"{"filter":{"flag":"stuck"}}"#),
+];
+
 #[tokio::test]
 async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let mut world = World::default();
@@ -246,11 +261,13 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let id = started.json()["saga_id"].as_str().unwrap().to_owned();
     seen.insert(first);
     let (cancel, resolve) = (format!("/sagas/{id}/cancel"), format!("/sagas/{id}/resolve"));
+    let retransmit = format!("/sagas/{id}/retransmit");
     let (saga, end) = (
         format!("/sagas/{id}"),
         r#"{"to":"cancelled","reason":"r","by":"b"}"#,
     );
     let gone = of_another_deployment(&world).await;
+    let gone_retransmit = format!("/sagas/{}/retransmit", gone.id);
     let (gone, gone_cancel, gone_resolve) = (
         format!("/sagas/{}", gone.id),
         format!("/sagas/{}/cancel", gone.id),
@@ -259,6 +276,7 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     let spoilt = given::saga(8, given::time(0));
     world.aws.insert(&given::decision(&spoilt), None).await.unwrap();
     world.aws.spoil(spoilt.id);
+    let spoilt_retransmit = format!("/sagas/{}/retransmit", spoilt.id);
     let (spoilt, spoilt_cancel, spoilt_resolve) = (
         format!("/sagas/{}", spoilt.id),
         format!("/sagas/{}/cancel", spoilt.id),
@@ -271,11 +289,15 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     };
     let none = "/sagas/0193e0b1-0000-8000-8000-00000000ffff";
     let (none_cancel, none_resolve) = (format!("{none}/cancel"), format!("{none}/resolve"));
+    let none_retransmit = format!("{none}/retransmit");
     let none_answer = format!("{none}/steps/approval/answer");
     let (gone_answer, spoilt_answer) = (
         format!("{gone}/steps/approval/answer"),
         format!("{spoilt}/steps/approval/answer"),
     );
+    let ended = world.try_start_of("payment", "ended", &body).await.unwrap();
+    let ended_resolve = format!("/sagas/{ended}/resolve");
+    let ended_retransmit = format!("/sagas/{ended}/retransmit");
     let approved = world.try_start_of("approved", "approved", "{}").await.unwrap();
     let approved = format!("/sagas/{approved}");
     let answers = format!("{approved}/steps/approval/answer");
@@ -320,6 +342,18 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
             path: "/sagas/payment",
             ..text
         },
+        post(&retransmit, r#"{"reason":"r"}"#),
+        post(&retransmit, "[]"),
+        post(&retransmit, r#"{"why":"r"}"#),
+        post(&retransmit, r#"{"reason":100000}"#),
+        post(&retransmit, &large),
+        Call {
+            path: &retransmit,
+            ..text
+        },
+        post(&none_retransmit, ""),
+        post(&gone_retransmit, ""),
+        post(&spoilt_retransmit, ""),
         post(&cancel, ""),
         post(&cancel, "[]"),
         post(&cancel, r#"{"why":"r"}"#),
@@ -345,6 +379,9 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         post(&gone_resolve, end),
         post(&spoilt_resolve, end),
         post(&cancel, ""),
+        post(&retransmit, ""),
+        post(&ended_resolve, r#"{"to":"completed","reason":"r","by":"b"}"#),
+        post(&ended_retransmit, ""),
         post(&resolve, r#"{"to":"completed","reason":"r","by":"b"}"#),
         post(&pays, yes),
         post(&answers, r#"{"decision":"accepted","by":"b"}"#),
@@ -371,6 +408,18 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     ] {
         seen.insert(outcome(&world, call).await.0);
     }
+    for (run, body) in RUNS {
+        for call in [
+            post(run, body),
+            post(run, "{"),
+            post(run, "{}"),
+            post(run, r#"{"reason":1}"#),
+            post(run, &large),
+            Call { path: run, ..text },
+        ] {
+            seen.insert(outcome(&world, call).await.0);
+        }
+    }
     let mut lacking = World::default();
     lacking.deployment.participants.remove("payments");
     seen.insert(outcome(&lacking, post("/sagas/payment", &body)).await.0);
@@ -382,8 +431,12 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
             post("/sagas/payment", &body),
             post(&cancel, ""),
             post(&resolve, end),
+            post(&retransmit, ""),
             post(&answers, yes),
-        ] {
+        ]
+        .into_iter()
+        .chain(RUNS.map(|(run, body)| post(run, body)))
+        {
             seen.insert(outcome(&world, call).await.0);
         }
     }
@@ -393,6 +446,10 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         // The store in memory has no rows that it cannot read.
         "GET /sagas 500 internal",
         "POST /sagas/{saga} 500 internal",
+        "POST /runs/cancel 500 internal",
+        "POST /runs/resolve 500 internal",
+        "POST /runs/answer 500 internal",
+        "POST /runs/retransmit 500 internal",
         // None here refuses at the start.
         "POST /sagas/{saga} 422 refused",
     ] {

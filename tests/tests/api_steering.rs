@@ -5,8 +5,12 @@
 // A function is a program and no library: its own sources are taken as they are.
 #[path = "../../functions/saga-initiator/src/answers.rs"]
 mod answers;
+#[path = "../../functions/saga-initiator/src/fields.rs"]
+mod fields;
 #[path = "../../functions/saga-initiator/src/routes.rs"]
 mod routes;
+#[path = "../../functions/saga-initiator/src/runs.rs"]
+mod runs;
 
 use lambda_http::Request;
 use lambda_http::request::LambdaRequest;

@@ -10,12 +10,13 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::stream;
 use saga_app::dead_letters::DeadLetterSource;
-use saga_app::dead_letters::command::{Act, Command, Filter, MAX_RUN, Selection};
+use saga_app::dead_letters::command::{Act, Command, Filter, Selection};
 use saga_app::dead_letters::ports::{
     Answer, Answers, DeadLetterContainer, DeadLetterQueue, Depth, Leased, Pages, Receipt, Removal,
 };
 use saga_app::dead_letters::{Page, Ports, Report, list, run};
 use saga_app::ports::Time;
+use saga_app::runs::MAX_RUN;
 use saga_core::Timestamp;
 use saga_memory::Clock;
 use saga_tests::dead_letters::{Desk, all, dead};

@@ -254,3 +254,72 @@ async fn a_step_in_the_middle_that_is_undone_in_turn_is_nothing_to_tell_of() {
         (Phase::Cancelled, Vec::new())
     );
 }
+
+/// The cancel that is sent while an override is followed is by turns another: the sweep's turn is the same afterwards.
+#[tokio::test]
+async fn what_is_sent_again_at_once_is_what_the_sweep_would_send_and_changes_nothing_else() {
+    let (world, id, _) = stuck().await;
+    let asked = given::ASKED;
+    let stuck = world.saga(id);
+    let open = {
+        let world = World::default();
+        world.start("100").await;
+        let id = world.start("50").await;
+        world.saga(id)
+    };
+    let closing = {
+        let world = World::default();
+        let id = world.start("50").await;
+        world.resolve(id, Override::Cancelled).await;
+        world.saga(id)
+    };
+    for (definition, saga) in [
+        (in_turn(), stuck),
+        (parse(sagas::PAYMENT).unwrap(), open),
+        (parse(sagas::PAYMENT).unwrap(), closing),
+    ] {
+        let due = saga.due.unwrap();
+        let before = Timestamp::from_millis(due.millis().min(saga.deadline.millis()) - 1);
+        let at = |now| Origin {
+            now,
+            ..origin(&world, &saga, &definition)
+        };
+        let entities = Entities::new();
+        // It need not be due.
+        let sent = at(before)
+            .apply(&saga_core::origin::Command::Retransmit(asked), &entities)
+            .unwrap();
+        let sent = sent.decision().unwrap();
+        let swept = at(due)
+            .apply(&saga_core::origin::Command::Sweep, &entities)
+            .unwrap()
+            .decision()
+            .unwrap();
+        assert!(sent.emit.is_some());
+        assert_eq!(sent.emit, swept.emit);
+        assert_eq!(sent.outcome, Outcome::Noted);
+        let mut unchanged = sent.saga.clone();
+        let line = unchanged.timeline.entries.pop().unwrap();
+        assert_eq!((line.verb.as_str(), line.outcome), ("retransmit", Outcome::Noted));
+        assert_eq!(
+            line.note.as_deref(),
+            Some(&*format!("{}: {}", asked.by, asked.why))
+        );
+        assert_eq!(unchanged, saga, "neither earlier nor later is it due, or stuck");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_of_a_saga_that_has_ended() {
+    let mut world = World::default();
+    let id = world.start("50").await;
+    world.settle().await;
+    world.heal(id).await;
+    let ended = world.saga(id);
+    let decided = given::decided(
+        &ended,
+        ended.created,
+        &saga_core::origin::Command::Retransmit(given::ASKED),
+    );
+    assert_eq!(decided, None);
+}

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use saga_app::ports::Time;
 use saga_azure::{CallsQueue, Config, ManagedIdentity};
 use saga_core::Cloud;
 use saga_runtime::clock::SystemClock;
 use saga_runtime::service_client::HttpServices;
 use saga_wire::services::Services;
-use tokio::sync::Semaphore;
 
 use crate::config;
+use crate::places::Places;
 
 /// What calling services needs beside the cloud's own ports.
 pub(crate) struct Calls {
@@ -18,7 +19,7 @@ pub(crate) struct Calls {
     pub(crate) client: HttpServices<ManagedIdentity, SystemClock>,
     pub(crate) queue: CallsQueue,
     /// Of each service, so many requests at a time.
-    pub(crate) places: BTreeMap<String, Semaphore>,
+    pub(crate) places: BTreeMap<String, Places>,
 }
 
 impl Calls {
@@ -40,7 +41,7 @@ impl Calls {
     ) -> Self {
         let ours = services.iter().filter(|service| service.cloud == Cloud::Azure);
         let places = ours.map(|service| {
-            let places = Semaphore::new(usize::from(service.max_concurrency));
+            let places = Places::new(service.max_concurrency, SystemClock.now());
             (service.name.clone(), places)
         });
         Self {

@@ -5,6 +5,7 @@ mod config;
 mod handler;
 mod outbox_sweep;
 mod participant;
+mod places;
 mod saga_step;
 mod service_call;
 mod trigger;

@@ -3,8 +3,6 @@
 //! Invariant: a service that answers slowly keeps no other waiting. Each service has so many places; a request that finds
 //! them taken goes back on the queue for a moment.
 
-use std::time::Duration;
-
 use saga_app::Handled;
 use saga_app::call_service::{Caller, ParticipantSteps};
 use saga_app::ports::{CallQueue, ParticipantCloud, PortError, Time};
@@ -14,11 +12,6 @@ use saga_wire::saga_event::SagaEvent;
 
 use crate::participant::{Outcome, Participant};
 use crate::trigger;
-
-/// How long a request waits for a place of its service.
-const PATIENCE: Duration = Duration::from_millis(250);
-/// How long it stays away when there was none, in milliseconds: at least, and by chance up to so much more.
-const AWAY: (u64, u64) = (2_000, 8_000);
 
 pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, body: &[u8]) -> Outcome {
     let Some(calls) = &participant.calls else {
@@ -32,14 +25,15 @@ pub(crate) async fn handle(participant: &Participant<impl ParticipantCloud>, bod
     let time = participant.cloud.time();
     let _place = match calls.places.get(&service_of(&message).unwrap_or_default()) {
         None => None,
-        Some(places) => match tokio::time::timeout(PATIENCE, places.acquire()).await {
-            Ok(place) => place.ok(),
-            Err(_) => {
-                let away = Duration::from_millis(AWAY.0 + time.below(AWAY.1));
+        Some(places) => {
+            let place = places.take().await;
+            if place.is_none() {
+                let away = places.away(time.now(), |bound| time.below(bound));
                 calls.queue.put(&message, away).await?;
                 return Ok("put back: its service has no place free".to_owned());
             }
-        },
+            place
+        }
     };
     let cloud = &participant.cloud;
     let steps = ParticipantSteps {

@@ -6,6 +6,7 @@ use saga_app::dead_letters::MAX_PAGE;
 use saga_app::dead_letters::command::{Act, command, filter, mistyped};
 use saga_app::dead_letters::{Found, Ports, Prospect, find, list, run};
 use saga_app::ports::{SagaStore, Time};
+use saga_app::runs::request::name;
 use saga_core::Timestamp;
 use saga_runtime::http::{self, Answer, body, caller, invalid};
 use saga_runtime::routing::{self, Routes as Table};
@@ -17,7 +18,7 @@ use crate::answers;
 /// The API in OpenAPI 3.1; a test compares it with what is below.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
 
-/// Room for [`MAX_RUN`](saga_app::dead_letters::command::MAX_RUN) ids of the longest.
+/// Room for [`MAX_RUN`](saga_app::runs::MAX_RUN) ids of the longest.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// What a path leads to.
@@ -113,16 +114,7 @@ impl<S: SagaStore, T: Time> Routes<'_, S, T> {
         }
         let command = command(act, &fields).map_err(invalid)?;
         let caller = caller(request);
-        let by = match (command.by.as_deref(), &caller) {
-            (Some(by), _) => by,
-            (None, None) if command.confirm => {
-                return Err(invalid(
-                    "`by` must be a text of 1 to 200 characters: the record says who",
-                ));
-            }
-            (None, Some(_)) => "caller",
-            (None, None) => "nobody",
-        };
+        let by = name(command.by.as_deref(), command.confirm, caller.as_ref()).map_err(invalid)?;
         let report = run(self.ports, &command, by, caller.as_ref(), self.until).await;
         Ok(ok(answers::report(&report)))
     }

@@ -1,7 +1,9 @@
 //! saga-initiator: the HTTP API behind a function URL. Wiring only; the routes are in [`routes`].
 
 mod answers;
+mod fields;
 mod routes;
+mod runs;
 
 use lambda_http::{Error, Request, service_fn};
 use saga_aws::clients;

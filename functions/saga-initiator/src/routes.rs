@@ -4,27 +4,25 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use saga_app::Deployment;
 use saga_app::answer_step::{Answer as StepAnswer, answer_step};
-use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, list_sagas};
-use saga_app::override_saga::{Command, command};
+use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, flag_named, list_sagas, status_named};
+use saga_app::override_saga::{Command, TooLate, command};
 use saga_app::ports::{SagaStore, Time};
+use saga_app::runs::request::moment;
 use saga_app::start_saga::{self, start_saga};
-use saga_core::document::{Document, Fields};
+use saga_core::SagaId;
+use saga_core::document::Document;
 use saga_core::ids::IdempotencyKey;
 use saga_core::mark::Asked;
-use saga_core::origin::Override;
-use saga_core::participant::FieldError;
-use saga_core::saga::Flag;
 use saga_core::step::Reply;
-use saga_core::{Outcome, SagaId, Status};
 use saga_runtime::http::{
-    self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field, wrong_field,
+    self, Answer, MAX_BODY, body, caller, header_text, invalid, name_field, only, text_field,
 };
 use saga_runtime::routing::{Routes, find};
 use saga_wire::problem::{Code, Problem};
-use saga_wire::time;
 use uuid::Uuid;
 
-use crate::answers;
+use crate::runs::{self, Kind};
+use crate::{answers, fields};
 
 /// The API in OpenAPI 3.1; a test compares it with what is below.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
@@ -39,8 +37,10 @@ pub enum Route {
     Find,
     Start,
     Cancel,
+    Retransmit,
     Resolve,
     AnswerStep,
+    Run(Kind),
 }
 
 /// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name; `{step}` is a step's name.
@@ -52,8 +52,13 @@ pub const ROUTES: &Routes<Route> = &[
     ("GET", "/sagas/{saga}", Route::Find),
     ("POST", "/sagas/{saga}", Route::Start),
     ("POST", "/sagas/{saga}/cancel", Route::Cancel),
+    ("POST", "/sagas/{saga}/retransmit", Route::Retransmit),
     ("POST", "/sagas/{saga}/resolve", Route::Resolve),
     ("POST", "/sagas/{saga}/steps/{step}/answer", Route::AnswerStep),
+    ("POST", "/runs/cancel", Route::Run(Kind::Cancel)),
+    ("POST", "/runs/resolve", Route::Run(Kind::Resolve)),
+    ("POST", "/runs/answer", Route::Run(Kind::Answer)),
+    ("POST", "/runs/retransmit", Route::Run(Kind::Retransmit)),
 ];
 
 /// Sagas of a page, unless the request says otherwise.
@@ -91,9 +96,15 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             Route::List => self.list(request).await,
             Route::Find => self.find(saga).await,
             Route::Start => self.start(request, saga).await,
-            Route::Cancel => self.cancel(request, saga).await,
+            Route::Cancel => self.commanded(request, saga, Command::Cancel).await,
+            Route::Retransmit => self.commanded(request, saga, Command::Retransmit).await,
             Route::Resolve => self.resolve(request, saga).await,
             Route::AnswerStep => self.answer_step(request, saga, step).await,
+            Route::Run(kind) => {
+                let on = (self.deployment, self.store, self.time);
+                // Boxed: nested in one another, the futures are deeper than the compiler likes.
+                Box::pin(runs::answer(on, request, kind)).await
+            }
         }
     }
 
@@ -134,19 +145,17 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let parameters = http::query(request, &PARAMETERS)?;
         let given = |name: &str| parameters.get(name).copied();
         let wrong = |name: &str, what: &str| invalid(format!("`{name}` must be {what}"));
-        let status = given("status").map(str::parse::<Status>).transpose();
-        let flag = given("flag").map(str::parse::<Flag>).transpose();
-        let all = Status::ALL.map(Status::as_str).join(", ");
-        let flags = Flag::ALL.map(Flag::as_str).join(", ");
-        let since = given("since").map(time::parse).transpose();
         let limit = given("limit").map_or(Ok(DEFAULT_PAGE), str::parse::<usize>);
         let limit = limit.ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
         let cursor = given("cursor").map(|text| saga_wire::http::parse_cursor(text).ok_or(()));
         let cursor = cursor.transpose();
         let query = Query {
-            status: status.map_err(|_| wrong("status", &format!("one of {all}")))?,
-            flag: flag.map_err(|_| wrong("flag", &format!("one of {flags}")))?,
-            since: since.map_err(|_| wrong("since", "an RFC 3339 time, such as 2026-11-21T00:00:00Z"))?,
+            status: given("status").map(status_named).transpose().map_err(invalid)?,
+            flag: given("flag").map(flag_named).transpose().map_err(invalid)?,
+            since: given("since")
+                .map(|text| moment("since", text))
+                .transpose()
+                .map_err(invalid)?,
             limit: limit.ok_or_else(|| wrong("limit", &format!("a number from 1 to {MAX_PAGE}")))?,
             cursor: cursor.map_err(|()| wrong("cursor", "the `next` of the page before"))?,
         };
@@ -156,7 +165,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         Ok(http::json(StatusCode::OK, body))
     }
 
-    async fn cancel(&self, request: &Request, id: &str) -> Answer {
+    /// A command that says no more than why.
+    async fn commanded(&self, request: &Request, id: &str, what: Command) -> Answer {
         let fields = if request.body().is_empty() {
             Default::default()
         } else {
@@ -174,23 +184,15 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             caller: caller.as_ref(),
             why: &why,
         };
-        self.command(id, Command::Cancel, asked).await
+        self.command(id, what, asked).await
     }
 
     async fn resolve(&self, request: &Request, id: &str) -> Answer {
         let fields = body(request, MAX_BODY)?;
         only(&fields, &["to", "reason", "by", "force"])?;
-        let to = match text_field(&fields, "to")?.as_str() {
-            "completed" => Override::Completed,
-            "cancelled" => Override::Cancelled,
-            _ => return Err(invalid("`to` must be `completed` or `cancelled`")),
-        };
+        let to = fields::end(&fields)?;
         let (why, by) = (text_field(&fields, "reason")?, name_field(&fields, "by")?);
-        let force = match fields.get("force") {
-            None | Some(Document::Null) => false,
-            Some(Document::Bool(force)) => *force,
-            Some(_) => return Err(wrong_field(FieldError::new("force", "must be true or false"))),
-        };
+        let force = fields::force(&fields)?;
         let caller = caller(request);
         let asked = Asked {
             by: &by,
@@ -203,16 +205,8 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     async fn answer_step(&self, request: &Request, id: &str, step: &str) -> Answer {
         let fields = body(request, MAX_BODY)?;
         only(&fields, &["decision", "output", "reason", "by"])?;
-        let reply = Reply::of_word(&text_field(&fields, "decision")?)
-            .ok_or_else(|| invalid("`decision` must be `accepted`, `refused` or `undone`"))?;
-        let output = match fields.get("output") {
-            None | Some(Document::Null) => Fields::new(),
-            Some(_) if reply != Reply::Accepted => {
-                return Err(invalid("only a step that is `accepted` has an `output`"));
-            }
-            Some(Document::Map(output)) => output.clone(),
-            Some(_) => return Err(wrong_field(FieldError::new("output", "must be a JSON object"))),
-        };
+        let reply = fields::decision(&fields)?;
+        let output = fields::output(&fields, reply)?;
         let reason = match fields.get("reason") {
             None | Some(Document::Null) if reply == Reply::Accepted => None,
             _ => Some(text_field(&fields, "reason")?),
@@ -245,19 +239,15 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         let done = done.map_err(answers::not_commanded)?;
         let done = done.ok_or_else(|| unknown_saga(id))?;
         let definition = done.definition.as_deref();
-        if done.outcome == Outcome::Late {
-            let status = done.saga.status_with(definition);
-            if !status.is_terminal() {
-                let detail = format!(
-                    "the saga is {status}, and a step of it that cannot be undone is done: it can only go forward; nothing \
-                     was changed"
-                );
-                return Err(Problem::new(Code::PastPivot, detail));
-            }
-            let detail = format!("the saga has ended: {status}; nothing was changed");
-            return Err(Problem::new(Code::TooLate, detail));
+        if let Some(late) = done.too_late() {
+            let code = match late {
+                TooLate::PastPivot(_) => Code::PastPivot,
+                TooLate::Ended(_) => Code::TooLate,
+            };
+            return Err(Problem::new(code, late.to_string()));
         }
-        let accepted = what == Command::Cancel;
+        // What was sent has its effect later.
+        let accepted = matches!(what, Command::Cancel | Command::Retransmit);
         let status = if accepted {
             StatusCode::ACCEPTED
         } else {

@@ -46,6 +46,8 @@ pub struct Answered {
     pub definition: Option<Arc<Definition>>,
     /// The step is on the other cloud: the answer is on its way there, and is decided there.
     pub forwarded: bool,
+    /// It was answered so before, and nothing was changed.
+    pub repeated: bool,
 }
 
 /// Why an answer was not taken. Nothing was changed.
@@ -97,6 +99,18 @@ pub async fn answer_step(
     id: SagaId,
     answer: Answer<'_>,
 ) -> Result<Option<Answered>, NotAnswered> {
+    answer_one(&Sagas::new(deployment, store, time), id, answer).await
+}
+
+/// The same for one of these sagas.
+///
+/// # Errors
+/// [`NotAnswered`].
+pub async fn answer_one(
+    sagas: &Sagas<'_, impl SagaStore, impl Time>,
+    id: SagaId,
+    answer: Answer<'_>,
+) -> Result<Option<Answered>, NotAnswered> {
     let output = kept(answer.output.clone()).map_err(NotAnswered::BadOutput)?;
     let data = match (answer.reply, answer.reason) {
         (Reply::Accepted, _) => output,
@@ -122,8 +136,7 @@ pub async fn answer_step(
         };
         Ok::<_, NotAnswered>(Some(Command::Answer(said)))
     };
-    let sagas = Sagas::new(deployment, store, time);
-    let Some(done) = transact(&sagas, id, said).await? else {
+    let Some(done) = transact(sagas, id, said).await? else {
         return Ok(None);
     };
     let outcome = done.decided.outcome();
@@ -137,25 +150,29 @@ pub async fn answer_step(
                     saga: done.before,
                     definition: done.definition,
                     forwarded: false,
+                    repeated: true,
                 }));
             }
             let why = why_not(&done.before, definition, step, its, answer.reply);
             return Err(NotAnswered::NotWaiting(why));
         }
     };
-    about!(
-        info,
-        &About::saga(&decision.saga, decision.emit.as_ref()),
-        command = "answer",
-        answer = answer.reply.as_str(),
-        caller = answer.caller.map(Caller::as_str),
-        outcome = outcome.as_str(),
-        "command"
-    );
+    if !done.dry_run {
+        about!(
+            info,
+            &About::saga(&decision.saga, decision.emit.as_ref()),
+            command = "answer",
+            answer = answer.reply.as_str(),
+            caller = answer.caller.map(Caller::as_str),
+            outcome = outcome.as_str(),
+            "command"
+        );
+    }
     Ok(Some(Answered {
         saga: decision.saga,
         definition: done.definition,
         forwarded: outcome == Outcome::Noted,
+        repeated: false,
     }))
 }
 

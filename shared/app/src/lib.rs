@@ -18,10 +18,13 @@ pub mod override_saga;
 pub mod park_saga;
 pub mod participate;
 pub mod ports;
+pub mod runs;
+pub mod saga_runs;
 pub mod start_saga;
 pub mod step_transact;
 pub mod sweep_sagas;
 pub mod transact;
+mod walk_sagas;
 
 pub use deployment::Deployment;
 pub use learnt::Learnt;

@@ -8,6 +8,8 @@ use saga_core::{Definition, Saga, SagaId, Status, Timestamp};
 use crate::Deployment;
 use crate::definitions::find;
 use crate::ports::{PortError, SagaStore, Time};
+pub use crate::walk_sagas::Cursor;
+use crate::walk_sagas::Walk;
 
 /// At most so many sagas in one page.
 pub const MAX_PAGE: usize = 100;
@@ -29,8 +31,14 @@ pub struct Query {
     pub cursor: Option<Cursor>,
 }
 
-/// A place in the order of all sagas: when the last saga of a page was started, and its id.
-pub type Cursor = (Timestamp, SagaId);
+impl Query {
+    fn takes(&self, saga: &Saga, status: Status) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+            && self
+                .flag
+                .is_none_or(|wanted| saga.flags().any(|flag| flag == wanted))
+    }
+}
 
 /// A page of the list, newest first.
 #[derive(Debug)]
@@ -43,6 +51,24 @@ pub struct Page {
 
 /// A saga and its definition; `None` in the place of a definition that nobody here knows.
 pub type Found = (Saga, Option<Arc<Definition>>);
+
+/// The status of this name.
+///
+/// # Errors
+/// What to change, in a sentence.
+pub fn status_named(text: &str) -> Result<Status, String> {
+    let all = Status::ALL.map(Status::as_str).join(", ");
+    text.parse().map_err(|_| format!("`status` must be one of {all}"))
+}
+
+/// The flag of this name.
+///
+/// # Errors
+/// What to change, in a sentence.
+pub fn flag_named(text: &str) -> Result<Flag, String> {
+    let all = Flag::ALL.map(Flag::as_str).join(", ");
+    text.parse().map_err(|_| format!("`flag` must be one of {all}"))
+}
 
 /// The saga of this id, if there is one.
 ///
@@ -75,28 +101,17 @@ pub async fn list_sagas(
     // A filter may pass over most of what is looked at, and each page of the store costs the same whatever its size.
     let filters = query.status.is_some() || query.flag.is_some();
     let page = if filters { MAX_PAGE } else { limit };
-    let (mut sagas, mut cursor, mut looked_at) = (Vec::new(), query.cursor, 0);
-    loop {
-        let found = store.list(query.since, cursor, page).await?;
-        let exhausted = found.len() < page;
-        looked_at += found.len();
-        for saga in found {
-            if sagas.len() == limit {
-                return Ok(Page { sagas, next: cursor });
-            }
-            cursor = Some((saga.created, saga.id));
-            let definition = find(deployment, store, time, &saga.definition).await?;
-            let status = saga.status_with(definition.as_deref());
-            let flagged = |wanted: Flag| saga.flags().any(|flag| flag == wanted);
-            if (query.status.is_none_or(|wanted| wanted == status)) && query.flag.is_none_or(flagged) {
-                sagas.push((saga, status));
-            }
-        }
-        if exhausted {
+    let mut walk = Walk::new((deployment, store, time), query.since, query.cursor, page);
+    let mut sagas = Vec::new();
+    while sagas.len() < limit && walk.passed() < MAX_LOOKED_AT {
+        let Some((saga, definition)) = walk.next().await? else {
             return Ok(Page { sagas, next: None });
-        }
-        if sagas.len() == limit || looked_at >= MAX_LOOKED_AT {
-            return Ok(Page { sagas, next: cursor });
+        };
+        let status = saga.status_with(definition?.as_deref());
+        if query.takes(&saga, status) {
+            sagas.push((saga, status));
         }
     }
+    let next = walk.place().filter(|_| !walk.is_over());
+    Ok(Page { sagas, next })
 }

@@ -1,10 +1,10 @@
-//! A caller's cancel, and an operator's override.
+//! A caller's cancel, an operator's override, and a retransmission that is not to wait for the sweeper.
 
 use std::sync::Arc;
 
 use saga_core::mark::{Asked, Caller};
 use saga_core::origin::{self, Decided, Misaddressed, Override, PastPivot};
-use saga_core::{Definition, Outcome, Saga, SagaId};
+use saga_core::{Definition, Outcome, Saga, SagaId, Status};
 use saga_wire::http::unknown_definition;
 
 use crate::Deployment;
@@ -18,6 +18,8 @@ use crate::transact::{Refused, Sagas, transact};
 pub enum Command {
     /// Cancel the saga, if it can still be cancelled: the first step that has not acted decides.
     Cancel,
+    /// Send again at once what carries the saga on.
+    Retransmit,
     /// End the saga now, whatever the other cloud says; it follows.
     Resolve {
         /// The end.
@@ -65,6 +67,33 @@ impl From<Refused> for NotCommanded {
     }
 }
 
+impl Commanded {
+    /// Why the command came too late.
+    #[must_use]
+    pub fn too_late(&self) -> Option<TooLate> {
+        let status = self.saga.status_with(self.definition.as_deref());
+        let ended = status.is_terminal();
+        (self.outcome == Outcome::Late).then_some(if ended {
+            TooLate::Ended(status)
+        } else {
+            TooLate::PastPivot(status)
+        })
+    }
+}
+
+/// Why a command changes nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLate {
+    /// The saga has ended.
+    #[error("the saga has ended: {0}; nothing was changed")]
+    Ended(Status),
+    /// It can only go forward.
+    #[error(
+        "the saga is {0}, and a step of it that cannot be undone is done: it can only go forward; nothing was changed"
+    )]
+    PastPivot(Status),
+}
+
 /// Carries out a command; `None` when there is no such saga.
 ///
 /// # Errors
@@ -77,16 +106,30 @@ pub async fn command(
     command: Command,
     asked: Asked<'_>,
 ) -> Result<Option<Commanded>, NotCommanded> {
+    command_one(&Sagas::new(deployment, store, time), id, command, asked).await
+}
+
+/// The same for one of these sagas.
+///
+/// # Errors
+/// [`NotCommanded`].
+pub async fn command_one(
+    sagas: &Sagas<'_, impl SagaStore, impl Time>,
+    id: SagaId,
+    command: Command,
+    asked: Asked<'_>,
+) -> Result<Option<Commanded>, NotCommanded> {
     let (name, command) = match command {
         Command::Cancel => ("cancel", origin::Command::Cancel(asked)),
+        Command::Retransmit => ("retransmit", origin::Command::Retransmit(asked)),
         Command::Resolve { to, force } => ("resolve", origin::Command::Resolve { to, force, asked }),
     };
-    let sagas = Sagas::new(deployment, store, time);
-    let done = transact(&sagas, id, |_, _, _| Ok::<_, NotCommanded>(Some(command.clone()))).await?;
+    let done = transact(sagas, id, |_, _, _| Ok::<_, NotCommanded>(Some(command.clone()))).await?;
     Ok(done.map(|done| {
         let outcome = done.decided.outcome();
         let saga = match done.decided {
             Decided::Nothing(_) => done.before,
+            Decided::Commit(decision) if done.dry_run => decision.saga,
             Decided::Commit(decision) => {
                 about!(
                     info,

@@ -67,7 +67,20 @@ pub struct Sagas<'a, S, T> {
     store: &'a S,
     time: &'a T,
     attempts: u32,
+    commits: bool,
+    meant: Option<&'a Meant<'a>>,
 }
+
+/// Says whether a saga is meant as it is read.
+pub type Meant<'a> = dyn Fn(&Saga, Option<&Definition>) -> bool + Sync + 'a;
+
+impl<S, T> Clone for Sagas<'_, S, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, T> Copy for Sagas<'_, S, T> {}
 
 impl<'a, S, T> Sagas<'a, S, T> {
     /// For every command.
@@ -85,6 +98,8 @@ impl<'a, S, T> Sagas<'a, S, T> {
             store,
             time,
             attempts: MAX_CONFLICTS,
+            commits: true,
+            meant: None,
         }
     }
 
@@ -92,6 +107,26 @@ impl<'a, S, T> Sagas<'a, S, T> {
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
+    }
+
+    /// Decides without committing anything: what would become of a command now.
+    #[must_use]
+    pub fn dry_run(self) -> Self {
+        Self {
+            commits: false,
+            ..self
+        }
+    }
+
+    /// Only those that are meant as they are when the command is decided: others are as if they were not there.
+    #[must_use]
+    pub fn only(self, meant: Option<&'a Meant<'a>>) -> Self {
+        Self { meant, ..self }
+    }
+
+    /// Whether nothing is committed.
+    pub fn is_dry_run(&self) -> bool {
+        !self.commits
     }
 }
 
@@ -103,8 +138,10 @@ pub struct Transacted<'c> {
     pub before: Saga,
     /// Its definition, where it was looked up and is known.
     pub definition: Option<Arc<Definition>>,
-    /// What was decided. It is committed.
+    /// What was decided. It is committed, unless it is a dry run.
     pub decided: Decided,
+    /// Nothing is committed.
+    pub dry_run: bool,
     /// The time of the decision.
     pub now: Timestamp,
 }
@@ -128,7 +165,7 @@ impl From<Refused> for PortError {
 }
 
 /// Carries out the command that `command` makes of the saga as it is read, of its definition and of the time. `None`
-/// when there is no such saga, or `command` makes none of it.
+/// when there is no such saga, it is not meant, or `command` makes none of it.
 ///
 /// # Errors
 /// That of `command`, [`Refused`], or the [`PortError`] of the store.
@@ -143,6 +180,8 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
         store,
         time,
         attempts,
+        commits,
+        meant,
     } = *sagas;
     let mut conflicts = Conflicts::new(time, "the saga", attempts);
     loop {
@@ -154,6 +193,9 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             Some(deployment) => find(deployment, store, time, &saga.definition).await?,
             None => None,
         };
+        if meant.is_some_and(|meant| !meant(&saga, definition.as_deref())) {
+            return Ok(None);
+        }
         let now = time.now();
         let Some(command) = command(&saga, definition.as_deref(), now)? else {
             return Ok(None);
@@ -176,7 +218,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             store.entities(&keys).await?
         };
         let decided = origin.apply(&command, &read.entities).map_err(refused)?;
-        if let Decided::Commit(decision) = &decided {
+        if let (true, Decided::Commit(decision)) = (commits, &decided) {
             let row = |event| Some(deployment?.row(event, definition.as_deref()?, now));
             let row = decision.emit.as_ref().and_then(row);
             if store.commit(decision, &version, &read, row.as_ref()).await? == Committed::Conflict {
@@ -189,6 +231,7 @@ pub async fn transact<'c, S: SagaStore, T: Time, E: From<PortError> + From<Refus
             before: saga,
             definition,
             decided,
+            dry_run: !commits,
             now,
         }));
     }

@@ -21,6 +21,9 @@ pub struct InvalidId {
 pub struct SagaId(Uuid);
 
 impl SagaId {
+    /// No id of a saga comes before it.
+    pub const LEAST: Self = Self(Uuid::nil());
+
     /// The id of the saga that `key` starts under `definition`: SHA-256, cut to a version 8 UUID.
     #[must_use]
     pub fn derive(definition: &str, key: &IdempotencyKey) -> Self {

@@ -37,9 +37,17 @@ pub struct Entry {
     pub unverified: bool,
 }
 
-/// Verbs of lines that moved nothing: what became of a message that lay in a dead-letter store, and how far the calls of a
-/// step have come. Their outcome is [`Outcome::Noted`].
-pub const NOTES: [&str; 6] = ["parked", "replay", "discard", "unpark", "report", "held"];
+/// Verbs of lines that moved nothing: what became of a message that lay in a dead-letter store, how far the calls of a step
+/// have come, and what was sent again. Their outcome is [`Outcome::Noted`].
+pub const NOTES: [&str; 7] = [
+    "parked",
+    "replay",
+    "discard",
+    "unpark",
+    "report",
+    "held",
+    "retransmit",
+];
 
 impl Entry {
     pub(crate) fn of_event(event: &Event, at: Timestamp, outcome: Outcome, note: Option<&str>) -> Self {

@@ -352,9 +352,15 @@ pub fn page(sagas: &[(Saga, Status)], next: Option<(Timestamp, SagaId)>) -> Stri
     });
     let page = Page {
         sagas: listed.collect(),
-        next: next.map(|(created, id)| format!("{}_{id}", created.millis())),
+        next: next.map(cursor_text),
     };
     serde_json::to_string(&page).unwrap_or_default()
+}
+
+/// A place in the list of sagas, as callers give it back: the start of the last saga before it, and its id.
+#[must_use]
+pub fn cursor_text((created, id): (Timestamp, SagaId)) -> String {
+    format!("{}_{id}", created.millis())
 }
 
 /// Reads a cursor that a page gave.

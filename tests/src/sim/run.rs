@@ -550,7 +550,15 @@ fn tick<'a>(
             stage.clock.advance(millis);
             story.tell(|| format!("{millis} ms pass"));
         }
-        80..85 => begin("the sweep of the sagas".to_owned(), None, Box::pin(stage.sweep())),
+        80..84 => begin("the sweep of the sagas".to_owned(), None, Box::pin(stage.sweep())),
+        84 => {
+            let id = saga(chance);
+            begin(
+                format!("retransmit {id}"),
+                None,
+                Box::pin(stage.command(id, Command::Retransmit)),
+            );
+        }
         85 => {
             let id = saga(chance);
             begin(

@@ -2,37 +2,13 @@
 
 use saga_core::document::{Document, Fields};
 use saga_core::participant::FieldError;
-use saga_core::text::{id_breaks, is_readable, shown};
 use saga_core::{SagaId, Timestamp};
 use saga_wire::dead_letter::{DeadLetter, DeadLetterId, Source};
-use saga_wire::time;
 
-use super::pace::Bounds;
+use crate::runs::request::{TERMS, bounded, ids, moment, only};
+use crate::runs::{Bounds, MAX_RUN, Terms, request, terms};
 
-/// At most so many dead letters in one run; a longer one is several, one after the other.
-pub const MAX_RUN: usize = 2_000;
-/// The fastest run, in dead letters a second.
-pub const MAX_RATE: u32 = 1_000;
-const MAX_TEXT: usize = 200;
-
-/// The run that nobody said otherwise.
-pub const DEFAULT_BOUNDS: Bounds = Bounds {
-    limit: 100,
-    per_second: 20,
-    stop_after: 10,
-};
-
-/// The members of a request, and those of its filter.
-const MEMBERS: [&str; 8] = [
-    "ids",
-    "filter",
-    "confirm",
-    "by",
-    "reason",
-    "limit",
-    "rate_per_second",
-    "stop_after_failures",
-];
+/// The members of a filter.
 const FILTERS: [&str; 5] = ["source", "saga", "type", "reason", "since"];
 
 saga_wire::words! {
@@ -115,14 +91,9 @@ pub struct Command {
 /// # Errors
 /// What to change, in a sentence.
 pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
-    only(fields, &MEMBERS, "this request")?;
-    let confirm = match fields.get("confirm") {
-        None | Some(Document::Bool(false)) => false,
-        Some(Document::Bool(true)) => true,
-        Some(_) => return Err("`confirm` must be true or false".to_owned()),
-    };
+    only(fields, &[&TERMS[..], &["ids", "filter"]].concat(), "this request")?;
     let selection = match (fields.get("ids"), fields.get("filter")) {
-        (Some(Document::List(ids)), None) => Selection::Ids(parse_ids(ids)?),
+        (Some(Document::List(given)), None) => Selection::Ids(ids(given, MAX_RUN)?),
         (None, Some(Document::Map(given))) => {
             only(given, &FILTERS, "a filter")?;
             let text = |value: &Document| value.as_text().unwrap_or_default().to_owned();
@@ -134,64 +105,26 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
             return Err(why.to_owned());
         }
     };
-    let reason = text(fields, "reason")?;
-    if confirm && reason.is_none() {
-        return Err(format!(
-            "`reason` must be a text of 1 to {MAX_TEXT} characters: the record says why"
-        ));
-    }
-    let by = text(fields, "by")?;
-    if let Some(rule) = by.as_deref().and_then(id_breaks) {
-        return Err(format!("`by` {rule}"));
-    }
-    let default = DEFAULT_BOUNDS;
+    let Terms {
+        confirm,
+        by,
+        reason,
+        bounds,
+    } = terms(fields)?;
     Ok(Command {
         act,
         selection,
         confirm,
         by,
-        reason: reason.unwrap_or_default(),
-        bounds: Bounds {
-            limit: count(fields, "limit", default.limit, MAX_RUN)?,
-            per_second: count(fields, "rate_per_second", default.per_second, MAX_RATE)?,
-            stop_after: count(fields, "stop_after_failures", default.stop_after, MAX_RUN)?,
-        },
+        reason,
+        bounds,
     })
 }
 
 /// A field of a command that must be a text and is another value.
 #[must_use]
 pub fn mistyped(fields: &Fields) -> Option<FieldError> {
-    let words = ["by", "reason"].map(|name| (name.to_owned(), fields.get(name)));
-    let mut texts: Vec<(String, Option<&Document>)> = words.into();
-    if let Some(Document::List(ids)) = fields.get("ids") {
-        texts.extend(
-            ids.iter()
-                .enumerate()
-                .map(|(index, id)| (format!("ids[{index}]"), Some(id))),
-        );
-    }
-    if let Some(Document::Map(filter)) = fields.get("filter") {
-        texts.extend(
-            filter
-                .iter()
-                .map(|(name, value)| (format!("filter.{name}"), Some(value))),
-        );
-    }
-    let mut texts = texts.into_iter();
-    let wrong = texts.find(|(_, value)| value.is_some_and(|value| value.as_text().is_none()));
-    wrong.map(|(field, _)| FieldError::new(field, "must be a text"))
-}
-
-fn parse_ids(ids: &[Document]) -> Result<Vec<DeadLetterId>, String> {
-    if ids.is_empty() || ids.len() > MAX_RUN {
-        return Err(format!("`ids` must have 1 to {MAX_RUN} ids"));
-    }
-    let parsed = ids.iter().enumerate().map(|(index, id)| {
-        let id = id.as_text().unwrap_or_default().parse::<DeadLetterId>();
-        id.map_err(|error| format!("`ids[{index}]` {error}"))
-    });
-    parsed.collect()
+    request::mistyped(fields, &["by", "reason"], &[])
 }
 
 /// The filter that these names and values say: those of a query or of a body.
@@ -207,51 +140,9 @@ pub fn filter<'a>(given: impl Iterator<Item = (&'a str, String)>) -> Result<Filt
             "saga" => filter.saga = Some(value.parse().map_err(|error| format!("`saga`: {error}"))?),
             "type" => filter.kind = Some(value.to_owned()),
             "reason" => filter.reason = Some(value.to_owned()),
-            "since" => {
-                let why = "`since` must be an RFC 3339 time, such as 2026-11-21T00:00:00Z";
-                filter.since = Some(time::parse(value).map_err(|_| why.to_owned())?);
-            }
+            "since" => filter.since = Some(moment("since", value)?),
             _ => {}
         }
     }
     Ok(filter)
-}
-
-fn only(fields: &Fields, known: &[&str], what: &str) -> Result<(), String> {
-    let unknown = fields.keys().find(|name| !known.contains(&name.as_str()));
-    unknown.map_or(Ok(()), |name| {
-        Err(format!("`{}` is not a field of {what}", shown(name)))
-    })
-}
-
-fn count<N: TryFrom<i64> + PartialOrd + From<u8> + std::fmt::Display>(
-    fields: &Fields,
-    name: &str,
-    default: N,
-    max: N,
-) -> Result<N, String> {
-    let Some(value) = fields.get(name) else {
-        return Ok(default);
-    };
-    let number = value.as_number().and_then(|number| number.as_i64());
-    number
-        .and_then(|number| N::try_from(number).ok())
-        .filter(|number| *number >= N::from(1) && *number <= max)
-        .ok_or_else(|| format!("`{name}` must be a number from 1 to {max}"))
-}
-
-fn text(fields: &Fields, name: &str) -> Result<Option<String>, String> {
-    let given = fields.get(name).map(|value| value.as_text().unwrap_or_default());
-    let text = given.map(|text| bounded(name, text)).transpose()?;
-    Ok(text.map(str::to_owned))
-}
-
-fn bounded<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > MAX_TEXT || !is_readable(text) {
-        return Err(format!(
-            "`{name}` must be a text of 1 to {MAX_TEXT} characters on one line, all of which can be seen"
-        ));
-    }
-    Ok(text)
 }

@@ -3,8 +3,8 @@
 use saga_core::SagaId;
 use saga_wire::dead_letter::{DeadLetterId, Source};
 
-use super::command::{Act, MAX_RUN};
-use super::pace::End;
+use super::command::Act;
+use crate::runs::{End, MAX_RUN};
 
 /// A source of which an operator must know something besides its dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]

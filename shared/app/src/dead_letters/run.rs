@@ -13,7 +13,6 @@ use super::act::carry_out;
 use super::command::{Act, Command, Filter, Selection};
 use super::foresee::{foresee, saga_of};
 use super::look::WAIT_MILLIS;
-use super::pace::{End, Run};
 use super::ports::{DeadLetterQueue, Depth, Receipt};
 use super::report::{Disposition, Item, Notice, Report};
 use super::source::{DeadLetterSource, Held, LEASE_SECONDS, MAX_HELD, Wanted, next};
@@ -22,6 +21,7 @@ use super::{Ports, problem};
 use crate::about;
 use crate::log::About;
 use crate::ports::{PortError, SagaStore, Time, causes};
+use crate::runs::{End, Run};
 
 /// So many dead letters are worked on side by side, at a rate of so many a second.
 const SIDE_BY_SIDE: usize = 20;

@@ -31,6 +31,8 @@ pub enum Command<'a> {
         /// Who asks.
         asked: Asked<'a>,
     },
+    /// Somebody wants what the sweeper would send again to be sent at once.
+    Retransmit(Asked<'a>),
     /// A step is answered: by its service, or by somebody outside.
     Answer(Answer<'a>),
     /// An attempt to call the service of a step of the origin's cloud ended without a decision.

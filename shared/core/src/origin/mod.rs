@@ -92,6 +92,7 @@ impl Origin<'_> {
             Command::Resolve { to, force, asked } => self.commanded("resolve", *asked, to.trigger(), || {
                 self.resolve(*to, *force, asked.by, asked.why, entities)
             }),
+            Command::Retransmit(asked) => self.retransmit(*asked),
             Command::Answer(answer) => self.answer(answer),
             Command::Undecided { step, attempt } => self.undecided(*step, attempt),
             Command::Sweep => self.sweep(),

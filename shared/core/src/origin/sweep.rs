@@ -2,8 +2,9 @@
 //! what opened it. Because every repeat is answered again, one retransmission from the origin heals the
 //! loss of any message anywhere.
 
-use super::context::{Decided, Misaddressed, Origin};
+use super::context::{Decided, Misaddressed, Origin, OriginDecision};
 use crate::Outcome;
+use crate::definition::Definition;
 use crate::event::Event;
 use crate::ids::{StepIndex, Timestamp};
 use crate::lifecycle::Phase;
@@ -42,18 +43,8 @@ impl Origin<'_> {
             decision.saga.timeline.record(line);
             return Ok(decision.into());
         }
-        if definition.opens_at_origin() {
-            // Step 0's participant makes the opening event.
-            self.owned(StepIndex::FIRST)?;
-        }
         let mut decision = self.unchanged(Outcome::Applied);
-        if lifecycle.closing {
-            decision.emit = self.closing_event();
-        } else if lifecycle.cancelling {
-            self.send_cancel(&mut decision)?;
-        } else {
-            decision.emit = self.opening_event();
-        }
+        self.send_again(definition, &mut decision)?;
         if !decision.saga.is_owed() {
             return Ok(decision.into());
         }
@@ -84,6 +75,36 @@ impl Origin<'_> {
             }
         }
         Ok(decision.into())
+    }
+
+    /// Sends at once what the sweep would send next. When the saga is looked at, and from when on it counts as stuck, stays as
+    /// it is: so the line says that nothing moved.
+    pub(super) fn retransmit(&self, asked: Asked<'_>) -> Result<Decided, Misaddressed> {
+        if !self.saga.is_owed() {
+            return Ok(Decided::Nothing(Outcome::Late));
+        }
+        let definition = self.known()?;
+        let mut decision = self.unchanged(Outcome::Noted);
+        self.send_again(definition, &mut decision)?;
+        let line = Entry::of_command("retransmit", self.now, asked, Outcome::Noted);
+        decision.saga.timeline.record(line);
+        Ok(decision.into())
+    }
+
+    /// The event that carries the saga on from the origin: its opening, or the cancel that follows it.
+    fn send_again(&self, definition: &Definition, decision: &mut OriginDecision) -> Result<(), Misaddressed> {
+        if definition.opens_at_origin() {
+            // Step 0's participant makes the opening event.
+            self.owned(StepIndex::FIRST)?;
+        }
+        if self.saga.lifecycle.closing {
+            decision.emit = self.closing_event();
+        } else if self.saga.lifecycle.cancelling {
+            self.send_cancel(decision)?;
+        } else {
+            decision.emit = self.opening_event();
+        }
+        Ok(())
     }
 
     /// While an override is followed: the cancel for the steps after the first, and by turns the first one's own request, until

@@ -7,7 +7,7 @@ mod output;
 use std::process::ExitCode;
 
 use saga_app::dead_letters::MAX_PAGE;
-use saga_app::dead_letters::command::MAX_RUN;
+use saga_app::runs::MAX_RUN;
 use serde_json::{Value, json};
 
 use arguments::{Arguments, Command, Filters, Run};

@@ -1,11 +1,11 @@
-//! The bounds of a run over dead letters: how many, how fast, and when to give up.
+//! The bounds of a run: how many, how fast, and when to give up.
 
 use saga_core::Timestamp;
 
 /// What an operator allows one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// At most so many dead letters.
+    /// At most so many dead letters or sagas.
     pub limit: usize,
     /// At most so many a second.
     pub per_second: u32,
@@ -43,7 +43,7 @@ const BURST_MICROS: i64 = 500_000;
 pub struct Run {
     bounds: Bounds,
     until: Timestamp,
-    /// When the next dead letter may be begun, in microseconds since 1970: a rate of 300 a second is no whole milliseconds.
+    /// When the next one may be begun, in microseconds since 1970: a rate of 300 a second is no whole milliseconds.
     next_micros: i64,
     begun: usize,
     failed: usize,
@@ -62,7 +62,7 @@ impl Run {
         }
     }
 
-    /// When the next dead letter may be begun, or why none may be.
+    /// When the next one may be begun, or why none may be.
     ///
     /// # Errors
     /// The end of the run.
