@@ -67,6 +67,11 @@ impl Outside {
         }
     }
 
+    /// The services.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
     /// The next answer.
     pub fn will(&self, attempt: Attempt) {
         locked(&self.script).push_back(attempt);

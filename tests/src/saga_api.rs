@@ -135,6 +135,7 @@ fn failed() -> Undecided {
         alerted: false,
         hold: false,
         next: None,
+        paused: false,
     }
 }
 

@@ -657,6 +657,7 @@ async fn transfers(world: &mut World) -> BTreeMap<&'static str, SagaId> {
             verb: None,
             why: "it answered 404".to_owned(),
             alerted: true,
+            paused: false,
             hold: true,
             next: None,
         };

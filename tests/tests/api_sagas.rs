@@ -27,6 +27,7 @@ use saga_core::saga::Flag;
 use saga_core::timeline::Timeline;
 use saga_core::{Saga, Status};
 use saga_memory::{Fault, OriginCloud, StepCloud};
+use saga_tests::calls::Outside;
 use saga_tests::contract::given;
 use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
@@ -97,6 +98,17 @@ fn broken(fault: Fault) -> World {
         OriginCloud::with_faults(move |_: &'static str| fault),
         StepCloud::new(),
     )
+}
+
+const WHY: &str = r#"{"reason":"maintenance","by":"ops"}"#;
+
+/// A deployment that binds a service on each cloud.
+fn bound(mut world: World) -> World {
+    let services = Outside::new(&[("mail", "aws"), ("bank", "azure")])
+        .services()
+        .clone();
+    world.deployment.services = Some(services);
+    world
 }
 
 #[test]
@@ -408,6 +420,25 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
     ] {
         seen.insert(outcome(&world, call).await.0);
     }
+    let bank = bound(World::default());
+    for call in [
+        get("/services"),
+        get("/services?name=bank"),
+        post("/services/bank/pause", WHY),
+        post("/services/bank/resume", WHY),
+        post("/services/mail/pause", WHY),
+        post("/services/mail/resume", WHY),
+        post("/services/none/pause", WHY),
+        post("/services/none/resume", WHY),
+    ] {
+        seen.insert(outcome(&bank, call).await.0);
+    }
+    for change in ["/services/bank/pause", "/services/bank/resume"] {
+        for body in ["{", "{}", r#"{"reason":1,"by":"b"}"#, &large] {
+            seen.insert(outcome(&bank, post(change, body)).await.0);
+        }
+        seen.insert(outcome(&bank, Call { path: change, ..text }).await.0);
+    }
     for (run, body) in RUNS {
         for call in [
             post(run, body),
@@ -439,12 +470,23 @@ async fn every_outcome_of_the_document_comes_about_and_no_other() {
         {
             seen.insert(outcome(&world, call).await.0);
         }
+        let world = bound(world);
+        for call in [
+            get("/services"),
+            post("/services/bank/pause", WHY),
+            post("/services/bank/resume", WHY),
+        ] {
+            seen.insert(outcome(&world, call).await.0);
+        }
     }
     seen.retain(|outcome| !outcome.starts_with("nowhere") && !outcome.contains("method-not-allowed"));
     let mut documented = Document::parse(DOCUMENT).outcomes();
     for impossible in [
         // The store in memory has no rows that it cannot read.
         "GET /sagas 500 internal",
+        "GET /services 500 internal",
+        "POST /services/{service}/pause 500 internal",
+        "POST /services/{service}/resume 500 internal",
         "POST /sagas/{saga} 500 internal",
         "POST /runs/cancel 500 internal",
         "POST /runs/resolve 500 internal",

@@ -169,6 +169,7 @@ async fn the_forecast_of_a_request_is_what_the_record_asks_for() {
         let attempt = Undecided {
             verb: None,
             alerted: false,
+            paused: false,
             why: "it answered 500".to_owned(),
             hold: false,
             next: Some(Desk::new().later(millis)),

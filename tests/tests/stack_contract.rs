@@ -24,6 +24,19 @@ saga_tests::definition_names_contract!(dynamodb_names, empty_dynamodb_definition
 saga_tests::definitions_contract!(dynamodb_local_definitions, empty_dynamodb_local_definitions);
 saga_tests::definition_names_contract!(dynamodb_local_names, empty_dynamodb_local_definitions);
 saga_tests::definitions_contract!(azure_definitions, empty_azure_table);
+saga_tests::service_states_contract!(dynamodb_services, empty_dynamodb_services);
+saga_tests::service_changes_contract!(dynamodb_changes_of_services, empty_dynamodb_tables);
+saga_tests::service_states_contract!(dynamodb_local_services, empty_dynamodb_local_services);
+saga_tests::service_changes_contract!(dynamodb_local_changes_of_services, empty_dynamodb_local_tables);
+saga_tests::service_states_contract!(azure_services, empty_azure_table);
+
+async fn empty_dynamodb_services() -> Option<DynamoSagas> {
+    Some(empty_tables(&aws().await).await.0)
+}
+
+async fn empty_dynamodb_local_services() -> Option<DynamoSagas> {
+    Some(empty_tables(&dynamodb_local().await?).await.0)
+}
 
 async fn empty_dynamodb_tables() -> Option<(DynamoSagas, DynamoOutbox)> {
     Some(empty_tables(&aws().await).await)

@@ -129,12 +129,13 @@ mod tests {
     use saga_app::ports::outbox::{Lease, OutboxRow};
     use saga_app::ports::{
         Alert, Alerts, Committed, Definitions, Envelope, Limits, Outbox, Page, Parked, Parking, Partition,
-        Published, Publisher, Quarantine, Quarantined, Snapshot, StepCommit, StepStore, Time, Versioned,
+        Published, Publisher, Quarantine, Quarantined, ServiceStates, Snapshot, StepCommit, StepStore, Time,
+        Versioned,
     };
     use saga_core::EventId;
     use saga_core::participant::EntityKey;
     use saga_core::participate::StepRecord;
-    use saga_core::{Catalogue, Definition, DefinitionRef, SagaId, StepIndex, Timestamp};
+    use saga_core::{Catalogue, Definition, DefinitionRef, SagaId, ServiceState, StepIndex, Timestamp};
     use saga_wire::definitions::parse;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -177,6 +178,16 @@ mod tests {
             Ok(Snapshot::default())
         }
         async fn commit(&self, _: StepCommit<'_>) -> Result<Committed, PortError> {
+            *self.committed.lock().unwrap() += 1;
+            Ok(Committed::Yes)
+        }
+    }
+
+    impl ServiceStates for Fake {
+        async fn service_state(&self, _: &str) -> Result<Option<ServiceState>, PortError> {
+            Ok(None)
+        }
+        async fn keep_service_state(&self, _: &ServiceState) -> Result<Committed, PortError> {
             *self.committed.lock().unwrap() += 1;
             Ok(Committed::Yes)
         }

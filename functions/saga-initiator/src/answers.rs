@@ -2,6 +2,7 @@
 
 use saga_app::answer_step::NotAnswered;
 use saga_app::override_saga::NotCommanded;
+use saga_app::pause_service::NotChanged;
 use saga_app::start_saga::NotStarted;
 use saga_core::participant::FieldError;
 use saga_runtime::http::{invalid, port};
@@ -32,6 +33,13 @@ pub fn not_commanded(error: NotCommanded) -> Problem {
         NotCommanded::UnknownDefinition(_) | NotCommanded::Misaddressed(_) => {
             Problem::new(Code::NotDeployed, error.to_string())
         }
+    }
+}
+
+pub fn not_changed(error: NotChanged) -> Problem {
+    match error {
+        NotChanged::Unknown { .. } => Problem::new(Code::UnknownService, error.to_string()),
+        NotChanged::Port(error) => port(&error),
     }
 }
 

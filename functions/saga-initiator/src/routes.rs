@@ -6,7 +6,8 @@ use saga_app::Deployment;
 use saga_app::answer_step::{Answer as StepAnswer, answer_step};
 use saga_app::list_sagas::{MAX_PAGE, Query, find_saga, flag_named, list_sagas, status_named};
 use saga_app::override_saga::{Command, TooLate, command};
-use saga_app::ports::{SagaStore, Time};
+use saga_app::pause_service::{change_service, list_services};
+use saga_app::ports::{SagaStore, ServiceChanges, Time};
 use saga_app::runs::request::moment;
 use saga_app::start_saga::{self, start_saga};
 use saga_core::SagaId;
@@ -19,6 +20,7 @@ use saga_runtime::http::{
 };
 use saga_runtime::routing::{Routes, find};
 use saga_wire::problem::{Code, Problem};
+use saga_wire::service_view;
 use uuid::Uuid;
 
 use crate::runs::{self, Kind};
@@ -41,9 +43,12 @@ pub enum Route {
     Resolve,
     AnswerStep,
     Run(Kind),
+    Services,
+    Pause,
+    Resume,
 }
 
-/// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name; `{step}` is a step's name.
+/// Every route. `{saga}` is a saga's id, and where a saga is started its definition's name; `{step}` and `{service}` are names.
 pub const ROUTES: &Routes<Route> = &[
     ("GET", "/health", Route::Health),
     ("GET", "/openapi.json", Route::Document),
@@ -59,6 +64,9 @@ pub const ROUTES: &Routes<Route> = &[
     ("POST", "/runs/resolve", Route::Run(Kind::Resolve)),
     ("POST", "/runs/answer", Route::Run(Kind::Answer)),
     ("POST", "/runs/retransmit", Route::Run(Kind::Retransmit)),
+    ("GET", "/services", Route::Services),
+    ("POST", "/services/{service}/pause", Route::Pause),
+    ("POST", "/services/{service}/resume", Route::Resume),
 ];
 
 /// Sagas of a page, unless the request says otherwise.
@@ -73,7 +81,7 @@ pub struct Api<'a, S, T> {
     pub time: &'a T,
 }
 
-impl<S: SagaStore, T: Time> Api<'_, S, T> {
+impl<S: SagaStore + ServiceChanges, T: Time> Api<'_, S, T> {
     /// Answers any request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let answer = self.route(&request).await;
@@ -81,7 +89,7 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
     }
 
     async fn route(&self, request: &Request) -> Answer {
-        let (route, [saga, step]) = find(ROUTES, request)?;
+        let (route, [named, step]) = find(ROUTES, request)?;
         let reads_query = matches!(
             route,
             Route::Health | Route::Document | Route::Problem | Route::List
@@ -92,19 +100,22 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
         match route {
             Route::Health => Ok(http::health()),
             Route::Document => Ok(http::json(StatusCode::OK, DOCUMENT.to_owned())),
-            Route::Problem => http::page(saga),
+            Route::Problem => http::page(named),
             Route::List => self.list(request).await,
-            Route::Find => self.find(saga).await,
-            Route::Start => self.start(request, saga).await,
-            Route::Cancel => self.commanded(request, saga, Command::Cancel).await,
-            Route::Retransmit => self.commanded(request, saga, Command::Retransmit).await,
-            Route::Resolve => self.resolve(request, saga).await,
-            Route::AnswerStep => self.answer_step(request, saga, step).await,
+            Route::Find => self.find(named).await,
+            Route::Start => self.start(request, named).await,
+            Route::Cancel => self.commanded(request, named, Command::Cancel).await,
+            Route::Retransmit => self.commanded(request, named, Command::Retransmit).await,
+            Route::Resolve => self.resolve(request, named).await,
+            Route::AnswerStep => self.answer_step(request, named, step).await,
             Route::Run(kind) => {
                 let on = (self.deployment, self.store, self.time);
                 // Boxed: nested in one another, the futures are deeper than the compiler likes.
                 Box::pin(runs::answer(on, request, kind)).await
             }
+            Route::Services => self.services().await,
+            Route::Pause => self.change_service(request, named, true).await,
+            Route::Resume => self.change_service(request, named, false).await,
         }
     }
 
@@ -230,6 +241,33 @@ impl<S: SagaStore, T: Time> Api<'_, S, T> {
             StatusCode::OK
         };
         let body = saga_wire::http::saga(&done.saga, done.definition.as_deref());
+        Ok(http::json(status, body))
+    }
+
+    async fn services(&self) -> Answer {
+        let all = list_services(self.deployment, self.store).await;
+        let all = all.map_err(|error| http::port(&error))?;
+        Ok(http::json(StatusCode::OK, service_view::services(&all)))
+    }
+
+    async fn change_service(&self, request: &Request, name: &str, paused: bool) -> Answer {
+        let fields = body(request, MAX_BODY)?;
+        only(&fields, &["reason", "by"])?;
+        let (why, by) = (text_field(&fields, "reason")?, name_field(&fields, "by")?);
+        let caller = caller(request);
+        let asked = Asked {
+            by: &by,
+            caller: caller.as_ref(),
+            why: &why,
+        };
+        let changed = change_service(self.deployment, self.store, self.time, name, paused, asked).await;
+        let changed = changed.map_err(answers::not_changed)?;
+        let status = if changed.forwarded {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        };
+        let body = service_view::service(changed.service, Some(&changed.state));
         Ok(http::json(status, body))
     }
 

@@ -79,6 +79,11 @@ pub async fn admit_events<D: DefinitionNames, P: Publisher, Q: Quarantine, A: Al
                     "Event Grid deleted its subscription: no more events come from Azure until there is another"
                 );
             }
+            // Only the origin says it, which does not speak from outside.
+            other @ Inbound::Service(_) => {
+                let reason = format!("`{}` does not come in here", other.kind());
+                refused.push((reason, bytes));
+            }
             Inbound::NotUnderstood(reason) => refused.push((reason, bytes)),
         }
     }

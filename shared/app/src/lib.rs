@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod override_saga;
 pub mod park_saga;
 pub mod participate;
+pub mod pause_service;
 pub mod ports;
 pub mod runs;
 pub mod saga_runs;

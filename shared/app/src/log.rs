@@ -43,7 +43,7 @@ impl About {
     pub fn envelope(event: &Envelope) -> Self {
         let facts = said(&event.body);
         Self {
-            saga_id: Some(event.saga.to_string()),
+            saga_id: event.about_saga().map(|saga| saga.to_string()),
             event_id: Some(event.id.as_str().to_owned()),
             ..Self::facts(&facts)
         }

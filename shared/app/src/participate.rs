@@ -17,8 +17,10 @@ use crate::definitions::held_against;
 use crate::handle_event::quarantine;
 use crate::keep_definitions::settle;
 use crate::log::{About, not_shown};
+use crate::pause_service::hear_of_service;
 use crate::ports::{
-    Alert, Alerts, Outbox, Parked, Parking, PortError, Publisher, Quarantine, StepStore, Time, causes,
+    Alert, Alerts, Outbox, Parked, Parking, PortError, Publisher, Quarantine, ServiceStates, StepStore, Time,
+    causes,
 };
 use crate::step_transact::Steps;
 use crate::{Deployment, Handled};
@@ -53,7 +55,7 @@ pub async fn participate<S, P, Q, A, K, T>(
     body: &[u8],
 ) -> Result<Handled, PortError>
 where
-    S: StepStore + Outbox,
+    S: StepStore + Outbox + ServiceStates,
     P: Publisher,
     Q: Quarantine,
     A: Alerts,
@@ -66,6 +68,10 @@ where
             SagaEvent::Ours(event) => Ok(event),
             SagaEvent::Outside(event) => Err(unaddressed(&event.kind)),
         },
+        Inbound::Service(state) => {
+            let heard = hear_of_service(ports.store, ports.time, &state).await?;
+            return Ok(Handled::Decided(heard));
+        }
         Inbound::NotUnderstood(reason) => Err(reason),
         other => Err(unaddressed(other.kind())),
     };

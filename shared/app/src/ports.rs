@@ -14,7 +14,7 @@ use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
 use saga_core::participant::{Entities, EntityKey, EntityWrite};
 use saga_core::participate::StepRecord;
-use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, ServiceState, StepIndex, Timestamp};
 pub use saga_wire::notice::{Alert, Parked};
 pub use saga_wire::quarantine::Quarantined;
 
@@ -80,6 +80,29 @@ pub trait Definitions: Send + Sync {
 pub trait DefinitionNames: Definitions {
     /// The names and versions of all that is kept. MUST name every one whose keeping was answered before.
     fn definition_names(&self) -> impl PortFuture<Vec<DefinitionRef>>;
+}
+
+/// Which outside services are paused.
+///
+/// An adapter MUST make reads see every change that was answered before, MUST answer with [`PortError::Corrupt`] for what it
+/// cannot read, and MUST NOT let readers of sagas or steps meet a service.
+pub trait ServiceStates: Send + Sync {
+    /// The last change of the service of this name; `None` where there was none.
+    fn service_state(&self, name: &str) -> impl PortFuture<Option<ServiceState>>;
+
+    /// Keeps a state if its number is higher than that of the one that is kept. MUST answer `Conflict` otherwise; and may where
+    /// another is kept at the same time.
+    fn keep_service_state(&self, state: &ServiceState) -> impl PortFuture<Committed>;
+}
+
+/// The states of outside services on the cloud that decides about them.
+pub trait ServiceChanges: ServiceStates {
+    /// As [`ServiceStates::keep_service_state`]. MUST commit the event that tells of it in the same transaction.
+    fn keep_and_send_service_state(
+        &self,
+        state: &ServiceState,
+        row: &OutboxRow,
+    ) -> impl PortFuture<Committed>;
 }
 
 /// What became of a start.

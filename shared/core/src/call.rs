@@ -58,6 +58,8 @@ pub struct Undecided {
     pub next: Option<Timestamp>,
     /// The alert about it was sent: the step is shown as held. Until then each attempt asks for the alert.
     pub alerted: bool,
+    /// Nothing was asked, because the service is paused: no attempt is counted, and no patience is used up.
+    pub paused: bool,
 }
 
 impl Step<'_> {
@@ -109,11 +111,18 @@ impl Step<'_> {
         let mut progress = known.unwrap_or_else(|| Progress::since(record.at));
         let begun = progress.since.max(record.at);
         let patience = self.step().call().map_or(i64::MAX, |call| call.hold_after_millis);
+        let was_paused = progress.paused.is_some();
+        if attempt.paused {
+            progress.pauses(now);
+        } else {
+            progress.goes_on(now);
+        }
         // It is not asked again, though the service may be mended: that is news even where a person is needed already.
         let given_up = attempt.hold && attempt.next.is_none();
-        let overdue = attempt.hold || begun.plus_millis(patience) <= now;
+        let impatient = !attempt.paused && progress.patience_ends(begun, patience) <= now;
+        let overdue = attempt.hold || impatient;
         let newly = progress.held.is_none() && overdue || given_up && progress.next.is_some();
-        let counts = !waits && !given_up && !attempt.alerted;
+        let counts = !waits && !given_up && !attempt.alerted && !attempt.paused;
         progress.attempts = progress.attempts.saturating_add(u32::from(counts));
         progress.error = Some(shown(&attempt.why));
         // What is given up is so once the alert was sent: else nobody would hear of it.
@@ -124,8 +133,9 @@ impl Step<'_> {
         if holds {
             progress.held = progress.held.or(Some(now));
         }
-        // The origin shows what it hears of: each further report says twice as much.
-        let reported = holds || counts && progress.attempts.is_power_of_two();
+        // The origin shows what it hears of: each further report says twice as much, or that a pause began or is over.
+        let turned = was_paused != progress.paused.is_some();
+        let reported = holds || turned || counts && progress.attempts.is_power_of_two();
         let record = StepRecord {
             progress: Some(progress),
             ..record.clone()
@@ -154,7 +164,7 @@ impl Step<'_> {
             .filter(|progress| progress.held.is_none())?;
         let (until, why) = match (self.step().call(), self.step().wait()) {
             (Some(call), _) if record.state.is_calling() && progress.attempts == 0 => (
-                progress.since.max(record.at).plus_millis(call.hold_after_millis),
+                progress.patience_ends(progress.since.max(record.at), call.hold_after_millis),
                 "no request has reached its caller: look at the queue and the function of this service",
             ),
             (_, Some(wait)) if record.state == StepState::Waiting && wait.on_timeout == OnTimeout::Hold => (
@@ -169,6 +179,7 @@ impl Step<'_> {
             hold: true,
             next: None,
             alerted: false,
+            paused: false,
         })
     }
 

@@ -33,6 +33,19 @@ impl SagaId {
             .chain_update([0])
             .chain_update(key.as_str().as_bytes())
             .finalize();
+        Self::of_digest(&digest)
+    }
+
+    /// What stands for an outside service where a saga's id is asked for. It is derived from other bytes than a saga's is.
+    pub(crate) fn of_service(name: &str) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"saga-bridge/service/")
+            .chain_update(name.as_bytes())
+            .finalize();
+        Self::of_digest(&digest)
+    }
+
+    fn of_digest(digest: &[u8]) -> Self {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         Self(Builder::from_custom_bytes(bytes).into_uuid())

@@ -157,7 +157,9 @@ impl Saga {
             let further = |known: &Observed| {
                 let far = |step: &Observed| {
                     let progress = step.progress.as_ref()?;
-                    Some((progress.attempts, progress.held, progress.next.is_none()))
+                    let (attempts, held) = (progress.attempts, progress.held);
+                    // An attempt after a pause is counted.
+                    Some((attempts, held, progress.next.is_none(), progress.paused.is_some()))
                 };
                 heard.outdoes(known) || known.state == heard.state && far(known) < far(&heard)
             };

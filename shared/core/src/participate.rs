@@ -330,6 +330,7 @@ impl<'a> Step<'a> {
         let same_request = |progress: &Progress| Progress {
             held: progress.held.filter(|_| state.is_calling()),
             next: progress.next.filter(|_| state.is_calling()),
+            paused: progress.paused.filter(|_| state.is_calling()),
             ..progress.clone()
         };
         match (state, self.step.kind()) {

@@ -16,6 +16,7 @@ mod entities;
 mod faults;
 mod outbox;
 mod sagas;
+mod services;
 mod state;
 mod steps;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{Alert, Envelope, Parked};
-use saga_core::{DefinitionRef, EventId, Timestamp};
+use saga_core::{DefinitionRef, EventId, ServiceState, Timestamp};
 
 #[derive(Default)]
 pub(crate) struct State<S> {
@@ -12,6 +12,7 @@ pub(crate) struct State<S> {
     pub(crate) outbox: Rows,
     pub(crate) carriers: Carriers,
     pub(crate) definitions: BTreeMap<DefinitionRef, String>,
+    pub(crate) services: BTreeMap<String, ServiceState>,
     revision: u64,
 }
 

@@ -84,6 +84,7 @@ struct Outside<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     awaits: Option<&'static str>,
     stopping: bool,
+    paused: bool,
     since: Option<String>,
     attempts: u32,
     #[serde(serialize_with = "shown")]
@@ -116,6 +117,7 @@ impl<'a> Outside<'a> {
                 .filter(|_| waits)
                 .map(|wait| wait.answerer.as_str()),
             stopping: state == StepState::Stopping.as_str(),
+            paused: progress.is_some_and(|progress| progress.paused.is_some()),
             since: time(progress.map(|progress| progress.since)),
             attempts: progress.map_or(0, |progress| progress.attempts),
             last_error: progress.and_then(|progress| progress.error.as_deref()),

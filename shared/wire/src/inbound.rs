@@ -1,5 +1,7 @@
 //! What arrived: one function for each carrier, which never fails. What cannot be understood says why, for the quarantine.
 
+use saga_core::ServiceState;
+
 use crate::cloud_event::attributes::Attributes;
 use crate::notice::{self, Alert, Parked};
 use crate::saga_event::SagaEvent;
@@ -14,6 +16,8 @@ pub enum Inbound {
     Parked(Parked),
     /// Azure's functions have something to say to the operators.
     Alert(Alert),
+    /// The origin says that a service is paused, or is not any more.
+    Service(ServiceState),
     /// Event Grid deleted the subscription that delivers here.
     SubscriptionDeleted,
     /// None of these, for this reason.
@@ -28,6 +32,7 @@ impl Inbound {
             Self::Event(event) => event.kind(),
             Self::Parked(_) => notice::PARKED,
             Self::Alert(_) => notice::ALERT,
+            Self::Service(state) => notice::type_of_service(state),
             Self::SubscriptionDeleted => event_grid::DELETED,
             Self::NotUnderstood(_) => "unknown type",
         }
@@ -100,7 +105,9 @@ fn either_schema(attributes: &Attributes<'_>, text: &str) -> Result<Inbound, Mal
 
 fn notice(attributes: &Attributes<'_>) -> Option<Inbound> {
     let alert = notice::alert(attributes).map(Inbound::Alert);
-    alert.or_else(|| notice::parked(attributes).map(Inbound::Parked))
+    alert
+        .or_else(|| notice::parked(attributes).map(Inbound::Parked))
+        .or_else(|| notice::service(attributes).map(Inbound::Service))
 }
 
 fn event(event: SagaEvent) -> Inbound {

@@ -18,6 +18,7 @@ pub mod notice;
 pub mod problem;
 pub mod quarantine;
 pub mod saga_event;
+pub mod service_view;
 pub mod services;
 pub mod time;
 mod words;

@@ -38,6 +38,7 @@ codes! {
     UnknownDefinition, "unknown-definition", 404, "No saga definition has this name";
     UnknownSaga, "unknown-saga", 404, "No saga has this id";
     UnknownStep, "unknown-step", 404, "The saga has no step of this name";
+    UnknownService, "unknown-service", 404, "No service of this name is bound";
     UnknownDeadLetter, "unknown-dead-letter", 404, "No dead letter has this id";
     UnknownProblem, "unknown-problem", 404, "No problem has this code";
     MethodNotAllowed, "method-not-allowed", 405, "This path does not take this method";

@@ -172,6 +172,11 @@ fn received(inbound: Inbound) {
             assert!(matches!(again, Inbound::Alert(_)), "{again:?}");
             return;
         }
+        Inbound::Service(state) => {
+            let again = inbound::text(&notice::write_service(state, now()));
+            assert!(matches!(again, Inbound::Service(_)), "{again:?}");
+            return;
+        }
         Inbound::SubscriptionDeleted | Inbound::NotUnderstood(_) => return,
     };
     assert_eq!(inbound::text(&written), inbound, "written and read");

@@ -8,6 +8,8 @@
 //! saga_tests::step_store_contract!(azurite, empty_azurite_table);      // async fn() -> Option<impl StepStore + Outbox>
 //! saga_tests::definitions_contract!(azurite_definitions, empty_azurite_table); // async fn() -> Option<impl Definitions>
 //! saga_tests::definition_names_contract!(…);                           // async fn() -> Option<impl DefinitionNames>
+//! saga_tests::service_states_contract!(…);                             // async fn() -> Option<impl ServiceStates>
+//! saga_tests::service_changes_contract!(…);                            // async fn() -> Option<impl SagaSide>
 //! ```
 //!
 //! It is called once for each test, and tests run side by side: give each its own tables.
@@ -19,6 +21,7 @@ pub mod definitions;
 pub mod given;
 pub mod outbox;
 pub mod sagas;
+pub mod services;
 pub mod steps;
 
 use saga_app::ports::{Outbox, SagaStore};
@@ -158,6 +161,29 @@ macro_rules! definition_names_contract {
     ($adapter:ident, $empty:path) => {
         $crate::run_contract! { $adapter, $empty, definitions:
             all_that_is_kept_is_named
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::ServiceStates`] to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! service_states_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, services:
+            a_service_that_was_never_changed_is_not_found
+            only_a_higher_number_replaces_what_is_kept
+            of_two_changes_at_once_one_wins
+            every_field_of_every_state_is_kept
+        }
+    };
+}
+
+/// Holds an adapter of [`saga_app::ports::ServiceChanges`] and its outbox to the contract (see [`mod@crate::contract`]).
+#[macro_export]
+macro_rules! service_changes_contract {
+    ($adapter:ident, $empty:path) => {
+        $crate::run_contract! { $adapter, $empty, services:
+            a_change_and_its_event_are_kept_together_or_not_at_all
         }
     };
 }

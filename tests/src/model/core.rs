@@ -493,5 +493,6 @@ fn attempt() -> Undecided {
         why: "no answer in 10 s".to_owned(),
         hold: true,
         next: None,
+        paused: false,
     }
 }

@@ -7,14 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use saga_app::ports::outbox::{Lease, OutboxRow};
 use saga_app::ports::{
     Alert, Alerts, Committed, Definitions, Envelope, Inserted, Limits, Outbox, Page, Parked, Parking,
-    Partition, PortError, Published, Publisher, Quarantine, Quarantined, SagaStore, Snapshot, StepCommit,
-    StepStore, Time, Version, Versioned,
+    Partition, PortError, Published, Publisher, Quarantine, Quarantined, SagaStore, ServiceStates, Snapshot,
+    StepCommit, StepStore, Time, Version, Versioned,
 };
 use saga_core::lifecycle::Phase;
 use saga_core::origin::OriginDecision;
 use saga_core::participant::EntityKey;
 use saga_core::participate::StepRecord;
-use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, StepIndex, Timestamp};
+use saga_core::{Definition, DefinitionRef, EventId, Saga, SagaId, ServiceState, StepIndex, Timestamp};
 use saga_memory::{Clock, Cloud, OriginCloud, StepCloud};
 
 /// What the ports of one cloud have seen.
@@ -309,6 +309,16 @@ impl<S: Send> Definitions for Watched<'_, S> {
 
     async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
         self.cloud.keep_definition(definition).await
+    }
+}
+
+impl<S: Send> ServiceStates for Watched<'_, S> {
+    async fn service_state(&self, name: &str) -> Result<Option<ServiceState>, PortError> {
+        self.cloud.service_state(name).await
+    }
+
+    async fn keep_service_state(&self, state: &ServiceState) -> Result<Committed, PortError> {
+        self.cloud.keep_service_state(state).await
     }
 }
 

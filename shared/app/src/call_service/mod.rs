@@ -3,7 +3,8 @@
 //! The caller keeps no state. The step's record says whether a request is owed, and the answer is committed through the
 //! protocol's table like any message. An attempt without a decision puts the request back on its queue, with a pause, and
 //! is counted in the record. Invariants: nothing is sent that no committed record asks for; an unknown outcome is asked
-//! again with the same key and never guessed; a request that comes back before its time is not sent.
+//! again with the same key and never guessed; a request that comes back before its time is not sent; and none begins while its
+//! service is paused.
 
 mod origin;
 mod participant;
@@ -16,7 +17,7 @@ use saga_core::call::{CallVerb, Owed, Undecided};
 use saga_core::document::{Document, Fields, fields};
 use saga_core::participate::{Step, StepRecord};
 use saga_core::step::{self, Class, Kind, Recover};
-use saga_core::{Address, Cloud, Event, Outcome, Timestamp};
+use saga_core::{Address, Cloud, Event, Outcome, ServiceState, Timestamp};
 use saga_wire::contract::{Reply, RequestParts, reply};
 use saga_wire::inbound::{self, Inbound};
 use saga_wire::quarantine::NO_HEADERS;
@@ -31,7 +32,7 @@ use crate::definitions;
 use crate::handle_event::quarantine;
 use crate::log::About;
 use crate::ports::services::{Attempt, ServiceClient};
-use crate::ports::{CallQueue, Definitions, PortError, Quarantine, Time, causes};
+use crate::ports::{CallQueue, Definitions, PortError, Quarantine, ServiceStates, Time, causes};
 use crate::{Deployment, Handled};
 
 /// What was learnt about a call.
@@ -52,14 +53,14 @@ impl Said {
 
 /// The records of the steps of one cloud.
 pub trait CallSteps: Send + Sync {
-    /// The definitions beside them.
-    type Definitions: Definitions;
+    /// Where they are kept, with the definitions and the states of services beside them.
+    type Store: Definitions + ServiceStates;
 
     /// The cloud.
     fn cloud(&self) -> Cloud;
 
-    /// The definitions beside them.
-    fn definitions(&self) -> &Self::Definitions;
+    /// Where they are kept.
+    fn store(&self) -> &Self::Store;
 
     /// The step's record, and when the saga is to be cancelled if it has not ended.
     fn record(
@@ -132,7 +133,7 @@ where
     }
 
     async fn request(&self, event: &Event, body: &[u8]) -> Result<Handled, PortError> {
-        let store = self.steps.definitions();
+        let store = self.steps.store();
         let definition = match definitions::check(self.deployment, store, self.time, event).await? {
             Ok(definition) => definition,
             Err(reason) => return Ok(Handled::Quarantined(reason)),
@@ -162,7 +163,10 @@ where
                 if too_early(record, now).is_some() {
                     return Ok(Handled::Decided(Outcome::Repeated));
                 }
-                self.ask(&step, event, verb, record, *deadline, body).await?
+                match self.pause(&step).await? {
+                    Some(state) => self.put_back(event, verb, &state, body).await?,
+                    None => self.ask(&step, event, verb, record, *deadline, body).await?,
+                }
             }
             (Owed::KeyExpired, _) => Said::Undecided(Undecided {
                 verb: Some(verb),
@@ -171,6 +175,7 @@ where
                 hold: true,
                 next: None,
                 alerted: false,
+                paused: false,
             }),
             _ => return Ok(Handled::Decided(Outcome::Repeated)),
         };
@@ -190,6 +195,46 @@ where
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The state of the step's service, where that is paused. It is read for each request, right before that would be made, and
+    /// never remembered.
+    async fn pause(&self, step: &Step<'_>) -> Result<Option<ServiceState>, PortError> {
+        let Some(call) = step.step().call() else {
+            return Ok(None);
+        };
+        let state = self.steps.store().service_state(&call.service).await?;
+        Ok(state.filter(|state| state.paused))
+    }
+
+    /// Leaves a paused service alone: the request goes back on its queue, and is looked at again in less than a minute.
+    async fn put_back(
+        &self,
+        event: &Event,
+        verb: CallVerb,
+        state: &ServiceState,
+        body: &[u8],
+    ) -> Result<Said, PortError> {
+        let pause = schedule::pause_while_paused(self.time.below(u64::MAX));
+        let service = &state.service;
+        let why = format!("service `{service}` is paused: {}", state.mark.reason);
+        about!(
+            info,
+            &About::event(event),
+            service,
+            outcome = "paused",
+            "service not called"
+        );
+        let next = self.time.now().plus_millis(millis(pause));
+        self.queue.put(body, pause).await?;
+        Ok(Said::Undecided(Undecided {
+            verb: Some(verb),
+            why,
+            hold: false,
+            next: Some(next),
+            alerted: false,
+            paused: true,
+        }))
     }
 
     /// Asks the service. Without a decision the request goes back on its queue first, so that none is lost.
@@ -282,15 +327,19 @@ fn undecided(
     why: &str,
     hold: bool,
 ) -> (Said, Option<String>) {
-    let millis = pause.map(|pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
     let said = Undecided {
         verb: Some(verb),
         why: why.to_owned(),
         hold,
-        next: millis.map(|millis| now.plus_millis(millis)),
+        next: pause.map(|pause| now.plus_millis(millis(pause))),
         alerted: false,
+        paused: false,
     };
     (Said::Undecided(said), Some(why.to_owned()))
+}
+
+fn millis(pause: Duration) -> i64 {
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn word(said: &Said) -> &'static str {

@@ -10,7 +10,7 @@ use crate::Deployment;
 use crate::about;
 use crate::alerts::{needs_a_look, send};
 use crate::log::About;
-use crate::ports::{Alerts, PortError, SagaStore, Time};
+use crate::ports::{Alerts, PortError, SagaStore, ServiceStates, Time};
 use crate::transact::{Refused, Sagas, transact};
 
 /// The call steps of the cloud that keeps the sagas.
@@ -25,14 +25,14 @@ pub struct OriginSteps<'a, S, A, T> {
     pub time: &'a T,
 }
 
-impl<S: SagaStore, A: Alerts, T: Time> CallSteps for OriginSteps<'_, S, A, T> {
-    type Definitions = S;
+impl<S: SagaStore + ServiceStates, A: Alerts, T: Time> CallSteps for OriginSteps<'_, S, A, T> {
+    type Store = S;
 
     fn cloud(&self) -> Cloud {
         Cloud::ORIGIN
     }
 
-    fn definitions(&self) -> &S {
+    fn store(&self) -> &S {
         self.store
     }
 

@@ -24,13 +24,13 @@ pub struct ParticipantSteps<'a, C> {
 }
 
 impl<C: ParticipantCloud> CallSteps for ParticipantSteps<'_, C> {
-    type Definitions = C::Store;
+    type Store = C::Store;
 
     fn cloud(&self) -> Cloud {
         self.cloud
     }
 
-    fn definitions(&self) -> &C::Store {
+    fn store(&self) -> &C::Store {
         self.ports.store()
     }
 

@@ -19,6 +19,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The pause where a person or the service itself has to do something first.
 pub const SLOW: Duration = Duration::from_secs(5 * 60);
+/// While a service is paused, a request comes back after so long at least, and by chance up to so much later.
+const PAUSED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(45));
 /// Those who were told the same pause come back within this part of it: not all at once.
 const SPREAD: u32 = 8;
 
@@ -43,6 +45,12 @@ pub fn pause(attempt: u32, retry_after: Option<Duration>, chance: u64) -> Durati
         Some(asked) => backoff.max(asked.saturating_add(part(asked / SPREAD, chance))),
         None => backoff,
     }
+}
+
+/// How long a request stays away whose service is paused.
+#[must_use]
+pub fn pause_while_paused(chance: u64) -> Duration {
+    PAUSED.0 + part(PAUSED.1, chance)
 }
 
 /// How long it is until the next attempt is due, where that is not now.
@@ -110,6 +118,13 @@ mod tests {
         }
         assert_ne!(pause(1, Some(60 * SECOND), 0), pause(1, Some(60 * SECOND), 5_000));
         assert_eq!(pause(9, Some(SECOND), 299_999), Duration::from_millis(299_999));
+    }
+
+    #[test]
+    fn a_request_to_a_paused_service_comes_back_within_a_minute() {
+        for (chance, millis) in [(0, 15_000), (1, 15_001), (45_000, 60_000), (45_001, 15_000)] {
+            assert_eq!(pause_while_paused(chance), Duration::from_millis(millis));
+        }
     }
 
     #[test]

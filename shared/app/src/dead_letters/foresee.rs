@@ -2,6 +2,7 @@
 
 use saga_core::origin::{Command, Origin};
 use saga_core::participant::Entities;
+use saga_core::text::shown;
 use saga_core::{Address, Cloud, Saga, SagaId};
 use saga_wire::dead_letter::{DeadLetter, Destination, Forward, Source};
 use saga_wire::inbound::{self, Inbound};
@@ -43,6 +44,17 @@ pub(super) async fn foresee<S: SagaStore, T: Time>(
         return Ok(Prospect {
             disposition: Disposition::Tried,
             text: "would be sent to the alerts topic, or be shown on its saga".to_owned(),
+        });
+    }
+    if let Inbound::Service(state) = &inbound
+        && !matches!(dead_letter.forward, Forward::Nothing(_))
+    {
+        let service = shown(&state.service);
+        return Ok(Prospect {
+            disposition: Disposition::Tried,
+            text: format!(
+                "would be tried again: it is about service `{service}`, and changes nothing if it is late"
+            ),
         });
     }
     let ours = match &inbound {

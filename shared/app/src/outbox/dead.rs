@@ -15,19 +15,29 @@ pub(super) async fn announce(
     // A message that came again and died again was announced before.
     let mut new = Vec::with_capacity(dead.len());
     for row in dead {
-        if !parking.is_parked(row.saga, &row.id).await.unwrap_or(false) {
+        let parked = match row.about_saga() {
+            Some(saga) => parking.is_parked(saga, &row.id).await.unwrap_or(false),
+            None => false,
+        };
+        if !parked {
             new.push(row);
         }
     }
     let Some(example) = new.first() else { return true };
+    let of_saga = example.about_saga().map(|saga| format!(" of saga {saga}"));
+    let shows = if new.iter().any(|row| row.about_saga().is_some()) {
+        ", and its saga shows `parked`"
+    } else {
+        ""
+    };
     let alert = Alert {
         subject: format!("saga-bridge: {} event(s) could not be published", new.len()),
         text: format!(
-            "For example {} ({}) of saga {}, after {} attempt(s): {}\n\nNothing is lost: each is kept whole among the \
-             dead rows of the outbox, and its saga shows `parked`. Mend the cause, then replay it.",
+            "For example {} ({}){}, after {} attempt(s): {}\n\nNothing is lost: each is kept whole among the \
+             dead rows of the outbox{shows}. Mend the cause, then replay it.",
             example.id,
             example.kind,
-            example.saga,
+            of_saga.unwrap_or_default(),
             example.tries.failed,
             example.tries.why(),
         ),
@@ -45,8 +55,9 @@ pub(super) async fn announce(
         return false;
     }
     for row in new {
+        let Some(saga) = row.about_saga() else { continue };
         let parked = Parked {
-            saga: row.saga,
+            saga,
             event: row.id.clone(),
             reason: format!("{} could not be published: {}", row.kind, row.tries.why()),
             at: time.now(),

@@ -1,12 +1,12 @@
 //! The ports of a cloud that owns steps, as one value.
 
 use super::outbox::Outbox;
-use super::{Alerts, Parking, Publisher, Quarantine, StepStore, Time};
+use super::{Alerts, Parking, Publisher, Quarantine, ServiceStates, StepStore, Time};
 
 /// The ports of a cloud that owns steps and does not keep the saga. `main.rs` wires them once.
 pub trait ParticipantCloud: Send + Sync {
-    /// Steps and entities, with the outbox beside them.
-    type Store: StepStore + Outbox;
+    /// Steps and entities, with the outbox and the states of services beside them.
+    type Store: StepStore + Outbox + ServiceStates;
     /// Carries events away.
     type Publisher: Publisher;
     /// Keeps messages that cannot be understood.

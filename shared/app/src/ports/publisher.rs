@@ -1,5 +1,6 @@
 //! The way out for events: what leaves, and what the other side answers.
 
+use saga_core::service::is_of_service;
 use saga_core::{Event, EventId, SagaId};
 use saga_wire::cloud_event;
 
@@ -10,7 +11,7 @@ use super::error::{PortError, PortFuture};
 pub struct Envelope {
     /// The event's id.
     pub id: EventId,
-    /// The saga.
+    /// The saga, or what stands for a service: the events of one are sent in their order.
     pub saga: SagaId,
     /// The event's type.
     pub kind: String,
@@ -28,6 +29,12 @@ impl Envelope {
             kind: event.kind.clone(),
             body: cloud_event::write(event),
         }
+    }
+
+    /// The saga that it is about; `None` for an event about a service.
+    #[must_use]
+    pub fn about_saga(&self) -> Option<SagaId> {
+        (!is_of_service(&self.id)).then_some(self.saga)
     }
 }
 

@@ -8,6 +8,7 @@
 //! ```
 
 mod indexes;
+mod service_states;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -17,11 +18,14 @@ use aws_sdk_dynamodb::types::{
 };
 use futures_util::future::try_join_all;
 use saga_app::ports::outbox::OutboxRow;
-use saga_app::ports::{Committed, Definitions, Inserted, PortError, SagaStore, Snapshot, Version, Versioned};
+use saga_app::ports::{
+    Committed, Definitions, Inserted, PortError, SagaStore, ServiceChanges, ServiceStates, Snapshot, Version,
+    Versioned,
+};
 use saga_core::document::Fields;
 use saga_core::origin::OriginDecision;
 use saga_core::participant::{EntityKey, EntityWrite};
-use saga_core::{Definition, DefinitionRef, Saga, SagaId, Timestamp};
+use saga_core::{Definition, DefinitionRef, Saga, SagaId, ServiceState, Timestamp};
 
 use crate::cancelled::{cancelled, is_conflict, reasons};
 use crate::definitions::DynamoDefinitions;
@@ -30,6 +34,7 @@ use crate::item::{Item, corrupt, from_document, n, number, s, text, to_fields};
 use crate::outbox::write_row;
 use crate::saga_item::{self, LIST_BUCKETS};
 use crate::saga_store::indexes::SagaIndexes;
+use crate::saga_store::service_states::ServiceItems;
 
 const SAGA_IS_NEW: &str = "attribute_not_exists(SagaId)";
 const ENTITY_IS_NEW: &str = "attribute_not_exists(TransactionId)";
@@ -75,6 +80,7 @@ pub struct DynamoSagas {
     definitions: DynamoDefinitions,
     tables: Tables,
     indexes: SagaIndexes,
+    services: ServiceItems,
     buckets: u16,
 }
 
@@ -87,8 +93,13 @@ impl DynamoSagas {
             client: Client::clone(&client),
             table: tables.sagas.clone(),
         };
+        let services = ServiceItems {
+            client: Client::clone(&client),
+            table: tables.sagas.clone(),
+        };
         Self {
             indexes,
+            services,
             definitions: DynamoDefinitions::on(Client::clone(&client), tables.sagas.clone()),
             client,
             tables,
@@ -215,6 +226,26 @@ impl Definitions for DynamoSagas {
 
     async fn keep_definition(&self, definition: &Definition) -> Result<Definition, PortError> {
         self.definitions.keep_definition(definition).await
+    }
+}
+
+impl ServiceStates for DynamoSagas {
+    async fn service_state(&self, name: &str) -> Result<Option<ServiceState>, PortError> {
+        self.services.read_state(name).await
+    }
+
+    async fn keep_service_state(&self, state: &ServiceState) -> Result<Committed, PortError> {
+        self.services.keep_state(state).await
+    }
+}
+
+impl ServiceChanges for DynamoSagas {
+    async fn keep_and_send_service_state(
+        &self,
+        state: &ServiceState,
+        row: &OutboxRow,
+    ) -> Result<Committed, PortError> {
+        self.services.keep_state_with(state, self.outbox(row)).await
     }
 }
 

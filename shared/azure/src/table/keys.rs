@@ -1,5 +1,6 @@
 //! Names of rows: `step|<saga>|<k>`, `entity|<kind>|<id>`, `outbox|<event id>`, `dead|<event id>` and
-//! `lease`, in the partition of a bucket; `definition|<name>|<version>` in a partition of their own.
+//! `lease`, in the partition of a bucket; `definition|<name>|<version>` and `service|<name>` in
+//! partitions of their own.
 //!
 //! Invariant: two different names never have the same key, and a key holds only what Table storage takes
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>): no
@@ -32,6 +33,13 @@ pub(crate) const DEFINITIONS: &str = "definitions";
 
 pub(crate) fn definition(reference: &DefinitionRef) -> String {
     format!("definition|{}|{}", escape(&reference.name), reference.version)
+}
+
+/// The partition of the states of all services.
+pub(crate) const SERVICES: &str = "services";
+
+pub(crate) fn service(name: &str) -> String {
+    format!("service|{}", escape(name))
 }
 
 pub(crate) fn step(saga: SagaId, index: StepIndex) -> String {

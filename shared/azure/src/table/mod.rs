@@ -1,10 +1,12 @@
-//! One table keeps everything of this side: steps, entities, outbox, leases and definitions.
+//! One table keeps everything of this side: steps, entities, outbox, leases, definitions and the states
+//! of services.
 
 mod columns;
 mod definitions;
 pub(crate) mod keys;
 mod outbox;
 pub(crate) mod rows;
+mod services;
 mod steps;
 
 pub(crate) use columns::{Row, columns};

@@ -1,20 +1,23 @@
-//! Step records, outbox rows and definitions ↔ fields of a row.
+//! Step records, outbox rows, definitions and states of services ↔ fields of a row.
 //!
 //! Invariant: a row says its format, and one of another format is left as it is and never guessed at.
 
 use saga_app::ports::Envelope;
 use saga_app::ports::outbox::{Lease, OutboxRow, Tries};
 use saga_core::document::{Fields, fields};
+use saga_core::mark::{Caller, Mark};
 use saga_core::participate::StepRecord;
 use saga_core::progress::Progress;
 use saga_core::reports::Reports;
-use saga_core::{Document, Timestamp};
+use saga_core::{Document, ServiceState, Timestamp};
 use saga_wire::json;
 
 use super::columns::Row;
 use super::keys;
 
 const FORMAT: i64 = 1;
+const PAUSED: &str = "paused";
+const ACTIVE: &str = "active";
 
 fn put_some(row: &mut Fields, name: &str, value: Option<impl Into<Document>>) {
     row.extend(value.map(|value| (name.to_owned(), value.into())));
@@ -143,6 +146,41 @@ pub(crate) fn definition_fields(text: &str) -> Fields {
 pub(crate) fn definition_text(row: &Fields) -> Result<&str, String> {
     check_format(row)?;
     text(row, "Text")
+}
+
+pub(crate) fn service_fields(state: &ServiceState) -> Fields {
+    let mut row = fields([
+        ("Format", FORMAT.into()),
+        ("Number", i64::try_from(state.number).unwrap_or(i64::MAX).into()),
+        ("State", if state.paused { PAUSED } else { ACTIVE }.into()),
+        ("Since", state.mark.at.millis().into()),
+        ("AskedBy", state.mark.by.as_str().into()),
+        ("Reason", state.mark.reason.as_str().into()),
+    ]);
+    put_some(&mut row, "Caller", state.caller.as_ref().map(Caller::as_str));
+    row
+}
+
+pub(crate) fn service_state(service: &str, row: &Fields) -> Result<ServiceState, String> {
+    check_format(row)?;
+    let number = whole(row, "Number")?;
+    Ok(ServiceState {
+        service: service.to_owned(),
+        number: number
+            .try_into()
+            .map_err(|_| "`Number` is out of range".to_owned())?,
+        paused: match text(row, "State")? {
+            PAUSED => true,
+            ACTIVE => false,
+            other => return Err(format!("`State` is `{other}`")),
+        },
+        mark: Mark {
+            at: Timestamp::from_millis(whole(row, "Since")?),
+            by: text(row, "AskedBy")?.to_owned(),
+            reason: text(row, "Reason")?.to_owned(),
+        },
+        caller: optional(row, "Caller", text)?.and_then(Caller::new),
+    })
 }
 
 fn progress(row: &Fields, name: &str) -> Result<Progress, String> {

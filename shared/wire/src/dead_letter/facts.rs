@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::id::Source;
-use crate::{cloud_event, custom_handler, event_bridge, event_grid};
+use crate::{cloud_event, custom_handler, event_bridge, event_grid, notice};
 
 /// What an event says of itself, as far as it can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +79,10 @@ pub struct Part {
 #[must_use]
 pub fn facts(text: &str) -> Facts {
     Facts {
-        unreadable: event_grid::event(text).err().map(|error| shown(&error.0)),
+        unreadable: event_grid::event(text)
+            .err()
+            .filter(|_| !notice::tells_of_a_service(text))
+            .map(|error| shown(&error.0)),
         text: text.to_owned(),
         ..said(text)
     }
