@@ -21,7 +21,7 @@ use saga_core::text::shown_within;
 use saga_runtime::clock::SystemClock;
 use saga_wire::contract::Verb;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, EXIT_CODES, LONG_ABOUT};
 
 use crate::exit::{Exit, WrongUsage};
 use crate::output::{Output, complain, not_in_silence, say};
