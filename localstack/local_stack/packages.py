@@ -30,6 +30,7 @@ LAMBDAS += (CALLER,) * (REPOSITORY / "functions" / CALLER).exists()
 PARTICIPANT = "azure-participant"
 STANDIN = "saga-azure-standin"
 DLQ = "dlq"
+SAGA = "saga"
 PROFILE = "local"
 
 
@@ -76,7 +77,7 @@ def require_runnable(packed: Path | None) -> None:
 
 def build(log: Path, packed: Path | None) -> Programs:
     """Builds for this machine what does not come from packages."""
-    names = [f"--bin={name}" for name in (STANDIN, DLQ, *(() if packed else (*LAMBDAS, PARTICIPANT)))]
+    names = [f"--bin={name}" for name in (STANDIN, DLQ, SAGA, *(() if packed else (*LAMBDAS, PARTICIPANT)))]
     command = ["cargo", "build", "--locked", "--profile", PROFILE, *names]
     run(command, log, f"make `{' '.join(command[:5])}` work, then run `up` again", cwd=REPOSITORY)
     return Programs(binaries(), packed)

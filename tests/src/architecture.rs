@@ -22,6 +22,8 @@ pub enum Part {
     Memory,
     /// `shared/runtime`: what a process needs around a use case.
     Runtime,
+    /// `shared/cli`: the `saga` command.
+    Cli,
     /// `functions/*`: wiring.
     Function,
     /// `tests`, `tests/stored`.
@@ -62,6 +64,7 @@ impl Part {
             "shared/aws" | "shared/azure" => Part::Adapter,
             "shared/memory" => Part::Memory,
             "shared/runtime" => Part::Runtime,
+            "shared/cli" => Part::Cli,
             "tests" | "tests/stored" => Part::Tests,
             _ if folder.starts_with("functions/") => Part::Function,
             _ if folder.starts_with("localstack/") => Part::Emulator,
@@ -77,7 +80,7 @@ impl Part {
             Part::App => &[Part::Core, Part::Participants, Part::Wire],
             Part::Adapter | Part::Memory => &[Part::App, Part::Wire, Part::Core],
             Part::Runtime => &[Part::App, Part::Participants, Part::Wire, Part::Core],
-            Part::Function => &[Part::Runtime, Part::Adapter, Part::App, Part::Wire, Part::Core],
+            Part::Function | Part::Cli => &[Part::Runtime, Part::Adapter, Part::App, Part::Wire, Part::Core],
             Part::Tests => &[
                 Part::Runtime,
                 Part::Adapter,

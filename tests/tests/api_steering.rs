@@ -226,7 +226,7 @@ async fn what_an_override_by_force_could_not_undo_is_shown_as_done() {
 }
 
 #[tokio::test]
-async fn an_override_wants_no_force_while_the_first_step_is_not_decided_and_wants_it_after() {
+async fn an_override_wants_no_force_while_nothing_can_have_reached_the_pivot_and_wants_it_after() {
     let mut world = deployed(&[TRANSFER]);
     let end = json!({"to": "cancelled", "reason": "r", "by": "b"});
     let id = API.transfer(&world, "20000").await;
@@ -236,14 +236,28 @@ async fn an_override_wants_no_force_while_the_first_step_is_not_decided_and_want
         (ended.status, &ended.json()["status"]),
         (200, &json!("CANCELLED_VIA_COMPENSATION"))
     );
-    // A screening that waits may yet be approved before the cancel reaches it: the payout may be asked.
+    // A screening that waits takes no answer once its saga has ended: the payout is never asked for.
     let waiting = API.transfer(&world, "20000").await;
     undecided(&world, waiting, DEBIT).await;
     API.answer(&world, waiting, "debit", &accepted()).await;
     world.settle().await;
     assert_eq!(API.step(&world, waiting, "screening").await["state"], "WAITING");
+    assert_eq!(API.resolve(&world, waiting, &end).await.status, 200);
     refuses(
-        &API.resolve(&world, waiting, &end).await,
+        &API.answer(&world, waiting, "screening", &accepted()).await,
+        409,
+        "not-waiting",
+        "screening",
+    );
+    // Behind it the payout may be asked for.
+    let asked = API.transfer(&world, "20000").await;
+    undecided(&world, asked, DEBIT).await;
+    API.answer(&world, asked, "debit", &accepted()).await;
+    world.settle().await;
+    API.answer(&world, asked, "screening", &accepted()).await;
+    world.settle().await;
+    refuses(
+        &API.resolve(&world, asked, &end).await,
         409,
         "past-pivot",
         "payout",

@@ -7,7 +7,7 @@ use saga_core::document::{Document, Fields, is_same_input};
 use saga_core::ids::{IdempotencyKey, SagaId, TraceParent};
 use saga_core::origin::{Misaddressed, OriginDecision, Start, start};
 use saga_core::participant::{FieldError, decimals};
-use saga_core::{Cloud, Definition, Saga, StepDefinition};
+use saga_core::{Address, Cloud, Definition, Event, Saga, StepDefinition};
 use saga_wire::contract::output::MAX_OUTPUT_BYTES;
 use saga_wire::{MAX_EVENT_BYTES, json};
 
@@ -180,7 +180,8 @@ fn plan(
         None => GROWTH_PER_STEP + MAX_OUTPUT_BYTES,
     });
     // A request to a service leaves the input out, which every later event carries.
-    let left_out = decision.emit.as_ref().map_or(0, |event| {
+    let is_request = |event: &&Event| !matches!(event.address, Address::Advance(_));
+    let left_out = decision.emit.as_ref().filter(is_request).map_or(0, |event| {
         let carried = json::write_object(&decision.saga.input).len();
         carried.saturating_sub(json::write_object(&event.data).len())
     });

@@ -269,7 +269,10 @@ fn fits_a_name(name: &str) -> bool {
 }
 
 /// The URL of a service. `/act` and `/undo` are added to it.
-fn endpoint(text: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// The rule that it breaks: https but on this machine, and neither credentials nor a query in it.
+pub fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`url` is no URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("`url` must hold no user name and no password".to_owned());

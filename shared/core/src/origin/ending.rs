@@ -102,11 +102,14 @@ impl Origin<'_> {
         record.is_some_and(|record| record.state == StepState::Done)
     }
 
-    /// Whether step 0 is ours and not done. The override stops it in its own transaction, so no later step is ever asked to
-    /// act. A step in between that is not done is no such proof: it may yet be accepted before the cancel reaches it.
-    fn has_not_left_first(&self) -> bool {
+    /// Whether an override now keeps every later step from being asked to act. It stops a step 0 of ours in its own
+    /// transaction, and a saga that has ended takes no answer for a step that waits; what was refused stays so. A call
+    /// in between that has not been decided is no such proof: it may yet be accepted before the cancel reaches it.
+    fn stops_before(&self, pivot: StepIndex) -> bool {
         let first = self.saga.steps.get(&StepIndex::FIRST);
+        let mut before = self.saga.steps.range(..pivot);
         first.is_some_and(|record| record.state != StepState::Done)
+            || before.any(|(_, record)| matches!(record.state, StepState::Waiting | StepState::Refused))
     }
 
     /// Refuses an override to CANCELLED that meets a pivot.
@@ -122,7 +125,7 @@ impl Origin<'_> {
         let describe = || definition.describe(pivot);
         match state {
             Some(StepState::Done | StepState::Acting) => Err(Misaddressed::Pivot(PastPivot::Own(describe()))),
-            _ if own || force || self.has_not_left_first() => Ok(()),
+            _ if own || force || self.stops_before(pivot) => Ok(()),
             _ => {
                 let observed = self.saga.observed(definition);
                 let said = observed.get(&pivot).and_then(|step| step.state);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Client, Response};
 use saga_app::ports::causes;
 use saga_app::ports::services::Headers;
 use saga_wire::contract::{Answer, MAX_BODY_BYTES};
@@ -20,16 +20,26 @@ const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error
 pub struct CannotConnect(#[source] reqwest::Error);
 
 /// The connection pool.
-pub(super) struct Http(Client);
+#[derive(Debug)]
+pub struct Http(Client);
 
-/// An answer with what Lambda adds to it.
-pub(super) struct Raw {
-    pub(super) answer: Answer,
+/// An answer with what its meaning does not depend on.
+#[derive(Debug)]
+pub struct Raw {
+    /// What the contract looks at.
+    pub answer: Answer,
+    /// The header `content-type`.
+    pub content_type: Option<String>,
+    /// Of a Lambda function that failed, how.
     pub(super) function_error: Option<String>,
 }
 
 impl Http {
-    pub(super) fn new() -> Result<Self, CannotConnect> {
+    /// A client without connections. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`CannotConnect`], for instance because the machine has no root certificates.
+    pub fn new() -> Result<Self, CannotConnect> {
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -44,7 +54,11 @@ impl Http {
         client.map(Self).map_err(CannotConnect)
     }
 
-    pub(super) async fn post(&self, url: &str, headers: Headers, body: String) -> Result<Raw, String> {
+    /// Sends this once. A redirect is an answer; the body is read up to its bound. Whoever asks bounds the time.
+    ///
+    /// # Errors
+    /// There is no whole answer, and why.
+    pub async fn post(&self, url: &str, headers: Headers, body: impl Into<Body>) -> Result<Raw, String> {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             let mut value =
@@ -62,13 +76,14 @@ impl Http {
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let (status, retry_after) = (response.status().as_u16(), text(RETRY_AFTER));
-        let function_error = text(FUNCTION_ERROR);
+        let (content_type, function_error) = (text(CONTENT_TYPE), text(FUNCTION_ERROR));
         Ok(Raw {
             answer: Answer {
                 status,
                 retry_after,
                 body: bounded(&mut response).await?,
             },
+            content_type,
             function_error,
         })
     }

@@ -12,16 +12,17 @@ use std::time::Duration;
 
 use saga_app::ports::services::{Headers, Outgoing};
 use saga_app::ports::{Attempt, Authorise, ServiceClient, SigningSecrets, Time, causes};
+use saga_core::Timestamp;
 use saga_core::text::shown;
 use saga_wire::contract::{Answer, MAX_BODY_BYTES, Request, lambda};
 use saga_wire::services::{Auth, Binding, Service};
 use url::Url;
 
-use http::Http;
 use secrets::KnownSecrets;
 use target::Target;
 
-pub use http::CannotConnect;
+pub use http::{CannotConnect, Http, Raw};
+pub use target::address;
 
 /// Calls services with the identity of this cloud.
 pub struct HttpServices<I, T> {
@@ -86,22 +87,12 @@ impl<I: Authorise + SigningSecrets, T: Time> HttpServices<I, T> {
         }
     }
 
-    /// The headers that say which request it is. A function that is invoked gets them in its payload.
+    /// A function that is invoked gets in its payload what the other headers say.
     fn said_of(&self, service: &Service, request: &Request) -> Headers {
-        let mut headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("accept", "application/json".to_owned()),
-        ];
-        if let Binding::Url(_) = service.binding {
-            let seconds = self.time.now().millis() / 1_000;
-            headers.extend([
-                ("idempotency-key", request.key.clone()),
-                ("traceparent", request.traceparent.clone()),
-                (WEBHOOK_ID, request.key.clone()),
-                (WEBHOOK_TIMESTAMP, seconds.to_string()),
-            ]);
+        match service.binding {
+            Binding::Url(_) => headers(request, self.time.now()),
+            Binding::Lambda(_) => media_types(),
         }
-        headers
     }
 
     async fn proof(
@@ -125,7 +116,7 @@ impl<I: Authorise + SigningSecrets, T: Time> HttpServices<I, T> {
                 let sent = headers.iter().find(|(name, _)| *name == WEBHOOK_TIMESTAMP);
                 let seconds = sent.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
                 let signature = secrets.sign(&request.key, seconds, &request.body);
-                Ok(vec![("webhook-signature", signature)])
+                Ok(vec![(WEBHOOK_SIGNATURE, signature)])
             }
             Auth::SigV4 | Auth::Lambda | Auth::Entra { .. } => {
                 let outgoing = Outgoing {
@@ -139,8 +130,37 @@ impl<I: Authorise + SigningSecrets, T: Time> HttpServices<I, T> {
     }
 }
 
-const WEBHOOK_ID: &str = "webhook-id";
-const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
+/// The headers of a request that is sent `now`: which one it is, and in which form. A proof of who calls comes beside them.
+#[must_use]
+pub fn headers(request: &Request, now: Timestamp) -> Headers {
+    let seconds = now.millis() / 1_000;
+    let mut headers = media_types();
+    headers.extend([
+        (IDEMPOTENCY_KEY, request.key.clone()),
+        (TRACEPARENT, request.traceparent.clone()),
+        (WEBHOOK_ID, request.key.clone()),
+        (WEBHOOK_TIMESTAMP, seconds.to_string()),
+    ]);
+    headers
+}
+
+fn media_types() -> Headers {
+    vec![
+        ("content-type", "application/json".to_owned()),
+        ("accept", "application/json".to_owned()),
+    ]
+}
+
+/// Names the request, the same at each attempt.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The saga's trace context.
+pub const TRACEPARENT: &str = "traceparent";
+/// The same text as [`IDEMPOTENCY_KEY`].
+pub const WEBHOOK_ID: &str = "webhook-id";
+/// When the attempt is sent, in seconds since 1970.
+pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
+/// One or two signatures, separated by a blank.
+pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
 /// What a function that was invoked answered. What Lambda itself answers is an answer, too: it throttles, or does not know the
 /// function.

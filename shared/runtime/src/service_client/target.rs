@@ -1,6 +1,6 @@
 //! Where a request goes, and with which body.
 
-use saga_wire::contract::{Request, lambda};
+use saga_wire::contract::{Request, Verb, lambda};
 use saga_wire::services::{Binding, LambdaArn, Service};
 use url::Url;
 
@@ -14,7 +14,7 @@ impl Target {
     pub(super) fn of(service: &Service, request: &Request, lambda_endpoint: Option<&Url>) -> Self {
         match &service.binding {
             Binding::Url(url) => Self {
-                url: format!("{}/{}", url.as_str().trim_end_matches('/'), request.verb.as_str()),
+                url: address(url, request.verb),
                 body: request.body.clone(),
             },
             Binding::Lambda(arn) => Self {
@@ -23,6 +23,12 @@ impl Target {
             },
         }
     }
+}
+
+/// The URL of a request to the service at `url`.
+#[must_use]
+pub fn address(url: &Url, verb: Verb) -> String {
+    format!("{}/{}", url.as_str().trim_end_matches('/'), verb.as_str())
 }
 
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. The ARN is one part of the path, its colons escaped.

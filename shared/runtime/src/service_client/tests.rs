@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use saga_app::ports::PortError;
-use saga_core::Timestamp;
 use saga_wire::contract::Verb;
 use saga_wire::contract::signature::Secrets;
 use saga_wire::services::{SecretPlace, Services};

@@ -21,7 +21,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How much of an error's own words is kept, in characters.
 const MAX_DETAIL: usize = 120;
 /// The reason of a refusal that gives none.
-const NO_REASON: &str = "the service refused and gave no reason";
+pub const NO_REASON: &str = "the service refused and gave no reason";
 
 /// An answer as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
