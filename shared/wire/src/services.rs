@@ -4,6 +4,8 @@
 //! Invariant: nothing but what is bound here is ever called, and no credential goes over an unencrypted connection that leaves
 //! the machine.
 
+mod name;
+
 use std::collections::BTreeMap;
 
 use saga_core::definition::Cloud;
@@ -15,11 +17,6 @@ use crate::json;
 /// Requests to one service at the same time, where the file does not say.
 const DEFAULT_CONCURRENCY: u16 = 5;
 const MAX_CONCURRENCY: u16 = 100;
-/// A rule of EventBridge is named after the service: it takes 64 characters, of which a deployment's prefix has up to 28 and
-/// `saga-calls-` has 11 (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html>).
-const MAX_NAME: usize = 24;
-/// Events whose target is this name go to nobody's service.
-const RESERVED: &str = "outside";
 /// Where Key Vault is (<https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>).
 /// A vault's token is sent nowhere else.
 const VAULTS: [&str; 3] = [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"];
@@ -179,14 +176,7 @@ impl Service {
     }
 
     fn checked(name: &str, entry: Entry) -> Result<Self, String> {
-        if !fits_a_name(name) {
-            return Err(format!(
-                "the name must be 1 to {MAX_NAME} lower-case letters, digits and hyphens, begin with a letter and not end in a hyphen"
-            ));
-        }
-        if name == RESERVED {
-            return Err(format!("the name `{RESERVED}` is reserved"));
-        }
+        name::check(name)?;
         let cloud: Cloud = match entry.cloud.parse() {
             Ok(cloud) => cloud,
             Err(_) => return Err("`cloud` must be `aws` or `azure`".to_owned()),
@@ -258,14 +248,6 @@ impl LambdaArn {
             ),
         }
     }
-}
-
-fn fits_a_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(fits)
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && !name.ends_with('-')
 }
 
 /// The URL of a service. `/act` and `/undo` are added to it.
