@@ -22,8 +22,8 @@ class ForgottenKeys(TransferTest):
             step = self.until(saga_id, "payout", "is held", lambda step: step.get("held_since"))
             self.assertEqual(step["state"], "ACTING", step)
             self.assertIn("forgotten", step["last_error"])
-            told = wait_for("the alert", lambda saga_id=saga_id: [text for text in self.alerts_seen(alerts) if saga_id in text], seconds=60)
-            print(f"told: {told[0].splitlines()[0]}", flush=True)
+            sent = wait_for("the alert", lambda saga_id=saga_id: [text for text in self.alerts_seen(alerts) if saga_id in text], seconds=60)
+            print(f"alert: {sent[0].splitlines()[0]}", flush=True)
         asked = self.asked()
         time.sleep(90)  # whatever is sent again meanwhile asks the bank nothing
         self.invoke("deadline-sweeper")

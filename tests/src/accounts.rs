@@ -4,7 +4,7 @@
 //! Nothing here looks at a saga's status or at a step's record to know what was done; they are compared with what the
 //! entities say afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_app::Deployment;
 use saga_app::ports::Partition;
@@ -19,6 +19,8 @@ use saga_participants::inventory::STOCK;
 use saga_participants::payments::PAYMENT;
 use saga_participants::receipts::RECEIPT;
 use saga_participants::shipping::SHIPMENT;
+
+use crate::invariants::{is_exempt, is_whole};
 
 /// What a participant's entity says of one saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +75,9 @@ impl Accounts<'_> {
         }
     }
 
-    fn record(&self, saga: &Saga, cloud: Cloud, index: StepIndex) -> Option<StepState> {
+    /// The state of a step, where its cloud has it.
+    #[must_use]
+    pub fn record(&self, saga: &Saga, cloud: Cloud, index: StepIndex) -> Option<StepState> {
         match cloud {
             Cloud::Aws => saga.steps.get(&index).map(|record| record.state),
             Cloud::Azure => self.azure.step(saga.id, index).map(|record| record.state),
@@ -121,13 +125,13 @@ impl Accounts<'_> {
             let said = self.said(saga, step.cloud, step.participant().unwrap_or_default());
             let record = self.record(saga, step.cloud, index);
             let own = ["payments", "receipts", "shipping"].contains(&step.participant().unwrap_or_default());
-            let fits = match (all, record) {
-                (true, Some(StepState::Done)) => said == Said::Done || !own,
-                (false, Some(StepState::Undone)) => said == Said::Undone || !own,
-                (false, Some(StepState::Refused) | None) => said == Said::Nothing,
-                _ => false,
+            let fits = match record {
+                Some(StepState::Done) => said == Said::Done || !own,
+                Some(StepState::Undone) => said == Said::Undone || !own,
+                Some(StepState::Refused) | None => said == Said::Nothing,
+                Some(_) => false,
             };
-            mixed |= !fits;
+            mixed |= !fits || !is_whole(all, record);
             facts.push(format!("{}: record {record:?}, entity {said:?}", step.name));
         }
         if mixed {
@@ -139,11 +143,17 @@ impl Accounts<'_> {
 
     /// Everything that must hold once nothing moves: no saga is owed anything, no row waits in an outbox, each saga is
     /// all or nothing, each payment still says its amount, and of each SKU of `before` only what completed sagas took
-    /// is gone. Sagas that an operator ended as completed are left out: that end is his word, not the protocol's.
+    /// is gone. Sagas are left out of whose end the protocol says nothing: see [`is_exempt`]; `contradicted` are those that were
+    /// cancelled by force past a pivot that was done.
     ///
     /// # Errors
     /// The first rule that does not hold, by its name.
-    pub fn close(&self, sagas: &[SagaId], before: &BTreeMap<String, i64>) -> Result<(), String> {
+    pub fn close(
+        &self,
+        sagas: &[SagaId],
+        before: &BTreeMap<String, i64>,
+        contradicted: &BTreeSet<SagaId>,
+    ) -> Result<(), String> {
         let mut left = before.clone();
         for id in sagas {
             let saga = self
@@ -164,13 +174,16 @@ impl Accounts<'_> {
             let has = |name: &str| {
                 steps.is_some_and(|steps| steps.iter().any(|step| step.participant() == Some(name)))
             };
-            let done = if saga.lifecycle.overridden && saga.lifecycle.phase == Phase::Completed {
-                let azure = StepIndex::new(1);
-                self.record(&saga, Cloud::Azure, azure) == Some(StepState::Done)
-            } else {
-                self.all_or_nothing(&saga)?
-            };
-            if done && has("inventory") {
+            if !is_exempt(saga.lifecycle, contradicted.contains(id)) {
+                self.all_or_nothing(&saga)?;
+            }
+            let inventory = steps.and_then(|steps| {
+                let at = steps
+                    .iter()
+                    .position(|step| step.participant() == Some("inventory"))?;
+                self.record(&saga, steps[at].cloud, StepIndex::new(at as u8))
+            });
+            if inventory == Some(StepState::Done) {
                 for (sku, quantity) in items(&saga.input) {
                     *left.entry(sku).or_default() -= quantity;
                 }

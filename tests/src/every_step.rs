@@ -1,7 +1,7 @@
 //! For any definition: at every step, every port call fails once, and every message comes twice, on the way forward and on
 //! the way back; the saga must end as it does undisturbed, and its participants' entities must say exactly that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use saga_app::Deployment;
@@ -119,7 +119,7 @@ impl Case<'_> {
             azure: &world.azure,
         };
         let stock = BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]);
-        if let Err(why) = accounts.close(&[id], &stock) {
+        if let Err(why) = accounts.close(&[id], &stock, &BTreeSet::new()) {
             fails(&why);
         }
         if let Err(why) = played::check(&world, id, &before, run.undone) {

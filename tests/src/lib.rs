@@ -1,6 +1,7 @@
 //! What the workspace's tests share. The tests themselves are in `tests/`, one file a subject.
 //!
-//! [`world`] runs both clouds in one process. [`accounts`] reads their stores when all is over. [`laws`] is what every
+//! [`world`] runs both clouds in one process. [`accounts`] reads their stores when all is over,
+//! and [`invariants`] are the rules that are held against both the model and the simulator. [`laws`] is what every
 //! participant keeps, [`sagas`] are the definitions that the tests run, [`saga_api`] asks the API for them, [`contract`] is what
 //! every adapter must do. [`arbitrary`] makes values of every type that is stored or
 //! sent. [`architecture`] knows which crate may use which, [`modules`] what a file may be, [`purity`] what the source of a
@@ -20,6 +21,7 @@ pub mod dead_letters;
 pub mod every_step;
 pub mod example;
 pub mod function_url;
+pub mod invariants;
 pub mod laws;
 pub mod model;
 pub mod modules;

@@ -3,6 +3,7 @@
 use saga_app::Deployment;
 use saga_core::definition::Definition;
 use saga_core::lifecycle::Phase;
+use saga_core::step::StepState;
 use saga_core::{Saga, StepIndex};
 use saga_memory::StepCloud;
 use serde_json::Value;
@@ -45,7 +46,12 @@ pub fn truth(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Vec<Ste
         let record = own.or_else(|| azure.step(saga.id, index));
         record.map_or(("NOT_DONE".to_owned(), None, None), |record| {
             let at = Some(record.at.millis());
-            (record.state.as_str().to_owned(), at, record.reason)
+            let word = match record.state {
+                // A member of its own says that it is told to stop.
+                StepState::Stopping => "ACTING",
+                state => state.as_str(),
+            };
+            (word.to_owned(), at, record.reason)
         })
     };
     (0..definition(deployment, saga).steps().len())
@@ -55,7 +61,7 @@ pub fn truth(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Vec<Ste
 
 /// What is shown of a saga that has ended everywhere is what is there. An end that an operator set is shown at once, and
 /// nothing is sent again for it: of a step of the other cloud nothing need have been heard then, or nothing of its undoing,
-/// which had begun before. What is said of it is the last word that arrived.
+/// which had begun before, or of what became of its call. What is said of it is the last word that arrived.
 ///
 /// # Errors
 /// The difference.
@@ -65,6 +71,7 @@ pub fn is_true(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Resul
     let behind = |reported: &Step, truth: &Step| match reported.0.as_str() {
         "UNKNOWN" | "WAITING" => true,
         "DONE" => truth.0 == "UNDONE" && reported.1 <= truth.1,
+        "ACTING" | "UNDOING" => reported.1 <= truth.1,
         _ => false,
     };
     if reported

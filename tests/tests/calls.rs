@@ -12,6 +12,7 @@ use saga_app::ports::{Attempt, PortError, Time};
 use saga_core::call::{CallVerb, Undecided};
 use saga_core::document::Fields;
 use saga_core::mark::Asked;
+use saga_core::origin::Override;
 use saga_core::step::Reply;
 use saga_core::{Outcome, SagaId};
 use saga_memory::{OriginCloud, StepCloud};
@@ -451,6 +452,89 @@ async fn what_is_undone_is_shown_to_its_service() {
         (&body["reason"], calls.step().await["state"].as_str()),
         (&json!("no funds"), Some("UNDONE"))
     );
+}
+
+#[tokio::test]
+async fn a_step_that_is_stopped_asks_as_before_and_is_shown_as_undone() {
+    for cloud in BOTH {
+        let mut calls = calls(cloud, "").await;
+        calls.world.command(calls.saga, Command::Cancel).await;
+        calls.world.settle().await;
+        let (_, again) = calls.world.mailboxes.pop().expect("the step asks again");
+        assert_eq!(
+            again, calls.request,
+            "{cloud}: the same event, with the same content"
+        );
+        calls.outside.will(answers(200, ACCEPTED));
+        calls.bring().await.unwrap();
+        calls.world.settle().await;
+        let (mailbox, undo) = calls.world.mailboxes.pop().expect("the undo");
+        calls.outside.will(answers(200, UNDONE));
+        calls.outside.bring(&calls.world, &mailbox, &undo).await.unwrap();
+        let step = calls.step().await;
+        assert_eq!(
+            (&step["state"], &step["reason"]),
+            (&json!("UNDONE"), &json!("changed my mind")),
+            "{cloud}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_saga_that_began_on_the_other_cloud_is_shown_before_anything_was_heard_of_it() {
+    let mut calls = calls("azure", "").await;
+    let text = "name = \"barred\"\nversion = 1\ndeadline = \"2d\"\n\
+                [[step]]\nname = \"far\"\ncloud = \"azure\"\ncall = \"bank\"\n\
+                [[step]]\nname = \"near\"\ncloud = \"aws\"\ncall = \"mail\"\nclass = \"pivot\"\n";
+    calls
+        .world
+        .release([parse(text).expect("the definition is right")]);
+    let started = calls.world.try_start_of("barred", "key", r#"{"order_id":"o-1"}"#);
+    calls.saga = started.await.expect("it starts");
+    // The pivot of the origin is barred at once, and nothing has come back from the first step.
+    calls.world.resolve(calls.saga, Override::Cancelled).await;
+    let saga = calls.world.aws.saga(calls.saga).expect("it exists");
+    let view = saga_tests::shown::view(&calls.world.deployment, &saga);
+    assert_eq!(
+        (&view["steps"][0]["state"], &view["steps"][1]["state"]),
+        (&json!("UNKNOWN"), &json!("REFUSED"))
+    );
+}
+
+/// Two calls on Azure follow each other: a report of the first says what became of the second, and not why.
+#[tokio::test]
+async fn why_a_step_refused_is_shown_whichever_event_says_so_first() {
+    let mut world = World::default();
+    let text = "name = \"calls\"\nversion = 1\ndeadline = \"2d\"\n\
+                [[step]]\nname = \"first\"\ncloud = \"azure\"\ncall = \"bank\"\n\
+                [[step]]\nname = \"second\"\ncloud = \"azure\"\ncall = \"bank\"\n";
+    world.release([parse(text).expect("the definition is right")]);
+    let started = world.try_start_of("calls", "key", r#"{"order_id":"o-1"}"#);
+    let saga = started.await.expect("it starts");
+    let outside = Outside::new(&[("bank", "azure")]);
+    for answer in [
+        answers(200, ACCEPTED),
+        answers(200, REFUSED),
+        lost(),
+        answers(200, UNDONE),
+    ] {
+        world.settle().await;
+        let (mailbox, request) = world.mailboxes.last().expect("a step asks").clone();
+        outside.will(answer);
+        outside.bring(&world, &mailbox, &request).await.unwrap();
+        world.clock.advance(900_000);
+    }
+    world.settle().await;
+    let saga = world.aws.saga(saga).expect("it exists");
+    let view = saga_tests::shown::view(&world.deployment, &saga);
+    for (step, state) in [(0, "UNDONE"), (1, "REFUSED")] {
+        let step = &view["steps"][step];
+        assert_eq!(
+            (&step["state"], &step["reason"]),
+            (&json!(state), &json!("no funds")),
+            "{step}"
+        );
+    }
 }
 
 #[tokio::test]

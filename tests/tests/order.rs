@@ -1,7 +1,7 @@
 //! Orders: four steps across both clouds and back, undone in reverse order from wherever they are refused.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use base64::Engine;
@@ -53,7 +53,11 @@ fn check(world: &World, id: SagaId) {
         azure: &world.azure,
     };
     accounts
-        .close(&[id], &BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]))
+        .close(
+            &[id],
+            &BTreeMap::from([(SKU.to_owned(), STOCK_BEFORE)]),
+            &BTreeSet::new(),
+        )
         .unwrap();
 }
 

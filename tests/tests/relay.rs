@@ -17,7 +17,8 @@ use saga_memory::{Clock, Fault, OriginCloud, StepCloud};
 use saga_tests::arbitrary::nth_saga;
 use saga_tests::contract::given::time;
 use saga_tests::sim::chance::Chance;
-use saga_tests::sim::witness::{Watched, Witness};
+use saga_tests::sim::watched::Watched;
+use saga_tests::sim::witness::Witness;
 use saga_tests::world::World;
 
 /// What a bus does with an entry or a call.

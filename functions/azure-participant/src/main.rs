@@ -35,7 +35,6 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let deployment = deployment::load()?;
     let config = config::azure()?;
     let azure = Azure::connect(&config, SystemClock)?;
-    let calls = Calls::connect(&config)?;
-    let participant = Participant::new(deployment, azure, calls);
+    let participant = Participant::new(deployment, azure, Calls::connect(&config)?);
     Ok(handler::serve(Arc::new(participant), config::port()?).await?)
 }

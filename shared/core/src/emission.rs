@@ -58,7 +58,7 @@ impl Step<'_> {
             Emission::Contradiction => return self.contradiction(&record.data, message),
         };
         // A passed-on cancel changes no record, so it speaks with the time and hop of the cancel it passes on. The request to
-        // act is the same before and after the step is told to stop.
+        // act is the same before and after the step is told to stop: see also the record's hop.
         let (time, hop) = match emission {
             Emission::Cancel => (message.time, message.hop.saturating_add(1)),
             Emission::Act => (record.began(), record.hop),
@@ -103,7 +103,9 @@ impl Step<'_> {
         message: &Message<'_>,
         record: Option<&StepRecord>,
     ) -> Option<Event> {
-        let said = record.filter(|_| self.cloud() != Cloud::ORIGIN);
+        // The caller of a service is told nothing of the steps: the request is the same whatever they have become since.
+        let to_caller = matches!(address, Address::Act(_) | Address::Undo(_));
+        let said = record.filter(|_| self.cloud() != Cloud::ORIGIN && !to_caller);
         Emit {
             saga: self.saga,
             definition: self.definition,

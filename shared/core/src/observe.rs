@@ -124,8 +124,21 @@ impl Saga {
             } else {
                 continue;
             };
-            if known.get(&step).is_none_or(|known| heard.outdoes(known)) {
-                known.insert(step, heard);
+            // A step that says what became of it is believed, whatever seemed to follow from the messages.
+            let void = |state: Option<StepState>| state.is_some_and(StepState::is_void);
+            let corrects = |known: &Observed| {
+                word.is_some() && void(heard.state) && void(known.state) && heard.state != known.state
+            };
+            match known.get_mut(&step) {
+                Some(known) if !heard.outdoes(known) && !corrects(known) => {
+                    // A report of another step may have said so first, without the reason.
+                    if (known.state, known.at) == (heard.state, heard.at) && known.reason.is_none() {
+                        known.reason = heard.reason;
+                    }
+                }
+                _ => {
+                    known.insert(step, heard);
+                }
             }
         }
     }

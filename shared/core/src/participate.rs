@@ -266,9 +266,10 @@ impl<'a> Step<'a> {
         let new = row.state.map(|state| StepRecord {
             state,
             at: now,
-            // An answer from outside is no message of another step.
+            // An answer from outside is no message of another step, and a request that is sent again is the one that it was.
             hop: match (message.verb, record) {
                 (StepVerb::Answer(_), Some(record)) => record.hop,
+                (_, Some(record)) if row.emit == Some(Emission::Act) => record.hop,
                 _ => message.hop.saturating_add(1),
             },
             reason,

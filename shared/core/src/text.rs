@@ -35,6 +35,9 @@ pub fn is_unseen(c: char) -> bool {
     if c.is_whitespace() {
         return false;
     }
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     matches!(
         category(c),
         GeneralCategory::Control | GeneralCategory::Format | GeneralCategory::PrivateUse

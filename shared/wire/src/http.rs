@@ -308,7 +308,10 @@ fn unheard(
 ) -> &'static str {
     // What refused never lets a later step act; what was undone was asked to by the step after it. Only the first step may
     // be undone by an override, which says nothing of the others.
-    let own = saga.steps.range(StepIndex::FIRST.next()..step);
+    let own = saga
+        .steps
+        .range(..step)
+        .skip_while(|(index, _)| **index == StepIndex::FIRST);
     let before = own.map(|(_, record)| Some(record.state));
     let mut before = before.chain(observed.range(..step).map(|(_, said)| said.state));
     let first = saga.steps.get(&StepIndex::FIRST).map(|record| record.state);

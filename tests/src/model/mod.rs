@@ -22,13 +22,15 @@ use std::sync::Mutex;
 pub use code::Code;
 pub use liveness::dead_end;
 use saga_core::lifecycle::Phase;
-use saga_core::step::{Class, Kind, StepState};
+use saga_core::step::Kind;
 pub use service::Service;
 pub use shape::{Shape, StepShape, local_shapes, shapes};
 pub use state::{Broken, MAX, Network, State};
 use stateright::{Checker, Model, Property};
 pub use transit::{Messages, Transit};
 pub use world::{Action, World};
+
+use crate::invariants;
 
 /// A shape of saga under proof.
 pub struct Proof {
@@ -140,20 +142,18 @@ pub mod invariant {
     pub const STATUS: &str = "the status says what the facts say";
 }
 
-/// Whether the end is one that the protocol does not vouch for: an operator's word against the facts, or a forced override that
-/// met a pivot, which is shown as a contradiction.
+/// Whether nothing is to be said of it: it has not ended, or has in a way that the protocol does not vouch for.
 fn is_exempt(state: &State) -> bool {
-    !state.is_over() || state.is_completed_by_override() || state.contradicted
+    !state.is_over() || invariants::is_exempt(state.lifecycle, state.contradicted)
 }
 
 fn all_or_nothing(proof: &Proof, state: &State) -> bool {
     let all = state.lifecycle.phase == Phase::Completed;
     is_exempt(state)
         || (0..proof.world.steps()).all(|step| {
-            let done = state.steps[step] == Some(StepState::Done);
             let local = proof.world.kind(step) == Kind::Local;
             let in_effect = state.acted[step] > state.undone[step];
-            done == all && (!local || in_effect == all)
+            invariants::is_whole(all, state.steps[step]) && (!local || in_effect == all)
         })
 }
 
@@ -166,24 +166,17 @@ fn no_orphan_effect(proof: &Proof, state: &State) -> bool {
         })
 }
 
-/// After an override to CANCELLED a cancel may stand in the way of a step after the pivot that has not acted.
 fn pivot_stays(proof: &Proof, state: &State) -> bool {
-    use StepState::{Refused, Stopping, Undoing, Undone};
-    let overridden = state.lifecycle.overridden && state.lifecycle.phase == Phase::Cancelled;
-    let undone = |step: usize| {
-        let back = matches!(state.steps[step], Some(Stopping | Undoing | Undone));
-        back || state.undone[step] > 0
-            || matches!(state.services[step], Service::Undone | Service::Tombstoned)
-    };
-    (0..proof.world.steps()).all(|step| match proof.world.class(step) {
-        Class::Compensatable => true,
-        Class::Pivot => !undone(step),
-        Class::Retriable => !undone(step) && (overridden || state.steps[step] != Some(Refused)),
+    let cancelled = state.lifecycle.overridden && state.lifecycle.phase == Phase::Cancelled;
+    (0..proof.world.steps()).all(|step| {
+        let undone =
+            state.undone[step] > 0 || matches!(state.services[step], Service::Undone | Service::Tombstoned);
+        invariants::pivot_stays(proof.world.class(step), state.steps[step], undone, cancelled)
     })
 }
 
 fn at_most_once(_: &Proof, state: &State) -> bool {
-    (0..MAX).all(|step| state.acted[step] <= 1 && state.undone[step] <= state.acted[step])
+    (0..MAX).all(|step| invariants::at_most_once(state.acted[step].into(), state.undone[step].into()))
 }
 
 impl Model for Proof {

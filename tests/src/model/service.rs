@@ -66,6 +66,8 @@ impl Service {
     pub fn answered_for(self, word: Reply, stops: bool) -> Option<Self> {
         match (word, self) {
             (Reply::Accepted, Self::Unseen | Self::Accepted) => Some(Self::Accepted),
+            // It was done, and is undone already.
+            (Reply::Accepted, Self::Undone) if stops => Some(Self::Undone),
             (Reply::Refused, Self::Unseen) => Some(Self::Refused),
             (Reply::Refused, Self::Refused | Self::Tombstoned) => Some(self),
             (Reply::Undone, Self::Unseen) if stops => Some(Self::Tombstoned),

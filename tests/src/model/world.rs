@@ -17,6 +17,7 @@ use super::service::Service;
 use super::shape::{Shape, StepShape};
 use super::state::{Broken, MAX, Network, State};
 use super::transit::Transit;
+use crate::invariants::intends;
 
 /// Something that happens. Each is one local transaction on one cloud, so a process may crash between any two; it keeps
 /// nothing but what is committed.
@@ -279,13 +280,10 @@ impl World {
             return *before;
         }
         let number = usize::from(step.get());
-        let tombstone = self.promise(number) == Some(Recover::Tombstone);
-        let intended = match before.steps[number] {
-            Some(StepState::Acting) => verb == CallVerb::Act,
-            Some(StepState::Stopping) => (verb == CallVerb::Undo) == tombstone,
-            Some(StepState::Undoing) => verb == CallVerb::Undo,
-            _ => false,
-        };
+        let intended = self
+            .promise(number)
+            .zip(before.steps[number])
+            .is_some_and(|(promise, state)| intends(state, promise, verb));
         let asked = State {
             sent: before.sent.with(Transit::Request(step, verb)),
             ..*before

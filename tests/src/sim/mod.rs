@@ -8,11 +8,26 @@
 //!
 //! One seed is all of a run's chance. A failing one is made smaller by taking chance away from it.
 
+mod caller;
+mod carried;
 pub mod chance;
-pub mod run;
+mod judge;
+mod operator;
+mod outcome;
+mod plan;
+mod process;
+mod provider;
+mod run;
+mod settle;
+mod stage;
+mod tick;
+mod trouble;
+pub mod watched;
 pub mod witness;
 
-pub use run::{Outcome, Plan, run};
+pub use outcome::Outcome;
+pub use plan::Plan;
+pub use run::run;
 
 use chance::{Chance, Draws, shrink};
 
