@@ -27,7 +27,7 @@ from command_line import Parser  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
-CHECKS = ["calls", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
+CHECKS = ["calls", "api_services", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
           "list", "quarantine", "admission", "api_runs"]
 LONGEST_RUN = 600
 
@@ -112,6 +112,33 @@ MUTANTS = [
            "(refused && message.verb == StepVerb::Answer(Reply::Accepted)).then(", "(refused && false).then("),
     Mutant("a request that reaches no caller holds nothing", "shared/core/src/origin/sweep.rs",
            "if let Some((index, attempt)) = self.unheard() {", "if let Some((index, attempt)) = self.unheard().filter(|_| false) {"),
+    Mutant("a paused service is asked", "shared/app/src/call_service/mod.rs",
+           "Ok(state.filter(|state| state.paused))", "Ok(state.filter(|_| false))"),
+    Mutant("a state that cannot be read is no pause", "shared/app/src/call_service/mod.rs",
+           "let state = self.steps.store().service_state(&call.service).await?;",
+           "let state = self.steps.store().service_state(&call.service).await.unwrap_or(None);"),
+    Mutant("a request to a paused service is not put back", "shared/app/src/call_service/mod.rs",
+           "        let next = self.time.now().plus_millis(millis(pause));\n        self.queue.put(body, pause).await?;",
+           "        let next = self.time.now().plus_millis(millis(pause));"),
+    Mutant("a pause counts as an attempt", "shared/core/src/call.rs",
+           "&& !attempt.alerted && !attempt.paused;", "&& !attempt.alerted;"),
+    Mutant("a pause holds a step", "shared/core/src/call.rs",
+           "let impatient = !attempt.paused && progress", "let impatient = progress"),
+    Mutant("a pause uses up the patience", "shared/core/src/progress.rs",
+           "            .plus_millis(self.idle_millis)\n", ""),
+    Mutant("a step of a paused service counts as unheard", "shared/core/src/progress.rs",
+           "let pausing = self.paused.map_or(0, looks_until).max(0);", "let pausing = self.paused.map_or(0, looks_until).min(0);"),
+    Mutant("the origin does not hear of a pause", "shared/core/src/call.rs",
+           "let reported = holds || turned || counts", "let reported = holds || counts"),
+    Mutant("a late event resumes a service", "shared/memory/src/services.rs",
+           "kept.is_some_and(|kept| kept.number >= state.number)", "kept.is_some_and(|kept| kept.number == state.number)"),
+    Mutant("a change of a service without its event", "shared/app/src/pause_service.rs",
+           "Some(row) => store.keep_and_send_service_state(&state, row).await?,",
+           "Some(_) => store.keep_service_state(&state).await?,"),
+    Mutant("a repeated pause is not sent again", "shared/app/src/pause_service.rs",
+           "Some(holds) if forwarded => holds.again(),", "Some(holds) if forwarded && false => holds.again(),"),
+    Mutant("a dead event of a service parks a saga", "shared/app/src/ports/publisher.rs",
+           "(!is_of_service(&self.id)).then_some(self.saga)", "Some(self.saga)"),
     Mutant("an unbound service is asked", "shared/app/src/call_service/mod.rs",
            "bound.filter(|service| service.cloud == self.steps.cloud())", "bound"),
     Mutant("no re-emission on repeat", "shared/core/src/participate.rs",

@@ -1,6 +1,7 @@
 variable "services" {
   description = <<-EOT
-    The outside services that call steps use, by name: 1 to 24 lower-case letters, digits and hyphens.
+    The outside services that call steps use, by name: 1 to 24 lower-case letters, digits and hyphens. A rule of EventBridge is named
+    after each, and takes 64 characters with the prefix.
     - url or lambda: where it is, https (http only on loopback), or the ARN of a Lambda function.
     - cloud: which cloud calls it, aws or azure.
     - auth: how the caller proves who it is. aws: sigv4 (a function URL, an API Gateway), lambda (with lambda), signature; azure: entra,

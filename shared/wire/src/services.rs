@@ -4,6 +4,8 @@
 //! Invariant: nothing but what is bound here is ever called, and no credential goes over an unencrypted connection that leaves
 //! the machine.
 
+mod name;
+
 use std::collections::BTreeMap;
 
 use saga_core::definition::Cloud;
@@ -15,8 +17,6 @@ use crate::json;
 /// Requests to one service at the same time, where the file does not say.
 const DEFAULT_CONCURRENCY: u16 = 5;
 const MAX_CONCURRENCY: u16 = 100;
-/// Events whose target is this name go to nobody's service.
-const RESERVED: &str = "outside";
 /// Where Key Vault is (<https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>).
 /// A vault's token is sent nowhere else.
 const VAULTS: [&str; 3] = [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"];
@@ -176,13 +176,7 @@ impl Service {
     }
 
     fn checked(name: &str, entry: Entry) -> Result<Self, String> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
-            return Err("the name must be 1 to 64 letters, digits, `-` or `_`".to_owned());
-        }
-        if name == RESERVED {
-            return Err(format!("the name `{RESERVED}` is reserved"));
-        }
+        name::check(name)?;
         let cloud: Cloud = match entry.cloud.parse() {
             Ok(cloud) => cloud,
             Err(_) => return Err("`cloud` must be `aws` or `azure`".to_owned()),
