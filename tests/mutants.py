@@ -371,9 +371,9 @@ MUTANTS = [
            "let key = key(self.saga, self.step, self.verb);",
            'let key = format!("{}{}", key(self.saga, self.step, self.verb), "x".repeat(usize::from(self.attempt > 1)));'),
     Mutant("an answer is committed past the table", "shared/core/src/step.rs",
-           "        (From(_), Some(Refused | Undone)) => ignored,",
-           "        (From(Reply::Accepted), Some(Refused | Undone)) => to(Done, Effect::Settle, E::Advance),\n"
-           "        (From(_), Some(Refused | Undone)) => ignored,"),
+           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,",
+           "        (From(Reply::Accepted), Some(Undoing)) => to(Done, Effect::Settle, E::Advance),\n"
+           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,"),
     Mutant("a service is asked for what its record does not ask", "shared/core/src/call.rs",
            "if self.asks(record) != Some(verb) {", "if self.asks(record) != Some(verb) && false {"),
     Mutant("a step that is stopped forgets what its service accepted", "shared/core/src/step.rs",
