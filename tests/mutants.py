@@ -361,6 +361,30 @@ MUTANTS = [
     Mutant("the clock does not answer in time", "shared/core/src/origin/answer.rs",
            "*at <= self.now;",
            "*at < self.now;"),
+    # The simulator catches these by itself.
+    Mutant("an unknown outcome is taken for a refusal", "shared/app/src/call_service/mod.rs",
+           "Attempt::NoAnswer { why } => Reply::Again { after: None, why },",
+           "Attempt::NoAnswer { why } => Reply::Refused(why),"),
+    Mutant("the lifetime of a key is ignored", "shared/core/src/call.rs",
+           "if relies && late > forgotten {", "if relies && late > forgotten && false {"),
+    Mutant("each attempt has a key of its own", "shared/wire/src/contract/request.rs",
+           "let key = key(self.saga, self.step, self.verb);",
+           'let key = format!("{}{}", key(self.saga, self.step, self.verb), "x".repeat(usize::from(self.attempt > 1)));'),
+    Mutant("an answer is committed past the table", "shared/core/src/step.rs",
+           "        (From(_), Some(Refused | Undone)) => ignored,",
+           "        (From(Reply::Accepted), Some(Refused | Undone)) => to(Done, Effect::Settle, E::Advance),\n"
+           "        (From(_), Some(Refused | Undone)) => ignored,"),
+    Mutant("a service is asked for what its record does not ask", "shared/core/src/call.rs",
+           "if self.asks(record) != Some(verb) {", "if self.asks(record) != Some(verb) && false {"),
+    Mutant("a step that is stopped forgets what its service accepted", "shared/core/src/step.rs",
+           "(From(Reply::Accepted), Some(Stopping)) => to(Undoing, Effect::Settle, E::Undo)",
+           "(From(Reply::Accepted), Some(Stopping)) => to(Refused, Effect::Settle, E::Compensate)"),
+    Mutant("a service that is paused is asked", "shared/app/src/call_service/mod.rs",
+           "Ok(state.filter(|state| state.paused))", "Ok(state.filter(|state| state.paused && state.number > 99))"),
+    Mutant("a request is another event once its step is told to stop", "shared/core/src/emission.rs",
+           "&& !to_caller);", "&& (!to_caller || true));"),
+    Mutant("what a step says of itself is not believed", "shared/core/src/observe.rs",
+           "word.is_some() && void(heard.state) && void(known.state)", "word.is_none() && void(heard.state) && void(known.state)"),
 ]
 
 def main() -> int:

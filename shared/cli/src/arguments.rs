@@ -20,6 +20,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Tries whether a service keeps the contract of services; for test environments only
+    #[command(long_about = conformance::LONG_ABOUT, after_help = conformance::EXIT_CODES)]
     Conformance(Box<conformance::Arguments>),
 }
 

@@ -20,23 +20,24 @@ use crate::exit::WrongUsage;
 /// The longest attempt that a definition can ask for.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-const LONG_ABOUT: &str = "\
-Tries whether a service keeps the contract of services (shared/wire/SERVICES.md), as its callers would try it: repeats, many requests at
-once, undo after and during an act, malformed requests, signatures.
+pub const LONG_ABOUT: &str = "\
+Tries whether a service keeps the contract of services (shared/wire/SERVICES.md),
+as its callers would try it: repeats, many requests at once, undo before, during
+and after its act, malformed requests, signatures.
 
-It is for test environments: the service really does what it is asked. Each key is new. What it accepts is taken back with `undo` where
-the service has one. What it does is printed before it is done.";
+It is for test environments: the service really does what it is asked, about a
+hundred times. Each key is new. What the service accepts is taken back with
+`undo`, unless --no-undo says that it has none.";
 
-const EXIT_CODES: &str = "\
+pub const EXIT_CODES: &str = "\
 Exit codes:
   0  every promise that was tried is kept; the table says what was skipped, and why
   1  a promise is broken
   2  wrong usage, or the service refused the input
   3  the service could not be reached";
 
-/// Tries whether a service keeps the contract
+/// What is tried, and how
 #[derive(Args)]
-#[command(long_about = LONG_ABOUT, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// The service's URL as it is bound; /act and /undo are added. https, or http on this machine
     #[arg(value_parser = services::endpoint)]

@@ -100,8 +100,8 @@ impl Came {
     /// What is wrong with this one after another.
     pub fn after(&self, first: &Came, why: impl Into<String>) -> Finding {
         Finding {
-            sent: format!("first {}; then {}", first.sent, self.sent),
-            came: format!("first {}; then {}", first.said, self.said),
+            sent: format!("first {}\nthen {}", first.sent, self.sent),
+            came: format!("first {}\nthen {}", first.said, self.said),
             why: why.into(),
         }
     }

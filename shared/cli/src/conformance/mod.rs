@@ -21,7 +21,7 @@ use saga_core::text::shown_within;
 use saga_runtime::clock::SystemClock;
 use saga_wire::contract::Verb;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, EXIT_CODES, LONG_ABOUT};
 
 use crate::exit::{Exit, WrongUsage};
 use crate::output::{Output, complain, not_in_silence, say};
@@ -55,31 +55,27 @@ pub async fn run(asked: Arguments, out: &mut Output) -> Result<Exit, WrongUsage>
 fn announce(session: &Session) {
     let plan = &session.plan;
     let promise = if plan.tombstone() { "tombstone" } else { "key" };
-    let keys = if plan.step_is_free {
-        format!("`….{}.act`, each new", plan.step)
-    } else {
-        format!("`<new saga>.{}.act`", plan.step)
-    };
-    let back = if plan.undo {
-        "What it accepts is taken back by `undo`."
-    } else {
-        "Nothing of it is taken back."
-    };
+    let saga = if plan.step_is_free { "…" } else { "<a new saga>" };
     let input = |text: &str| shown_within(&text.split_whitespace().collect::<Vec<_>>().join(" "), 200);
+    say(&format!("{} is tried for the promise `{promise}`.", plan.url));
+    say("This is for test environments: the service does what it is asked. It is asked");
     say(&format!(
-        "{} is tried for the promise `{promise}`. Use this on test environments: the service does what it is asked.",
-        plan.url
-    ));
-    say(&format!(
-        "About a hundred acts with keys like {keys} and the input {}",
+        "  about a hundred acts with new keys, `{saga}.{}.act`, and the input {}",
+        plan.step,
         input(&plan.input)
     ));
     if let Some(refuse) = &plan.refuse {
-        say(&format!("and some with {}, which it refuses", input(refuse)));
+        say(&format!(
+            "  some with an input that it refuses, {}",
+            input(refuse)
+        ));
     }
-    say(&format!(
-        "are sent, and requests that are malformed on purpose. {back}\n"
-    ));
+    say("  some that are malformed on purpose");
+    say(if plan.undo {
+        "  and to undo what it accepts.\n"
+    } else {
+        "Nothing that it accepts is undone.\n"
+    });
 }
 
 async fn try_all(session: &Session) -> Report {

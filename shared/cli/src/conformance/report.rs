@@ -124,7 +124,7 @@ impl Report {
                 ("why", &finding.why),
                 ("mend", row.check.mend),
             ] {
-                out.line(&format!("  {name:<4}  {text}"));
+                out.line(&format!("  {name:<4}  {}", text.replace('\n', "\n        ")));
             }
         }
     }

@@ -366,7 +366,7 @@ fn a_person_reads_a_table_and_a_ci_reads_junit() {
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.said);
     for text in [
         "test environments",
-        "What it accepts is taken back",
+        "and to undo what it accepts.",
         "kept    act-decides",
     ] {
         assert!(ran.said.contains(text), "{text}: {}", ran.said);

@@ -46,7 +46,8 @@ pub const ALL: [Check; 32] = [
     Check {
         id: ACT_DECIDES,
         promise: "an act is decided",
-        mend: "answer 200 with accepted or refused, or 202 or 5xx while it is not decided",
+        mend: "answer 200 with accepted or refused, or 202 or 5xx while it is not decided. Where the service looks at them, give \
+               --secret-env, --definition and --step",
         by: tried!(repeats::act_decides),
     },
     Check {
