@@ -136,7 +136,7 @@ MUTANTS = [
            "Some(row) => store.keep_and_send_service_state(&state, row).await?,",
            "Some(_) => store.keep_service_state(&state).await?,"),
     Mutant("a repeated pause is not sent again", "shared/app/src/pause_service.rs",
-           "Some(holds) if forwarded => holds.again(),", "Some(holds) if forwarded && false => holds.again(),"),
+           "Some(holds) if forwarded => holds.again(now),", "Some(holds) if forwarded && false => holds.again(now),"),
     Mutant("a dead event of a service parks a saga", "shared/app/src/ports/publisher.rs",
            "(!is_of_service(&self.id)).then_some(self.saga)", "Some(self.saga)"),
     Mutant("an unbound service is asked", "shared/app/src/call_service/mod.rs",
