@@ -122,6 +122,21 @@ async fn a_service_of_aws_is_paused_at_once_and_once() {
 }
 
 #[tokio::test]
+async fn what_nobody_paused_is_resumed_without_a_word() {
+    let world = bound(World::default());
+    for name in ["ledger", "bank"] {
+        let resumed = change(&world, name, "resume", "to be sure").await;
+        let shown = resumed.json();
+        assert_eq!(
+            (resumed.status, &shown["state"], &shown["since"]),
+            (200, &json!("active"), &Value::Null)
+        );
+        assert_eq!(world.aws.service_state(name).await.unwrap(), None);
+    }
+    assert!(world.aws.outbox_is_empty());
+}
+
+#[tokio::test]
 async fn a_pause_that_goes_to_azure_is_sent_with_its_change_and_once_more_when_it_is_asked_for_again() {
     let mut world = bound(World::default());
     let paused = change(&world, "bank", "pause", "maintenance").await;

@@ -642,8 +642,13 @@ async fn a_paused_service_is_not_asked_and_what_is_owed_to_it_waits_and_goes_on(
         calls.bring_when_shown().await;
         let step = calls.step().await;
         assert_eq!(
-            (&step["state"], &step["paused"], &step["attempts"]),
-            (&json!("DONE"), &json!(false), &json!(0)),
+            (
+                &step["state"],
+                &step["paused"],
+                &step["attempts"],
+                &step["last_error"]
+            ),
+            (&json!("DONE"), &json!(false), &json!(0), &Value::Null),
             "{cloud}"
         );
         assert_eq!(
@@ -676,7 +681,58 @@ async fn a_pause_is_for_one_service_and_for_undoing_too() {
     calls.wait(61);
     calls.outside.will(answers(200, UNDONE));
     calls.outside.bring(&calls.world, &mailbox, &undo).await.unwrap();
-    assert_eq!(calls.step().await["state"], "UNDONE");
+    let step = calls.step().await;
+    assert_eq!(
+        (&step["state"], &step["last_error"]),
+        (&json!("UNDONE"), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_real_error_after_a_pause_stays_with_the_decision() {
+    let mut calls = calls("aws", "").await;
+    calls.change("bank", true).await;
+    calls.bring().await.unwrap();
+    calls.change("bank", false).await;
+    calls.outside.will(lost());
+    calls.bring_when_shown().await;
+    let failed = calls.step().await["last_error"].clone();
+    assert!(failed != Value::Null && failed != json!(PAUSED), "{failed}");
+    calls.outside.will(answers(200, ACCEPTED));
+    calls.bring_when_shown().await;
+    let step = calls.step().await;
+    assert_eq!((&step["state"], &step["last_error"]), (&json!("DONE"), &failed));
+}
+
+#[tokio::test]
+async fn nobody_answers_for_a_service_that_is_paused_and_was_not_asked() {
+    let mut calls = calls("aws", "").await;
+    calls.change("bank", true).await;
+    calls.bring().await.unwrap();
+    let name = calls.step().await["name"].as_str().unwrap().to_owned();
+    let World {
+        deployment,
+        aws,
+        clock,
+        ..
+    } = &calls.world;
+    let answer = saga_app::answer_step::Answer {
+        step: &name,
+        reply: saga_core::step::Reply::Accepted,
+        output: saga_core::document::Fields::new(),
+        reason: Some("its portal shows it"),
+        by: "ops",
+        caller: None,
+    };
+    let refused = saga_app::answer_step::answer_step(deployment, aws, clock, calls.saga, answer).await;
+    let why = refused.expect_err("nobody asked").to_string();
+    assert_eq!(
+        why,
+        format!(
+            "step `{name}` is ACTING, and its service is paused (maintenance) and was not asked: resume it, or cancel the \
+             saga; nothing was changed"
+        )
+    );
 }
 
 #[tokio::test]

@@ -13,12 +13,15 @@ use saga_app::log::About;
 use saga_app::outbox::{Relay, Rules};
 use saga_app::override_saga;
 use saga_app::park_saga::{AtOrigin, park_saga};
+use saga_app::pause_service::change_service;
 use saga_app::ports::outbox::DEFAULT_SHARDS;
 use saga_app::ports::{Envelope, Parked, PortError, Time};
+use saga_core::mark::Asked;
 use saga_core::origin::Override;
 use saga_memory::{Fault, OriginCloud, StepCloud};
 use saga_runtime::sqs_batch::{Batch, handle_each};
 use saga_runtime::telemetry::logger;
+use saga_tests::calls::Outside;
 use saga_tests::dead_letters::{Desk, all, dead};
 use saga_tests::sagas;
 use saga_tests::world::{Message, Place, World, envelope, order, switch};
@@ -451,6 +454,40 @@ async fn a_definition_that_a_release_changed_in_place_is_logged_once_a_process()
         .await;
         let changed = |line: &&Value| line["outcome"] == "used as it is stored";
         assert_eq!(lines.iter().filter(changed).count(), reported);
+    }
+}
+
+/// The first pause of a service is kept; who asked for the second one, and why, stands in the log alone.
+#[tokio::test]
+async fn every_request_to_pause_a_service_is_logged_with_its_reason_and_its_author() {
+    for (service, cloud) in [("ledger", "aws"), ("bank", "azure")] {
+        let lines = logged(async {
+            let mut world = World::default();
+            world.deployment.services = Some(Outside::new(&[(service, cloud)]).services().clone());
+            for (by, why) in [("ann", "maintenance"), ("bob", "an audit")] {
+                let asked = Asked {
+                    by,
+                    caller: None,
+                    why,
+                };
+                let (deployment, store, time) = (&world.deployment, &world.aws, &world.clock);
+                let changed = change_service(deployment, store, time, service, true, asked).await;
+                let state = changed.map(|changed| changed.state).ok().flatten();
+                assert_eq!(state.unwrap().mark.by, "ann");
+            }
+        })
+        .await;
+        let asked = lines.iter().filter(|line| line["message"] == "service command");
+        let asked = asked.map(|line| {
+            ["service", "command", "by", "reason", "outcome"].map(|name| line[name].as_str().unwrap())
+        });
+        assert_eq!(
+            asked.collect::<Vec<_>>(),
+            [
+                [service, "pause", "ann", "maintenance", "applied"],
+                [service, "pause", "bob", "an audit", "repeated"]
+            ]
+        );
     }
 }
 

@@ -267,7 +267,7 @@ impl<S: SagaStore + ServiceChanges, T: Time> Api<'_, S, T> {
         } else {
             StatusCode::OK
         };
-        let body = service_view::service(changed.service, Some(&changed.state));
+        let body = service_view::service(changed.service, changed.state.as_ref());
         Ok(http::json(status, body))
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use saga_core::document::{Fields, fields, is_same_input};
 use saga_core::mark::{Asked, Caller};
 use saga_core::origin::{self, Command, Decided, Misaddressed};
+use saga_core::service::reason_of_pause;
 use saga_core::step::{Class, Reply, StepState};
 use saga_core::{Cloud, Definition, Outcome, Saga, SagaId, StepDefinition, StepIndex, Timestamp};
 use saga_wire::contract::output::kept;
@@ -240,7 +241,21 @@ fn why_not(
             state => format!("step `{name}` is {state} and takes no answer"),
         };
     };
+    let pause = record
+        .progress
+        .as_ref()
+        .filter(|progress| progress.paused.is_some());
     match (record.state, reply) {
+        (state, _) if state.is_calling() && !record.takes_answers() && pause.is_some() => {
+            let why = pause.and_then(|progress| reason_of_pause(progress.error.as_deref()?));
+            let may_cancel = state == StepState::Acting && its.class != Class::Retriable;
+            format!(
+                "step `{name}` is {}, and its service is paused ({}) and was not asked: resume it{}",
+                shown(state),
+                why.unwrap_or("no reason is kept"),
+                if may_cancel { ", or cancel the saga" } else { "" }
+            )
+        }
         (state, _) if state.is_calling() && !record.takes_answers() => format!(
             "step `{name}` is {}, and its service has not answered the first attempt yet; an answer in its place is \
              taken after that",

@@ -5,7 +5,8 @@
 //! other cloud calls, an event tells of it, committed in the same transaction.
 
 use futures_util::future::try_join_all;
-use saga_core::mark::Asked;
+use saga_core::mark::{Asked, Caller};
+use saga_core::text::shown;
 use saga_core::{Cloud, Outcome, ServiceState};
 use saga_wire::notice;
 use saga_wire::services::Service;
@@ -42,13 +43,14 @@ fn bound(known: &[String]) -> String {
 pub struct Changed<'d> {
     /// The service.
     pub service: &'d Service,
-    /// Its state now.
-    pub state: ServiceState,
+    /// Its state now; `None` where nobody ever paused it.
+    pub state: Option<ServiceState>,
     /// The other cloud calls it, and has yet to hear of it.
     pub forwarded: bool,
 }
 
-/// Pauses or resumes a service. What holds already is left as it is; its event is sent to the other cloud once more.
+/// Pauses or resumes a service. What holds already is left as it is, with who asked for it first and why; its event is sent to the
+/// other cloud once more. Of a service that nobody ever paused there is nothing to resume, to keep or to send.
 ///
 /// # Errors
 /// [`NotChanged`].
@@ -73,17 +75,24 @@ pub async fn change_service<'d, S: ServiceChanges, T: Time>(
     loop {
         let known = store.service_state(name).await?;
         let now = time.now();
-        let state = match known.as_ref().filter(|known| known.paused == paused) {
+        let holds = known.as_ref().map_or(!paused, |known| known.paused == paused);
+        let outcome = if holds {
+            Outcome::Repeated
+        } else {
+            Outcome::Applied
+        };
+        let state = match known.as_ref().filter(|_| holds) {
             Some(holds) if forwarded => holds.again(now),
-            Some(holds) => {
-                let state = holds.clone();
+            None if !holds => ServiceState::changed(name, known.as_ref(), paused, asked, now),
+            kept => {
+                log_request(name, paused, asked, outcome);
+                let state = kept.cloned();
                 return Ok(Changed {
                     service,
                     state,
-                    forwarded,
+                    forwarded: false,
                 });
             }
-            None => ServiceState::changed(name, known.as_ref(), paused, asked, now),
         };
         let row = forwarded.then(|| OutboxRow {
             shard: state.stand_in().bucket(deployment.shards),
@@ -103,10 +112,11 @@ pub async fn change_service<'d, S: ServiceChanges, T: Time>(
             None => store.keep_service_state(&state).await?,
         };
         if committed == Committed::Yes {
-            log(&state, Outcome::Applied);
+            log(&state, outcome);
+            log_request(name, paused, asked, outcome);
             return Ok(Changed {
                 service,
-                state,
+                state: Some(state),
                 forwarded,
             });
         }
@@ -154,6 +164,20 @@ pub async fn hear_of_service<S: ServiceStates, T: Time>(
         }
         conflicts.one_more().await?;
     }
+}
+
+/// Also of a request that changes nothing: its reason and its author are kept nowhere else.
+fn log_request(service: &str, paused: bool, asked: Asked<'_>, outcome: Outcome) {
+    let (by, reason) = (shown(asked.by), shown(asked.why));
+    tracing::info!(
+        service,
+        command = if paused { "pause" } else { "resume" },
+        by,
+        reason,
+        caller = asked.caller.map(Caller::as_str),
+        outcome = outcome.as_str(),
+        "service command"
+    );
 }
 
 fn log(state: &ServiceState, outcome: Outcome) {

@@ -10,7 +10,7 @@ use saga_app::ports::{DefinitionNames, Definitions, PortError};
 use saga_core::{Definition, DefinitionRef};
 use saga_wire::definitions::{read, write};
 
-use crate::failure::failure;
+use crate::failure::{built, failure};
 use crate::item::{Item, corrupt, s, text};
 
 const KEY: &str = "SagaId";
@@ -99,11 +99,10 @@ impl Definitions for DynamoDefinitions {
             .update_expression("ADD #names :name")
             .expression_attribute_names("#names", NAMES)
             .expression_attribute_values(":name", AttributeValue::Ss(vec![name(reference)]));
-        // All that building asks for is set above.
-        let (put, names) = (put.build().ok(), names.build().ok());
+        let (put, names) = (built(WHAT, put.build())?, built(WHAT, names.build())?);
         let items = vec![
-            TransactWriteItem::builder().set_put(put).build(),
-            TransactWriteItem::builder().set_update(names).build(),
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().update(names).build(),
         ];
         let sent = self
             .client

@@ -332,6 +332,11 @@ impl<'a> Step<'a> {
             held: progress.held.filter(|_| state.is_calling()),
             next: progress.next.filter(|_| state.is_calling()),
             paused: progress.paused.filter(|_| state.is_calling()),
+            // What is said of a pause is no error of an attempt: it goes with the pause.
+            error: progress
+                .error
+                .clone()
+                .filter(|_| state.is_calling() || progress.paused.is_none()),
             ..progress.clone()
         };
         match (state, self.step.kind()) {

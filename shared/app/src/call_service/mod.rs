@@ -217,7 +217,7 @@ where
     ) -> Result<Said, PortError> {
         let pause = schedule::pause_while_paused(self.time.below(u64::MAX));
         let service = &state.service;
-        let why = format!("service `{service}` is paused: {}", state.mark.reason);
+        let why = state.why_not_asked();
         about!(
             info,
             &About::event(event),

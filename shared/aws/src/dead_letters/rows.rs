@@ -14,7 +14,7 @@ use saga_core::Timestamp;
 use saga_wire::dead_letter::{DeadLetter, Row, Source, row};
 
 use crate::cancelled::{has, reasons};
-use crate::failure::failure;
+use crate::failure::{built, failure};
 use crate::item::{Item, n, number, s, text};
 
 /// The partition, which is no shard's number.
@@ -167,19 +167,23 @@ impl DeadOutbox for DeadRows {
                 // Other events of its saga may be on their way.
                 ("Follows".to_owned(), n(1)),
             ]);
+            const WHAT: &str = "making a dead row pending";
             let put = Put::builder().table_name(&self.table).set_item(Some(pending));
             let delete = Delete::builder()
                 .table_name(&self.table)
                 .set_key(Some(dead(key)))
                 .condition_expression(IS_THERE);
-            // Both have all that they need, so neither is left out.
             let sent = self
                 .client
                 .transact_write_items()
-                .transact_items(TransactWriteItem::builder().set_put(put.build().ok()).build())
                 .transact_items(
                     TransactWriteItem::builder()
-                        .set_delete(delete.build().ok())
+                        .put(built(WHAT, put.build())?)
+                        .build(),
+                )
+                .transact_items(
+                    TransactWriteItem::builder()
+                        .delete(built(WHAT, delete.build())?)
                         .build(),
                 )
                 .send()
@@ -189,7 +193,7 @@ impl DeadOutbox for DeadRows {
                 Err(error) if reasons(&error).is_some_and(|why| has(why, "ConditionalCheckFailed")) => {
                     Ok(Removal::NotOurs)
                 }
-                Err(error) => Err(failure("making a dead row pending", error)),
+                Err(error) => Err(failure(WHAT, error)),
             }
         })
     }

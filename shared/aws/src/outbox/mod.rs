@@ -20,7 +20,7 @@ use self::row::readable;
 pub use self::row::row_of_image;
 pub(crate) use self::row::write_row;
 use crate::cancelled::{has, reasons};
-use crate::failure::failure;
+use crate::failure::{built, failure};
 use crate::item::{Item, n, parsed, s, text};
 use crate::saga_item::bucket;
 
@@ -237,8 +237,8 @@ impl Outbox for DynamoOutbox {
         let sent = self
             .client
             .transact_write_items()
-            .transact_items(TransactWriteItem::builder().set_put(put.ok()).build())
-            .transact_items(TransactWriteItem::builder().set_delete(delete.ok()).build())
+            .transact_items(TransactWriteItem::builder().put(built(WHAT, put)?).build())
+            .transact_items(TransactWriteItem::builder().delete(built(WHAT, delete)?).build())
             .send()
             .await;
         match sent {

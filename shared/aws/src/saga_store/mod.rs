@@ -10,6 +10,8 @@
 mod indexes;
 mod service_states;
 
+use std::iter::once;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -29,13 +31,14 @@ use saga_core::{Definition, DefinitionRef, Saga, SagaId, ServiceState, Timestamp
 
 use crate::cancelled::{cancelled, is_conflict, reasons};
 use crate::definitions::DynamoDefinitions;
-use crate::failure::failure;
+use crate::failure::{built, failure};
 use crate::item::{Item, corrupt, from_document, n, number, s, text, to_fields};
 use crate::outbox::write_row;
 use crate::saga_item::{self, LIST_BUCKETS};
 use crate::saga_store::indexes::SagaIndexes;
 use crate::saga_store::service_states::ServiceItems;
 
+const COMMITTING: &str = "committing a decision";
 const SAGA_IS_NEW: &str = "attribute_not_exists(SagaId)";
 const ENTITY_IS_NEW: &str = "attribute_not_exists(TransactionId)";
 const ENTITY_EXISTS: &str = "attribute_exists(TransactionId)";
@@ -113,7 +116,7 @@ impl DynamoSagas {
         item: Item,
         condition: Option<&str>,
         revision: Option<&str>,
-    ) -> TransactWriteItem {
+    ) -> Result<TransactWriteItem, PortError> {
         let mut put = Put::builder().table_name(table).set_item(Some(item));
         if let Some(condition) = condition {
             put = put
@@ -123,11 +126,11 @@ impl DynamoSagas {
         if let Some(revision) = revision {
             put = put.expression_attribute_values(":revision", n(revision));
         }
-        // Table and item are set above, which is all that building asks for.
-        TransactWriteItem::builder().set_put(put.build().ok()).build()
+        let put = built(COMMITTING, put.build())?;
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> TransactWriteItem {
+    fn put_entity(&self, write: &EntityWrite, read: &Snapshot) -> Result<TransactWriteItem, PortError> {
         let known = read.versions.get(&write.key).map(|version| version.0.as_str());
         let revision = known.and_then(|revision| revision.parse::<u64>().ok());
         let mut item: Item = crate::item::from_fields(&write.fields);
@@ -137,7 +140,7 @@ impl DynamoSagas {
         self.put(&self.tables.entities, item, Some(condition), known)
     }
 
-    fn settle(&self, write: &EntityWrite) -> TransactWriteItem {
+    fn settle(&self, write: &EntityWrite) -> Result<TransactWriteItem, PortError> {
         let mut update = Update::builder()
             .table_name(&self.tables.entities)
             .key(KEY, s(transaction_id(&write.key)))
@@ -154,10 +157,11 @@ impl DynamoSagas {
         let update = update
             .update_expression(format!("SET {}", sets.join(", ")))
             .build();
-        TransactWriteItem::builder().set_update(update.ok()).build()
+        let update = built(COMMITTING, update)?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    fn outbox(&self, row: &OutboxRow) -> TransactWriteItem {
+    fn outbox(&self, row: &OutboxRow) -> Result<TransactWriteItem, PortError> {
         self.put(&self.tables.outbox, write_row(row), None, None)
     }
 
@@ -245,7 +249,7 @@ impl ServiceChanges for DynamoSagas {
         state: &ServiceState,
         row: &OutboxRow,
     ) -> Result<Committed, PortError> {
-        self.services.keep_state_with(state, self.outbox(row)).await
+        self.services.keep_state_with(state, self.outbox(row)?).await
     }
 }
 
@@ -257,15 +261,14 @@ impl SagaStore for DynamoSagas {
     ) -> Result<Inserted, PortError> {
         const WHAT: &str = "storing the new saga";
         let item = saga_item::write(&decision.saga, decision.status, 1, self.buckets);
-        let (mut items, unread) = (Vec::new(), Snapshot::default());
-        items.push(self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None));
-        items.extend(
-            decision
-                .writes
-                .iter()
-                .map(|write| self.put_entity(write, &unread)),
-        );
-        items.extend(row.map(|row| self.outbox(row)));
+        let unread = Snapshot::default();
+        let saga = self.put(&self.tables.sagas, item, Some(SAGA_IS_NEW), None);
+        let writes = decision
+            .writes
+            .iter()
+            .map(|write| self.put_entity(write, &unread));
+        let all = once(saga).chain(writes).chain(row.map(|row| self.outbox(row)));
+        let items = all.collect::<Result<Vec<_>, _>>()?;
         let transaction = self.client.transact_write_items().set_transact_items(Some(items));
         let Err(error) = transaction.send().await else {
             return Ok(Inserted::Yes);
@@ -346,10 +349,12 @@ impl SagaStore for DynamoSagas {
             };
         }
         let (table, condition) = (&self.tables.sagas, Some(REVISION_IS_AS_READ));
-        let mut items = vec![self.put(table, item, condition, Some(&version.0))];
-        items.extend(decision.writes.iter().map(|write| self.put_entity(write, read)));
-        items.extend(decision.settle.iter().map(|write| self.settle(write)));
-        items.extend(row.map(|row| self.outbox(row)));
+        let saga = self.put(table, item, condition, Some(&version.0));
+        let writes = decision.writes.iter().map(|write| self.put_entity(write, read));
+        let settled = decision.settle.iter().map(|write| self.settle(write));
+        let all = once(saga).chain(writes).chain(settled);
+        let all = all.chain(row.map(|row| self.outbox(row)));
+        let items = all.collect::<Result<Vec<_>, _>>()?;
         let transaction = self.client.transact_write_items().set_transact_items(Some(items));
         match transaction.send().await {
             Ok(_) => Ok(Committed::Yes),

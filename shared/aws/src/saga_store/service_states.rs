@@ -8,7 +8,7 @@ use saga_core::ServiceState;
 use saga_core::mark::{Caller, Mark};
 
 use crate::cancelled::{cancelled, is_conflict};
-use crate::failure::failure;
+use crate::failure::{built, failure};
 use crate::item::{Item, corrupt, n, number, optional, put_some, s, text, time};
 
 const KEY: &str = "SagaId";
@@ -112,8 +112,9 @@ impl ServiceItems {
             .set_item(Some(write(state)))
             .condition_expression(IS_NEWER)
             .expression_attribute_values(":number", n(state.number));
-        // Table and item are set above, which is all that building asks for.
-        let put = TransactWriteItem::builder().set_put(put.build().ok()).build();
+        let put = TransactWriteItem::builder()
+            .put(built(KEEPING, put.build())?)
+            .build();
         let items = Some(vec![put, other]);
         let transaction = self.client.transact_write_items().set_transact_items(items);
         match transaction.send().await {
