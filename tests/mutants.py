@@ -136,7 +136,7 @@ MUTANTS = [
            "Some(row) => store.keep_and_send_service_state(&state, row).await?,",
            "Some(_) => store.keep_service_state(&state).await?,"),
     Mutant("a repeated pause is not sent again", "shared/app/src/pause_service.rs",
-           "Some(holds) if forwarded => holds.again(),", "Some(holds) if forwarded && false => holds.again(),"),
+           "Some(holds) if forwarded => holds.again(now),", "Some(holds) if forwarded && false => holds.again(now),"),
     Mutant("a dead event of a service parks a saga", "shared/app/src/ports/publisher.rs",
            "(!is_of_service(&self.id)).then_some(self.saga)", "Some(self.saga)"),
     Mutant("an unbound service is asked", "shared/app/src/call_service/mod.rs",
@@ -371,9 +371,9 @@ MUTANTS = [
            "let key = key(self.saga, self.step, self.verb);",
            'let key = format!("{}{}", key(self.saga, self.step, self.verb), "x".repeat(usize::from(self.attempt > 1)));'),
     Mutant("an answer is committed past the table", "shared/core/src/step.rs",
-           "        (From(_), Some(Refused | Undone)) => ignored,",
-           "        (From(Reply::Accepted), Some(Refused | Undone)) => to(Done, Effect::Settle, E::Advance),\n"
-           "        (From(_), Some(Refused | Undone)) => ignored,"),
+           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,",
+           "        (From(Reply::Accepted), Some(Undoing)) => to(Done, Effect::Settle, E::Advance),\n"
+           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,"),
     Mutant("a service is asked for what its record does not ask", "shared/core/src/call.rs",
            "if self.asks(record) != Some(verb) {", "if self.asks(record) != Some(verb) && false {"),
     Mutant("a step that is stopped forgets what its service accepted", "shared/core/src/step.rs",

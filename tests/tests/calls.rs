@@ -710,6 +710,30 @@ async fn a_pause_uses_up_nothing_of_hold_after() {
     }
 }
 
+/// What was used up before the pause stays so.
+#[tokio::test]
+async fn a_step_is_not_held_while_its_service_is_paused_and_may_be_after_that() {
+    for cloud in BOTH {
+        let mut calls = calls(cloud, "hold_after = \"10m\"").await;
+        calls.outside.will(busy(11));
+        calls.bring().await.unwrap();
+        calls.change("bank", true).await;
+        calls.bring_when_shown().await;
+        calls.bring_when_shown().await;
+        let step = calls.step().await;
+        assert_eq!(
+            (&step["paused"], &step["held_since"]),
+            (&json!(true), &Value::Null),
+            "{cloud}"
+        );
+        assert!(calls.alerts().is_empty(), "{:?}", calls.alerts());
+        calls.change("bank", false).await;
+        calls.outside.will(lost());
+        calls.bring_when_shown().await;
+        assert_ne!(calls.step().await["held_since"], Value::Null, "{cloud}");
+    }
+}
+
 /// Nobody was asked, and nobody is needed; but should its caller come no more, somebody is.
 #[tokio::test]
 async fn a_step_that_was_never_asked_is_not_held_while_its_service_is_paused() {

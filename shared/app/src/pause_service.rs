@@ -74,7 +74,7 @@ pub async fn change_service<'d, S: ServiceChanges, T: Time>(
         let known = store.service_state(name).await?;
         let now = time.now();
         let state = match known.as_ref().filter(|known| known.paused == paused) {
-            Some(holds) if forwarded => holds.again(),
+            Some(holds) if forwarded => holds.again(now),
             Some(holds) => {
                 let state = holds.clone();
                 return Ok(Changed {

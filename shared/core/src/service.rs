@@ -1,6 +1,7 @@
 //! Whether an outside service is paused: nothing is asked of it then, and nothing that it owes is given up.
 //!
-//! Invariant: each change has the next number, so of two states that arrive in any order the newer one is known.
+//! Invariant: each change has a higher number than the one before, also where the store has gone back to an older copy; so of two
+//! states that arrive in any order the newer one is known.
 
 use crate::ids::{EventId, SagaId, Timestamp};
 use crate::mark::{Asked, Caller, Mark};
@@ -10,7 +11,7 @@ use crate::mark::{Asked, Caller, Mark};
 pub struct ServiceState {
     /// The service's name.
     pub service: String,
-    /// From 1. It grows with each change.
+    /// The milliseconds of the change, or one more than the number before: whichever is higher.
     pub number: u64,
     /// Whether nothing is asked of it.
     pub paused: bool,
@@ -32,7 +33,7 @@ impl ServiceState {
     ) -> Self {
         Self {
             service: service.to_owned(),
-            number: known.map_or(0, |known| known.number).saturating_add(1),
+            number: after(known, now),
             paused,
             mark: Mark::new(now, asked.by, asked.why),
             caller: asked.caller.cloned(),
@@ -41,9 +42,9 @@ impl ServiceState {
 
     /// The same, to be sent once more: who waits for it takes a higher number only.
     #[must_use]
-    pub fn again(&self) -> Self {
+    pub fn again(&self, now: Timestamp) -> Self {
         Self {
-            number: self.number.saturating_add(1),
+            number: after(Some(self), now),
             ..self.clone()
         }
     }
@@ -60,6 +61,11 @@ impl ServiceState {
     pub fn stand_in(&self) -> SagaId {
         SagaId::of_service(&self.service)
     }
+}
+
+fn after(known: Option<&ServiceState>, now: Timestamp) -> u64 {
+    let next = known.map_or(0, |known| known.number.saturating_add(1));
+    next.max(now.millis().unsigned_abs())
 }
 
 const OF_SERVICE: &str = "service-";
@@ -82,21 +88,28 @@ mod tests {
     };
 
     #[test]
-    fn each_change_has_the_next_number_and_an_id_of_its_own() {
+    fn each_change_has_a_higher_number_and_an_id_of_its_own() {
         let at = Timestamp::from_millis;
         let paused = ServiceState::changed("bank", None, true, ASKED, at(5));
-        let again = paused.again();
+        let again = paused.again(at(5));
         let resumed = ServiceState::changed("bank", Some(&again), false, ASKED, at(9));
+        // By a clock that is behind.
+        let later = ServiceState::changed("bank", Some(&resumed), true, ASKED, at(3));
         assert_eq!(
-            [&paused, &again, &resumed].map(|state| (state.number, state.paused, state.mark.at)),
-            [(1, true, at(5)), (2, true, at(5)), (3, false, at(9))]
+            [&paused, &again, &resumed, &later].map(|state| (state.number, state.paused, state.mark.at)),
+            [
+                (5, true, at(5)),
+                (6, true, at(5)),
+                (9, false, at(9)),
+                (10, true, at(3))
+            ]
         );
         let ids = [
             paused.event_id(at(5)),
             again.event_id(at(5)),
             resumed.event_id(at(9)),
         ];
-        assert_eq!(ids[0].as_str(), "0000000000005-service-bank-1");
+        assert_eq!(ids[0].as_str(), "0000000000005-service-bank-5");
         assert_ne!(ids[0], ids[1]);
         assert!(ids.iter().all(is_of_service));
         assert!(!is_of_service(&EventId::ours(at(5), paused.stand_in(), "act1")));

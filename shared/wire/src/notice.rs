@@ -185,7 +185,7 @@ mod tests {
         };
         let paused = ServiceState::changed("bank", None, true, asked, at);
         let resumed = ServiceState::changed("bank", Some(&paused), false, asked, at.plus_millis(5));
-        for state in [&paused, &resumed, &paused.again()] {
+        for state in [&paused, &resumed, &paused.again(at.plus_millis(1))] {
             let text = write_service(state, at.plus_millis(7));
             let read = |text: &str| service(&Attributes::of(text).unwrap());
             assert_eq!(read(&text).as_ref(), Some(state), "{text}");

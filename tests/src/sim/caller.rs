@@ -86,6 +86,8 @@ pub(super) struct Client<'a> {
     pub witness: &'a Witness,
     /// When the process began.
     pub began: Timestamp,
+    /// How many changes of steps were seen then.
+    pub changes: usize,
     /// The services that were paused then.
     pub paused: Vec<ServiceState>,
 }
@@ -126,7 +128,7 @@ impl Client<'_> {
             Cloud::Aws => known.steps.get(&step).cloned(),
             Cloud::Azure => self.azure.step(saga, step),
         }?;
-        let met = self.witness.states(saga, step);
+        let met = self.witness.states(saga, step, self.changes);
         let mut states = met.into_iter().chain([record.state]);
         if !states.any(|state| intends(state, work.promise, request.verb)) {
             return None;

@@ -229,6 +229,7 @@ impl Stage {
             azure: &self.azure,
             witness,
             began: self.clock.now(),
+            changes: witness.changes(),
             paused: service_names()
                 .filter_map(|name| witness.service(name))
                 .filter(|state| state.paused)

@@ -24,8 +24,8 @@ pub(super) struct Seen {
     bodies: BTreeMap<EventId, String>,
     ids: BTreeMap<(SagaId, String), BTreeSet<EventId>>,
     phases: BTreeMap<SagaId, Phase>,
-    /// The states that each step's record was seen in.
-    states: BTreeMap<(SagaId, StepIndex), BTreeSet<StepState>>,
+    /// The states that the records of steps were seen to change to, in order.
+    states: Vec<(SagaId, StepIndex, StepState)>,
     /// The state of each service as its cloud keeps it, and how many changes of it are under way.
     services: BTreeMap<String, (usize, Option<ServiceState>)>,
     /// Sagas that were cancelled or overridden since somebody looked, as they were before.
@@ -53,9 +53,20 @@ impl Witness {
         self.lock().taken.insert(id.clone());
     }
 
-    /// The states that a step's record was seen in.
-    pub fn states(&self, saga: SagaId, step: StepIndex) -> BTreeSet<StepState> {
-        self.lock().states.get(&(saga, step)).cloned().unwrap_or_default()
+    /// How many changes of steps were seen.
+    pub fn changes(&self) -> usize {
+        self.lock().states.len()
+    }
+
+    /// The state that a step's record had after so many changes, and each that it was seen in since.
+    pub fn states(&self, saga: SagaId, step: StepIndex, changes: usize) -> Vec<StepState> {
+        let seen = self.lock();
+        let of = |all: &[(SagaId, StepIndex, StepState)]| -> Vec<StepState> {
+            let its = all.iter().filter(|(its, at, _)| (*its, *at) == (saga, step));
+            its.map(|(_, _, state)| *state).collect()
+        };
+        let (before, since) = seen.states.split_at(changes);
+        of(before).pop().into_iter().chain(of(since)).collect()
     }
 
     /// The state that a service is known to have: nobody is about to change it, and whoever did was told so.
@@ -174,7 +185,11 @@ impl Seen {
 
     /// A step's record as it is stored.
     pub fn saw_step(&mut self, saga: SagaId, step: StepIndex, state: StepState) {
-        self.states.entry((saga, step)).or_default().insert(state);
+        let mut all = self.states.iter().rev();
+        let last = all.find(|(its, at, _)| (*its, *at) == (saga, step));
+        if last.is_none_or(|(_, _, last)| *last != state) {
+            self.states.push((saga, step, state));
+        }
     }
 
     /// A commit has changed a saga.

@@ -374,10 +374,10 @@ impl Service {
                 return answer(200, &known);
             }
         }
-        let takes = if self.is(UndoDuringActIs422) || self.is(InFlightIs409) || self.is(DecidesTwiceAtOnce) {
-            60
-        } else {
-            0
+        let takes = match () {
+            () if self.is(UndoDuringActIs422) || self.is(DecidesTwiceAtOnce) => 120,
+            () if self.is(InFlightIs409) => 60,
+            () => 0,
         };
         if takes > 0 {
             if !ledger.in_flight.insert(key.to_owned()) && !self.is(DecidesTwiceAtOnce) {
@@ -454,7 +454,7 @@ impl Service {
         if (self.is(UndoRaces) || self.is(ActsDuringUndo)) && !again {
             ledger.in_flight.insert(act_key.to_owned());
             drop(ledger);
-            works_for(60);
+            works_for(200);
             ledger = self.ledger.lock().unwrap();
             ledger.in_flight.remove(act_key);
         }

@@ -14,7 +14,7 @@ use crate::conformance::session::Session;
 /// How many undos come at the same time.
 const AT_ONCE: usize = 10;
 /// How often an act is repeated while its undo is handled.
-const MOST_ACTS: usize = 20;
+const MOST_ACTS: usize = 60;
 const BETWEEN_ACTS: Duration = Duration::from_millis(3);
 /// How long after its act an undo is sent that meets it.
 const AFTER: [u64; 6] = [0, 1, 3, 8, 20, 60];
@@ -92,8 +92,13 @@ pub async fn act_during_undo(session: &Session) -> Tried {
         undone
     };
     let act = async {
-        while !is_undone.get() && acts.len() < MOST_ACTS {
+        loop {
+            // The last one comes when it is undone.
+            let last = is_undone.get() || acts.len() + 1 >= MOST_ACTS;
             acts.push(session.decide(Verb::Act, &call).await);
+            if last {
+                return;
+            }
             tokio::time::sleep(BETWEEN_ACTS).await;
         }
     };
