@@ -370,10 +370,10 @@ MUTANTS = [
     Mutant("each attempt has a key of its own", "shared/wire/src/contract/request.rs",
            "let key = key(self.saga, self.step, self.verb);",
            'let key = format!("{}{}", key(self.saga, self.step, self.verb), "x".repeat(usize::from(self.attempt > 1)));'),
-    Mutant("an answer is committed past the table", "shared/core/src/step.rs",
-           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,",
-           "        (From(Reply::Accepted), Some(Undoing)) => to(Done, Effect::Settle, E::Advance),\n"
-           "        (From(_), Some(Waiting | Acting | Stopping | Undoing)) => ignored,"),
+    Mutant("a call that was told to stop is done when its service accepts", "shared/core/src/step.rs",
+           "(From(Reply::Accepted), Some(Stopping)) => to(Undoing,",
+           "(From(Reply::Accepted), Some(Stopping)) if rules.last => to(Done, Effect::Settle, E::Compensate),\n"
+           "        (From(Reply::Accepted), Some(Stopping)) => to(Undoing,"),
     Mutant("a service is asked for what its record does not ask", "shared/core/src/call.rs",
            "if self.asks(record) != Some(verb) {", "if self.asks(record) != Some(verb) && false {"),
     Mutant("a step that is stopped forgets what its service accepted", "shared/core/src/step.rs",
