@@ -88,7 +88,7 @@ package-test: ## what `make package` left: architecture, glibc and bytes of ever
 upgrade-test: ## upgrade a local stack in place while sagas run, and back: make upgrade-test OLD=04d03cd (a git revision, built first, or a folder of packages; not part of `make test`: about fifteen minutes)
 	$(PYTHON) tests/upgrade.py "$(or $(OLD),04d03cd)" "$(or $(NEW),.)" --back
 
-prove: ## the model with four steps and a hundred thousand simulator seeds (about six minutes)
+prove: ## the model with four steps and a hundred thousand simulator seeds (about eight minutes)
 	cargo test --locked --profile prove -p saga-tests --test model --test simulator -- --nocapture --include-ignored
 
 fuzz: ## a minute (FUZZ_SECONDS) of chance for each parser, a million malformed inputs, schemathesis against both APIs

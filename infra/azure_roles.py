@@ -101,6 +101,7 @@ OPERATIONS = {
 REACHES = {
     "participant": ("azure-participant", {
         "table/mod.rs": ("table",), "table/steps.rs": ("table",), "table/outbox.rs": ("table",), "table/definitions.rs": ("table",),
+        "table/services.rs": ("table",),
         "quarantine.rs": ("quarantine",), "event_grid.rs": ("topic",), "calls.rs": ("calls",),
     }),
     "replayer": ("dlq-replayer", {

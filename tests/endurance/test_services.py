@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 
-from stack.support import ask, wait_for
+from stack.dead_letters import DeadLetters
+from stack.support import wait_for
 from stack.transfers import DONE, TransferTest
 
 # A service that is bound wrongly is asked again every five minutes.
@@ -36,7 +36,7 @@ class Healing(TransferTest):
         print(f"healed by themselves within {time.monotonic() - began:.0f} s: 5 sagas each of a 404, a 401 and a redirect", flush=True)
 
 
-class Pauses(TransferTest):
+class Pauses(TransferTest, DeadLetters):
     SECONDS = 300
 
     def test_five_minutes_with_sagas_in_every_state(self):
@@ -52,7 +52,7 @@ class Pauses(TransferTest):
         while time.monotonic() < until:
             time.sleep(5)
             self.assertEqual(self.asked(), before, "an attempt reached a service that is paused")
-        self.assert_no_dead_letters()
+        self.assertEqual(self.dead_letters(), [])
         for service in SERVICES:
             status, said = self.post(f"/services/{service}/resume", {"by": "test", "reason": "they are back"})
             self.assertIn(status, (200, 202), said)
@@ -65,7 +65,7 @@ class Pauses(TransferTest):
             self.assertTrue(all(effects in ([1], [1, -1]) for effects in found.values()), f"{saga_id} {found}")
             in_effect = {service for service, effects in found.items() if sum(effects) == 1}
             self.assertEqual(in_effect, set(DONE) if saga["status"] == "COMPLETED" else set(), f"{saga_id} {found}")
-        self.assert_no_dead_letters()
+        self.assertEqual(self.dead_letters(), [])
         print(f"paused for {self.SECONDS} s without an attempt, then {outcomes} within {time.monotonic() - began:.0f} s", flush=True)
 
     def in_every_state(self) -> list[str]:
@@ -101,11 +101,6 @@ class Pauses(TransferTest):
 
     def asked(self) -> int:
         return self.read_ledger("SELECT COUNT(*) FROM requests")[0][0]
-
-    def assert_no_dead_letters(self):
-        status, answer, _ = ask("GET", self.e["dead_letters"] + "/dead-letters")
-        self.assertEqual(status, 200, answer)
-        self.assertEqual(json.loads(answer)["dead_letters"], [])
 
 
 class Bulkhead(TransferTest):

@@ -70,7 +70,9 @@ pub fn is_true(deployment: &Deployment, azure: &StepCloud, saga: &Saga) -> Resul
     let (reported, truth) = (reported(&view(deployment, saga)), truth(deployment, azure, saga));
     let behind = |reported: &Step, truth: &Step| match reported.0.as_str() {
         "UNKNOWN" | "WAITING" => true,
-        "DONE" => truth.0 == "UNDONE" && reported.1 <= truth.1,
+        "DONE" => ["UNDONE", "UNDOING"].contains(&truth.0.as_str()) && reported.1 <= truth.1,
+        // A report of another step says so without the reason, which the event that is never sent again has.
+        "REFUSED" | "UNDONE" => (&reported.0, reported.1, &reported.2) == (&truth.0, truth.1, &None),
         "ACTING" | "UNDOING" => reported.1 <= truth.1,
         _ => false,
     };

@@ -255,7 +255,7 @@ async fn a_dry_run_says_what_would_become_of_each_and_changes_nothing() {
     assert_eq!(
         [fresh, cancelling, closing, ended].map(says),
         [
-            "it would be asked to cancel; it is PENDING_AZURE_CONFIRMATION",
+            "it is PENDING_AZURE_CONFIRMATION, and would be asked to cancel",
             "it was asked to cancel before; it is PENDING_AZURE_CONFIRMATION",
             "the saga has ended: CANCELLED_VIA_COMPENSATION; nothing was changed",
             "the saga has ended: COMPLETED; nothing was changed",
@@ -431,7 +431,7 @@ async fn a_run_that_finds_nothing_ends_in_time_too() {
         (looked_at, runs) = (looked_at + report.looked_at, runs + 1);
         let Some(next) = report.next else { break };
         assert_eq!(report.ended, End::Time);
-        place = saga_wire::http::parse_cursor(&next);
+        place = saga_wire::http::parse_cursor(next.rsplit_once('.').unwrap().0);
         assert!(place.is_some());
     }
     assert_eq!(looked_at, 250);
@@ -599,7 +599,7 @@ async fn a_list_that_breaks_off_says_where_to_go_on() {
     body["limit"] = json!(1_000);
     let reports = API.run_on(&world, "cancel", &body).await;
     assert_eq!(reports.len(), 2);
-    assert_eq!(reports[0]["ended"], "failures");
+    assert_eq!(reports[0]["ended"], "store");
     assert!(
         reports[0]["notice"]
             .as_str()
@@ -627,8 +627,108 @@ async fn ids_are_taken_in_their_order_each_once() {
     let reports = API.run_on(&world, "cancel", &body).await;
     assert_eq!(with(&reports, "done"), [ids[3], ids[0], ids[1], ids[2]]);
     assert_eq!(with(&reports, "failed"), [unknown]);
-    assert_eq!(reports[0]["next"], "3", "{reports:?}");
+    assert!(
+        reports[0]["next"].as_str().unwrap().starts_with("3."),
+        "{reports:?}"
+    );
     assert_eq!(text_of(&reports[0], unknown), "there is no saga with this id");
+}
+
+#[tokio::test]
+async fn a_cursor_is_of_one_request() {
+    let world = World::default();
+    let ids: Vec<String> = payments(&world, 3).await.iter().map(SagaId::to_string).collect();
+    let named = json!({"ids": ids, "limit": 1});
+    let filtered = json!({"filter": {"definition": "payment"}, "limit": 1});
+    for body in [&named, &filtered] {
+        let next = API.run(&world, "cancel", body).await["next"].clone();
+        let with = |mut body: Value| {
+            body["cursor"] = next.clone();
+            body
+        };
+        let mut faster = with(body.clone());
+        faster["limit"] = json!(2);
+        faster["rate_per_second"] = json!(5);
+        assert_eq!(counts(&API.run(&world, "cancel", &faster).await), [2, 0, 0]);
+        for (act, other) in [
+            ("cancel", meant(body.clone())),
+            ("retransmit", body.clone()),
+            ("cancel", json!({"ids": [ids[0]]})),
+            ("cancel", json!({"filter": {"definition": "transfer"}})),
+        ] {
+            let body = with(other).to_string();
+            let answer = API.ask(&world, "POST", &format!("/runs/{act}"), &body).await;
+            refuses(
+                &answer,
+                400,
+                "invalid-request",
+                "`cursor` belongs to another request",
+            );
+        }
+        let (place, sum) = next.as_str().unwrap().rsplit_once('.').unwrap();
+        for (cursor, says) in [
+            (format!("+{place}.{sum}"), "belongs to another request"),
+            ("+0".to_owned(), "must be the `next`"),
+            (place.to_owned(), "must be the `next`"),
+        ] {
+            let mut body = body.clone();
+            body["cursor"] = json!(cursor);
+            let answer = API.ask(&world, "POST", "/runs/cancel", &body.to_string()).await;
+            refuses(&answer, 400, "invalid-request", says);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_the_status_of_now_and_an_act_that_of_then() {
+    let mut world = deployed(&[TRANSFER]);
+    let all = transfers(&mut world).await;
+    let mut changed = false;
+    for id in all.into_values() {
+        let now = world.status(id);
+        let body = json!({"ids": [id.to_string()]});
+        let dry = API.run(&world, "retransmit", &body).await;
+        let resent = API.run(&world, "retransmit", &meant(body.clone())).await;
+        let texts = [
+            format!("it is {now}, and what carries it on would be sent again"),
+            format!("what carries it on was sent again; it is {now}"),
+        ];
+        assert_eq!([text_of(&dry, id), text_of(&resent, id)], texts);
+        let mut body = body;
+        body["to"] = json!("cancelled");
+        body["force"] = json!(true);
+        let dry = API.run(&world, "resolve", &body).await;
+        let done = API.run(&world, "resolve", &meant(body)).await;
+        let then = world.status(id);
+        changed |= now != then;
+        let texts = [
+            format!("it is {now}, and would be resolved as cancelled"),
+            format!("it was resolved as cancelled; it is {then}"),
+        ];
+        assert_eq!([text_of(&dry, id), text_of(&done, id)], texts);
+    }
+    assert!(changed);
+}
+
+#[tokio::test]
+async fn a_filter_names_a_service_that_is_known() {
+    let mut world = deployed(&[TRANSFER]);
+    transfers(&mut world).await;
+    let services = "[other]\nlambda = 'arn:aws:lambda:eu-west-1:123456789012:function:f'\ncloud = 'aws'\nauth = 'lambda'";
+    let services = saga_wire::services::Services::parse_toml(services).unwrap();
+    world.deployment.services = Some(services);
+    for known in ["other", "bank"] {
+        API.run(&world, "cancel", &json!({"filter": {"service": known}}))
+            .await;
+    }
+    let body = json!({"filter": {"service": "bnak"}}).to_string();
+    let answer = API.ask(&world, "POST", "/runs/cancel", &body).await;
+    refuses(&answer, 422, "invalid-input", "`bank`, `ledger`, `mail`, `other`");
+    assert_eq!(
+        answer.json()["errors"][0]["field"],
+        "filter.service",
+        "{answer:?}"
+    );
 }
 
 /// Transfers at each of their steps, named as they stand.
@@ -759,6 +859,7 @@ async fn steps_are_answered_by_the_rules_for_one_step() {
     let none = json!({"ids": [held.to_string()], "step": "none", "decision": "refused"});
     let none = API.run(&world, "answer", &meant(none)).await;
     assert_eq!(text_of(&none, held), "the saga has no step `none`");
+    assert_eq!(counts(&none), [0, 1, 0]);
     // What nobody may say fails.
     let never = json!({"ids": [held.to_string()], "step": "notification", "decision": "refused"});
     let never = API.run(&world, "answer", &meant(never)).await;
@@ -964,7 +1065,42 @@ async fn what_is_not_said_clearly_is_refused() {
             400,
             "`reason` must be",
         ),
-        ("resolve", cancel.clone(), 400, "`to` must be"),
+        (
+            "cancel",
+            with(cancel.clone(), "limit", json!("5")),
+            422,
+            "limit must be a number",
+        ),
+        (
+            "cancel",
+            with(cancel.clone(), "rate_per_second", json!("5")),
+            422,
+            "rate_per_second must be a number",
+        ),
+        (
+            "cancel",
+            with(cancel.clone(), "stop_after_failures", json!("5")),
+            422,
+            "stop_after_failures must be a number",
+        ),
+        (
+            "cancel",
+            json!({"filter": {"since": "2026-11-21T00:00:00Z", "until": "2026-11-21T00:00:00Z"}}),
+            422,
+            "filter.until must be later than `since`",
+        ),
+        (
+            "resolve",
+            cancel.clone(),
+            400,
+            "`to` must be `completed` or `cancelled`",
+        ),
+        (
+            "answer",
+            json!({"filter": {"held": true}, "step": "payout"}),
+            400,
+            "`decision` must be `accepted`, `refused` or `undone`",
+        ),
         (
             "resolve",
             with(cancel.clone(), "to", json!("ended")),

@@ -4,15 +4,24 @@ use saga_core::document::{Document, Fields};
 use saga_core::origin::Override;
 use saga_core::participant::FieldError;
 use saga_core::step::Reply;
-use saga_runtime::http::{invalid, text_field, wrong_field};
+use saga_runtime::http::{invalid, wrong_field};
 use saga_wire::problem::Problem;
 
 /// The end that an override gives.
 pub fn end(fields: &Fields) -> Result<Override, Problem> {
-    match text_field(fields, "to")?.as_str() {
+    match word(fields, "to")? {
         "completed" => Ok(Override::Completed),
         "cancelled" => Ok(Override::Cancelled),
         _ => Err(invalid("`to` must be `completed` or `cancelled`")),
+    }
+}
+
+/// One of a few words, which the caller of this knows; empty where none is given.
+fn word<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Problem> {
+    match fields.get(name) {
+        None | Some(Document::Null) => Ok(""),
+        Some(Document::Text(text)) => Ok(text.trim()),
+        Some(_) => Err(wrong_field(FieldError::new(name, "must be a text"))),
     }
 }
 
@@ -27,7 +36,7 @@ pub fn force(fields: &Fields) -> Result<bool, Problem> {
 
 /// What is said of a step.
 pub fn decision(fields: &Fields) -> Result<Reply, Problem> {
-    Reply::of_word(&text_field(fields, "decision")?)
+    Reply::of_word(word(fields, "decision")?)
         .ok_or_else(|| invalid("`decision` must be `accepted`, `refused` or `undone`"))
 }
 

@@ -42,6 +42,9 @@ pub async fn answer<S: SagaStore, T: Time>(
         return Err(wrong_field(error));
     }
     let command = command(act(kind, &fields)?, &fields).map_err(invalid)?;
+    if let Some(error) = command.unknown(on.0) {
+        return Err(wrong_field(error));
+    }
     let caller = caller(request);
     let terms = &command.terms;
     let by = name(terms.by.as_deref(), terms.confirm, caller.as_ref()).map_err(invalid)?;

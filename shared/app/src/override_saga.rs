@@ -34,7 +34,9 @@ pub enum Command {
 pub struct Commanded {
     /// Applied, repeated, or late.
     pub outcome: Outcome,
-    /// The saga as it is now.
+    /// The status before.
+    pub was: Status,
+    /// The saga as it is now; in a dry run, as it would be.
     pub saga: Saga,
     /// Its definition; `None` when the saga has ended and nobody here knows it any more.
     pub definition: Option<Arc<Definition>>,
@@ -127,6 +129,7 @@ pub async fn command_one(
     let done = transact(sagas, id, |_, _, _| Ok::<_, NotCommanded>(Some(command.clone()))).await?;
     Ok(done.map(|done| {
         let outcome = done.decided.outcome();
+        let was = done.before.status_with(done.definition.as_deref());
         let saga = match done.decided {
             Decided::Nothing(_) => done.before,
             Decided::Commit(decision) if done.dry_run => decision.saga,
@@ -144,6 +147,7 @@ pub async fn command_one(
         };
         Commanded {
             outcome,
+            was,
             saga,
             definition: done.definition,
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use saga_app::ports::PortError;
 use saga_core::Timestamp;
 
-use super::carried::{Carried, To};
+use super::carried::Carried;
 use super::provider::LONGEST_PROCESS;
 
 pub(super) type Work<'a> = Pin<Box<dyn Future<Output = Result<(), PortError>> + 'a>>;
@@ -16,6 +16,8 @@ pub(super) type Work<'a> = Pin<Box<dyn Future<Output = Result<(), PortError>> + 
 pub(super) struct Process<'a> {
     pub name: String,
     pub message: Option<Carried>,
+    /// It may call a service.
+    pub calls: bool,
     pub began: Timestamp,
     pub work: Work<'a>,
 }
@@ -29,10 +31,6 @@ impl Process<'_> {
     /// Whether its function is ended because it takes too long. That matters for callers only: what they are about to ask was
     /// owed when they looked.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        let calls = self
-            .message
-            .as_ref()
-            .is_some_and(|message| matches!(message.to, To::Caller(_)));
-        calls && self.began.plus_millis(LONGEST_PROCESS) < now
+        self.calls && self.began.plus_millis(LONGEST_PROCESS) < now
     }
 }

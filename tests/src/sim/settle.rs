@@ -80,6 +80,7 @@ impl<'a> Settling<'a> {
         let mut process = Process {
             name: name.to_owned(),
             message: None,
+            calls: false,
             began: self.stage.clock.now(),
             work,
         };

@@ -141,6 +141,7 @@ impl<'a> Running<'a> {
             self.processes.push(Process {
                 name,
                 message,
+                calls: false,
                 began: stage.clock.now(),
                 work,
             });
@@ -194,7 +195,11 @@ impl<'a> Running<'a> {
         let repeat = if again { ", a repeat" } else { "" };
         let name = format!("{} at {:?}{repeat}", message.kind, message.to);
         let work = Box::pin(stage.deliver(message.clone()));
+        let calls = matches!(message.to, To::Caller(_));
         self.begin(stage, story, name, (!again).then_some(message), work);
+        if let Some(begun) = self.processes.last_mut() {
+            begun.calls = calls;
+        }
     }
 
     /// Something comes from others.

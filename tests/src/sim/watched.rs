@@ -220,7 +220,10 @@ impl<S: Send> ServiceStates for Watched<'_, S> {
     async fn keep_service_state(&self, state: &ServiceState) -> Result<Committed, PortError> {
         self.witness.lock().service_changes(&state.service);
         let committed = self.cloud.keep_service_state(state).await;
-        let kept = matches!(committed, Ok(Committed::Yes));
+        let kept = committed
+            .as_ref()
+            .ok()
+            .map(|committed| *committed == Committed::Yes);
         self.witness.lock().service_changed(state, kept);
         committed
     }

@@ -26,12 +26,23 @@ pub(super) struct Seen {
     phases: BTreeMap<SagaId, Phase>,
     /// The states that the records of steps were seen to change to, in order.
     states: Vec<(SagaId, StepIndex, StepState)>,
-    /// The state of each service as its cloud keeps it, and how many changes of it are under way.
-    services: BTreeMap<String, (usize, Option<ServiceState>)>,
+    /// What is known of the state of each service.
+    services: BTreeMap<String, Known>,
     /// Sagas that were cancelled or overridden since somebody looked, as they were before.
     steered: Vec<Saga>,
     /// Who has which shard, as far as those who took one were told.
     leases: BTreeMap<u16, Lease>,
+}
+
+/// What is known of the state of a service as its cloud keeps it.
+#[derive(Default)]
+struct Known {
+    /// Changes under way.
+    changing: usize,
+    /// The newest change of which nobody knows whether it was kept.
+    perhaps: u64,
+    /// The newest change that was kept.
+    kept: Option<ServiceState>,
 }
 
 impl Witness {
@@ -71,8 +82,9 @@ impl Witness {
 
     /// The state that a service is known to have: nobody is about to change it, and whoever did was told so.
     pub fn service(&self, name: &str) -> Option<ServiceState> {
-        let (changing, state) = self.lock().services.get(name).cloned()?;
-        state.filter(|_| changing == 0)
+        let seen = self.lock();
+        let known = seen.services.get(name).filter(|known| known.changing == 0)?;
+        known.kept.clone().filter(|kept| kept.number > known.perhaps)
     }
 
     /// The sagas that were cancelled or overridden since the last time, as they were before that.
@@ -168,18 +180,19 @@ impl Seen {
 
     /// Somebody is about to change the state of a service.
     pub fn service_changes(&mut self, name: &str) {
-        self.services.entry(name.to_owned()).or_default().0 += 1;
+        self.services.entry(name.to_owned()).or_default().changing += 1;
     }
 
-    /// A change of a service is over; it was kept, or it is not known whether it was.
-    pub fn service_changed(&mut self, state: &ServiceState, kept: bool) {
-        let (changing, known) = self.services.entry(state.service.clone()).or_default();
-        *changing -= 1;
-        let newer = known.as_ref().is_none_or(|known| known.number < state.number);
+    /// A change of a service is over. `kept`: whether it was, if anybody knows.
+    pub fn service_changed(&mut self, state: &ServiceState, kept: Option<bool>) {
+        let known = self.services.entry(state.service.clone()).or_default();
+        known.changing -= 1;
         match kept {
-            true if newer => *known = Some(state.clone()),
-            true => {}
-            false => *known = None,
+            Some(true) if known.kept.as_ref().is_none_or(|kept| kept.number < state.number) => {
+                known.kept = Some(state.clone());
+            }
+            Some(_) => {}
+            None => known.perhaps = known.perhaps.max(state.number),
         }
     }
 

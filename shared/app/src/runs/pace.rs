@@ -24,6 +24,8 @@ saga_wire::words! {
         Failures = "failures",
         /// The time that the function has is nearly over.
         Time = "time",
+        /// The store could not say which come next.
+        Store = "store",
     }
 }
 

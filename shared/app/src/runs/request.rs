@@ -22,6 +22,9 @@ pub const TERMS: [&str; 6] = [
     "stop_after_failures",
 ];
 
+/// Those of them that are numbers.
+const COUNTS: [&str; 3] = ["limit", "rate_per_second", "stop_after_failures"];
+
 /// Whether a run is meant, by whom, why, and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -84,10 +87,14 @@ pub fn name<'a>(by: Option<&'a str>, confirm: bool, caller: Option<&Caller>) -> 
     }
 }
 
-/// A member that must be a text and is another value: one of `texts`, an id of `ids`, or a member of `filter` besides
-/// `others`.
+/// A member that must be a number and is another value; or that must be a text and is none: one of `texts`, an id of `ids`, or
+/// a member of `filter` besides `others`.
 #[must_use]
 pub fn mistyped(fields: &Fields, texts: &[&str], others: &[&str]) -> Option<FieldError> {
+    let is_number = |name: &&str| matches!(fields.get(*name), None | Some(Document::Number(_)));
+    if let Some(name) = COUNTS.iter().find(|name| !is_number(name)) {
+        return Some(FieldError::new(*name, "must be a number"));
+    }
     let mut all: Vec<(String, Option<&Document>)> = Vec::new();
     all.extend(texts.iter().map(|name| ((*name).to_owned(), fields.get(*name))));
     if let Some(Document::List(ids)) = fields.get("ids") {

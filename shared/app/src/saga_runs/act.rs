@@ -77,10 +77,13 @@ async fn command<S: SagaStore, T: Time>(
     what: override_saga::Command,
     asked: Asked<'_>,
 ) -> Result<Option<Became>, String> {
-    let was = if sagas.is_dry_run() { "would be" } else { "was" };
+    let (was, would_be) = match what {
+        override_saga::Command::Retransmit => ("what carries it on was", "what carries it on would be"),
+        _ => ("it was", "would be"),
+    };
     let done_so = match what {
         override_saga::Command::Cancel => "asked to cancel",
-        override_saga::Command::Retransmit => "sent again what carries it on",
+        override_saga::Command::Retransmit => "sent again",
         override_saga::Command::Resolve {
             to: Override::Completed,
             ..
@@ -95,8 +98,9 @@ async fn command<S: SagaStore, T: Time>(
             let status = commanded.saga.status_with(commanded.definition.as_deref());
             match (commanded.too_late(), commanded.outcome) {
                 (Some(late), _) => left(late.to_string()),
-                (_, Outcome::Repeated) => left(format!("it was {done_so} before; it is {status}")),
-                _ => done(format!("it {was} {done_so}; it is {status}")),
+                (_, Outcome::Repeated) => left(format!("{was} {done_so} before; it is {status}")),
+                _ if sagas.is_dry_run() => done(format!("it is {}, and {would_be} {done_so}", commanded.was)),
+                _ => done(format!("{was} {done_so}; it is {status}")),
             }
         })),
         Err(NotCommanded::Port(error)) => Err(port(&error, id)),
@@ -109,7 +113,7 @@ async fn command<S: SagaStore, T: Time>(
 fn not_answered(error: NotAnswered, id: SagaId) -> Result<Became, String> {
     match error {
         NotAnswered::Port(error) => Err(port(&error, id)),
-        error @ (NotAnswered::NotWaiting(_) | NotAnswered::UnknownStep(_)) => Ok(left(error.to_string())),
+        error @ NotAnswered::NotWaiting(_) => Ok(left(error.to_string())),
         error => Err(error.to_string()),
     }
 }

@@ -6,8 +6,10 @@ use saga_core::origin::Override;
 use saga_core::participant::FieldError;
 use saga_core::step::Reply;
 use saga_wire::http::parse_cursor;
+use saga_wire::quarantine::mark;
 
 use super::filter::{Filter, HELD};
+use crate::Deployment;
 use crate::runs::request::{TERMS, ids, only, text};
 use crate::runs::{Terms, request, terms};
 use crate::walk_sagas::Cursor;
@@ -100,31 +102,69 @@ pub fn command(act: Act, fields: &Fields) -> Result<Command, String> {
     let known = [&TERMS[..], &["ids", "filter", "cursor"], act.members()].concat();
     only(fields, &known, "this request")?;
     let cursor = text(fields, "cursor")?;
-    let wrong = || "`cursor` must be the `next` of the answer before".to_owned();
     let selection = match (fields.get("ids"), fields.get("filter")) {
-        (Some(Document::List(given)), None) => {
-            let ids = once(ids(given, MAX_IDS)?);
-            let done = cursor.map(|text| text.parse().ok().filter(|done| *done <= ids.len()));
-            let done = done.map_or(Ok(0), |done| done.ok_or_else(wrong))?;
-            Selection::Ids { ids, done }
-        }
-        (None, Some(Document::Map(given))) => {
-            let filter = Filter::read(given)?;
-            let place = cursor.map(|text| parse_cursor(&text).ok_or_else(wrong));
-            let place = place.transpose()?;
-            Selection::All { filter, place }
-        }
+        (Some(Document::List(given)), None) => Selection::Ids {
+            ids: once(ids(given, MAX_IDS)?),
+            done: 0,
+        },
+        (None, Some(Document::Map(given))) => Selection::All {
+            filter: Filter::read(given)?,
+            place: None,
+        },
         _ => {
             let why = "give either `ids`, a list, or `filter`, an object that says which sagas are meant";
             return Err(why.to_owned());
         }
     };
     let terms = terms(fields)?;
-    Ok(Command {
+    let mut command = Command {
         act,
         selection,
         terms,
-    })
+    };
+    if let Some(cursor) = cursor {
+        command.go_on(&cursor)?;
+    }
+    Ok(command)
+}
+
+impl Command {
+    /// The cursor for a place in this run. A checksum binds it to what is done, with which sagas, and whether it is
+    /// confirmed. The checksum is only compared, so another release may make another one: it then refuses the cursor.
+    #[must_use]
+    pub fn next(&self, place: &str) -> String {
+        let selection = match &self.selection {
+            Selection::Ids { ids, .. } => format!("{ids:?}"),
+            Selection::All { filter, .. } => format!("{filter:?}"),
+        };
+        let request = format!("{:?} {} {selection} {place}", self.act, self.terms.confirm);
+        format!("{place}.{}", mark(&request))
+    }
+
+    fn go_on(&mut self, cursor: &str) -> Result<(), String> {
+        let wrong = || "`cursor` must be the `next` of the answer before".to_owned();
+        let (place, _) = cursor.rsplit_once('.').ok_or_else(wrong)?;
+        if self.next(place) != cursor {
+            return Err("`cursor` belongs to another request: begin without it".to_owned());
+        }
+        match &mut self.selection {
+            Selection::Ids { ids, done } => {
+                let so_many = place.parse().ok().filter(|so_many| *so_many <= ids.len());
+                *done = so_many.ok_or_else(wrong)?;
+            }
+            Selection::All { place: at, .. } => *at = Some(parse_cursor(place).ok_or_else(wrong)?),
+        }
+        Ok(())
+    }
+
+    /// A member of the filter with which it can mean no saga.
+    #[must_use]
+    pub fn unknown(&self, deployment: &Deployment) -> Option<FieldError> {
+        match &self.selection {
+            Selection::All { filter, .. } => filter.unknown(deployment),
+            Selection::Ids { .. } => None,
+        }
+    }
 }
 
 fn once(mut ids: Vec<SagaId>) -> Vec<SagaId> {

@@ -1,11 +1,15 @@
 //! Which sagas a run is about.
 
+use std::collections::BTreeSet;
+
 use saga_core::document::{Document, Fields};
+use saga_core::participant::FieldError;
 use saga_core::saga::Flag;
 use saga_core::step::StepState;
 use saga_core::{Definition, Saga, Status, StepDefinition, StepIndex, Timestamp};
 use saga_wire::http::step_state;
 
+use crate::Deployment;
 use crate::list_sagas::{flag_named, status_named};
 use crate::runs::request::{bounded, moment, only};
 
@@ -78,6 +82,39 @@ impl Filter {
             }
         }
         Ok(filter)
+    }
+
+    /// A member with which no saga can be meant. The names of definitions and steps are not checked: sagas of earlier releases
+    /// have definitions that only the store keeps. For the same reason a service counts as known that is not bound any more
+    /// while a definition of this release calls it.
+    pub(super) fn unknown(&self, deployment: &Deployment) -> Option<FieldError> {
+        if self
+            .since
+            .zip(self.until)
+            .is_some_and(|(since, until)| since >= until)
+        {
+            return Some(FieldError::new("filter.until", "must be later than `since`"));
+        }
+        let (wanted, bound) = (self.service.as_deref()?, deployment.services.as_ref()?);
+        let steps = deployment.catalogue.iter().flat_map(Definition::steps);
+        let called = steps.filter_map(|step| Some(step.call()?.service.as_str()));
+        let known: BTreeSet<&str> = bound
+            .iter()
+            .map(|service| service.name.as_str())
+            .chain(called)
+            .collect();
+        (!known.contains(wanted)).then(|| {
+            let known: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            FieldError::new(
+                "filter.service",
+                format!("is not a service of this deployment, which knows {known}"),
+            )
+        })
     }
 
     /// Whether the saga is meant. Of a saga whose definition nobody here knows no step can be named.

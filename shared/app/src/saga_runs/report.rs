@@ -49,7 +49,7 @@ pub struct Report {
     pub items: Vec<Item>,
     /// Why the list of sagas could not be read to its end.
     pub notice: Option<String>,
-    /// Where the run goes on, while there is more.
+    /// The cursor with which the same request goes on, while there is more.
     pub next: Option<String>,
 }
 

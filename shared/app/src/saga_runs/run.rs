@@ -197,7 +197,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
                         tracing::warn!(error = causes(&error), "the list of sagas could not be read on");
                         let why = "the list of sagas could not be read to its end; go on with `next`";
                         self.report.notice = Some(why.to_owned());
-                        ended = Some(End::Failures);
+                        ended = Some(End::Store);
                     }
                 }
             }
@@ -279,7 +279,7 @@ impl<S: SagaStore, T: Time> Going<'_, S, T> {
     fn finish(mut self, ended: End) -> Report {
         self.report.ended = ended;
         self.report.looked_at = self.stand.looked_at;
-        self.report.next = ended.is_resumable().then_some(self.stand.place);
+        self.report.next = ended.is_resumable().then(|| self.command.next(&self.stand.place));
         tracing::info!(
             act = self.report.act.as_str(),
             dry_run = self.report.dry_run,
