@@ -16,7 +16,7 @@ class Pauses(TransferTest):
 
     def tearDown(self):
         for service in ("ledger", "bank"):
-            self.change(service, "resume")
+            self.post(f"/services/{service}/resume", {"by": "test", "reason": "the test is over"})
         super().tearDown()
 
     def asked(self, service: str) -> int:
@@ -47,3 +47,7 @@ class Pauses(TransferTest):
         status, said = self.post("/services/nobody/pause", {"by": "test", "reason": "r"})
         self.assertEqual(status, 404, said)
         self.assertIn("ledger", said["detail"])
+
+    def test_what_was_never_paused_stays_as_it_is(self):
+        status, said = self.post("/services/mail/resume", {"by": "test", "reason": "r"})
+        self.assertEqual((status, said["state"], said["since"]), (200, "active", None), said)
