@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
 CHECKS = ["calls", "api_services", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine", "admission", "api_runs"]
+          "list", "quarantine", "admission", "api_runs", "sweep"]
 LONGEST_RUN = 600
 
 
@@ -358,6 +358,8 @@ MUTANTS = [
     Mutant("a contradiction leaves step 0 undoing", "shared/core/src/origin/ending.rs",
            "if self.saga.lifecycle.closing && self.first_is_calling() {",
            "if self.saga.lifecycle.followed && self.first_is_calling() {"),
+    Mutant("what is due is sent all at once", "shared/app/src/sweep_sagas.rs",
+           "self.time.sleep(pause).await;", "self.time.sleep(0 * pause).await;"),
     Mutant("the clock does not answer in time", "shared/core/src/origin/answer.rs",
            "*at <= self.now;",
            "*at < self.now;"),

@@ -729,8 +729,8 @@ async fn nobody_answers_for_a_service_that_is_paused_and_was_not_asked() {
     assert_eq!(
         why,
         format!(
-            "step `{name}` is ACTING, and its service is paused (maintenance) and was not asked: resume it, or cancel the \
-             saga; nothing was changed"
+            "step `{name}` is ACTING and was not asked, because service `bank` is paused: maintenance. Resume the service, or \
+             cancel the saga; nothing was changed"
         )
     );
 }

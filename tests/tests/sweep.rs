@@ -108,6 +108,30 @@ async fn it_ends_in_time_and_the_next_one_goes_on() {
     assert!(nudged.min().unwrap() >= 1, "none is left out");
 }
 
+/// Two hundred sagas that wait for the same slow service are due at the same time. All at once they would slow every other saga.
+#[tokio::test]
+async fn what_is_sent_again_is_spread_over_half_a_minute_and_a_few_are_not_held_up() {
+    for (count, least, most) in [
+        (1, 0, 200),
+        (5, 0, 1_000),
+        (200, 20_000, 30_000),
+        (1_200, 25_000, 30_000),
+    ] {
+        let (world, sagas) = due(count).await;
+        let begun = world.clock.now();
+        assert_eq!(swept(&world).await.sent, count);
+        let took = world.clock.now().millis() - begun.millis();
+        assert!((least..=most).contains(&took), "{count} took {took} ms");
+        let sent = |id: &SagaId| world.saga(*id).due.unwrap().millis();
+        let (mut at, mut at_once): (Vec<i64>, usize) = (sagas.iter().map(sent).collect(), 0);
+        at.sort_unstable();
+        for second in at.chunk_by(|a, b| a / 1_000 == b / 1_000) {
+            at_once = at_once.max(second.len());
+        }
+        assert!(at_once <= 5 + count / 15, "{at_once} of {count} in a second");
+    }
+}
+
 #[tokio::test]
 async fn it_begins_with_any_bucket() {
     for first in 0..DEFAULT_SHARDS {

@@ -1,8 +1,10 @@
 //! The places of one service: so many requests at a time, and how long those that find none stay away.
 //!
-//! Invariant: a service that answers slowly costs the others little, however many requests wait for it. Those that come back in
-//! vain too often stay away for longer, and for less long again once few do.
+//! Invariant: a service that answers slowly costs the others little, however many requests wait for it. All services share the
+//! host's invocations, so only a few requests of one wait here for a place; the others go back on their queue at once. Those
+//! that come back in vain too often stay away for longer, and for less long again once few do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +13,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How long a request waits for a place.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// So many wait for one at a time. Each keeps one of the host's invocations meanwhile.
+const MOST_WAITING: usize = 2;
 /// A request stays away for a quarter of this at least, and by chance for up to five quarters.
 const SHORTEST_AWAY_MILLIS: u64 = 8_000;
 const LONGEST_AWAY_MILLIS: u64 = 256_000;
 /// How many come in vain is counted over so long.
 const WINDOW_MILLIS: i64 = 5_000;
-/// More than so many in a window are too many, each of which has kept one of the host's invocations for [`PATIENCE`].
+/// More than so many in a window are too many: each costs an invocation and a message.
 const MANY: u32 = 50;
 /// Fewer than so many are few.
 const FEW: u32 = 20;
@@ -24,6 +28,7 @@ const FEW: u32 = 20;
 /// The places of one service.
 pub(crate) struct Places {
     free: Semaphore,
+    waiting: AtomicUsize,
     crowd: Mutex<Crowd>,
 }
 
@@ -39,6 +44,7 @@ impl Places {
     pub(crate) fn new(count: u16, now: Timestamp) -> Self {
         Self {
             free: Semaphore::new(usize::from(count)),
+            waiting: AtomicUsize::new(0),
             crowd: Mutex::new(Crowd {
                 since: now,
                 in_vain: 0,
@@ -47,8 +53,12 @@ impl Places {
         }
     }
 
-    /// A place, if one becomes free soon.
+    /// A place, if one is free, or becomes free soon and few wait for it.
     pub(crate) async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.free.try_acquire() {
+            return Some(place);
+        }
+        let _waits = Waits::among(&self.waiting)?;
         let taken = tokio::time::timeout(PATIENCE, self.free.acquire()).await;
         taken.ok().and_then(Result::ok)
     }
@@ -59,6 +69,24 @@ impl Places {
         crowd.pass(now);
         crowd.in_vain += 1;
         Duration::from_millis(crowd.away_millis / 4 + below(crowd.away_millis))
+    }
+}
+
+/// One of those that wait for a place, until it is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    /// `None` where enough wait.
+    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
+        let one_more = |count| (count < MOST_WAITING).then_some(count + 1);
+        let counted = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.ok().map(|_| Self(waiting))
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -132,6 +160,27 @@ mod tests {
         assert_eq!(in_the_crowd, Duration::from_millis(LONGEST_AWAY_MILLIS / 4));
         let later = places.away(Timestamp::from_millis(180_000), |_| 0);
         assert_eq!(later, Duration::from_millis(SHORTEST_AWAY_MILLIS / 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_few_wait_and_the_others_are_turned_away_at_once() {
+        let places = Places::new(1, Timestamp::from_millis(0));
+        let taken = places.take().await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let crowd = (0..200).map(|_| async {
+            let place = places.take().await;
+            (place.is_some(), begun.elapsed())
+        });
+        let all = futures_util::future::join_all(crowd).await;
+        let at_once = all.iter().filter(|(_, after)| after.is_zero()).count();
+        assert_eq!(at_once, 200 - MOST_WAITING);
+        assert!(all.iter().all(|(got, after)| !got && *after <= PATIENCE));
+        // Who waited has gone, so another one may wait, and gets the place that becomes free.
+        let (next, ()) = tokio::join!(places.take(), async {
+            tokio::task::yield_now().await;
+            drop(taken);
+        });
+        assert!(next.is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use saga_core::document::{Fields, fields, is_same_input};
 use saga_core::mark::{Asked, Caller};
 use saga_core::origin::{self, Command, Decided, Misaddressed};
-use saga_core::service::reason_of_pause;
 use saga_core::step::{Class, Reply, StepState};
 use saga_core::{Cloud, Definition, Outcome, Saga, SagaId, StepDefinition, StepIndex, Timestamp};
 use saga_wire::contract::output::kept;
@@ -247,12 +246,12 @@ fn why_not(
         .filter(|progress| progress.paused.is_some());
     match (record.state, reply) {
         (state, _) if state.is_calling() && !record.takes_answers() && pause.is_some() => {
-            let why = pause.and_then(|progress| reason_of_pause(progress.error.as_deref()?));
+            let why = pause.and_then(|progress| progress.error.as_deref());
             let may_cancel = state == StepState::Acting && its.class != Class::Retriable;
             format!(
-                "step `{name}` is {}, and its service is paused ({}) and was not asked: resume it{}",
+                "step `{name}` is {} and was not asked, because {}. Resume the service{}",
                 shown(state),
-                why.unwrap_or("no reason is kept"),
+                why.unwrap_or("its service is paused"),
                 if may_cancel { ", or cancel the saga" } else { "" }
             )
         }

@@ -31,6 +31,11 @@ pub struct Report {
 
 /// So many sagas of a bucket that cannot be read or steered are stepped over.
 const STEPPED_OVER: usize = 500;
+/// What is sent again in one pass leaves spread over so long: sagas that wait for the same slow service are due at the same time,
+/// and all at once they would slow the sagas that do not.
+const SPREAD_MILLIS: u64 = 30_000;
+/// Few are not held up for longer than this, each.
+const LONGEST_PAUSE_MILLIS: u64 = 200;
 
 /// What this deployment lacks, and the sagas that need it.
 type Lacking = BTreeMap<String, Vec<Saga>>;
@@ -119,7 +124,9 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             // Sagas that cannot be read stay due for ever, and must not fill the page of all others.
             let page = per_bucket + STEPPED_OVER;
             let mut looked_after = 0;
-            for id in self.store.due(bucket, self.time.now(), page).await? {
+            let due = self.store.due(bucket, self.time.now(), page).await?;
+            let pause = self.pause(due.len().min(per_bucket));
+            for id in due {
                 if looked_after == per_bucket {
                     break;
                 }
@@ -129,10 +136,10 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
                     return Ok(lacking);
                 }
                 match self.one(id).await {
-                    Ok(Some(Swept::Sent)) => report.sent += 1,
-                    Ok(Some(Swept::Stuck)) => {
+                    Ok(Some(swept)) => {
                         report.sent += 1;
-                        report.stuck += 1;
+                        report.stuck += usize::from(matches!(swept, Swept::Stuck));
+                        self.time.sleep(pause).await;
                     }
                     Ok(None) => {}
                     // One saga that cannot be read must not keep all others from being looked after.
@@ -151,6 +158,12 @@ impl<S: SagaStore, A: Alerts, T: Time> Pass<'_, S, A, T> {
             }
         }
         Ok(lacking)
+    }
+
+    /// How long it waits after each of so many sagas of a bucket.
+    fn pause(&self, due: usize) -> u64 {
+        let of_bucket = SPREAD_MILLIS / u64::from(self.deployment.shards);
+        (of_bucket / (due as u64).max(1)).min(LONGEST_PAUSE_MILLIS)
     }
 
     async fn one(&self, id: SagaId) -> Result<Option<Swept>, NotSwept> {

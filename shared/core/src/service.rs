@@ -52,7 +52,7 @@ impl ServiceState {
     /// What is kept as the error of a step that waits for it.
     #[must_use]
     pub fn why_not_asked(&self) -> String {
-        format!("service `{}`{IS_PAUSED}{}", self.service, self.mark.reason)
+        format!("service `{}` is paused: {}", self.service, self.mark.reason)
     }
 
     /// The id of the event that tells the other cloud of it, sent at `now`.
@@ -72,14 +72,6 @@ impl ServiceState {
 fn after(known: Option<&ServiceState>, now: Timestamp) -> u64 {
     let next = known.map_or(0, |known| known.number.saturating_add(1));
     next.max(now.millis().unsigned_abs())
-}
-
-const IS_PAUSED: &str = " is paused: ";
-
-/// The reason of a pause, of what [`ServiceState::why_not_asked`] said.
-#[must_use]
-pub fn reason_of_pause(why_not_asked: &str) -> Option<&str> {
-    why_not_asked.split_once(IS_PAUSED).map(|(_, reason)| reason)
 }
 
 const OF_SERVICE: &str = "service-";
@@ -128,6 +120,6 @@ mod tests {
         assert!(ids.iter().all(is_of_service));
         assert!(!is_of_service(&EventId::ours(at(5), paused.stand_in(), "act1")));
         assert_eq!(paused.stand_in(), resumed.stand_in());
-        assert_eq!(reason_of_pause(&paused.why_not_asked()), Some("maintenance"));
+        assert_eq!(paused.why_not_asked(), "service `bank` is paused: maintenance");
     }
 }
