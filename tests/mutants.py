@@ -27,8 +27,8 @@ from command_line import Parser  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
-CHECKS = ["calls", "api_services", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
-          "list", "quarantine", "admission", "api_runs", "sweep"]
+CHECKS = ["calls", "calls_paused", "api_services", "model", "simulator", "relay", "flags", "protocol", "order", "faults", "every_step", "store_contract", "start", "altered",
+          "list", "quarantine", "admission", "api_runs", "api_run_acts", "sweep"]
 LONGEST_RUN = 600
 
 

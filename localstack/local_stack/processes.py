@@ -45,7 +45,7 @@ def alive(record: dict | None) -> bool:
 
 
 def stop(record: dict | None, patience_seconds: float) -> None:
-    """Asks the process and its children to end, insists after a while, and returns when it is gone."""
+    """Asks the process and its children to end, insists after a while, and returns when all are gone."""
     if not alive(record):
         return
     for request, patience in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
@@ -56,9 +56,16 @@ def stop(record: dict | None, patience_seconds: float) -> None:
         end = time.monotonic() + patience
         while time.monotonic() < end:
             reap(record["pid"])
-            if not alive(record):
+            if not alive(record) and not runs_on(record["pid"]):
                 return
             time.sleep(0.05)
+
+
+def runs_on(group: int) -> bool:
+    """Whether a process of this group runs: a child may outlive its parent for a moment, and with it the ports that it has."""
+    listing = subprocess.run(["ps", "-axo", "pgid=,stat="], capture_output=True, text=True).stdout
+    lines = (line.split() for line in listing.splitlines())
+    return any(line[0] == str(group) and line[1][0] not in "ZX" for line in lines if len(line) == 2)
 
 
 def stop_orphans(*folders: Path) -> None:

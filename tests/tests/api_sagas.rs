@@ -2,23 +2,15 @@
 //! the document to the routes and the bounds of the code.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-// A function is a program and no library: its own sources are taken as they are.
-#[path = "../../functions/saga-initiator/src/answers.rs"]
-mod answers;
-#[path = "../../functions/saga-initiator/src/fields.rs"]
-mod fields;
-#[path = "../../functions/saga-initiator/src/routes.rs"]
-mod routes;
-#[path = "../../functions/saga-initiator/src/runs.rs"]
-mod runs;
+mod initiator;
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use initiator::routes::{Api, DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
+use initiator::{API, answers, fields, runs};
 use lambda_http::http::{HeaderName, HeaderValue, Method};
-use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request, RequestExt};
-use routes::{Api, DEFAULT_PAGE, DOCUMENT, PARAMETERS, ROUTES};
 use saga_app::list_sagas::MAX_PAGE;
 use saga_app::ports::SagaStore;
 use saga_core::definition::DefinitionRef;
@@ -31,6 +23,7 @@ use saga_tests::calls::Outside;
 use saga_tests::contract::given;
 use saga_tests::function_url::{Call, references};
 use saga_tests::openapi::{Answer, Document};
+use saga_tests::saga_api::SagaApi;
 use saga_tests::sagas::{ORDER, PAYMENT};
 use saga_tests::world::{World, order};
 use saga_wire::definitions::parse;
@@ -40,26 +33,7 @@ use serde_json::{Value, json};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 async fn answer(world: &World, call: Call<'_>) -> Answer {
-    answer_to(world, call.event()).await
-}
-
-/// The answer to what Lambda invokes the function with.
-async fn answer_to(world: &World, event: Value) -> Answer {
-    let api = Api {
-        deployment: &world.deployment,
-        store: &world.aws,
-        time: &world.clock,
-    };
-    let event: LambdaRequest = serde_json::from_value(event).unwrap();
-    let response = api.answer(Request::from(event)).await;
-    let headers = response.headers().iter();
-    Answer {
-        status: response.status().as_u16(),
-        headers: headers
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-            .collect(),
-        body: String::from_utf8(response.body().to_vec()).unwrap(),
-    }
+    API.invoke(world, call.event()).await
 }
 
 /// Asks, holds the answer to the document, and says which of its outcomes it was.
@@ -751,7 +725,7 @@ async fn a_body_is_read_as_it_is_and_as_json_only() {
     }
     .event();
     event["isBase64Encoded"] = json!(true);
-    let refused = answer_to(&world, event).await;
+    let refused = API.invoke(&world, event).await;
     assert_eq!(
         (refused.status, refused.json()["code"].as_str()),
         (415, Some("unsupported-media-type")),

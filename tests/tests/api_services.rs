@@ -1,21 +1,11 @@
 //! Pausing and resuming outside services through the API. Each answer of the API is held to the OpenAPI document.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-// A function is a program and no library: its own sources are taken as they are.
-#[path = "../../functions/saga-initiator/src/answers.rs"]
-mod answers;
-#[path = "../../functions/saga-initiator/src/fields.rs"]
-mod fields;
-#[path = "../../functions/saga-initiator/src/routes.rs"]
-mod routes;
-#[path = "../../functions/saga-initiator/src/runs.rs"]
-mod runs;
+mod initiator;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
-use routes::{Api, DOCUMENT};
+use initiator::{API, answers, fields, runs};
 use saga_app::dead_letters::{Disposition, Found, Prospect, command::Act, find};
 use saga_app::ports::{ServiceStates, Time};
 use saga_core::ServiceState;
@@ -27,33 +17,6 @@ use saga_tests::saga_api::{ARN, SagaApi, refuses};
 use saga_tests::world::{Place, World};
 use saga_wire::dead_letter::{DeadLetter, Received, Row, Source, destination, listed, poison, row};
 use serde_json::{Value, json};
-
-/// The function, invoked as Lambda does it.
-struct Function;
-
-const API: Function = Function;
-
-impl SagaApi for Function {
-    const DOCUMENT: &'static str = DOCUMENT;
-
-    async fn invoke(&self, world: &World, event: Value) -> Answer {
-        let api = Api {
-            deployment: &world.deployment,
-            store: &world.aws,
-            time: &world.clock,
-        };
-        let event: LambdaRequest = serde_json::from_value(event).unwrap();
-        let response = api.answer(Request::from(event)).await;
-        let headers = response.headers().iter();
-        Answer {
-            status: response.status().as_u16(),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .collect(),
-            body: String::from_utf8(response.body().to_vec()).unwrap(),
-        }
-    }
-}
 
 /// The ledger is called from AWS, the bank from Azure.
 fn bound(mut world: World) -> World {

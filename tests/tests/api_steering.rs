@@ -2,55 +2,16 @@
 //! held to the OpenAPI document.
 #![allow(clippy::unwrap_used, reason = "the helpers of these tests are tests, too")]
 
-// A function is a program and no library: its own sources are taken as they are.
-#[path = "../../functions/saga-initiator/src/answers.rs"]
-mod answers;
-#[path = "../../functions/saga-initiator/src/fields.rs"]
-mod fields;
-#[path = "../../functions/saga-initiator/src/routes.rs"]
-mod routes;
-#[path = "../../functions/saga-initiator/src/runs.rs"]
-mod runs;
+mod initiator;
 
-use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
-use routes::{Api, DOCUMENT};
-use saga_tests::openapi::Answer;
+use initiator::{API, answers, fields, runs};
 use saga_tests::saga_api::{
     DEBIT, NOTIFICATION, SagaApi, accepted, deployed, refuses, undecided, undecided_payout,
 };
 use saga_tests::sagas::TRANSFER;
-use saga_tests::world::World;
 use serde_json::{Value, json};
 
 const HOUR: i64 = 3_600_000;
-
-/// The function, invoked as Lambda does it.
-struct Function;
-
-const API: Function = Function;
-
-impl SagaApi for Function {
-    const DOCUMENT: &'static str = DOCUMENT;
-
-    async fn invoke(&self, world: &World, event: Value) -> Answer {
-        let api = Api {
-            deployment: &world.deployment,
-            store: &world.aws,
-            time: &world.clock,
-        };
-        let event: LambdaRequest = serde_json::from_value(event).unwrap();
-        let response = api.answer(Request::from(event)).await;
-        let headers = response.headers().iter();
-        Answer {
-            status: response.status().as_u16(),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .collect(),
-            body: String::from_utf8(response.body().to_vec()).unwrap(),
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_wait_whose_condition_is_not_true_is_done_at_once() {
